@@ -1,0 +1,84 @@
+"""What evidence tells: an act as it was told (accepted), and what it means once learner and alignment are known (recorded)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.contracts.envelope import MAX_INTEGER, Event, Hash, Instant, Share, SortedTexts
+
+
+class Kind(StrEnum):
+    """What sort of work was judged."""
+
+    ITEM = "item"
+    QUIZ = "quiz"
+    RUBRIC = "rubric"
+    OBSERVATION = "observation"
+    PROJECT = "project"
+    PORTFOLIO = "portfolio"
+
+
+class Format(StrEnum):
+    """In which words the act was told."""
+
+    CALIPER = "caliper"
+    DIRECT = "direct"
+
+
+class EvidenceAccepted(Event):
+    """An act of assessment as a client told it; what the client's 2xx rests on. Key: the alias."""
+
+    TYPE: ClassVar[str] = "evidence.accepted.v1"
+    act_id: UUID = Field(description="UUIDv5 of source and the source's own id: the same act always has the same one.")
+    alias: Hash = Field(description="How the source knows the person, as a keyed hash.")
+    item_id: UUID = Field(description="UUIDv5 of the item's IRI.")
+    score_e6: Share
+    occurred_at: Instant
+    kind: Kind = Kind.ITEM
+    format: Format = Format.CALIPER
+    duration_ms: int | None = Field(default=None, ge=0, le=MAX_INTEGER)
+
+
+class EvidenceConflicted(Event):
+    """A client told the same act again with other content, or of another person; the first telling stands. Key: the first alias."""
+
+    TYPE: ClassVar[str] = "evidence.conflicted.v1"
+    told: EvidenceAccepted
+
+
+class EvidenceRecorded(Event):
+    """A learner's work was scored. Key: the learner."""
+
+    TYPE: ClassVar[str] = "evidence.recorded.v1"
+    evidence_id: UUID = Field(description="The act's id.")
+    learner_id: UUID
+    item_id: UUID
+    competency_ids: SortedTexts = Field(min_length=1, max_length=16, description="GUIDs of items in the adopted CASE framework.")
+    score_e6: Share = Field(description="Share of the possible score, in millionths.")
+    occurred_at: Instant
+    kind: Kind = Kind.ITEM
+    duration_ms: int | None = Field(default=None, ge=0, le=MAX_INTEGER, description="Time on the item.")
+
+
+class AliasNoted(Event):
+    """Profile says which learner an alias is; acts that wait for it are released. Key: the alias."""
+
+    TYPE: ClassVar[str] = "evidence.alias-noted.v1"
+    alias: Hash
+    learner_id: UUID
+
+
+class ItemAligned(Event):
+    """An item gives evidence about these competencies from now on. Key: the item."""
+
+    TYPE: ClassVar[str] = "evidence.item-aligned.v1"
+    item_id: UUID
+    iri: str = Field(min_length=1, max_length=2048)
+    competency_ids: SortedTexts = Field(min_length=1, max_length=16)
+
+
+EVENTS: tuple[type[Event], ...] = (EvidenceAccepted, EvidenceConflicted, EvidenceRecorded, AliasNoted, ItemAligned)

@@ -1,0 +1,133 @@
+"""What profile tells: who is known under which alias, where people belong, and what learners want. Names travel sealed only."""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.contracts.envelope import Event, Hash, Instant, Sealed, SortedIds, SortedTexts
+
+
+class Modality(StrEnum):
+    """How an activity is learned."""
+
+    VIDEO = "video"
+    READING = "reading"
+    PRACTICE = "practice"
+    SMALL_GROUP = "small-group"
+    TEACHER_LED = "teacher-led"
+    PROJECT = "project"
+
+
+class Area(StrEnum):
+    """A broad field of interest; finer words are free text, which travels sealed."""
+
+    ANIMALS = "animals"
+    ART = "art"
+    COOKING = "cooking"
+    GAMES = "games"
+    MUSIC = "music"
+    NATURE = "nature"
+    READING = "reading"
+    SCIENCE = "science"
+    SPACE = "space"
+    SPORTS = "sports"
+    TECHNOLOGY = "technology"
+    VEHICLES = "vehicles"
+
+
+class Role(StrEnum):
+    """Who says something about a learner."""
+
+    LEARNER = "learner"
+    TEACHER = "teacher"
+    GUARDIAN = "guardian"
+
+
+class LearnerIdentified(Event):
+    """Another system's name for a person (its alias) belongs to this learner. Key: the alias."""
+
+    TYPE: ClassVar[str] = "profile.learner-identified.v1"
+    alias: Hash
+    learner_id: UUID
+
+
+class LearnerRostered(Event):
+    """The SIS says where a learner belongs. Key: the learner."""
+
+    TYPE: ClassVar[str] = "profile.learner-rostered.v1"
+    learner_id: UUID
+    school_id: UUID
+    aliases: SortedTexts = Field(description="Under which other systems know this learner.")
+    grade: str = Field(default="", description="Grade level code of the roster, such as `05`.")
+    class_ids: SortedIds = ()
+    active: bool = Field(default=True, description="Whether enrolled; false once the roster no longer names the learner.")
+    name: Sealed | None = None
+
+
+class StaffRostered(Event):
+    """The SIS says where a member of staff teaches. Key: the member of staff."""
+
+    TYPE: ClassVar[str] = "profile.staff-rostered.v1"
+    staff_id: UUID
+    school_id: UUID
+    subjects: SortedTexts = Field(
+        default=(), description="Subjects of the classes taught, lower case: what the roster says of qualification."
+    )
+    class_ids: SortedIds = ()
+    active: bool = True
+    name: Sealed | None = None
+
+
+class SchoolRostered(Event):
+    """The SIS names a school, its classes' subjects and its term. Key: the school."""
+
+    TYPE: ClassVar[str] = "profile.school-rostered.v1"
+    school_id: UUID
+    title: str
+    term_starts: date | None = None
+    term_ends: date | None = None
+
+
+class ClassRostered(Event):
+    """The SIS names a class of a school. Key: the school."""
+
+    TYPE: ClassVar[str] = "profile.class-rostered.v1"
+    class_id: UUID
+    school_id: UUID
+    title: str
+    subjects: SortedTexts = Field(default=(), description="Lower case.")
+    grades: SortedTexts = ()
+    active: bool = True
+
+
+class PreferencesStated(Event):
+    """Somebody says what a learner likes and how she learns best. Each author's latest statement stands beside the others'. Key: the learner."""
+
+    TYPE: ClassVar[str] = "profile.preferences-stated.v1"
+    learner_id: UUID
+    author_id: UUID
+    role: Role
+    stated_at: Instant
+    areas: tuple[Area, ...] = Field(default=(), description="Broad interests, most wanted first.")
+    modalities: tuple[Modality, ...] = Field(default=(), description="Preferred, most wanted first.")
+    avoided: tuple[Modality, ...] = Field(default=(), description="To be avoided where there is another way.")
+    words: Sealed | None = Field(default=None, description="Interests in the author's own words.")
+
+
+class RosterImported(Event):
+    """A whole roster was taken. Key: the hash of its content."""
+
+    TYPE: ClassVar[str] = "profile.roster-imported.v1"
+    content_hash: Hash
+    source: str = Field(description="The SIS as its operator names it.")
+    rows: int = Field(ge=0)
+
+
+EVENTS: tuple[type[Event], ...] = (
+    LearnerIdentified, LearnerRostered, StaffRostered, SchoolRostered, ClassRostered, PreferencesStated, RosterImported,
+)  # fmt: skip

@@ -1,0 +1,97 @@
+"""What can go wrong, in words that say what to do. These classes know no HTTP; `shared/http.py` maps them in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with an input: where it stands, what it is, and what to do about it. Never holds personal data."""
+
+    place: str
+    """A JSON pointer (`/data/0/object`) or `file:line:column`."""
+    code: str
+    """A stable word for programs, such as `missing` or `unknown-reference`."""
+    detail: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.detail}" + (f" - {self.remedy}" if self.remedy else "")
+
+
+class CairnError(Exception):
+    """Base of every error that Cairn raises on purpose."""
+
+
+class BadInput(CairnError):
+    """What was handed in cannot be taken; nothing of it was stored."""
+
+    def __init__(self, message: str, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults)
+
+
+class MalformedInput(BadInput):
+    """The input is not even well formed (syntax, encoding, envelope)."""
+
+
+class TooLarge(BadInput):
+    """The input is larger than a named limit."""
+
+
+class NotFound(CairnError):
+    """Nothing is known under this id."""
+
+
+class Refused(CairnError):
+    """A decider said no; `code` is its stable reason."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class Overloaded(CairnError):
+    """More is waiting than the service takes at once: come back after `retry_after_s` seconds."""
+
+    def __init__(self, what: str, retry_after_s: int = 1) -> None:
+        super().__init__(f"{what} is full: send again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class Misconfigured(CairnError):
+    """A setting or the installation is wrong; the message names the setting and its remedy."""
+
+
+class LedgerError(CairnError):
+    """The ledger refuses to go on, because going on would break what it promises."""
+
+
+class WrongPartitionCount(LedgerError):
+    """A topic has another number of partitions than the ledger; both are fixed at installation."""
+
+    def __init__(self, topic: str, expected: int, actual: int) -> None:
+        super().__init__(
+            f"topic {topic} has {actual} partitions, the ledger {expected}: delete the topic and start again; it is filled from the ledger"
+        )
+
+
+class OutdatedDecider(LedgerError):
+    """A stream was last decided by a newer version: this is the old worker of a rolling upgrade, and it stops."""
+
+    def __init__(self, stream: str, ours: int, theirs: int) -> None:
+        super().__init__(f"{stream} was decided by version {theirs}, this release has version {ours}: start the newer release")
+
+
+class Diverged(LedgerError):
+    """A source's ledger and this reader's memory of it do not agree: one of the databases was restored from a backup."""
+
+
+class PrivilegedRole(Misconfigured):
+    """A service runs with a role that could change its record."""
+
+
+class StackError(CairnError):
+    """The local stack cannot be started; the message says what to install."""

@@ -1,0 +1,87 @@
+"""The one decider that every service shares: which parameter sets are in force. Its stream is `<service>/settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from shared.contracts.envelope import Event, StreamId
+from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted, set_id_of
+from shared.decider import Decider, History, Refusal, json_codec
+from shared.parameters import ParameterKind, Parameters, page_hash, paged
+
+
+@dataclass(frozen=True)
+class AddPage:
+    """Make a page part of a service's record. Adding it again changes nothing."""
+
+    service: str
+    content: Any
+
+    @property
+    def stream(self) -> StreamId:
+        return StreamId(self.service, "settings")
+
+
+@dataclass(frozen=True)
+class AdoptSet:
+    """Put a set whose pages are part of the record in force."""
+
+    service: str
+    kind: str
+    pages: tuple[str, ...]
+
+    @property
+    def stream(self) -> StreamId:
+        return StreamId(self.service, "settings")
+
+
+@dataclass(frozen=True)
+class SettingsState:
+    """Which pages are known, and which set of each kind is in force."""
+
+    pages: frozenset[str] = frozenset()
+    in_force: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    """Kind -> (set id, page hashes)."""
+
+
+def settings_decider(service: str, page_added: type[ParameterPageAdded], kinds: Sequence[ParameterKind[Any]]) -> Decider[SettingsState]:
+    """Return the settings decider of a service: its own page event, and one adoption event for each kind."""
+    adopted = {kind.name: kind.adopted for kind in kinds}
+
+    def decide(command: AddPage | AdoptSet, state: SettingsState, parameters: Parameters, history: History = ()) -> list[Event] | Refusal:
+        match command:
+            case AddPage(content=content):
+                return [] if page_hash(content) in state.pages else [page_added(content=content)]
+            case AdoptSet(kind=kind, pages=pages):
+                if kind not in adopted:
+                    return Refusal("unknown-kind", f"{service} decides with no parameter set of kind {kind}")
+                if not state.pages.issuperset(pages):
+                    return Refusal("missing-page", "a page of this set is not part of the record: send the pages first")
+                set_id = set_id_of(kind, pages)
+                if state.in_force.get(kind, ("",))[0] == set_id:
+                    return []
+                return [adopted[kind](set_id=set_id, pages=pages)]
+
+    def evolve(state: SettingsState, event: ParameterPageAdded | ParameterSetAdopted) -> SettingsState:
+        match event:
+            case ParameterPageAdded(content=content):
+                return replace(state, pages=state.pages | {page_hash(content)})
+            case ParameterSetAdopted(set_id=set_id, pages=pages):
+                return replace(state, in_force=state.in_force | {event.KIND: (set_id, pages)})
+
+    def command_of(event: ParameterPageAdded | ParameterSetAdopted) -> AddPage | AdoptSet | None:
+        match event:
+            case ParameterPageAdded(content=content):
+                return AddPage(service, content)
+            case ParameterSetAdopted(pages=pages):
+                return AdoptSet(service, event.KIND, pages)
+
+    return Decider(f"{service}.settings", 1, "settings", SettingsState(), decide, evolve, command_of, json_codec(SettingsState))
+
+
+def adoption(service: str, kind: ParameterKind[Any], items: Sequence[Any]) -> list[AddPage | AdoptSet]:
+    """Return the commands that bring in the items as one set of this kind and put it in force."""
+    pages = list(paged(items))
+    return [*(AddPage(service, page) for page in pages), AdoptSet(service, kind.name, tuple(page_hash(page) for page in pages))]
