@@ -1,0 +1,81 @@
+"""How things get their ids: derived, never drawn, so that deriving twice gives the same id. The forms here are stored for ever; pure.
+
+The district key (32 bytes) makes the ids of people unguessable to whoever does not hold it. It is never rotated, and is backed up apart:
+with another key the same person would be someone else.
+"""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+from typing import Final
+from uuid import UUID, uuid5
+
+from shared.contracts.envelope import NAMESPACE, canonical
+from shared.errors import Misconfigured
+
+KEY_BYTES: Final = 32
+_UUID_VERSION: Final = 8  # RFC 9562: the version for ids whose content the maker defines.
+
+
+def district_key_from(text: str) -> bytes:
+    """Return the 32 bytes of a district key given as 64 hex digits.
+
+    Raises:
+        Misconfigured: it has another length or other characters. The message does not repeat the key.
+    """
+    remedy = "make one with `openssl rand -hex 32`, and keep a copy apart from the database"
+    text = text.strip()
+    if len(text) != 2 * KEY_BYTES:
+        raise Misconfigured(f"CAIRN_DISTRICT_KEY has {len(text)} characters instead of {2 * KEY_BYTES} hex digits: {remedy}")
+    if not all(character in "0123456789abcdefABCDEF" for character in text):
+        raise Misconfigured(f"CAIRN_DISTRICT_KEY holds characters that are no hex digits: {remedy}")
+    return bytes.fromhex(text)
+
+
+def alias_of(district_key: bytes, source: str, source_id: str) -> str:
+    """Return the alias of a person: 64 hex digits for what another system (`source`) calls `source_id`. One person may have several."""
+    return _mac(district_key, [source, source_id]).hex()
+
+
+def learner_id_of(district_key: bytes, first_alias: str) -> UUID:
+    """Return the pseudonymous id of a learner, from the first alias by which the district heard of them."""
+    return _person(district_key, "learner", first_alias)
+
+
+def staff_id_of(district_key: bytes, first_alias: str) -> UUID:
+    """Return the pseudonymous id of a member of staff; the same alias as a learner's gives another id."""
+    return _person(district_key, "staff", first_alias)
+
+
+def act_id_of(source: str, source_id: str) -> UUID:
+    """Return the id of an act of evidence that `source` calls `source_id`."""
+    return uuid5(NAMESPACE, canonical([source, source_id]).decode())
+
+
+def school_id_of(source: str, source_id: str) -> UUID:
+    """Return the id of a school that `source` calls `source_id`."""
+    return uuid5(NAMESPACE, canonical(["school", source, source_id]).decode())
+
+
+def class_id_of(source: str, source_id: str) -> UUID:
+    """Return the id of a class that `source` calls `source_id`."""
+    return uuid5(NAMESPACE, canonical(["class", source, source_id]).decode())
+
+
+def item_id_of(iri: str) -> UUID:
+    """Return the id of an assessment item, from its IRI as sent."""
+    return uuid5(NAMESPACE, canonical(["item", iri]).decode())
+
+
+def _mac(key: bytes, value: list[str]) -> bytes:
+    if len(key) != KEY_BYTES:
+        raise Misconfigured(f"the district key has {len(key)} bytes instead of {KEY_BYTES}: take it from `district_key_from`")
+    return hmac.digest(key, canonical(value), sha256)
+
+
+def _person(district_key: bytes, role: str, first_alias: str) -> UUID:
+    """Return 16 bytes of a keyed hash as a UUID: version 8, variant as in RFC 9562."""
+    number = int.from_bytes(_mac(district_key, [role, first_alias])[:16], "big")
+    number = number & ~(0xF << 76) | _UUID_VERSION << 76
+    return UUID(int=number & ~(0b11 << 62) | 0b10 << 62)
