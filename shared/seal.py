@@ -10,7 +10,6 @@ import base64
 import binascii
 import hmac
 import os
-from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -26,7 +25,6 @@ KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 """Drawn for each text: with 96 random bits a key may seal 2^32 texts (NIST SP 800-38D, 8.3); a person has some dozens."""
 TAG_BYTES: Final = 16
-CACHED_KEYS: Final = 4096
 _WRAP: Final = b"cairn.wrap.1"
 
 
@@ -87,7 +85,6 @@ def unwrap(master: bytes, wrapped: bytes) -> bytes:
     return _decrypt(_key_for(master, _WRAP), wrapped, _WRAP, "a person's key")
 
 
-@lru_cache(maxsize=CACHED_KEYS)
 def _key_for(key: bytes, purpose: bytes) -> bytes:
     """Return the key for one purpose (HKDF-SHA256, RFC 5869), so that no key serves two."""
     if len(key) != KEY_BYTES:
