@@ -1,0 +1,109 @@
+"""Settings come from the environment alone, name what is wrong, and are all documented."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.auth import refuse_open_host
+from shared.errors import Misconfigured
+from shared.settings import Settings, load_settings, settings_page, variable_of
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("CAIRN_")]:
+        monkeypatch.delenv(name)
+
+
+def test_nothing_needs_to_be_set() -> None:
+    settings = load_settings(Settings)
+    assert (settings.home, settings.installation, settings.partitions, settings.host) == (Path(".cairn"), "local", 8, "127.0.0.1")
+    assert (settings.now, settings.otlp_endpoint, settings.district_key, settings.allow_unauthenticated) == (None, None, None, False)
+    assert settings.release[0].isdigit()
+
+
+def test_the_environment_counts_and_what_is_given_counts_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAIRN_PARTITIONS", "32")
+    monkeypatch.setenv("CAIRN_PORT", "8000")
+    monkeypatch.setenv("CAIRN_NOW", "")
+    settings = load_settings(Settings, port=9000)
+    assert (settings.partitions, settings.port, settings.now) == (32, 9000, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("partitions", "0"), ("partitions", "eight"), ("port", "65536"), ("port", "-1"), ("installation", "My District"),
+        ("installation", "a/b"),
+        ("consume_max_records", "0"), ("group_commit_max", "5001"), ("relay_poll_ms", "9"), ("stalled_after_s", "0"), ("log_level", "LOUD"),
+        ("allow_unauthenticated", "perhaps"), ("topic_prefix", "a b"), ("otlp_endpoint", "collector:4318"), ("instance_id", "a/b"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_named_by_its_variable_and_not_repeated(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable_of(name), value)
+    with pytest.raises(Misconfigured, match=f"^{variable_of(name)}: ") as caught:
+        load_settings(Settings)
+    assert "input_value" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "cairn.example", ""])
+def test_a_host_open_to_strangers_needs_a_word_from_the_operator(host: str) -> None:
+    with pytest.raises(Misconfigured, match="CAIRN_ALLOW_UNAUTHENTICATED=1"):
+        load_settings(Settings, host=host)
+    assert load_settings(Settings, host=host, allow_unauthenticated=True).host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_this_machine_is_no_stranger(host: str) -> None:
+    refuse_open_host(host, allow_unauthenticated=False)
+    assert load_settings(Settings, host=host).host == host
+
+
+def test_an_address_that_is_missing_is_named_when_it_is_needed() -> None:
+    settings = load_settings(Settings)
+    for needed, name in (
+        (settings.kafka, "KAFKA_SERVERS"),
+        (settings.database, "DATABASE_URL"),
+        (settings.owner_database, "OWNER_DATABASE_URL"),
+    ):
+        with pytest.raises(Misconfigured, match=f"CAIRN_{name} is not set"):
+            needed()
+    with pytest.raises(Misconfigured, match="CAIRN_DISTRICT_KEY"):
+        settings.district()
+
+
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "5ec7e7" * 10 + "0123"
+    monkeypatch.setenv("CAIRN_DISTRICT_KEY", secret)
+    monkeypatch.setenv("CAIRN_DATABASE_URL", f"postgresql://app:{secret}@127.0.0.1/mastery")
+    settings = load_settings(Settings)
+    assert settings.district().hex() == secret
+    assert settings.database().endswith("/mastery")
+    assert secret not in repr(settings) + str(settings)
+
+
+def test_a_worker_keeps_its_name() -> None:
+    assert load_settings(Settings).instance_of("mastery") == "mastery-0"
+    assert load_settings(Settings, instance_id="mastery-3").instance_of("mastery") == "mastery-3"
+
+
+def test_every_setting_is_described_and_the_page_is_up_to_date() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == settings_page(), (
+        "run `python -m shared.settings > docs/settings.md`"
+    )
+
+
+def test_importing_reads_no_environment() -> None:
+    """With every variable wrong, the import works and only the call fails."""
+    code = "import shared.settings as s\ntry:\n    s.load_settings(s.Settings)\nexcept s.Misconfigured:\n    print('late')"
+    wrong = {variable_of(name): "\x7f?" for name in Settings.model_fields}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | wrong, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout == "late\n"
