@@ -223,7 +223,7 @@ class Header:
         return cls(attributes, raw)
 
     @property
-    def type(self) -> str:
+    def event_type(self) -> str:
         return str(self.attributes["type"])
 
     @property

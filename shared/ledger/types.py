@@ -1,0 +1,120 @@
+"""The words of the ledger's callers: what is asked, what was answered, and what is projected from it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from psycopg import AsyncConnection
+
+from shared.contracts.envelope import Origin, Recorded
+from shared.decider import Command, Refusal
+
+MAX_BATCH: Final = 1_000
+"""Commands in one transaction."""
+
+Connection = AsyncConnection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A command and what led to it."""
+
+    command: Command
+    origin: Origin
+    record: int | None = None
+    """Index of the record of the batch that it comes from; None for commands from HTTP and the ticker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a decider said to one ask: events, now part of the record, or a refusal, which left no trace."""
+
+    ask: Ask
+    events: tuple[Recorded[Any], ...] = ()
+    refusal: Refusal | None = None
+
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """How events become rows of one read table. One statement per batch; repeating it changes nothing."""
+
+    table: str
+    rows: Callable[[Recorded[Any]], Iterable[Row]]
+    """The rows that an event asks for, as JSON values; none for events of no concern."""
+    key: tuple[str, ...]
+    """Columns by which rows of a batch are reduced: the last of each key wins."""
+    statement: str
+    """SQL with one parameter `%(rows)s`, the rows as one JSON array for `jsonb_to_recordset(%(rows)s)`."""
+
+
+Expand = Callable[[Connection, Sequence[Ask]], Awaitable[list[Ask]]]
+"""What commands depend on beyond state and parameters is read here, under the partition locks, and written into the commands.
+Called once before the locks, to guess the keys, and once after, to decide; it must keep the order and may add asks behind an ask."""
+
+
+class Trouble(StrEnum):
+    """Why a record is parked."""
+
+    FOREIGN = "foreign"
+    """Not one of our envelopes; blocks nothing."""
+    REFUSED = "refused"
+    """A decider refused its command; blocks nothing."""
+    UNKNOWN = "unknown-type"
+    """A type that this release does not know; later records of its key wait behind it."""
+    POISON = "poison"
+    """It broke the code; later records of its key wait behind it."""
+    BEHIND = "behind"
+    """It is sound, and waits behind an earlier record of its key."""
+
+
+BLOCKING: Final = (Trouble.UNKNOWN, Trouble.POISON, Trouble.BEHIND)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One record of a batch that the reader (LEDGER 5) has checked: its place, and what is to be done about it."""
+
+    source: str
+    """Service whose topic it was read from."""
+    partition: int
+    kafka_offset: int
+    raw: bytes
+    position: int | None = None
+    """None for a foreign record: then neither position nor head move."""
+    key: str = ""
+    head: str = ""
+    """Hash of this record's bytes."""
+    asks: tuple[Ask, ...] = ()
+    trouble: Trouble | None = None
+    """Set: park it in place of handling its asks."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """How far this service has applied one partition of a source. Position -1 and offset None: nothing yet."""
+
+    source: str
+    partition: int
+    position: int
+    head: str
+    kafka_offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records in order per source and partition, and the inbox rows they were read at."""
+
+    before: Mapping[tuple[str, int], Inbox]
+    """(source, partition) -> the inbox the reader believes in; the transaction rolls back where the table says otherwise."""
+    records: tuple[Incoming, ...]
+
+
+class InboxMoved(Exception):
+    """The inbox is not where the reader believed: another worker has it, or this is a repeat. Read the inbox again."""

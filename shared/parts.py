@@ -1,0 +1,125 @@
+"""What a service is made of. Every `app.py` fills this in; `shared/serve.py` runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+from shared.clock import Clock
+from shared.contracts.envelope import Event, Recorded
+from shared.contracts.parameters import ParameterPageAdded
+from shared.contracts.topics import Topic
+from shared.decider import Command, Decider
+from shared.ledger.types import Answer, Connection, Expand, Projection
+from shared.parameters import ParameterKind, Parameters
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+    from psycopg_pool import AsyncConnectionPool
+
+
+class Asker(Protocol):
+    """Takes commands and answers once they are committed; commands that arrive together share a transaction."""
+
+    async def ask(self, commands: Sequence[Command], request_id: UUID) -> list[Answer]:
+        """Return one answer per command, in order, after the commit. All commands of one call are decided in one transaction,
+        unless they are more than a transaction holds (then in several, in order).
+
+        Raises:
+            Overloaded: where too many wait already; nothing was stored.
+        """
+        ...
+
+    async def parameters(self) -> Parameters:
+        """Return what is in force now."""
+        ...
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """Which services' events are heard, and the commands they lead to. `shared/consume.py` does the rest."""
+
+    topics: tuple[Topic, ...]
+    commands_for: Callable[[Recorded[Any]], Sequence[Command]]
+    """Pure. What this service does about another one's event; none for what it has no use for."""
+    events: tuple[type[Event], ...] = ()
+    """The types that `commands_for` has a use for; others are not decoded, which is cheaper."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Commands to every stream of a kind, once for each name: a new framework, or the start of a day.
+
+    Walked in small transactions by a cursor row per partition, so that it resumes after a crash and yields to live batches.
+    """
+
+    kind: str
+    """Kind of stream whose keys are walked."""
+    name: Callable[[Parameters, str], str | None]
+    """From what is in force and today's date (ISO): the name of the sweep that ought to have been made, or None for none."""
+    commands: Callable[[str, Parameters, str], Sequence[Command]]
+    """From a stream's id (the part behind its kind), what is in force and today's date: idempotent commands."""
+
+
+@dataclass(frozen=True)
+class Drain:
+    """Work that lies in a read table until commands have done it, such as acts that wait for a learner."""
+
+    name: str
+    due: Callable[[Connection], Any]
+    """Awaited under no lock: returns the commands to ask next (at most 500), or an empty list when nothing is due."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A long search outside any transaction: read at a version, search in another process, bring the answer in as a command."""
+
+    name: str
+    due: Callable[[Connection, str], Any]
+    """Awaited with a connection and the current instant (canonical text): returns searches to run, each a picklable value, or none."""
+    solve: Callable[[Any], Command]
+    """Pure, at module level (it runs in a process pool): from such a value to the command that brings in the answer."""
+    greedy: Callable[[Any], Command] | None = None
+    """After two stale answers: the command that searches inside its decider."""
+    window_ms: int = 500
+    """Pause between two looks, in milliseconds: what changes meanwhile is searched for once."""
+
+
+Tick = Sweep | Drain | Search
+
+
+@dataclass(frozen=True)
+class Context:
+    """What routes are given. They import nothing that reaches a wire."""
+
+    pool: AsyncConnectionPool[Any]
+    asker: Asker
+    clock: Clock
+    settings: Settings
+    executor: Executor | None = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A service: its rules, its tables, what it hears, what it does in time, and its routes."""
+
+    name: Topic
+    doc: str
+    deciders: Sequence[Decider[Any]]
+    """All kinds of streams but `settings`, which every service has."""
+    page_added: type[ParameterPageAdded] | None
+    kinds: Sequence[ParameterKind[Any]]
+    projections: Sequence[Projection]
+    routes: Callable[[Context], Sequence[APIRouter]]
+    """Routers without prefix; they are mounted under `/<name>`."""
+    subscription: Subscription | None = None
+    ticks: Callable[[Context], Sequence[Tick]] = field(default=lambda context: ())
+    expand: Expand | None = None
+    defaults: Callable[[Parameters], Sequence[Command]] = field(default=lambda parameters: ())
+    """Asked at every start, before anything is heard, with what is in force: such as adopting what ships with the release."""
+    versions: Sequence[Decider[Any]] = ()
+    """Frozen earlier deciders, for replay only."""
