@@ -1,0 +1,238 @@
+"""The local stack starts, is found again, and leaves nothing behind, whatever dies."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from shared.stack import Stack, StackError, app_role, copy_database, create_database, down, drop_database, drop_roles, find_stack, kafka
+from shared.stack.processes import spawn
+from shared.stack.state import Part, claim, read_parts, write_parts
+
+ROOT = Path(__file__).parents[2]
+START_AND_STAY = """
+import sys, time
+from pathlib import Path
+from shared.stack import find_stack
+print(find_stack(Path(sys.argv[1]), lambda line: print(line, flush=True), environment={}).kafka_servers, flush=True)
+print("ready", flush=True)
+time.sleep(60)
+"""
+NO_DOCKER = "tcp://127.0.0.1:9"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A home of its own, with nothing left of it after the test."""
+    yield tmp_path / "home"
+    down(tmp_path / "home", wipe=True)
+
+
+def processes_of(home: Path) -> list[str]:
+    """Return the command lines of all running processes that name this home."""
+    alive = (process for process in psutil.process_iter(["cmdline", "status"]) if process.info["status"] != psutil.STATUS_ZOMBIE)
+    return [" ".join(process.info["cmdline"]) for process in alive if any(str(home) in word for word in process.info["cmdline"] or ())]
+
+
+def start_elsewhere(home: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen([sys.executable, "-c", START_AND_STAY, str(home)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def read_until(starter: "subprocess.Popen[str]", beginning: str) -> list[str]:
+    """Return what it printed up to the line with this beginning."""
+    assert starter.stdout is not None
+    lines: list[str] = []
+    for line in starter.stdout:
+        lines.append(line.strip())
+        if line.startswith(beginning):
+            return lines
+    raise AssertionError(f"no line {beginning!r} in {lines}")
+
+
+def test_what_is_stored_and_the_ports_outlive_a_stop(home: Path) -> None:
+    first = find_stack(home, print, environment={})
+    made = create_database(first.postgres_url, "mastery", home)
+    with psycopg.connect(made.owner_url) as owner:
+        owner.execute("CREATE TABLE kept AS SELECT 1 AS one")
+    assert Stack.running(home) == first
+    assert sorted(first.stop()) == ["Apache Kafka", "PostgreSQL"]
+    assert Stack.running(home) is None
+    assert processes_of(home) == []
+    assert first.stop() == []
+
+    second = find_stack(home, print, environment={})
+    assert (second.kafka_servers, second.postgres_url) == (first.kafka_servers, first.postgres_url)
+    with psycopg.connect(made.owner_url) as owner:
+        assert owner.execute("SELECT one FROM kept").fetchone() == (1,)
+
+    assert down(home, wipe=True)[-1] == f"everything stored in {home}"
+    assert not home.exists()
+    assert processes_of(home) == []
+
+
+def test_two_that_start_at_once_share_one_stack(home: Path) -> None:
+    starters = [start_elsewhere(home), start_elsewhere(home)]
+    try:
+        told = [read_until(starter, "ready") for starter in starters]
+    finally:
+        for starter in starters:
+            starter.kill()
+            starter.communicate()
+    assert told[0][-2] == told[1][-2]
+    assert sum(line.startswith("starting Apache Kafka") for lines in told for line in lines) == 1
+    before = read_parts(home)
+    assert find_stack(home, print, environment={}).kafka_servers == told[0][-2]
+    assert read_parts(home) == before
+
+
+@pytest.mark.parametrize("moment", ["starting Apache Kafka", "starting PostgreSQL", "ready"])
+def test_after_a_killed_start_down_leaves_no_process(home: Path, moment: str) -> None:
+    starter = start_elsewhere(home)
+    read_until(starter, moment)
+    starter.send_signal(signal.SIGKILL)
+    starter.communicate()
+    down(home)
+    assert processes_of(home) == []
+
+
+def test_a_start_that_was_killed_can_be_made_again(home: Path) -> None:
+    starter = start_elsewhere(home)
+    read_until(starter, "creating a PostgreSQL data folder")
+    starter.send_signal(signal.SIGKILL)
+    starter.communicate()
+    (home / "stack.json").unlink()  # As if it had died before it could write down what it had started.
+    stack = find_stack(home, print, environment={})
+    assert kafka.answers(stack.kafka_servers)
+    assert sum("kafka.Kafka" in line for line in processes_of(home)) == 1
+
+
+def test_a_process_that_only_has_the_same_pid_is_left_alone(tmp_path: Path, home: Path) -> None:
+    pid, started = spawn(["sleep", "60"], tmp_path / "log")
+    other = psutil.Process(pid)
+    try:
+        claim(home)
+        write_parts(home, {"kafka": Part("127.0.0.1:1", "a process of long ago", pid=pid, started=started - 3600)})
+        assert down(home) == []
+        assert other.status() != psutil.STATUS_ZOMBIE
+    finally:
+        other.kill()
+        os.waitpid(pid, 0)
+
+
+def test_servers_named_by_the_environment_are_used_and_never_stopped(stack: Stack, home: Path) -> None:
+    named = {"CAIRN_KAFKA_SERVERS": stack.kafka_servers, "CAIRN_POSTGRES_URL": stack.postgres_url}
+    found = find_stack(home, pytest.fail, environment=named)
+    assert (found.kafka_servers, found.postgres_url) == (stack.kafka_servers, stack.postgres_url)
+    assert down(home, wipe=True) == [f"everything stored in {home}"]
+    assert Stack.running(stack.home) == stack
+
+
+def test_a_named_server_that_does_not_answer_is_said(stack: Stack, home: Path) -> None:
+    with pytest.raises(StackError, match="no Apache Kafka answers where CAIRN_KAFKA_SERVERS points"):
+        find_stack(home, print, environment={"CAIRN_KAFKA_SERVERS": "127.0.0.1:9", "CAIRN_POSTGRES_URL": stack.postgres_url})
+    named = {"CAIRN_KAFKA_SERVERS": stack.kafka_servers, "CAIRN_POSTGRES_URL": "postgresql://postgres@127.0.0.1:9/postgres"}
+    with pytest.raises(StackError, match="no PostgreSQL answers where CAIRN_POSTGRES_URL points"):
+        find_stack(home, print, environment=named)
+
+
+def test_a_server_that_will_not_start_is_quoted(stack: Stack, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", NO_DOCKER)
+    with pytest.raises(StackError, match=r"log\.retention\.hours"):
+        find_stack(home, print, environment={"CAIRN_POSTGRES_URL": stack.postgres_url}, broker_settings={"log.retention.hours": "soon"})
+    assert processes_of(home) == []
+
+
+def test_without_java_the_message_says_what_to_install(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", NO_DOCKER)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with pytest.raises(
+        StackError, match=r"Java 17 or newer is missing: install it .*openjdk.* or name a server of yours in CAIRN_KAFKA_SERVERS"
+    ):
+        find_stack(home, print, environment={})
+
+
+def test_a_java_that_is_too_old_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(StackError, match=r"is not Java 17 or newer .*11\.0\.2"):
+        kafka.find_java()
+
+
+def test_without_maven_the_jars_fetched_before_are_enough(tmp_path: Path, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    libs = kafka.fetch_jars(print)
+    monkeypatch.setenv("PATH", "")
+    assert kafka.fetch_jars(pytest.fail) == libs
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(StackError, match=r"Maven is missing: install it .*apt-get install maven"):
+        kafka.fetch_jars(print)
+
+
+def test_a_folder_of_somebody_else_is_neither_used_nor_wiped(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("three years of work")
+    with pytest.raises(StackError, match="point CAIRN_HOME at a folder of its own"):
+        find_stack(tmp_path, print, environment={})
+    assert down(tmp_path, wipe=True) == []
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_service_has_a_database_that_only_it_can_reach(stack: Stack, tmp_path: Path) -> None:
+    suffix = f"_s{os.getpid()}"
+    services = ("mastery", "pathing")
+    try:
+        mine, other = (create_database(stack.postgres_url, service, tmp_path, suffix) for service in services)
+        assert create_database(stack.postgres_url, "mastery", tmp_path, suffix) == mine
+        with psycopg.connect(mine.owner_url) as owner:
+            owner.execute("CREATE TABLE event (one integer)")
+        with psycopg.connect(mine.app_url) as app, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            app.execute("SELECT * FROM event")
+        with psycopg.connect(mine.app_url) as app, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            app.execute("CREATE TABLE own (one integer)")
+        stranger = other.app_url.replace("cairn_pathing", "cairn_mastery")
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            psycopg.connect(stranger)
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(mine.app_url.replace(f"mastery_app{suffix}:", f"mastery_owner{suffix}:"))
+        secrets = tmp_path / "secrets.json"
+        assert stat.S_IMODE(secrets.stat().st_mode) == 0o600
+        assert set(json.loads(secrets.read_text())) == {f"{service}_{part}{suffix}" for service in services for part in ("owner", "app")}
+    finally:
+        for service in services:
+            drop_database(stack.postgres_url, f"cairn_{service}{suffix}")
+            drop_roles(stack.postgres_url, tmp_path, [f"{service}_owner{suffix}", f"{service}_app{suffix}"])
+
+
+def test_a_copy_of_a_database_has_its_own_rows_and_the_same_roles(stack: Stack, tmp_path: Path) -> None:
+    suffix = f"_c{os.getpid()}"
+    copied = f"cairn_copy{suffix}"
+    try:
+        source = create_database(stack.postgres_url, "evidence", tmp_path, suffix)
+        with psycopg.connect(source.owner_url) as owner:
+            owner.execute(f"CREATE TABLE event AS SELECT 1 AS one; GRANT SELECT ON event TO {app_role(f'evidence_owner{suffix}')}")
+        copy = copy_database(stack.postgres_url, source, copied)
+        with psycopg.connect(copy.owner_url) as owner:
+            owner.execute("INSERT INTO event VALUES (2)")
+        with psycopg.connect(copy.app_url) as app:
+            assert app.execute("SELECT count(*) FROM event").fetchone() == (2,)
+        with psycopg.connect(source.app_url) as app:
+            assert app.execute("SELECT count(*) FROM event").fetchone() == (1,)
+    finally:
+        for database in (copied, f"cairn_evidence{suffix}"):
+            drop_database(stack.postgres_url, database)
+        drop_roles(stack.postgres_url, tmp_path, [f"evidence_owner{suffix}", f"evidence_app{suffix}"])
+
+
+def test_a_name_that_could_break_a_statement_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="cannot be a database's name"):
+        create_database("postgresql://nobody@127.0.0.1:9/postgres", 'x"; DROP', tmp_path)
