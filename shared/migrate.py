@@ -1,0 +1,126 @@
+"""Schema: one Alembic history per service over a common ledger base. Run as the owner role; services run as the app role."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, make_url, text
+
+from shared.contracts.envelope import chain_start
+from shared.errors import Misconfigured
+
+ROOT: Final = Path(__file__).resolve().parent
+MIGRATION_LOCK: Final = 7_012_026
+"""Advisory lock under which one migration at a time runs."""
+
+
+def migrate(service: str, owner_url: str, *, app_role: str | None = None, installation: str = "local", partitions: int = 8) -> None:
+    """Bring a service's database to the newest schema. Safe to repeat; what is recorded is never touched.
+
+    Args:
+        owner_url: address with the owner role, which owns all tables.
+        app_role: role that the service runs with; by default the owner's name with `_app` in place of `_owner`.
+        partitions: fixed at installation and for ever.
+    """
+    url = make_url(owner_url).set(drivername="postgresql+psycopg")
+    config = _config(service)
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+            config.attributes.update(
+                connection=connection,
+                app_role=app_role or (url.username or "").removesuffix("_owner") + "_app",
+                source=f"/{installation}/{service}",
+                partitions=partitions,
+            )
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+
+
+def newest_revision(service: str) -> str:
+    """Return the revision that this release of a service needs."""
+    head = ScriptDirectory.from_config(_config(service)).get_current_head()
+    if head is None:
+        raise Misconfigured(f"service {service} has no migrations in this release: reinstall it")
+    return head
+
+
+def _config(service: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "migrations"))
+    config.set_main_option("version_locations", str(ROOT.parent / "services" / service / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def create_ledger(op: Operations) -> None:
+    """Create the ledger's tables (LEDGER.md, section 3), its guards, and the app role's rights; read tables made later are the app's to fill."""
+    context = op.get_context()
+    attributes = context.config.attributes if context.config else {}
+    app, source, partitions = attributes["app_role"], attributes["source"], attributes["partitions"]
+    for statement in LEDGER_TABLES:
+        op.execute(statement)
+    for number in range(partitions):
+        op.execute(f"INSERT INTO partition (id, length, head) VALUES ({number}, 0, '{chain_start(source, number)}')")  # noqa: S608 - our own numbers
+        op.execute(f"INSERT INTO published (partition, position) VALUES ({number}, 0)")  # noqa: S608
+    for statement in RIGHTS:
+        op.execute(statement.format(app=f'"{app}"'))
+
+
+LEDGER_TABLES: Final = (
+    """CREATE TABLE partition (
+        id integer PRIMARY KEY, length bigint NOT NULL, head text NOT NULL, last_at timestamptz NOT NULL DEFAULT '-infinity'
+    )""",
+    "CREATE TABLE published (partition integer PRIMARY KEY REFERENCES partition, position bigint NOT NULL)",
+    """CREATE TABLE event (
+        partition integer NOT NULL, position bigint NOT NULL, stream text NOT NULL, version bigint NOT NULL, key text NOT NULL,
+        type text NOT NULL, recorded_at timestamptz NOT NULL, bytes bytea NOT NULL,
+        PRIMARY KEY (partition, position), UNIQUE (stream, version)
+    )""",
+    "ALTER TABLE event ALTER COLUMN bytes SET STORAGE EXTERNAL",
+    """CREATE TABLE stream (
+        id text PRIMARY KEY, key text NOT NULL, partition integer NOT NULL, version bigint NOT NULL, format integer NOT NULL, state bytea NOT NULL
+    ) WITH (toast_tuple_target = 8160, fillfactor = 70)""",
+    "CREATE INDEX stream_walk ON stream (partition, id)",
+    """CREATE TABLE inbox (
+        source text NOT NULL, partition integer NOT NULL, position bigint NOT NULL DEFAULT -1, head text NOT NULL, kafka_offset bigint,
+        PRIMARY KEY (source, partition)
+    )""",
+    """CREATE TABLE parked (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, source text NOT NULL, partition integer NOT NULL, position bigint,
+        kafka_offset bigint NOT NULL, key text NOT NULL, trouble text NOT NULL, reason text NOT NULL, bytes bytea NOT NULL,
+        attempts integer NOT NULL DEFAULT 0, parked_at timestamptz NOT NULL DEFAULT now(), resolved_at timestamptz, resolution text,
+        UNIQUE (source, partition, kafka_offset)
+    )""",
+    "CREATE INDEX parked_open ON parked (source, key) WHERE resolved_at IS NULL",
+    "CREATE TABLE parameter_page (hash text PRIMARY KEY, data bytea NOT NULL)",
+    "CREATE TABLE parameter_set (id text PRIMARY KEY, kind text NOT NULL, pages text[] NOT NULL)",
+    """CREATE TABLE cursor (
+        name text NOT NULL, partition integer NOT NULL, after_key text NOT NULL DEFAULT '', done boolean NOT NULL DEFAULT false,
+        PRIMARY KEY (name, partition)
+    )""",
+    """CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'the record is never changed: % on % is refused', TG_OP, TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege'; END
+    $$""",
+    *(
+        f"CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+        for table in ("event", "parameter_page")
+    ),
+)
+
+RIGHTS: Final = (
+    "GRANT USAGE ON SCHEMA public TO {app}",
+    "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON TABLES TO {app}",
+    "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO {app}",
+    "GRANT SELECT, INSERT ON event, parameter_page TO {app}",
+    "GRANT SELECT, INSERT, UPDATE ON partition, published, stream, inbox, parked, parameter_set, cursor TO {app}",
+    "GRANT DELETE ON stream, cursor TO {app}",
+    "GRANT SELECT ON alembic_version TO {app}",
+)
