@@ -139,10 +139,8 @@ def _await(name: str, part: Part, home: Path) -> None:
         if part.how == BY_ENVIRONMENT:
             raise StackError(f"no {NAMES[name]} answers where {VARIABLES[name]} points: start it there, or unset the variable")
         if not _runs(part) or time.monotonic() > deadline:
-            words = containers.said(part.container) if part.container else processes.tail(_log(name, home))
-            raise StackError(
-                f"{NAMES[name]} ended or did not answer within {START_LIMIT_S:.0f} s; its last words ({_log(name, home)}):\n{words}"
-            )
+            words, place = _last_words(name, part, home)
+            raise StackError(f"{NAMES[name]} ended or did not answer within {START_LIMIT_S:.0f} s; its last words ({place}):\n{words}")
         time.sleep(POLL_S)
 
 
@@ -178,5 +176,9 @@ def _answers(name: str, part: Part) -> bool:
     return kafka.answers(part.address) if name == KAFKA else postgres.answers(part.address)
 
 
-def _log(name: str, home: Path) -> Path:
-    return kafka.log_file(home) if name == KAFKA else postgres.log_file(home)
+def _last_words(name: str, part: Part, home: Path) -> tuple[str, str]:
+    """Return what the server wrote last, and where more of it stands."""
+    if part.container:
+        return containers.said(part.container), f"docker logs {part.container}"
+    log = kafka.log_file(home) if name == KAFKA else postgres.log_file(home)
+    return processes.tail(log), str(log)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from shared.stack import kafka, postgres
-from shared.stack.state import Part, Progress, free_port, password
+from shared.stack.state import Part, Progress, StackError, free_port, password
 
 KAFKA_IMAGE = f"apache/kafka:{kafka.VERSION}"
-POSTGRES_IMAGE = "postgres:18.1"
+POSTGRES_IMAGE = "postgres:18.6"
 ASK_LIMIT_S = 5
 STOP_LIMIT_S = 30
 LISTEN, CONTROL = 9092, 9093
@@ -33,7 +33,7 @@ def can_serve(image: str, progress: Progress) -> bool:
         progress(f"fetching the image {image}")
         try:
             docker.from_env().images.pull(*image.split(":"))
-        except docker.errors.DockerException as error:
+        except (docker.errors.DockerException, OSError) as error:
             progress(f"Docker answers, but the image {image} cannot be had ({str(error)[:200]}): going on without Docker")
             return False
     finally:
@@ -93,8 +93,8 @@ def end(container: str) -> bool:
         found = docker.from_env().containers.get(container)
         found.stop(timeout=STOP_LIMIT_S)
         found.remove(force=True)
-    except docker.errors.NotFound:
-        return False
+    except docker.errors.DockerException:
+        return False  # No such container; or no daemon, and then none runs.
     return True
 
 
@@ -111,16 +111,28 @@ def remove_volumes(home: Path) -> None:
 
 
 def _run(image: str, home: Path, part: str, environment: dict[str, str], ports: tuple[int, int], data: str, command: list[str]) -> str:
-    """Start a container and return its name. It outlives this process, so nothing may watch over it for us."""
+    """Start a container and return its name. It outlives this process, so nothing may watch over it for us.
+
+    Raises:
+        StackError: Docker refuses it.
+    """
     importlib.import_module("testcontainers.core.config").testcontainers_config.ryuk_disabled = True
     end(_name(home, part))  # Left by a machine that was switched off.
     made: Any = importlib.import_module("testcontainers.core.container").DockerContainer(image)
-    made = made.with_name(_name(home, part)).with_envs(**environment).with_volume_mapping(_name(home, part), data, "rw")
+    made = (
+        made.with_name(_name(home, part))
+        .with_envs(**environment)
+        .with_volume_mapping(_name(home, part), data, "rw")
+        .with_kwargs(shm_size="256m")
+    )
     inside, outside = ports
     made.ports[f"{inside}/tcp"] = ("127.0.0.1", outside)
     if command:
         made = made.with_command(command)
-    made.start()
+    try:
+        made.start()
+    except importlib.import_module("docker").errors.DockerException as error:
+        raise StackError(f"Docker cannot run {image}: {error}") from error
     return _name(home, part)
 
 

@@ -62,12 +62,12 @@ def start_kafka(home: Path, progress: Progress, settings: Mapping[str, str]) -> 
     folder.mkdir(exist_ok=True)
     port, controller = free_port(home, "kafka"), free_port(home, "kafka-controller")
     properties = properties_file(home)
-    properties.write_text("".join(f"{name}={value}\n" for name, value in _settings(folder, port, controller, settings).items()))
+    properties.write_text("".join(f"{name}={value}\n" for name, value in _settings(port, controller, settings).items()))
     if not (folder / "data" / "meta.properties").exists():
         _format(java, classpath, properties)
     progress(f"starting Apache Kafka {VERSION} on port {port}")
     argv = [java, *HEAP, "-Dorg.apache.logging.log4j.level=WARN", "-cp", classpath, "kafka.Kafka", str(properties)]
-    pid, started = processes.spawn(argv, log_file(home))
+    pid, started = processes.spawn(argv, log_file(home), cwd=folder)
     return Part(f"127.0.0.1:{port}", f"Apache Kafka {VERSION} as a Java process", pid=pid, started=started)
 
 
@@ -137,13 +137,13 @@ def _run_maven(argv: list[str], folder: Path) -> None:
         )
 
 
-def _settings(folder: Path, port: int, controller: int, settings: Mapping[str, str]) -> dict[str, str]:
+def _settings(port: int, controller: int, settings: Mapping[str, str]) -> dict[str, str]:
     return {
         **SETTINGS,
         "controller.quorum.voters": f"1@127.0.0.1:{controller}",
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-        "log.dirs": str(folder / "data"),
+        "log.dirs": "data",  # From the working folder: a settings file cannot hold every name of a folder.
         **settings,
     }
 
@@ -151,7 +151,7 @@ def _settings(folder: Path, port: int, controller: int, settings: Mapping[str, s
 def _format(java: str, classpath: str, properties: Path) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     argv = [java, "-cp", classpath, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
-    done = processes.run(argv, TOOL_LIMIT_S)
+    done = processes.run(argv, TOOL_LIMIT_S, cwd=properties.parent)
     if done.returncode:
         raise StackError(f"Apache Kafka cannot format its storage beside {properties}: {(done.stderr or done.stdout).strip()[-1000:]}")
 

@@ -40,7 +40,7 @@ def start_postgres(home: Path, progress: Progress) -> Part:
     user = _unprivileged_user()
     data = data_folder(home)
     if user:
-        _let_pass(user, [programs, data])
+        _let_pass(user, [programs, data], progress)
     secret = password(home, ADMIN)
     if not (data / "PG_VERSION").exists():
         progress("creating a PostgreSQL data folder")
@@ -48,7 +48,7 @@ def start_postgres(home: Path, progress: Progress) -> Part:
     port = free_port(home, "postgres")
     progress(f"starting PostgreSQL on port {port}")
     options = [word for name, value in (SETTINGS | {"port": str(port)}).items() for word in ("-c", f"{name}={value}")]
-    pid, started = processes.spawn([programs / "postgres", "-D", data, *options], log_file(home), user)
+    pid, started = processes.spawn([programs / "postgres", "-D", data, *options], log_file(home), user=user)
     return Part(f"postgresql://{ADMIN}:{secret}@127.0.0.1:{port}/postgres", "PostgreSQL as a process", pid=pid, started=started)
 
 
@@ -134,11 +134,12 @@ def _unprivileged_user() -> str | None:
     return USER
 
 
-def _let_pass(user: str, folders: list[Path]) -> None:
+def _let_pass(user: str, folders: list[Path], progress: Progress) -> None:
     """Let the user walk to these folders: the right to pass through, not to list, is given to the folders above that lack it."""
     account = pwd.getpwnam(user)
     for folder in folders:
         for above in folder.resolve().parents:
             mode = above.stat()
             if mode.st_uid != account.pw_uid and not mode.st_mode & stat.S_IXOTH:
+                progress(f"letting PostgreSQL's user {user} pass through {above} (chmod o+x)")
                 above.chmod(mode.st_mode | stat.S_IXOTH)

@@ -16,9 +16,10 @@ STOP_LIMIT_S = 30.0
 POLL_S = 0.05
 SAME_START_S = 2.0  # A clock that is set meanwhile moves the start that the system reports; a reused pid is much further off.
 LOG_TAIL_LINES = 15
+UNICODE = {"LC_ALL": "C.UTF-8"}  # Else Java cannot open a folder whose name is not ASCII.
 
 
-def spawn(argv: Sequence[str | Path], log: Path, user: str | None = None) -> tuple[int, float]:
+def spawn(argv: Sequence[str | Path], log: Path, cwd: Path = Path("/"), user: str | None = None) -> tuple[int, float]:
     """Start a process of its own session, output to `log`, and return its pid and start (seconds since 1970).
 
     Args:
@@ -31,7 +32,8 @@ def spawn(argv: Sequence[str | Path], log: Path, user: str | None = None) -> tup
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            cwd="/",
+            cwd=cwd,
+            env=os.environ | UNICODE,
             user=user,
             group=user,
             extra_groups=[] if user else None,
@@ -49,7 +51,16 @@ def run(argv: Sequence[str | Path], limit_s: float, cwd: Path = Path("/"), user:
     groups: list[str] | None = [] if user else None
     try:
         return subprocess.run(
-            words, capture_output=True, text=True, timeout=limit_s, check=False, cwd=cwd, user=user, group=user, extra_groups=groups
+            words,
+            capture_output=True,
+            text=True,
+            timeout=limit_s,
+            check=False,
+            cwd=cwd,
+            env=os.environ | UNICODE,
+            user=user,
+            group=user,
+            extra_groups=groups,
         )
     except FileNotFoundError:
         raise StackError(f"the program {words[0]} is missing: install it") from None

@@ -13,7 +13,20 @@ import psutil
 import psycopg
 import pytest
 
-from shared.stack import Stack, StackError, app_role, copy_database, create_database, down, drop_database, drop_roles, find_stack, kafka
+from shared.stack import (
+    Stack,
+    StackError,
+    app_role,
+    copy_database,
+    create_database,
+    down,
+    drop_database,
+    drop_roles,
+    find_stack,
+    kafka,
+    postgres,
+)
+from shared.stack.containers import KAFKA_IMAGE, POSTGRES_IMAGE
 from shared.stack.processes import spawn
 from shared.stack.state import Part, claim, read_parts, write_parts
 
@@ -236,3 +249,24 @@ def test_a_copy_of_a_database_has_its_own_rows_and_the_same_roles(stack: Stack, 
 def test_a_name_that_could_break_a_statement_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="cannot be a database's name"):
         create_database("postgresql://nobody@127.0.0.1:9/postgres", 'x"; DROP', tmp_path)
+
+
+def test_the_compose_file_has_the_same_images_and_settings() -> None:
+    lines = {line.strip() for line in (ROOT / "compose.yaml").read_text().splitlines()}
+    inside = {"listen_addresses", "unix_socket_directories"}  # The image's own are right in a container.
+    expected = {f"image: {KAFKA_IMAGE}", f"image: {POSTGRES_IMAGE}"}
+    expected |= {f'KAFKA_{name.upper().replace(".", "_")}: "{value}"' for name, value in kafka.SETTINGS.items()}
+    expected |= {f'- "--{name}={value}"' for name, value in postgres.SETTINGS.items() if name not in inside}
+    assert expected <= lines
+
+
+def test_the_pom_and_the_code_name_the_same_version() -> None:
+    assert f"<version>{kafka.VERSION}</version>" in kafka.POM.read_text()
+
+
+def test_a_name_that_is_not_ascii_or_holds_a_comma_is_a_home_like_any_other(tmp_path: Path) -> None:
+    home = tmp_path / "sch\u00f6n, ja"
+    try:
+        assert kafka.answers(find_stack(home, print, environment={}).kafka_servers)
+    finally:
+        down(home, wipe=True)
