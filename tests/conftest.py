@@ -71,7 +71,7 @@ def migrated(stack: Stack) -> Iterator[Callable[[str], ServiceDatabase]]:
     yield migrated
     for service in made:
         drop_database(stack.postgres_url, f"cairn_{service}{suffix}")
-        drop_roles(stack.postgres_url, stack.home, [f"{service}_owner{suffix}", f"{service}_app{suffix}"])
+        drop_roles(stack.postgres_url, stack.home, [f"{service}{suffix}_owner", f"{service}{suffix}_app"])
 
 
 @pytest.fixture

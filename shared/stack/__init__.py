@@ -10,14 +10,13 @@ from pathlib import Path
 import psutil
 
 from shared.stack import containers, kafka, postgres, processes
-from shared.stack.databases import ServiceDatabase, app_role, copy_database, create_database, drop_database, drop_roles
+from shared.stack.databases import ServiceDatabase, copy_database, create_database, drop_database, drop_roles
 from shared.stack.state import Part, Progress, StackError, claim, is_claimed, locked, read_parts, remove_home, write_parts
 
 __all__ = [
     "ServiceDatabase",
     "Stack",
     "StackError",
-    "app_role",
     "copy_database",
     "create_database",
     "down",

@@ -28,7 +28,7 @@ def create_database(admin_url: str, service: str, home: Path, suffix: str = "") 
     Args:
         admin_url: of a role that may create databases and roles.
         home: where the roles' passwords are kept.
-        suffix: ends the name of the database and of both roles; tests keep apart by it.
+        suffix: stands after the service in the names of the database and of both roles; tests keep apart by it.
 
     Raises:
         StackError: service or suffix cannot be part of a name.
@@ -36,7 +36,7 @@ def create_database(admin_url: str, service: str, home: Path, suffix: str = "") 
     database = f"cairn_{service}{suffix}"
     if not NAME.fullmatch(database):
         raise StackError(f"{database!r} cannot be a database's name: use at most 40 lower-case letters, digits and underscores")
-    roles = {part: f"{service}_{part}{suffix}" for part in (OWNER, APP)}
+    roles = {part: f"{service}{suffix}_{part}" for part in (OWNER, APP)}
     secrets = {role: password(home, role) for role in roles.values()}
     with locked(home, "databases"), psycopg.connect(admin_url, autocommit=True) as admin:
         for role, secret in secrets.items():
@@ -69,18 +69,6 @@ def drop_roles(admin_url: str, home: Path, roles: list[str]) -> None:
         for role in roles:
             admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
     forget_passwords(home, roles)
-
-
-def app_role(owner_role: str) -> str:
-    """Return the app's role beside this owner: the one a migration grants to.
-
-    >>> app_role("mastery_owner")
-    'mastery_app'
-    """
-    service, _, suffix = owner_role.rpartition(f"_{OWNER}")
-    if not service:
-        raise StackError(f"{owner_role!r} is not an owner's role: connect as <service>_{OWNER}")
-    return f"{service}_{APP}{suffix}"
 
 
 def _ensure_role(admin: psycopg.Connection, role: str, secret: str) -> None:

@@ -16,7 +16,6 @@ import pytest
 from shared.stack import (
     Stack,
     StackError,
-    app_role,
     copy_database,
     create_database,
     down,
@@ -216,14 +215,14 @@ def test_a_service_has_a_database_that_only_it_can_reach(stack: Stack, tmp_path:
         with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
             psycopg.connect(stranger)
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-            psycopg.connect(mine.app_url.replace(f"mastery_app{suffix}:", f"mastery_owner{suffix}:"))
+            psycopg.connect(mine.app_url.replace(f"mastery{suffix}_app:", f"mastery{suffix}_owner:"))
         secrets = tmp_path / "secrets.json"
         assert stat.S_IMODE(secrets.stat().st_mode) == 0o600
-        assert set(json.loads(secrets.read_text())) == {f"{service}_{part}{suffix}" for service in services for part in ("owner", "app")}
+        assert set(json.loads(secrets.read_text())) == {f"{service}{suffix}_{part}" for service in services for part in ("owner", "app")}
     finally:
         for service in services:
             drop_database(stack.postgres_url, f"cairn_{service}{suffix}")
-            drop_roles(stack.postgres_url, tmp_path, [f"{service}_owner{suffix}", f"{service}_app{suffix}"])
+            drop_roles(stack.postgres_url, tmp_path, [f"{service}{suffix}_owner", f"{service}{suffix}_app"])
 
 
 def test_a_copy_of_a_database_has_its_own_rows_and_the_same_roles(stack: Stack, tmp_path: Path) -> None:
@@ -232,7 +231,7 @@ def test_a_copy_of_a_database_has_its_own_rows_and_the_same_roles(stack: Stack, 
     try:
         source = create_database(stack.postgres_url, "evidence", tmp_path, suffix)
         with psycopg.connect(source.owner_url) as owner:
-            owner.execute(f"CREATE TABLE event AS SELECT 1 AS one; GRANT SELECT ON event TO {app_role(f'evidence_owner{suffix}')}")
+            owner.execute(f"CREATE TABLE event AS SELECT 1 AS one; GRANT SELECT ON event TO evidence{suffix}_app")
         copy = copy_database(stack.postgres_url, source, copied)
         with psycopg.connect(copy.owner_url) as owner:
             owner.execute("INSERT INTO event VALUES (2)")
@@ -243,7 +242,7 @@ def test_a_copy_of_a_database_has_its_own_rows_and_the_same_roles(stack: Stack, 
     finally:
         for database in (copied, f"cairn_evidence{suffix}"):
             drop_database(stack.postgres_url, database)
-        drop_roles(stack.postgres_url, tmp_path, [f"evidence_owner{suffix}", f"evidence_app{suffix}"])
+        drop_roles(stack.postgres_url, tmp_path, [f"evidence{suffix}_owner", f"evidence{suffix}_app"])
 
 
 def test_a_name_that_could_break_a_statement_is_refused(tmp_path: Path) -> None:
