@@ -1,4 +1,4 @@
-"""A service's append-only record of events in PostgreSQL: gapless positions, chained bytes, one transaction per batch (LEDGER.md, sections 3 and 4)."""
+"""A service's append-only record of events in PostgreSQL: gapless positions, chained bytes, one transaction per batch."""
 
 from shared.ledger.types import (
     BLOCKING,

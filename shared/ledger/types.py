@@ -25,7 +25,8 @@ class Ask:
     command: Command
     origin: Origin
     record: int | None = None
-    """Index of the record of the batch that it comes from; None for commands from HTTP and the ticker."""
+    """Number, unique in its transaction, of the record or request item that it comes from; asks that `expand` adds keep it
+    (`dataclasses.replace(ask, command=...)`), so that answers and parking find back. None for commands of the ticker."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,144 @@
+"""Group commit: commands of requests that arrive together share a transaction. An answer is given only after its commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from psycopg import Error, OperationalError
+
+from shared.contracts.envelope import Origin
+from shared.decider import Command
+from shared.errors import Overloaded
+from shared.ledger.ledger import Ledger
+from shared.ledger.types import Answer, Ask
+from shared.parameters import Parameters
+
+MAX_WAITING: Final = 20_000
+"""Commands that wait for a transaction before further requests are told to come back."""
+MAX_TRIES: Final = 5
+"""Of a transaction that failed for a passing reason, such as a lost connection. Commands are idempotent, so trying again is safe."""
+PASSING: Final = ("08", "40", "53", "55", "57")
+"""Classes of SQLSTATE that pass by themselves."""
+
+
+@dataclass(slots=True)
+class _Request:
+    commands: Sequence[Command]
+    origin: Origin
+    done: asyncio.Future[list[Answer]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class GroupCommit:
+    """The `Asker` of a running service."""
+
+    def __init__(self, ledger: Ledger, most: int = 500) -> None:
+        self._ledger, self._most = ledger, most
+        self._waiting: deque[_Request] = deque()
+        self._count = 0
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Begin to take requests."""
+        self._task = asyncio.create_task(self._run(), name="group-commit")
+
+    async def stop(self) -> None:
+        """Finish what waits, then stop."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+
+    async def ask(self, commands: Sequence[Command], request_id: UUID) -> list[Answer]:
+        """Return one answer per command, in order, after the commit; see `shared.parts.Asker`."""
+        if self._stopping or (self._count and self._count + len(commands) > MAX_WAITING):
+            raise Overloaded("the ledger's queue")
+        answers: list[Answer] = []
+        for start in range(0, len(commands), self._most):
+            request = _Request(commands[start : start + self._most], Origin(request_id, request_id))
+            self._waiting.append(request)
+            self._count += len(request.commands)
+            self._wake.set()
+            answers.extend(await request.done)
+        return answers
+
+    async def parameters(self) -> Parameters:
+        """Return what is in force now."""
+        return await self._ledger.parameters()
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await self._commit(self._take())
+
+    def _take(self) -> list[_Request]:
+        taken: list[_Request] = []
+        count = 0
+        while self._waiting and (not taken or count + len(self._waiting[0].commands) <= self._most):
+            request = self._waiting.popleft()
+            count += len(request.commands)
+            taken.append(request)
+        self._count -= count
+        return taken
+
+    async def _commit(self, requests: list[_Request]) -> None:
+        try:
+            answers = await self._handle(requests)
+        except (Exception, asyncio.CancelledError) as error:
+            if len(requests) > 1 and not isinstance(error, OperationalError | asyncio.CancelledError):
+                for request in requests:  # One of them broke the rest: each for itself.
+                    await self._commit([request])
+                return
+            for request in requests:
+                if not request.done.done():
+                    request.done.set_exception(error if isinstance(error, Exception) else Overloaded("the service is stopping, its queue"))
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return
+        for request, answered in zip(requests, answers, strict=True):
+            if not request.done.done():  # Its client may have gone away.
+                request.done.set_result(answered)
+
+    async def _handle(self, requests: list[_Request]) -> list[list[Answer]]:
+        asks: list[Ask] = []
+        for request in requests:
+            start = len(asks)
+            asks.extend(Ask(command, request.origin, start + n) for n, command in enumerate(request.commands))
+        for attempt in range(MAX_TRIES):
+            try:
+                return _by_request(requests, asks, await self._ledger.handle(asks))
+            except Error as error:
+                if attempt == MAX_TRIES - 1 or not is_passing(error):
+                    raise
+                await asyncio.sleep(0.05 * 2**attempt)
+        raise AssertionError("unreachable")
+
+
+def is_passing(error: Error) -> bool:
+    """Return whether a database error passes by itself, so that the same transaction may be tried again."""
+    return isinstance(error, OperationalError) if error.sqlstate is None else error.sqlstate[:2] in PASSING
+
+
+def _by_request(requests: Sequence[_Request], asks: Sequence[Ask], answers: Sequence[Answer]) -> list[list[Answer]]:
+    """Return for each request one answer per command: its events with those of the asks that `expand` added behind it."""
+    merged: dict[int, Answer] = {}
+    for answer in answers:
+        place = answer.ask.record
+        if place is None:
+            continue
+        first = merged.get(place)
+        merged[place] = answer if first is None else Answer(first.ask, (*first.events, *answer.events), first.refusal or answer.refusal)
+    result: list[list[Answer]] = []
+    start = 0
+    for request in requests:
+        result.append([merged[start + n] for n in range(len(request.commands))])
+        start += len(request.commands)
+    return result

@@ -1,0 +1,270 @@
+"""`Ledger.handle` and `Ledger.apply`: lock, load, decide, append, project, commit - one READ COMMITTED transaction."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from psycopg_pool import AsyncConnectionPool
+
+from shared.clock import Clock
+from shared.contracts.envelope import Recorded, StreamId, chain_start, partition_of
+from shared.decider import Decider
+from shared.errors import LedgerError, Misconfigured, PrivilegedRole
+from shared.ledger import store
+from shared.ledger.turn import Held, NeedsHistory, Turn, check_release, hold
+from shared.ledger.types import Answer, Ask, Batch, Connection, Expand, Inbox, Incoming, Projection, Trouble
+from shared.parameters import NO_PARAMETERS, ParameterKind, Parameters, Parser
+from shared.settings_stream import SettingsState
+
+if TYPE_CHECKING:
+    from shared.telemetry import Metrics
+
+MAX_CACHED_STATES: Final = 50_000
+"""States kept in memory; the least recently used goes first."""
+MAX_GUESSES: Final = 5
+"""Times that the keys of commands may change between guess and lock before all partitions are locked."""
+
+ROLE_RIGHTS: Final = """
+    SELECT r.rolsuper OR pg_has_role(current_user, t.tableowner, 'member') FROM pg_roles r, pg_tables t
+    WHERE r.rolname = current_user AND t.schemaname = 'public' AND t.tablename = 'event'"""
+SETTINGS: Final = "SELECT version, format, state FROM stream WHERE id = %s"
+PAGES: Final = "SELECT hash, data FROM parameter_page WHERE hash = ANY(%s)"
+READ_INBOX: Final = "SELECT source, partition, position, head, kafka_offset FROM inbox WHERE source = ANY(%s)"
+OPEN_INBOX: Final = "INSERT INTO inbox (source, partition, head) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+LENGTHS: Final = "SELECT id, length, head FROM partition ORDER BY id"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a batch did: the answers of its asks, how many records were parked, and where the inbox is now."""
+
+    answers: tuple[Answer, ...]
+    parked: int
+    inbox: Mapping[tuple[str, int], Inbox]
+
+
+class _KeysChanged(Exception):
+    """What commands depend on changed between guess and lock, and with it the partitions they need."""
+
+
+class Ledger:
+    """One service's record. Safe to use from several tasks; partitions locked in the database keep them apart."""
+
+    def __init__(
+        self, *, service: str, installation: str, release: str, partitions: int, pool: AsyncConnectionPool[Any],
+        deciders: Sequence[Decider[Any]], kinds: Sequence[ParameterKind[Any]], projections: Sequence[Projection], clock: Clock,
+        seal: Callable[[bytes], bytes], expand: Expand | None = None, metrics: Metrics | None = None,
+    ) -> None:  # fmt: skip
+        self.service, self.source, self.partitions, self.pool = service, f"/{installation}/{service}", partitions, pool
+        self.clock, self.metrics = clock, metrics
+        self.on_commit: list[Callable[[Sequence[Recorded[Any]]], None]] = []
+        """Called with the events of each transaction after its commit, such as to wake the relay."""
+        self._installation, self._release = installation, release
+        self._deciders = {decider.kind: decider for decider in deciders}
+        self._projections, self._seal, self._expand = tuple(projections), seal, expand
+        self._parser, self._parameters = Parser(kinds), NO_PARAMETERS
+        self._states: OrderedDict[str, tuple[int, Any]] = OrderedDict()
+
+    async def open(self) -> None:
+        """Check that this process may use this database.
+
+        Raises:
+            PrivilegedRole: as a superuser or the owner it could change the record.
+            Misconfigured: the ledger has other partitions, or belongs to another installation.
+        """
+        async with self.pool.connection() as connection:
+            row = await (await connection.execute(ROLE_RIGHTS)).fetchone()
+            if row is None or row[0]:
+                raise PrivilegedRole(f"{self.service} runs as a superuser or owner of its record: give it the address with the app role")
+            lengths = await (await connection.execute(LENGTHS)).fetchall()
+            if len(lengths) != self.partitions:
+                raise Misconfigured(
+                    f"the ledger of {self.service} has {len(lengths)} partitions, CAIRN_PARTITIONS says {self.partitions}: "
+                    f"the number is fixed at installation, set it to {len(lengths)}"
+                )
+            empty = next(((number, head) for number, length, head in lengths if length == 0), None)
+            if empty and empty[1] != chain_start(self.source, empty[0]):
+                raise Misconfigured(f"this database belongs to another installation than {self._installation}: mend CAIRN_INSTALLATION")
+
+    async def handle(self, asks: Sequence[Ask]) -> list[Answer]:
+        """Decide and record these asks in one transaction, and return an answer for each, those that `expand` added included.
+
+        Raises what a decider raises; then nothing was recorded.
+        """
+        return list((await self._transact(asks, None)).answers)
+
+    async def apply(self, batch: Batch) -> Applied:
+        """Handle a batch of records exactly once: the inbox moves in the transaction that writes.
+
+        Raises:
+            InboxMoved: the inbox is not where `batch.before` says; nothing was done.
+        """
+        return await self._transact((), batch)
+
+    async def inbox(self, sources: Sequence[str]) -> dict[tuple[str, int], Inbox]:
+        """Return how far each partition of these services was applied, opening the inbox of those never heard before."""
+        async with self.pool.connection() as connection:
+            async with connection.cursor() as cursor:
+                await cursor.executemany(
+                    OPEN_INBOX,
+                    [(s, p, chain_start(f"/{self._installation}/{s}", p)) for s in sorted(sources) for p in range(self.partitions)],
+                )
+            rows = await (await connection.execute(READ_INBOX, [list(sources)])).fetchall()
+        return {(row[0], row[1]): Inbox(*row) for row in rows}
+
+    async def parameters(self) -> Parameters:
+        """Return what is in force now."""
+        async with self.pool.connection() as connection:
+            return await self._in_force(connection)
+
+    async def stream(self, stream: str) -> list[Recorded[Any]]:
+        """Return the events of a stream in order."""
+        async with self.pool.connection() as connection:
+            rows = await (await connection.execute(store.LOAD_EVENTS, [[stream]])).fetchall()
+        return [store.decoded(bytes(row[1])) for row in rows]
+
+    async def state(self, stream: str) -> tuple[int, Any]:
+        """Return a stream's version and state; version 0 and the decider's beginning where there is none."""
+        decider = self._deciders[stream.split("/", 2)[1]]
+        async with self.pool.connection() as connection:
+            held = await store.load_streams(connection, {stream: -1}, {}, self._deciders)
+        return (held[stream].version, held[stream].state) if stream in held else (0, decider.initial)
+
+    async def _transact(self, asks: Sequence[Ask], batch: Batch | None) -> Applied:
+        started = time.perf_counter()
+        guesses = 0
+        while True:
+            try:
+                async with self.pool.connection() as connection, connection.transaction():
+                    turn, applied = await self._once(connection, asks, batch, lock_all=guesses >= MAX_GUESSES)
+                break
+            except _KeysChanged:
+                guesses += 1
+        for held in turn.changed() if turn else ():
+            self._remember(held.id, held.version, held.state)
+        self._count(time.perf_counter() - started, turn)
+        if turn is not None and turn.events:
+            for told in self.on_commit:
+                told(turn.events)
+        return applied
+
+    def _count(self, seconds: float, turn: Turn | None) -> None:
+        if self.metrics is None or turn is None:
+            return
+        self.metrics.handle.observe(seconds)
+        self.metrics.batch_size.observe(len(turn.answers))
+        for type_name, events in Counter(event.type for event in turn.events).items():
+            self.metrics.ledger_events.labels(type_name).inc(events)
+
+    async def _once(self, connection: Connection, asks: Sequence[Ask], batch: Batch | None, lock_all: bool) -> tuple[Turn | None, Applied]:
+        records: list[Incoming] = []
+        if batch is not None:
+            await store.lock_inbox(connection, batch)
+            records = await store.part_blocked(connection, batch)
+            asks = [ask for record in records if record.trouble is None for ask in record.asks]
+        turn = await self._decide(connection, asks, lock_all) if asks else None
+        if turn is not None and turn.events:
+            await self._write(connection, turn)
+        answers = tuple(turn.answers) if turn else ()
+        if batch is None:
+            return turn, Applied(answers, 0, {})
+        parked = await store.park(connection, [*records, *_refused(records, answers)], self._seal)
+        return turn, Applied(answers, parked, await store.move_inbox(connection, batch))
+
+    async def _decide(self, connection: Connection, asks: Sequence[Ask], lock_all: bool) -> Turn:
+        guess = await self._expand(connection, asks) if self._expand else asks
+        lanes_of = {key: partition_of(key, self.partitions) for key in {ask.command.stream.key for ask in guess}}
+        numbers = range(self.partitions) if lock_all else lanes_of.values()
+        lanes = await store.lock_lanes(connection, set(numbers))
+        parameters = await self._in_force(connection)
+        if self._expand:
+            asks = await self._expand(connection, asks)
+            lanes_of = {key: partition_of(key, self.partitions) for key in {ask.command.stream.key for ask in asks}}
+            if not lanes.keys() >= set(lanes_of.values()):
+                raise _KeysChanged
+        streams = {str(ask.command.stream): ask.command.stream for ask in asks}
+        held = await self._load(connection, streams, lanes_of)
+        turn = Turn(
+            source=self.source, release=self._release, deciders=self._deciders, parameters=parameters, lanes=lanes, held=held,
+            now=self.clock.now(),
+        )  # fmt: skip
+        await self._load_histories(connection, asks, held)
+        while True:
+            try:
+                turn.run(asks)
+            except NeedsHistory as need:
+                await store.load_events(connection, held, [need.stream])
+            else:
+                return turn
+
+    async def _load(self, connection: Connection, streams: Mapping[str, StreamId], lanes_of: Mapping[str, int]) -> dict[str, Held]:
+        cached = {name: self._states[name] for name in streams if name in self._states}
+        known = {name: cached[name][0] if name in cached else -1 for name in streams}
+        rows = await store.load_streams(connection, known, {name: state for name, (_, state) in cached.items()}, self._deciders)
+        return hold(streams.values(), lanes_of, rows, self._deciders)
+
+    async def _load_histories(self, connection: Connection, asks: Sequence[Ask], held: Mapping[str, Held]) -> None:
+        """Load in one query what the states before the batch already show to be needed."""
+        needed = set()
+        for ask in asks:
+            stream = held[str(ask.command.stream)]
+            decider = self._deciders[ask.command.stream.kind]
+            if stream.read_version and stream.stored is None and decider.needs_history(ask.command, stream.state):
+                needed.add(stream.id)
+        await store.load_events(connection, held, sorted(needed))
+
+    async def _write(self, connection: Connection, turn: Turn) -> None:
+        await store.append(connection, turn.events, turn.lanes.values())
+        await store.keep_streams(connection, turn.changed(), self._deciders)
+        await store.keep_parameters(connection, turn.events)
+        await store.project(connection, self._projections, turn.events)
+
+    async def _in_force(self, connection: Connection) -> Parameters:
+        stream = f"{self.service}/settings"
+        row = await (await connection.execute(SETTINGS, [stream])).fetchone()
+        if row is None or row[0] == self._parameters.version:
+            return self._parameters if row else NO_PARAMETERS
+        decider = self._deciders["settings"]
+        if not check_release(stream, row[1], decider):
+            raise LedgerError(f"{stream} has a state in another format: run `cairn rebuild {self.service} stream`")
+        state: SettingsState = decider.codec.decode(row[2])
+        missing = self._parser.missing(state.in_force)
+        pages = {h: bytes(d) for h, d in await (await connection.execute(PAGES, [missing])).fetchall()} if missing else {}
+        self._parameters = self._parser.parameters(row[0], state.in_force, pages)
+        return self._parameters
+
+    def _remember(self, stream: str, version: int, state: Any) -> None:
+        self._states[stream] = (version, state)
+        self._states.move_to_end(stream)
+        while len(self._states) > MAX_CACHED_STATES:
+            self._states.popitem(last=False)
+
+
+def _refused(records: Sequence[Incoming], answers: Sequence[Answer]) -> list[Incoming]:
+    """Return the records with a refused command, each to be parked alone with the refusal as its reason."""
+    reasons = {answer.ask.record: answer.refusal for answer in answers if answer.refusal and answer.ask.record is not None}
+    by_index = dict(_indexed(records))
+    return [_parked(by_index[index], f"{refusal.code}: {refusal.detail}") for index, refusal in reasons.items() if index in by_index]
+
+
+def _indexed(records: Sequence[Incoming]) -> list[tuple[int, Incoming]]:
+    return [(ask.record, record) for record in records for ask in record.asks if ask.record is not None]
+
+
+def _parked(record: Incoming, reason: str) -> Incoming:
+    return Incoming(
+        record.source,
+        record.partition,
+        record.kafka_offset,
+        record.raw,
+        record.position,
+        record.key,
+        record.head,
+        (),
+        Trouble.REFUSED,
+        reason,
+    )

@@ -1,0 +1,225 @@
+"""The statements of one transaction of the ledger. Each function awaits one round trip; none decides anything."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+import orjson
+
+from shared.contracts import event_class
+from shared.contracts.envelope import Header, Recorded, canonical, digest
+from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
+from shared.decider import Decider
+from shared.errors import LedgerError
+from shared.ledger.turn import Held, Lane, check_release
+from shared.ledger.types import BLOCKING, Batch, Connection, Inbox, InboxMoved, Incoming, Projection, Trouble
+
+BLOCKED: Final = [str(trouble) for trouble in BLOCKING]
+
+LOCK_INBOX: Final = """
+    SELECT i.source, i.partition, i.position, i.head, i.kafka_offset FROM inbox i
+    JOIN jsonb_to_recordset(%s) AS r(source text, partition int) USING (source, partition)
+    ORDER BY i.source, i.partition FOR UPDATE OF i"""
+BLOCKED_KEYS: Final = """
+    SELECT DISTINCT p.source, p.key FROM parked p JOIN jsonb_to_recordset(%s) AS r(source text, key text) USING (source, key)
+    WHERE p.resolved_at IS NULL AND p.trouble = ANY(%s)"""
+MOVE_INBOX: Final = """
+    UPDATE inbox SET position = r.position, head = r.head, kafka_offset = r.kafka_offset
+    FROM jsonb_to_recordset(%s) AS r(source text, partition int, position bigint, head text, kafka_offset bigint)
+    WHERE inbox.source = r.source AND inbox.partition = r.partition"""
+PARK: Final = """
+    INSERT INTO parked (source, partition, position, kafka_offset, key, trouble, reason, bytes) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (source, partition, kafka_offset) DO NOTHING"""
+LOCK_LANES: Final = "SELECT id, length, head, last_at FROM partition WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+LOAD_STREAMS: Final = """
+    SELECT s.id, s.key, s.partition, s.version, s.format, CASE WHEN s.version <> r.known THEN s.state END AS state
+    FROM jsonb_to_recordset(%s) AS r(id text, known bigint) JOIN stream s USING (id)"""
+LOAD_EVENTS: Final = "SELECT stream, bytes FROM event WHERE stream = ANY(%s) ORDER BY stream, version"
+COPY_EVENTS: Final = "COPY event (partition, position, stream, version, key, type, recorded_at, bytes) FROM STDIN (FORMAT BINARY)"
+EVENT_TYPES: Final = ("int4", "int8", "text", "int8", "text", "text", "timestamptz", "bytea")
+MOVE_LANES: Final = """
+    UPDATE partition SET length = r.length, head = r.head, last_at = r.last_at
+    FROM jsonb_to_recordset(%s) AS r(id int, length bigint, head text, last_at timestamptz) WHERE partition.id = r.id"""
+ADD_STREAMS: Final = """
+    INSERT INTO stream (id, key, partition, version, format, state)
+    SELECT id, key, partition, version, format, decode(state, 'base64')
+    FROM jsonb_to_recordset(%s) AS r(id text, key text, partition int, version bigint, format int, state text)"""
+MOVE_STREAMS: Final = """
+    UPDATE stream SET version = r.version, format = r.format, state = decode(r.state, 'base64')
+    FROM jsonb_to_recordset(%s) AS r(id text, version bigint, format int, state text, read_version bigint)
+    WHERE stream.id = r.id AND stream.version = r.read_version"""
+KEEP_PAGE: Final = "INSERT INTO parameter_page (hash, data) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+KEEP_SET: Final = "INSERT INTO parameter_set (id, kind, pages) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+
+
+def rows_json(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows as the JSON array that `jsonb_to_recordset` reads."""
+    return orjson.dumps(list(rows)).decode()
+
+
+async def lock_inbox(connection: Connection, batch: Batch) -> None:
+    """Lock the inbox rows of a batch, in order.
+
+    Raises:
+        InboxMoved: where one is not as the reader believes.
+    """
+    places = rows_json({"source": source, "partition": partition} for source, partition in batch.before)
+    rows = await (await connection.execute(LOCK_INBOX, [places])).fetchall()
+    found = {(row[0], row[1]): Inbox(*row) for row in rows}
+    if found != dict(batch.before):
+        raise InboxMoved
+
+
+async def part_blocked(connection: Connection, batch: Batch) -> list[Incoming]:
+    """Return the records of a batch, those behind a parked record of their key turned into records to park."""
+    pairs = {(record.source, record.key) for record in batch.records if record.position is not None}
+    wanted = rows_json({"source": source, "key": key} for source, key in pairs)
+    rows = await (await connection.execute(BLOCKED_KEYS, [wanted, BLOCKED])).fetchall()
+    blocked = {(row[0], row[1]) for row in rows}
+    result = []
+    for record in batch.records:
+        place = (record.source, record.key)
+        if record.trouble is None and record.asks and place in blocked:
+            record = replace(record, asks=(), trouble=Trouble.BEHIND, reason="an earlier record of the same key is parked")
+        elif record.trouble in BLOCKING:
+            blocked.add(place)
+        result.append(record)
+    return result
+
+
+async def move_inbox(connection: Connection, batch: Batch) -> dict[tuple[str, int], Inbox]:
+    """Move the inbox behind the last record of each partition, and return what it is then."""
+    after = dict(batch.before)
+    for record in batch.records:
+        place = (record.source, record.partition)
+        old = after[place]
+        if record.position is None:
+            after[place] = replace(old, kafka_offset=record.kafka_offset + 1)
+        else:
+            after[place] = replace(old, position=record.position, head=record.head, kafka_offset=record.kafka_offset + 1)
+    await connection.execute(MOVE_INBOX, [rows_json(asdict(inbox) for inbox in after.values())])
+    return after
+
+
+async def park(connection: Connection, records: Iterable[Incoming], seal: Callable[[bytes], bytes]) -> int:
+    """Set records aside with their reason and sealed bytes; return how many."""
+    rows = [(r.source, r.partition, r.position, r.kafka_offset, r.key, str(r.trouble), r.reason, seal(r.raw)) for r in records if r.trouble]
+    async with connection.cursor() as cursor:
+        await cursor.executemany(PARK, rows)
+    return len(rows)
+
+
+async def lock_lanes(connection: Connection, numbers: Iterable[int]) -> dict[int, Lane]:
+    """Lock partitions in the order of their numbers."""
+    rows = await (await connection.execute(LOCK_LANES, [sorted(numbers)])).fetchall()
+    return {row[0]: Lane(*row) for row in rows}
+
+
+async def load_streams(
+    connection: Connection, known: Mapping[str, int], cached: Mapping[str, Any], deciders: Mapping[str, Decider[Any]]
+) -> dict[str, Held]:
+    """Return the streams that exist. `known` is stream -> version of the cached state, -1 where none is cached."""
+    wanted = rows_json({"id": stream, "known": version} for stream, version in known.items())
+    rows = await (await connection.execute(LOAD_STREAMS, [wanted])).fetchall()
+    held: dict[str, Held] = {}
+    outdated: list[str] = []
+    for stream, key, partition, version, format, state in rows:
+        decider = deciders[stream.split("/", 2)[1]]
+        usable = check_release(stream, format, decider)
+        if state is None:
+            value = cached[stream]
+        elif usable:
+            value = decider.codec.decode(state)
+        else:
+            value, outdated = None, [*outdated, stream]
+        held[stream] = Held(stream, key, partition, version, value, version)
+    await load_events(connection, held, outdated)
+    for stream in outdated:
+        held[stream].state = deciders[stream.split("/", 2)[1]].fold(event.data for event in held[stream].stored or ())
+    return held
+
+
+async def load_events(connection: Connection, held: Mapping[str, Held], streams: Sequence[str]) -> None:
+    """Load the stored events of these streams, as history."""
+    if not streams:
+        return
+    for stream in streams:
+        held[stream].stored = []
+    for stream, raw in await (await connection.execute(LOAD_EVENTS, [list(streams)])).fetchall():
+        stored = held[stream].stored
+        if stored is not None:
+            stored.append(decoded(bytes(raw)))
+
+
+def decoded(raw: bytes) -> Recorded[Any]:
+    """Return a stored event.
+
+    Raises:
+        LedgerError: where this release does not know its type.
+    """
+    header = Header.read(raw)
+    known = event_class(header.event_type)
+    if known is None:
+        raise LedgerError(f"this release does not know events of type {header.event_type}: start the newer release")
+    return header.decode(known)
+
+
+async def append(connection: Connection, events: Sequence[Recorded[Any]], lanes: Iterable[Lane]) -> None:
+    """Write events and move the partitions behind them."""
+    async with connection.cursor() as cursor, cursor.copy(COPY_EVENTS) as copy:
+        copy.set_types(EVENT_TYPES)
+        for event in events:
+            await copy.write_row(
+                (event.partition, event.position, event.stream, event.version, event.key, event.type, event.time, event.raw)
+            )
+    moved = ({"id": lane.number, "length": lane.length, "head": lane.head, "last_at": lane.last_at} for lane in lanes if lane.length)
+    await connection.execute(MOVE_LANES, [rows_json(moved)])
+
+
+async def keep_streams(connection: Connection, changed: Sequence[Held], deciders: Mapping[str, Decider[Any]]) -> None:
+    """Write the states of streams that have new events.
+
+    Raises:
+        LedgerError: where a stream is not at the version it was read at, which the partition's lock forbids.
+    """
+    fresh, moved = [], []
+    for held in changed:
+        decider = deciders[held.id.split("/", 2)[1]]
+        row = {
+            "id": held.id,
+            "version": held.version,
+            "format": decider.format,
+            "state": b64encode(decider.codec.encode(held.state)).decode(),
+        }
+        if held.read_version:
+            moved.append(row | {"read_version": held.read_version})
+        else:
+            fresh.append(row | {"key": held.key, "partition": held.partition})
+    if fresh:
+        await connection.execute(ADD_STREAMS, [rows_json(fresh)])
+    if moved and (await connection.execute(MOVE_STREAMS, [rows_json(moved)])).rowcount != len(moved):
+        raise LedgerError("a stream moved under its partition's lock: is another program writing to this database?")
+
+
+async def project(connection: Connection, projections: Iterable[Projection], events: Sequence[Recorded[Any]]) -> None:
+    """Bring the read tables up to these events, one statement per projection."""
+    for projection in projections:
+        rows = {tuple(row[name] for name in projection.key): row for event in events for row in projection.rows(event)}
+        if rows:
+            await connection.execute(projection.statement, {"rows": rows_json(rows.values())})
+
+
+async def keep_parameters(connection: Connection, events: Sequence[Recorded[Any]]) -> None:
+    """Make pages and sets that these events bring part of the record."""
+    for event in events:
+        match event.data:
+            case ParameterPageAdded(content=content):
+                data = canonical(content)
+                await connection.execute(KEEP_PAGE, [digest(data), data])
+            case ParameterSetAdopted(set_id=set_id, pages=pages):
+                await connection.execute(KEEP_SET, [set_id, event.data.KIND, list(pages)])
+            case _:
+                pass

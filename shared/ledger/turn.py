@@ -1,0 +1,136 @@
+"""One transaction in memory: commands are decided in order, their events chained. Reaches no wire; the caller loads and stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from shared.contracts.envelope import Event, Recorded, StreamId, digest, envelope, event_id
+from shared.decider import Decider, Refusal
+from shared.errors import LedgerError, OutdatedDecider
+from shared.ledger.types import Answer, Ask
+from shared.parameters import Parameters
+
+
+@dataclass(slots=True)
+class Lane:
+    """A locked partition: where the next event goes, and what it is chained to."""
+
+    number: int
+    length: int
+    head: str
+    last_at: datetime | None
+
+
+@dataclass(slots=True)
+class Held:
+    """A stream while commands are decided on it."""
+
+    id: str
+    key: str
+    partition: int
+    version: int
+    state: Any
+    read_version: int
+    stored: list[Recorded[Any]] | None = None
+    """Its events in the database, once somebody needed them."""
+    fresh: list[Recorded[Any]] = field(default_factory=list)
+    """Its events decided in this transaction."""
+
+
+class NeedsHistory(Exception):
+    """A stream's stored events must be loaded before the next command can be decided."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.stream = stream
+
+
+class Turn:
+    """Decides a list of asks. Raises what a pure room raises: that is poison, and the whole transaction is rolled back."""
+
+    def __init__(
+        self, *, source: str, release: str, deciders: Mapping[str, Decider[Any]], parameters: Parameters, lanes: Mapping[int, Lane],
+        held: dict[str, Held], now: datetime,
+    ) -> None:  # fmt: skip
+        self._source, self._release, self._deciders, self._parameters = source, release, deciders, parameters
+        self.lanes, self._now = lanes, now
+        self.held = held
+        self.answers: list[Answer] = []
+        self.events: list[Recorded[Any]] = []
+
+    def run(self, asks: Sequence[Ask]) -> None:
+        """Decide the asks that have no answer yet.
+
+        Raises:
+            NeedsHistory: then load that stream's events into `held` and call again.
+        """
+        for ask in asks[len(self.answers) :]:
+            self.answers.append(self._answer(ask))
+
+    def _answer(self, ask: Ask) -> Answer:
+        stream = ask.command.stream
+        held = self.held[str(stream)]
+        if held.key != stream.key:
+            raise LedgerError(f"stream {held.id} has another key than its command: a stream never changes its key")
+        decider = self._deciders[stream.kind]
+        history: Sequence[Recorded[Any]] = ()
+        if decider.needs_history(ask.command, held.state):
+            if held.stored is None:
+                if held.read_version:
+                    raise NeedsHistory(held.id)
+                held.stored = []
+            history = [*held.stored, *held.fresh]
+        decided = decider.decide(ask.command, held.state, self._parameters, history)
+        if isinstance(decided, Refusal):
+            return Answer(ask, refusal=decided)
+        return Answer(ask, tuple(self._record(ask, stream, held, decider, event) for event in decided))
+
+    def _record(self, ask: Ask, stream: StreamId, held: Held, decider: Decider[Any], event: Event) -> Recorded[Any]:
+        lane = self.lanes[held.partition]
+        at = self._now if lane.last_at is None or lane.last_at < self._now else lane.last_at
+        version = held.version + 1
+        raw = envelope(
+            source=self._source, stream=stream, version=version, partition=lane.number, position=lane.length, previous=lane.head, at=at,
+            decider=decider.label, settings=self._parameters.version, release=self._release, origin=ask.origin, event=event,
+        )  # fmt: skip
+        recorded = Recorded(
+            id=event_id(held.id, version), type=event.TYPE, source=self._source, time=at, stream=held.id, version=version, key=held.key,
+            partition=lane.number, position=lane.length, previous=lane.head, decider=decider.label, settings=self._parameters.version,
+            release=self._release, causation=ask.origin.causation, correlation=ask.origin.correlation, data=event, raw=raw,
+        )  # fmt: skip
+        lane.length, lane.head, lane.last_at = lane.length + 1, digest(raw), at
+        held.version, held.state = version, decider.evolve(held.state, event)
+        held.fresh.append(recorded)
+        self.events.append(recorded)
+        return recorded
+
+    def changed(self) -> list[Held]:
+        """Return the streams that have new events."""
+        return [held for held in self.held.values() if held.fresh]
+
+
+def hold(
+    streams: Iterable[StreamId], partition: Mapping[str, int], rows: Mapping[str, Held], deciders: Mapping[str, Decider[Any]]
+) -> dict[str, Held]:
+    """Return every stream of a transaction: as it was loaded, or from its decider's beginning."""
+    held = dict(rows)
+    for stream in streams:
+        name = str(stream)
+        if name not in held:
+            held[name] = Held(name, stream.key, partition[stream.key], 0, deciders[stream.kind].initial, 0)
+    return held
+
+
+def check_release(stream: str, format: int, decider: Decider[Any]) -> bool:
+    """Return whether a stored state can be decoded by this decider; otherwise it must be folded again.
+
+    Raises:
+        OutdatedDecider: where a newer version wrote it.
+    """
+    stored_version = format // 1_000
+    if stored_version > decider.version:
+        raise OutdatedDecider(stream, decider.version, stored_version)
+    return format == decider.format
