@@ -150,7 +150,16 @@ def _settings(port: int, controller: int, settings: Mapping[str, str]) -> dict[s
 
 def _format(java: str, classpath: str, properties: Path) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    argv = [java, "-cp", classpath, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+    argv = [
+        java,
+        "-cp",
+        classpath,
+        "kafka.tools.StorageTool",
+        "format",
+        f"--cluster-id={cluster}",
+        "-c",
+        str(properties),
+    ]  # One in 64 begins with a dash.
     done = processes.run(argv, TOOL_LIMIT_S, cwd=properties.parent)
     if done.returncode:
         raise StackError(f"Apache Kafka cannot format its storage beside {properties}: {(done.stderr or done.stdout).strip()[-1000:]}")
