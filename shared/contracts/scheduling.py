@@ -16,6 +16,8 @@ from shared.contracts.profile import Modality
 
 MAX_DEMANDS = 100
 """Learners' demands in one command to a day."""
+MAX_CHECK_INS = 4
+"""Learners with whom one adult can talk in one period, one after another."""
 
 
 class Zone(Part):
@@ -102,6 +104,7 @@ class DayDemanded(Event):
     TYPE: ClassVar[str] = "scheduling.day-demanded.v1"
     school_id: UUID
     on: date
+    asked_on: date = Field(description="The day it was asked on: a day that is over takes nothing.")
     demands: tuple[Demand, ...] = Field(max_length=MAX_DEMANDS)
 
 
@@ -111,6 +114,8 @@ class DayStaffed(Event):
     TYPE: ClassVar[str] = "scheduling.day-staffed.v1"
     school_id: UUID
     on: date
+    asked_on: date
+    roster: int = Field(default=0, ge=0, description="Version of the school's own stream that was read.")
     staff: tuple[StaffMember, ...] = ()
 
 
@@ -144,19 +149,23 @@ class Status(StrEnum):
 
 
 class PlanAdopted(Event):
-    """A day's plan passed the independent checker and is in force. Key: the school."""
+    """A plan passed the independent checker and is in force: the learners it names are placed by it, all others stay. Key: the school."""
 
     TYPE: ClassVar[str] = "scheduling.plan-adopted.v1"
     school_id: UUID
     on: date
+    asked_on: date
+    begun: int = Field(default=0, ge=0, description="Periods that had begun; they stay as they were.")
     base_version: int = Field(description="Version of the day's stream that was searched from.")
+    resources: Hash = Field(description="Id of the resources that it was searched with.")
     inputs_hash: Hash
     solver: str = Field(description="Name and version of the search.")
     status: Status
+    inside: bool = Field(default=False, description="Searched inside the decider, after two answers that came too late.")
     value: int = Field(description="The objective as the checker computed it.")
     bound: int | None = None
-    learners: tuple[UUID, ...] = Field(description="In the order that `placements` refers to.")
-    sessions: tuple[Session, ...]
+    learners: tuple[UUID, ...] = Field(description="Whom the plan places, in the order that `placements` refers to.")
+    sessions: tuple[Session, ...] = Field(description="Those that it refers to.")
     placements: tuple[tuple[int, ...], ...] = Field(description="For each learner and period: index into `sessions`, -1 unserved.")
     needs: tuple[tuple[int, ...], ...] = Field(description="For each learner and period: index into her demand's needs, -1 none.")
     moved: int = Field(default=0, ge=0, description="Learners whose day differs from the plan before.")
