@@ -1,0 +1,169 @@
+"""The web application of a service: its routers, its health, its metrics, one form of error and of list."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+import orjson
+import structlog
+from fastapi import APIRouter, Depends, FastAPI, Query
+from fastapi.openapi.utils import get_openapi
+from fastapi.telemetry import TelemetryConfig
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from shared.contracts.envelope import canonical
+from shared.errors import BadInput, Fault
+from shared.http import problems
+from shared.http.body import MAX_BODY_BYTES, strict_json
+from shared.http.gate import Gate
+from shared.http.problems import Problem
+from shared.telemetry import Metrics
+
+HEALTH_TIMEOUT_S: Final = 5.0
+MAX_PAGE: Final = 1000
+DEFAULT_PAGE: Final = 100
+MAX_CURSOR_CHARACTERS: Final = 2000
+_NO_OWN_TELEMETRY: Final[TelemetryConfig] = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}  # FastAPI's own would record addresses and the words of exceptions, which may hold personal data; the gate makes the span.
+_log = structlog.get_logger()
+
+T = TypeVar("T")
+R = TypeVar("R")
+CursorPart = str | int
+
+
+class Page(BaseModel, Generic[T]):
+    """A part of a list, in a fixed order."""
+
+    items: list[T]
+    next: str | None = Field(default=None, description="Send it as `after` for what follows; nothing follows where it is null.")
+
+
+class PageAsked:
+    """Which part of a list a client wants. Routes take it as `paging: Paging`."""
+
+    def __init__(
+        self,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Items at most.")] = DEFAULT_PAGE,
+        after: Annotated[str | None, Query(max_length=MAX_CURSOR_CHARACTERS, description="`next` of the page before.")] = None,
+    ) -> None:
+        self.limit = limit
+        self.after = after
+
+    def key(self, *kinds: type) -> tuple[Any, ...] | None:
+        """Return the sort key of the last item that the client has; None at the beginning.
+
+        Args:
+            kinds: `str` or `int` for each part of the key.
+
+        Raises:
+            BadInput: the cursor was not made by `page` for this list.
+        """
+        if self.after is None:
+            return None
+        try:
+            parts = strict_json(base64.b64decode(self.after.encode(), b"-_", validate=True))
+        except (BadInput, ValueError, binascii.Error):
+            parts = None
+        if not isinstance(parts, list) or [type(part) for part in parts] != list(kinds):
+            fault = Fault("query/after", "cursor-invalid", "the cursor is not of this list", "start again without it")
+            raise BadInput(str(fault), [fault])
+        return tuple(parts)
+
+    def page(self, rows: Sequence[R], view: Callable[[R], T], key: Callable[[R], Sequence[CursorPart]]) -> Page[T]:
+        """Return the page of these rows, which were read with `limit + 1`: the one too many tells that more follows."""
+        more = len(rows) > self.limit
+        shown = rows[: self.limit]
+        after = base64.urlsafe_b64encode(canonical(list(key(shown[-1])))).decode() if more else None
+        return Page(items=[view(row) for row in shown], next=after)
+
+
+Paging = Annotated[PageAsked, Depends()]
+
+
+class Health(BaseModel):
+    """Whether a service gets on with its work."""
+
+    ready: bool
+    reasons: list[str] = Field(default=[], description="Why it is not ready.")
+
+
+def create_app(
+    title: str,
+    version: str,
+    routers: Iterable[APIRouter],
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None,
+    health: Callable[[], Awaitable[Health]],
+    metrics: Metrics,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> FastAPI:
+    """Return the application of a service.
+
+    It answers every error with a problem document, JSON bodies are checked by `strict_json` before any route sees them, and it has
+    `/health/live` (the process answers), `/health/ready` (503 with reasons while work waits and nothing moves), `/metrics` and `/docs`.
+    """
+    app = FastAPI(
+        title=title,
+        version=version,
+        lifespan=lifespan,
+        responses={422: {"model": Problem, "description": "What is wrong, and where"}},
+        telemetry=_NO_OWN_TELEMETRY,
+    )
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to change the document.
+    problems.install(app)
+    app.add_middleware(Gate, max_body_bytes=max_body_bytes)
+    for router in routers:
+        app.include_router(router)
+    app.include_router(_operations(health, metrics))
+    return app
+
+
+def _operations(health: Callable[[], Awaitable[Health]], metrics: Metrics) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/health/live")
+    async def live() -> dict[str, str]:
+        """Say that the process answers: restart it where this fails."""
+        return {"status": "live"}
+
+    @router.get("/health/ready", response_model=Health, responses={503: {"model": Health}})
+    async def ready() -> Response:
+        """Say whether the service gets on with its work: send it no requests where this is 503."""
+        try:
+            state = await asyncio.wait_for(health(), HEALTH_TIMEOUT_S)
+        except Exception as error:
+            _log.warning("health check failed", exc_info=error)
+            state = Health(ready=False, reasons=[f"the health check failed: {type(error).__name__}"])
+        return Response(orjson.dumps(state.model_dump()), 200 if state.ready else 503, media_type="application/json")
+
+    @router.get("/metrics", response_class=Response)
+    async def all_metrics() -> Response:
+        """Give all metrics in the text format of Prometheus."""
+        return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return router
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document, with problems under their own media type."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                content = operation["responses"].get("422", {}).get("content", {})
+                if "application/json" in content:
+                    content[problems.MEDIA_TYPE] = content.pop("application/json")
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,86 @@
+"""What every request passes before its route: a trace, limits, sound JSON; and what every failure becomes after it."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.errors import MalformedInput
+from shared.http import body as bodies
+from shared.http.problems import respond_to
+from shared.telemetry import span
+
+
+class Gate:
+    """ASGI middleware: reads the whole body up to a limit, refuses what no route should meet, answers what no handler caught."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int = bodies.MAX_BODY_BYTES) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, inside one span that continues the client's trace."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        with span(scope["method"], parent=headers.get("traceparent")) as current:
+            await self._handle(scope, headers, receive, send)
+            route = scope.get("route")
+            current.update_name(f"{scope['method']} {getattr(route, 'path', '(no route)')}")
+
+    async def _handle(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            body = await self._checked_body(scope, headers, receive)
+            if body is not None:
+                await self._app(scope, _replay(body, receive), send_on)
+        except Exception as error:
+            response = respond_to(error, scope["path"])
+            if started:  # Too late for another answer: the connection is cut, so the client sees that it is not whole.
+                raise
+            await response(scope, receive, send)
+
+    async def _checked_body(self, scope: Scope, headers: Headers, receive: Receive) -> bytes | None:
+        """Return the body, or None where the client went away."""
+        if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
+            raise MalformedInput("the address holds U+0000: take it out")
+        declared = headers.get("content-length", "0")
+        if declared.isdecimal() and int(declared[:20]) > self._max_body_bytes:
+            raise bodies.too_large(self._max_body_bytes)
+        body = await _read(receive, self._max_body_bytes)
+        if body and bodies.is_json(bodies.media_type(headers.get("content-type", ""))):
+            scope[bodies.STASH] = await bodies.parse(body)
+        return body
+
+
+async def _read(receive: Receive, limit: int) -> bytes | None:
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise bodies.too_large(limit)
+        parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that hands out the body first, then whatever else the server has to say."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return again

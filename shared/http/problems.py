@@ -1,0 +1,171 @@
+"""Errors as RFC 9457 problem documents. The one table that knows which of our errors is which HTTP status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import orjson
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared import errors
+
+MEDIA_TYPE: Final = "application/problem+json"
+MAX_FAULTS: Final = 100
+"""Faults that one problem lists; `detail` says how many there are."""
+_log = structlog.get_logger()
+
+
+class WrongContentType(errors.BadInput):
+    """The body is of another media type than the address takes."""
+
+
+class Place(BaseModel):
+    """One thing wrong with an input."""
+
+    place: str = Field(description="JSON pointer into the body, `query/<name>`, `path/<name>`, or `<file>:<line>:<column>`.")
+    code: str = Field(description="A stable word for programs.")
+    detail: str
+    remedy: str = ""
+
+
+class Problem(BaseModel):
+    """What went wrong and what to do about it (RFC 9457). Nothing was stored."""
+
+    type: str = Field(description="A stable name of the kind of problem, as a URN.")
+    title: str
+    status: int
+    detail: str
+    instance: str | None = Field(default=None, description="The address that was asked.")
+    errors: list[Place] = Field(default=[], description="Each place that is wrong, at most 100 of them.")
+
+
+# The first class that fits counts, so the special ones come first.
+STATUS: Final[tuple[tuple[type[errors.CairnError], int, str, str], ...]] = (
+    (errors.MalformedInput, 400, "malformed-input", "The input is not well formed"),
+    (errors.TooLarge, 413, "too-large", "The input is too large"),
+    (WrongContentType, 415, "wrong-content-type", "The input is of another media type"),
+    (errors.BadInput, 422, "bad-input", "The input cannot be taken"),
+    (errors.NotFound, 404, "not-found", "There is nothing under this id"),
+    (errors.Refused, 409, "refused", "The request was refused"),
+    (errors.Overloaded, 503, "overloaded", "More is waiting than can be taken"),
+)
+_REMEDIES: Final = {
+    "missing": "add it",
+    "extra_forbidden": "take it away",
+    "json_invalid": "send valid JSON",
+}
+_PLAIN: Final = {
+    404: ("no-such-address", "There is no such address", "see /docs for those there are"),
+    405: ("wrong-method", "The address does not take this method", "the header Allow names those it takes"),
+}
+
+
+def problem_of(error: errors.CairnError) -> Problem | None:
+    """Return the problem that tells a client of this error; None for one that is no business of a client's."""
+    for kind, status, name, title in STATUS:
+        if isinstance(error, kind):
+            faults: Sequence[errors.Fault] = error.faults if isinstance(error, errors.BadInput) else ()
+            if isinstance(error, errors.Refused):
+                faults = [errors.Fault("", error.code, str(error))]
+            return Problem(type=_urn(name), title=title, status=status, detail=_counted(str(error), faults), errors=_places(faults))
+    return None
+
+
+def respond(problem: Problem, path: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the HTTP response that carries the problem; `path` is the address that was asked."""
+    content = problem.model_copy(update={"instance": quote(path)}).model_dump(exclude_defaults=True)
+    return Response(orjson.dumps(content), problem.status, headers, MEDIA_TYPE)
+
+
+def respond_to(error: Exception, path: str) -> Response:
+    """Return the response to any error: its problem, or a 500 that shows nothing of the inside, which is logged instead."""
+    if isinstance(error, errors.CairnError):
+        problem = problem_of(error)
+        if problem is not None:
+            return respond(problem, path, {"Retry-After": str(error.retry_after_s)} if isinstance(error, errors.Overloaded) else None)
+    _log.error("request failed", exc_info=error)
+    detail = "this is not your fault; the log of the service says more. Sending the same again later is safe"
+    return respond(Problem(type=_urn("internal"), title="The service failed", status=500, detail=detail), path)
+
+
+def faults_of(error: ValidationError | RequestValidationError) -> list[errors.Fault]:
+    """Return what pydantic found, without the values it found; places as JSON pointers into the body."""
+    in_request = isinstance(error, RequestValidationError)
+    return [
+        errors.Fault(_place(fault["loc"], in_request), fault["type"].replace("_", "-"), fault["msg"], _REMEDIES.get(fault["type"], ""))
+        for fault in error.errors()
+    ]
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parsed(kind: type[M], value: Any, place: str = "") -> M:
+    """Return a JSON value as a model.
+
+    Args:
+        place: JSON pointer of the value in the body, where it is only a part of it.
+
+    Raises:
+        BadInput: it does not fit; each place is named.
+    """
+    try:
+        return kind.model_validate_json(orjson.dumps(value))  # As JSON: instants and ids are text there, and numbers are not.
+    except ValidationError as error:
+        faults = [errors.Fault(place + each.place, each.code, each.detail, each.remedy) for each in faults_of(error)]
+        raise errors.BadInput("the input does not fit what is documented in /docs", faults) from None
+
+
+def pointer(path: Iterable[str | int]) -> str:
+    """Return an RFC 6901 JSON pointer; what cannot be printed is escaped."""
+    tokens = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    text = "".join(f"/{token}" for token in tokens).encode("utf-8", "backslashreplace").decode()
+    return text.replace("\x00", "\\u0000")
+
+
+def install(app: FastAPI) -> None:
+    """Let the app answer every error with a problem."""
+
+    async def ours(request: Request, error: Exception) -> Response:
+        return respond_to(error, request.url.path)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        faults = faults_of(error) if isinstance(error, RequestValidationError) else []
+        return respond_to(errors.BadInput("the request does not fit what is documented in /docs", faults), request.url.path)
+
+    async def plain(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            return respond_to(error, request.url.path)
+        name, title, detail = _PLAIN.get(error.status_code, ("other", "The request cannot be answered", str(error.detail)))
+        problem = Problem(type=_urn(name), title=title, status=error.status_code, detail=detail)
+        return respond(problem, request.url.path, error.headers)
+
+    app.add_exception_handler(errors.CairnError, ours)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, plain)
+
+
+def _urn(name: str) -> str:
+    return f"urn:cairn:problem:{name}"
+
+
+def _places(faults: Sequence[errors.Fault]) -> list[Place]:
+    return [Place(place=each.place, code=each.code, detail=each.detail, remedy=each.remedy) for each in faults[:MAX_FAULTS]]
+
+
+def _counted(message: str, faults: Sequence[errors.Fault]) -> str:
+    return message if len(faults) <= MAX_FAULTS else f"{message} ({len(faults)} faults, the first {MAX_FAULTS} are listed)"
+
+
+def _place(loc: tuple[str | int, ...], in_request: bool) -> str:
+    if not in_request:
+        return pointer(loc)
+    return pointer(loc[1:]) if loc[0] == "body" else "/".join(str(step) for step in loc)

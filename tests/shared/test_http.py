@@ -1,0 +1,395 @@
+"""Every answer has one form, and nothing unsound reaches a route."""
+
+import asyncio
+import io
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any
+from uuid import UUID
+
+import httpx
+import orjson
+import pytest
+import structlog
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry import trace
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared import errors
+from shared.http import Health, Page, Paging, create_app, read_json, read_model, require_content_type, strict_json
+from shared.http.app import HEALTH_TIMEOUT_S
+from shared.http.body import MAX_DEPTH
+from shared.http.problems import MAX_FAULTS, MEDIA_TYPE, STATUS
+from shared.telemetry import Metrics, configure_logging
+
+LIMIT = 10_000
+SMALL = 100
+CANARY = "Canary Marmalade"
+JSON = {"content-type": "application/json"}
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    learner_id: UUID
+    score_e6: Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class Batch(BaseModel):
+    answers: list[Answer]
+
+
+RAISED: dict[str, Exception] = {
+    "malformed": errors.MalformedInput("not a ZIP"),
+    "large": errors.TooLarge("too many rows"),
+    "bad": errors.BadInput("a row is wrong", [errors.Fault("users.csv:3:2", "missing", "no given name", "fill it in")]),
+    "unknown": errors.NotFound("no learner has this id"),
+    "refused": errors.Refused("stale", "the day was changed since: search again"),
+    "busy": errors.Overloaded("the queue of evidence", 7),
+    "diverged": errors.Diverged(f"position 7 {CANARY}"),
+    "broken": RuntimeError(CANARY),
+}
+STATUS_OF = {"malformed": 400, "large": 413, "bad": 422, "unknown": 404, "refused": 409, "busy": 503, "diverged": 500, "broken": 500}
+
+
+def routes() -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/echo")
+    async def echo(request: Request) -> Any:
+        return await read_json(request)
+
+    @router.post("/small")
+    async def small(request: Request) -> Any:
+        return await read_json(request, max_bytes=SMALL)
+
+    @router.post("/batches")
+    async def batches(request: Request) -> int:
+        return len((await read_model(request, Batch)).answers)
+
+    @router.post("/declared")
+    async def declared(batch: Batch) -> int:
+        return len(batch.answers)
+
+    @router.post("/files")
+    async def files(request: Request) -> int:
+        require_content_type(request, "application/zip", "text/csv")
+        return len(await request.body())
+
+    @router.get("/learners/{learner_id}")
+    async def learner(learner_id: UUID) -> str:
+        return str(learner_id)
+
+    @router.get("/numbers")
+    async def numbers(paging: Paging) -> Page[int]:
+        start = paging.key(int)
+        rows = [n for n in range(250) if start is None or n > start[0]][: paging.limit + 1]
+        return paging.page(rows, lambda n: n, lambda n: [n])
+
+    @router.get("/raise/{name}")
+    async def fail(name: str) -> None:
+        raise RAISED[name]
+
+    @router.get("/trace")
+    async def traced() -> str:
+        return trace.format_trace_id(trace.get_current_span().get_span_context().trace_id)
+
+    return router
+
+
+def app_with(health: Callable[[], Any]) -> FastAPI:
+    return create_app("Test", "1.2.3", [routes()], None, health, Metrics(), max_body_bytes=LIMIT)
+
+
+async def healthy() -> Health:
+    return Health(ready=True)
+
+
+def client_of(app: FastAPI) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(app_with(healthy)) as made:
+        yield made
+
+
+def problem(response: httpx.Response, status: int) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == MEDIA_TYPE
+    content: dict[str, Any] = response.json()
+    assert content["status"] == status
+    assert content["type"].startswith("urn:cairn:problem:")
+    assert content["title"]
+    assert content["detail"]
+    return content
+
+
+# Errors
+
+
+@pytest.mark.parametrize("name", RAISED)
+async def test_every_error_has_its_status(name: str, client: httpx.AsyncClient) -> None:
+    content = problem(await client.get(f"/raise/{name}"), STATUS_OF[name])
+    assert content["instance"] == f"/raise/{name}"
+
+
+def test_the_table_names_the_special_before_the_general() -> None:
+    kinds = [row[0] for row in STATUS]
+    assert all(not issubclass(later, earlier) for i, earlier in enumerate(kinds) for later in kinds[i + 1 :])
+
+
+async def test_a_fault_says_where_and_what_to_do(client: httpx.AsyncClient) -> None:
+    content = problem(await client.get("/raise/bad"), 422)
+    assert content["errors"] == [{"place": "users.csv:3:2", "code": "missing", "detail": "no given name", "remedy": "fill it in"}]
+    assert problem(await client.get("/raise/refused"), 409)["errors"][0]["code"] == "stale"
+    assert (await client.get("/raise/busy")).headers["retry-after"] == "7"
+
+
+async def test_the_inside_is_logged_and_not_shown(client: httpx.AsyncClient) -> None:
+    handlers, level, to = logging.root.handlers, logging.root.level, io.StringIO()
+    configure_logging("test", to=to)
+    try:
+        for name in ("broken", "diverged"):
+            assert CANARY not in (await client.get(f"/raise/{name}")).text
+    finally:
+        logging.root.handlers = handlers
+        logging.root.setLevel(level)
+        structlog.reset_defaults()
+    broken, diverged = [json.loads(line)["exception"] for line in to.getvalue().splitlines()]
+    assert "message" not in broken
+    assert broken["type"] == "builtins.RuntimeError"
+    assert "test_http.py" in broken["frames"][-1]
+    assert diverged["message"] == f"position 7 {CANARY}"  # Words of our own errors are ours, and may be logged.
+
+
+async def test_unknown_addresses_and_methods_are_problems(client: httpx.AsyncClient) -> None:
+    assert problem(await client.get("/nowhere"), 404)["type"] == "urn:cairn:problem:no-such-address"
+    response = await client.delete("/echo")
+    assert problem(response, 405)["type"] == "urn:cairn:problem:wrong-method"
+    assert response.headers["allow"] == "POST"
+
+
+async def test_a_wrong_id_or_parameter_is_named(client: httpx.AsyncClient) -> None:
+    assert problem(await client.get("/learners/17"), 422)["errors"][0]["place"] == "path/learner_id"
+    assert problem(await client.get("/numbers?limit=0"), 422)["errors"][0]["place"] == "query/limit"
+
+
+async def test_u0000_in_an_address_goes_no_further(client: httpx.AsyncClient) -> None:
+    problem(await client.get("/raise/%00"), 400)
+    problem(await client.get("/numbers?after=a%00"), 400)
+
+
+# Bodies
+
+
+@pytest.mark.parametrize("address", ["/batches", "/declared"])
+async def test_each_wrong_place_of_a_body_is_named(address: str, client: httpx.AsyncClient) -> None:
+    learner = "9b2d6a53-6c1c-4d4c-8d0a-000000000001"
+    good = {"learner_id": learner, "score_e6": 5}
+    assert (await client.post(address, json={"answers": [good]})).json() == 1
+    bad = [good, {"learner_id": learner}, {"learner_id": CANARY, "score_e6": 1_000_001}, good | {"a/b~c": 1}]
+    response = await client.post(address, json={"answers": bad})
+    faults = {fault["place"]: fault for fault in problem(response, 422)["errors"]}
+    assert set(faults) == {"/answers/1/score_e6", "/answers/2/learner_id", "/answers/2/score_e6", "/answers/3/a~1b~0c"}
+    assert (faults["/answers/1/score_e6"]["code"], faults["/answers/1/score_e6"]["remedy"]) == ("missing", "add it")
+    assert CANARY not in response.text
+
+
+async def test_only_so_many_faults_are_listed_and_all_are_counted(client: httpx.AsyncClient) -> None:
+    content = problem(await client.post("/batches", json={"answers": [{}] * 200}), 422)
+    assert len(content["errors"]) == MAX_FAULTS
+    assert "400 faults" in content["detail"]
+
+
+UNSOUND = {
+    b"": ("json-invalid", ""),
+    b"{": ("json-invalid", ""),
+    b'{"a": 1} x': ("json-invalid", ""),
+    b"\xef\xbb\xbf{}": ("json-invalid", ""),
+    b'{"a": "\x01"}': ("json-invalid", ""),
+    b'{"a": "\xff"}': ("not-utf-8", ""),
+    '{"a": "b"}'.encode("utf-16"): ("not-utf-8", ""),
+    b'{"a": "\xed\xa0\x80"}': ("not-utf-8", ""),
+    b'{"a": [0, {"b": 1, "c": 2, "b": 1}]}': ("duplicate-key", "/a/1/b"),
+    b'{"a": ["x\\u0000"]}': ("null-character", "/a/0"),
+    b'{"a\\u0000": 1}': ("null-character", "/a\\u0000"),
+    b'{"a": {"b": "\\ud83d"}}': ("lone-surrogate", "/a/b"),
+    b'{"a": {"b": "\\ude00\\ud83d"}}': ("lone-surrogate", "/a/b"),
+    b'{"\\udead": 1}': ("lone-surrogate", "/\\udead"),
+    b'{"a": [1, 9007199254740992]}': ("integer-too-large", "/a/1"),
+    b'{"a": -9007199254740992}': ("integer-too-large", "/a"),
+    b"[" + b"9" * 5000 + b"]": ("integer-too-large", "/0"),
+    b'{"a": 1e999}': ("number-not-finite", "/a"),
+    b'{"a": NaN}': ("number-not-finite", "/a"),
+    b"[-Infinity]": ("number-not-finite", "/0"),
+    b"[" * 65 + b"]" * 65: ("too-deep", "/0" * MAX_DEPTH),
+    b"[" * 4000 + b"]" * 4000: ("too-deep", None),
+}
+
+
+@pytest.mark.parametrize("body", UNSOUND)
+@pytest.mark.parametrize("address", ["/echo", "/declared", "/files"])
+async def test_unsound_json_reaches_no_route(address: str, body: bytes, client: httpx.AsyncClient) -> None:
+    """Not even one that would not have looked at it; only an empty body is each route's own business."""
+    if not body and address != "/echo":
+        return
+    code, place = UNSOUND[body]
+    content = problem(await client.post(address, content=body, headers=JSON), 400)
+    assert content["errors"][0]["code"] == code
+    assert place is None or content["errors"][0]["place"] == place
+
+
+async def test_sound_json_arrives_as_it_was_sent(client: httpx.AsyncClient) -> None:
+    value = {"a": [9007199254740991, -9007199254740991, 0.5, True, None, "\U0001f600 \u00fc \u2028"], "b": {"": {}}, "c": []}
+    for sent in ("application/json", "Application/JSON; charset=utf-8", "application/ld+json"):
+        response = await client.post("/echo", content=json.dumps(value), headers={"content-type": sent})
+        assert response.json() == value
+    assert strict_json(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH) is not None
+    assert strict_json(b'{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00")),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00")), inner),
+)  # fmt: skip
+
+
+@given(json_values)
+def test_strict_json_reads_what_others_write(value: Any) -> None:
+    assert strict_json(orjson.dumps(value)) == value
+    assert strict_json(json.dumps(value).encode()) == value
+
+
+@given(st.binary(max_size=60) | st.text('{}[]":,\\u0d8e12-.aN', max_size=60).map(str.encode))
+def test_strict_json_fails_in_one_way_only(body: bytes) -> None:
+    value: Any = object()
+    faults: tuple[errors.Fault, ...] = ()
+    try:
+        value = strict_json(body)
+    except errors.MalformedInput as error:
+        faults = error.faults
+    assert faults or orjson.loads(orjson.dumps(value)) == value
+
+
+async def test_a_body_of_another_type_is_refused(client: httpx.AsyncClient) -> None:
+    for sent in ({"content-type": "text/plain"}, {"content-type": "application/jsonx"}, {}):
+        assert "application/json" in problem(await client.post("/echo", content=b"{}", headers=sent), 415)["detail"]
+    assert (await client.post("/files", content=b"abc", headers={"content-type": "text/csv; charset=utf-8"})).json() == 3
+    problem(await client.post("/files", content=b"{}", headers=JSON), 415)
+
+
+async def test_a_body_that_is_too_large_is_refused_with_the_limit(client: httpx.AsyncClient) -> None:
+    csv = {"content-type": "text/csv"}
+    assert (await client.post("/files", content=b"x" * LIMIT, headers=csv)).json() == LIMIT
+    assert f"{LIMIT} bytes" in problem(await client.post("/files", content=b"x" * (LIMIT + 1), headers=csv), 413)["detail"]
+    assert (await client.post("/small", content=b" " * (SMALL - 2) + b"{}", headers=JSON)).json() == {}
+    assert f"{SMALL} bytes" in problem(await client.post("/small", content=b" " * SMALL + b"{}", headers=JSON), 413)["detail"]
+
+
+async def test_a_body_without_a_declared_length_is_counted_on_a_real_server() -> None:
+    server = uvicorn.Server(uvicorn.Config(app_with(healthy), host="127.0.0.1", port=0, log_config=None))
+    task = asyncio.create_task(server.serve())
+    try:
+        for _ in range(1000):
+            await asyncio.sleep(0.01)
+            if server.started:
+                break
+        address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+
+        async def chunks(count: int) -> AsyncIterator[bytes]:
+            for _ in range(count):
+                yield b"x" * (LIMIT // 10)
+
+        async with httpx.AsyncClient(base_url=address, headers={"content-type": "text/csv"}) as client:
+            assert (await client.post("/files", content=chunks(10))).json() == LIMIT
+            problem(await client.post("/files", content=chunks(11)), 413)
+            assert (await client.get("/health/live")).status_code == 200
+    finally:
+        server.should_exit = True
+        await task
+
+
+# Lists
+
+
+async def test_pages_give_every_item_once(client: httpx.AsyncClient) -> None:
+    seen: list[int] = []
+    after: dict[str, str] = {}
+    sizes = []
+    while True:
+        page = (await client.get("/numbers", params={"limit": "90"} | after)).json()
+        seen += page["items"]
+        sizes.append(len(page["items"]))
+        if page["next"] is None:
+            break
+        after = {"after": page["next"]}
+    assert seen == list(range(250))
+    assert sizes == [90, 90, 70]
+    assert len((await client.get("/numbers")).json()["items"]) == 100
+    assert (await client.get("/numbers?limit=250")).json()["next"] is None
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "!!!!", "W10=", "WyJhIl0=", "WzFd" * 2, "ü", "W3RydWVd"])
+async def test_a_cursor_of_another_list_is_refused(cursor: str, client: httpx.AsyncClient) -> None:
+    content = problem(await client.get("/numbers", params={"after": cursor}), 422)
+    assert content["errors"][0]["place"] == "query/after"
+
+
+# Operations
+
+
+async def test_ready_means_progress(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/health/live")).json() == {"status": "live"}
+    assert (await client.get("/health/ready")).json() == {"ready": True, "reasons": []}
+
+    async def stalled() -> Health:
+        return Health(ready=False, reasons=["evidence/3: 12 events wait, none applied for 31 s"])
+
+    async def broken() -> Health:
+        raise OSError(CANARY)
+
+    async with client_of(app_with(stalled)) as other:
+        response = await other.get("/health/ready")
+        assert (response.status_code, response.json()["reasons"][0][:10]) == (503, "evidence/3")
+        assert (await other.get("/health/live")).status_code == 200
+    async with client_of(app_with(broken)) as other:
+        response = await other.get("/health/ready")
+        assert (response.status_code, response.json()["reasons"]) == (503, ["the health check failed: OSError"])
+
+
+async def test_a_health_check_that_hangs_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert HEALTH_TIMEOUT_S > 1
+    monkeypatch.setattr("shared.http.app.HEALTH_TIMEOUT_S", 0.05)
+
+    async def hanging() -> Health:
+        await asyncio.sleep(60)
+        return Health(ready=True)
+
+    async with client_of(app_with(hanging)) as client:
+        assert (await client.get("/health/ready")).status_code == 503
+
+
+async def test_metrics_are_served(client: httpx.AsyncClient) -> None:
+    response = await client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain")
+    assert "cairn_relay_published_total 0.0" in response.text
+
+
+async def test_a_request_continues_the_clients_trace(client: httpx.AsyncClient) -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    assert (await client.get("/trace", headers={"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"})).json() == trace_id
+
+
+async def test_the_document_is_openapi_3_1_and_tells_of_problems(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    assert document["openapi"].startswith("3.1")
+    assert document["info"] == {"title": "Test", "version": "1.2.3"}
+    content = document["paths"]["/batches"]["post"]["responses"]["422"]["content"]
+    assert content == {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    assert "Page_int_" in document["components"]["schemas"]
