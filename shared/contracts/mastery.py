@@ -31,9 +31,29 @@ class Belief(Part):
 
 
 class CompetencyBelief(Belief):
-    """What is believed of one competency."""
+    """What is believed of one competency, and how broad the evidence is."""
 
     competency_id: str
+    scored: int = Field(default=0, ge=0, description="Scored events; an item repeated on the same day counts once, counted up to 255.")
+    items: int = Field(default=0, ge=0, description="Distinct items, counted up to 3.")
+    days: int = Field(default=0, ge=0, description="Distinct days (UTC), counted up to 255.")
+
+
+class CompetencyTrace(CompetencyBelief):
+    """A belief with all that is remembered beside it, as it is after evidence was weighed again."""
+
+    last_minute: int = Field(default=0, ge=0, description="When it was last worked on, in minutes since 1970-01-01T00:00Z.")
+    item_marks: tuple[int, ...] = Field(default=(), description="The distinct items, as 32-bit hashes of their ids.")
+    evidence_ids: tuple[UUID, ...] = Field(default=(), description="The last evidence about it, in order of time.")
+
+
+class ItemTrace(Part):
+    """What is remembered of an item that was worked on lately."""
+
+    mark: int = Field(ge=0, description="53-bit hash of the item's id.")
+    last_minute: int = Field(ge=0, description="In minutes since 1970-01-01T00:00Z.")
+    count: int = Field(ge=1, description="How often, counted up to 255.")
+    percent: int = Field(ge=0, le=100, description="The last score, rounded down to a hundredth.")
 
 
 class Estimated(Event):
@@ -48,7 +68,10 @@ class Estimated(Event):
 
 
 class Reestimated(Event):
-    """Late evidence, or new parameters: the learner's evidence was weighed again in order, and these beliefs came out otherwise. Key: the learner."""
+    """Late evidence, or new parameters: all of a learner's evidence was weighed again in order of time, and this came out otherwise.
+
+    What is not named stays as it was. Key: the learner.
+    """
 
     TYPE: ClassVar[str] = "mastery.re-estimated.v1"
     learner_id: UUID
@@ -56,7 +79,8 @@ class Reestimated(Event):
     settings: int | None = Field(default=None, description="Version of mastery's settings that asked for it; none for late evidence.")
     general: Belief
     form: Belief
-    competencies: tuple[CompetencyBelief, ...] = ()
+    competencies: tuple[CompetencyTrace, ...] = ()
+    items: tuple[ItemTrace, ...] | None = Field(default=None, description="All items remembered from now on, the latest last.")
 
 
 class LevelChanged(Event):
@@ -68,7 +92,7 @@ class LevelChanged(Event):
     level: Level
     before: Level = Level.UNKNOWN
     probability_e6: Share = Field(description="Probability that the success rate on the reference item is above the policy's bar.")
-    evidence_ids: tuple[UUID, ...] = Field(default=(), description="The evidence that decided it.")
+    evidence_ids: tuple[UUID, ...] = Field(default=(), description="The last evidence that decided it, in order of time; at most 3.")
 
 
 class MasteryPageAdded(ParameterPageAdded):
