@@ -135,18 +135,18 @@ def install(app: FastAPI) -> None:
     """Let the app answer every error with a problem."""
 
     async def ours(request: Request, error: Exception) -> Response:
-        return respond_to(error, request.url.path)
+        return respond_to(error, request.scope["path"])
 
     async def invalid(request: Request, error: Exception) -> Response:
         faults = faults_of(error) if isinstance(error, RequestValidationError) else []
-        return respond_to(errors.BadInput("the request does not fit what is documented in /docs", faults), request.url.path)
+        return respond_to(errors.BadInput("the request does not fit what is documented in /docs", faults), request.scope["path"])
 
     async def plain(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):
-            return respond_to(error, request.url.path)
+            return respond_to(error, request.scope["path"])
         name, title, detail = _PLAIN.get(error.status_code, ("other", "The request cannot be answered", str(error.detail)))
         problem = Problem(type=_urn(name), title=title, status=error.status_code, detail=detail)
-        return respond(problem, request.url.path, error.headers)
+        return respond(problem, request.scope["path"], error.headers)
 
     app.add_exception_handler(errors.CairnError, ours)
     app.add_exception_handler(RequestValidationError, invalid)
