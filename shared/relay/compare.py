@@ -1,0 +1,75 @@
+"""Whether a ledger still holds what it has published: a database restored from a backup may lie behind its readers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
+from psycopg import AsyncConnection
+
+from shared.contracts.envelope import Header, digest
+from shared.errors import Diverged
+
+LAST: Final = 20
+"""Records at the end of each topic partition that are looked at: the very last may be a foreign one, or a repeat."""
+TIMEOUT_S: Final = 30.0
+BYTES_OF: Final = "SELECT bytes FROM event WHERE partition = %s AND position = %s"
+
+
+async def compare(connection: AsyncConnection[Any], kafka_servers: str, topic: str, source: str, partitions: int) -> None:
+    """Compare the last records of each topic partition with the ledger.
+
+    Raises:
+        Diverged: Kafka holds an event that the ledger does not hold, or holds otherwise.
+        aiokafka.errors.KafkaError: the topic cannot be read.
+    """
+    for place, raws in (await _last_records(kafka_servers, [TopicPartition(topic, number) for number in range(partitions)])).items():
+        furthest = max(_ours(raws, source, place.partition), key=lambda header: header.position, default=None)
+        if furthest is None:
+            continue
+        row = await (await connection.execute(BYTES_OF, [place.partition, furthest.position])).fetchone()
+        if row is None or digest(bytes(row[0])) != digest(furthest.raw):
+            found = "not in the ledger" if row is None else "another one in the ledger"
+            raise Diverged(
+                f"event {furthest.position} of partition {place.partition} was published on {topic} and is {found}: this database was "
+                f"restored behind its readers. Copy back what is missing with `cairn ledger catch-up` before the service starts"
+            )
+
+
+def _ours(raws: Iterable[bytes], source: str, partition: int) -> list[Header]:
+    headers = []
+    for raw in raws:
+        try:
+            header = Header.read(raw)
+        except ValueError:
+            continue
+        if header.attributes["source"] == source and header.attributes["partition"] == partition:
+            headers.append(header)
+    return headers
+
+
+async def _last_records(kafka_servers: str, places: list[TopicPartition]) -> dict[TopicPartition, list[bytes]]:
+    """Return the values of the last records of each partition, as far as they are still there."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka_servers, enable_auto_commit=False, auto_offset_reset="earliest")
+    try:
+        await consumer.start()
+        consumer.assign(places)
+        starts, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+        unread = {place for place in places if ends[place] > starts[place]}
+        for place in places:
+            consumer.seek(place, max(starts[place], ends[place] - LAST))
+        found: dict[TopicPartition, list[bytes]] = {place: [] for place in places}
+        async with asyncio.timeout(TIMEOUT_S):
+            while unread:
+                for place, records in (await consumer.getmany(*unread, timeout_ms=200)).items():
+                    found[place] += [record.value or b"" for record in records]
+                    if records[-1].offset >= ends[place] - 1:
+                        unread.discard(place)
+    except TimeoutError:
+        raise KafkaTimeoutError(f"the ends of {places[0].topic} could not be read in {TIMEOUT_S} s") from None
+    finally:
+        await consumer.stop()
+    return found

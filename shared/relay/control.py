@@ -1,0 +1,145 @@
+"""What services tell each other on the control topic: how long their ledgers are, and which lost records they want again.
+
+These messages are hints: each may be lost, repeated or late. They are read from now on, never from the past.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from shared.contracts.envelope import Hash
+from shared.contracts.topics import CONTROL, topic_name
+
+RETRY_S: Final = 1.0
+POLL_MS: Final = 500
+MAX_MESSAGES: Final = 500
+"""Control messages taken at once."""
+
+log = structlog.get_logger(__name__)
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Length(_Message):
+    """How far one partition of a ledger reaches, and the hash of its last event (where it is empty, the start of its chain)."""
+
+    partition: int = Field(ge=0)
+    length: int = Field(ge=0)
+    head: Hash
+
+
+class Lengths(_Message):
+    """What a service's ledger holds."""
+
+    kind: Literal["lengths"] = "lengths"
+    service: str
+    partitions: tuple[Length, ...]
+
+
+class Refill(_Message):
+    """A reader has lost the records of positions [start, end) of a service's partition."""
+
+    kind: Literal["refill"] = "refill"
+    service: str = Field(description="Whose ledger they come from.")
+    reader: str = Field(description="The service that lost them; a later request of the same reader replaces its earlier one.")
+    partition: int = Field(ge=0)
+    start: int = Field(ge=0)
+    end: int = Field(gt=0)
+
+
+Message = Lengths | Refill
+_MESSAGES: Final[TypeAdapter[Message]] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A control message and when the broker took it, in milliseconds."""
+
+    message: Message
+    at_ms: int
+
+
+class Control:
+    """This process's line to the control topic. `listeners` are called with each message; they must neither wait nor raise."""
+
+    def __init__(self, kafka_servers: str, prefix: str) -> None:
+        self._servers, self._topic = kafka_servers, topic_name(prefix, CONTROL)
+        self.listeners: list[Callable[[Told], None]] = []
+        self._producer: AIOKafkaProducer | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begin to listen; returns once messages sent from now on will be heard."""
+        producer = AIOKafkaProducer(bootstrap_servers=self._servers, acks="all")
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        self._producer = producer
+        self._task = asyncio.create_task(self._listen(), name="control")
+        await self._ready.wait()
+
+    async def stop(self) -> None:
+        """Stop listening and sending."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._producer is not None:
+            await self._producer.stop()
+
+    async def send(self, message: Message) -> bool:
+        """Send a message and return whether the broker took it. A failure is logged: whoever needs an answer asks again."""
+        if self._producer is None:
+            return False
+        try:
+            await self._producer.send_and_wait(self._topic, message.model_dump_json().encode(), partition=0)
+        except (
+            KafkaError,
+            AssertionError,
+        ) as error:  # aiokafka asserts that the partition is known, which it is not while a topic is made anew.
+            log.warning("control message not sent", kind=message.kind, error=type(error).__name__)
+            return False
+        return True
+
+    async def _listen(self) -> None:
+        while True:
+            consumer = AIOKafkaConsumer(bootstrap_servers=self._servers, auto_offset_reset="latest", enable_auto_commit=False)
+            try:
+                await consumer.start()
+                place = TopicPartition(self._topic, 0)
+                consumer.assign([place])
+                await consumer.seek_to_end(place)
+                self._ready.set()
+                await self._read(consumer)
+            except KafkaError as error:
+                log.warning("control topic not read", error=type(error).__name__, again_in_s=RETRY_S)
+            finally:
+                await consumer.stop()
+            await asyncio.sleep(RETRY_S)
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            for records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_MESSAGES)).values():
+                for record in records:
+                    self._hear(record.value, record.timestamp)
+
+    def _hear(self, value: bytes | None, at_ms: int) -> None:
+        try:
+            told = Told(_MESSAGES.validate_json(value or b""), at_ms)
+        except ValidationError as error:
+            log.warning("control message not understood", faults=error.error_count())
+            return
+        for listener in self.listeners:
+            listener(told)

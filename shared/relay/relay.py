@@ -1,0 +1,260 @@
+"""From the ledger to Kafka, in order: an event may be sent twice, none is left out (LEDGER.md, section 6)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from psycopg import AsyncConnection, OperationalError
+
+from shared.contracts.envelope import Recorded
+from shared.contracts.topics import topic_name
+from shared.errors import LedgerError
+from shared.relay.compare import compare
+from shared.relay.control import Control, Length, Lengths, Refill, Told
+from shared.relay.topics import ensure_topics
+from shared.telemetry import traceparent_of_current
+
+if TYPE_CHECKING:
+    from shared.telemetry import Metrics
+
+CHUNK: Final = 500
+"""Events of one partition that are read and sent at once; the rest follows in the next round."""
+CHUNK_BYTES: Final = 900_000
+"""Bytes of events in such a batch, so that the topic's limit of 1 MiB is kept."""
+ANNOUNCE_S: Final = 5.0
+"""Time between two announcements of the lengths."""
+LOCK_POLL_S: Final = 1.0
+RETRY_S: Final = 0.5
+REQUEST_TIMEOUT_MS: Final = 20_000
+"""Time after which a batch that Kafka did not take is given up by its producer; the events are read and sent again."""
+STOP_S: Final = 5.0
+MAX_REFILLS: Final = 1_024
+"""Requests for refill remembered; whoever is turned away asks again."""
+MAX_TRACES: Final = 10_000
+"""Events whose trace is remembered until they are sent."""
+RELAY_LOCK: Final = 7_012_027
+"""Advisory lock of the one relay that works; for economy, not for correctness."""
+
+UNSENT: Final = """
+    SELECT partition, position, key, bytes FROM (
+        SELECT e.*, sum(octet_length(e.bytes)) OVER (PARTITION BY e.partition ORDER BY e.position) - octet_length(e.bytes) AS before
+        FROM published p CROSS JOIN LATERAL (
+            SELECT partition, position, key, bytes FROM event
+            WHERE partition = p.partition AND position >= p.position ORDER BY position LIMIT %s
+        ) e
+    ) chunk WHERE before < %s ORDER BY partition, position"""
+STRETCH: Final = """
+    SELECT partition, position, key, bytes FROM (
+        SELECT e.*, sum(octet_length(e.bytes)) OVER (ORDER BY e.position) - octet_length(e.bytes) AS before
+        FROM (
+            SELECT e.partition, e.position, e.key, e.bytes FROM event e JOIN published p USING (partition)
+            WHERE e.partition = %s AND e.position >= %s AND e.position < least(%s, p.position) ORDER BY e.position LIMIT %s
+        ) e
+    ) chunk WHERE before < %s ORDER BY position"""
+MOVE: Final = """
+    UPDATE published SET position = sent.next
+    FROM unnest(%s::int[], %s::bigint[], %s::bigint[]) AS sent(partition, read, next)
+    WHERE published.partition = sent.partition AND published.position = sent.read"""
+LENGTHS: Final = "SELECT id, length, head FROM partition ORDER BY id"
+
+log = structlog.get_logger(__name__)
+Row = tuple[int, int, str, bytes]
+"""Partition, position, key and bytes of an event."""
+
+
+class Relay:
+    """One service's relay. `start` before anything writes to the ledger, then `run` until `stop`."""
+
+    def __init__(
+        self, *, dsn: str, service: str, source: str, partitions: int, kafka_servers: str, prefix: str, control: Control,
+        poll_ms: int = 100, metrics: Metrics | None = None,
+    ) -> None:  # fmt: skip
+        """Prepare; nothing is opened.
+
+        Args:
+            dsn: of the service's database, as its app role; the relay keeps one connection of its own.
+            source: `/<installation>/<service>`, as it stands in the events.
+            poll_ms: how often to look for events that nobody told it about.
+        """
+        self._dsn, self._service, self._source, self._partitions = dsn, service, source, partitions
+        self._servers, self._prefix, self._topic = kafka_servers, prefix, topic_name(prefix, service)
+        self._control, self._poll_s, self._metrics = control, poll_ms / 1000, metrics
+        self._woken, self._stopping = asyncio.Event(), asyncio.Event()
+        self._refills: OrderedDict[tuple[str, int], Refill] = OrderedDict()
+        self._traces: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._announced = 0.0
+        self.published = 0
+        """Events sent to Kafka by this process, repeats included."""
+        control.listeners.append(self._hear)
+
+    async def start(self) -> None:
+        """Check topics and ledger against each other, writing nothing.
+
+        Raises:
+            WrongPartitionCount: see `ensure_topics`.
+            Diverged: Kafka holds events that this database does not: it was restored behind its readers.
+            aiokafka.errors.KafkaError, psycopg.Error: a server cannot be reached.
+        """
+        connection = await self._connect()
+        try:
+            await self._compare(connection)
+        finally:
+            await connection.close()
+
+    def wake(self, events: Sequence[Recorded[Any]] = ()) -> None:
+        """Look for events now: to be called after each commit, with what was committed so that traces go along."""
+        traceparent = traceparent_of_current()
+        if traceparent is not None:
+            for event in events:
+                self._traces[event.partition, event.position] = traceparent.encode()
+            while len(self._traces) > MAX_TRACES:
+                self._traces.popitem(last=False)
+        self._woken.set()
+
+    async def stop(self) -> None:
+        """Let `run` end after what it is sending now."""
+        self._stopping.set()
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Relay until stopped; connections that break are made again without end.
+
+        Raises:
+            Diverged, WrongPartitionCount: after a reconnect, as for `start`. The service must stop.
+        """
+        while not self._stopping.is_set():
+            try:
+                connection = await self._connect()
+                try:
+                    await self._lead(connection)
+                finally:
+                    await connection.close()
+            except (OperationalError, KafkaError, OSError) as error:
+                log.warning("relay starts again", error=type(error).__name__, again_in_s=RETRY_S)
+                await _within(self._stopping, RETRY_S)
+
+    async def _connect(self) -> AsyncConnection[Any]:
+        connection = await AsyncConnection.connect(self._dsn, autocommit=True)
+        # What is lost when PostgreSQL crashes is sent again; waiting for the disk would gain nothing.
+        await connection.execute("SET synchronous_commit = off")
+        return connection
+
+    async def _compare(self, connection: AsyncConnection[Any]) -> None:
+        await ensure_topics(self._servers, self._prefix, [self._service], self._partitions)
+        await compare(connection, self._servers, self._topic, self._source, self._partitions)
+
+    async def _lead(self, connection: AsyncConnection[Any]) -> None:
+        while not self._stopping.is_set():
+            row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", [RELAY_LOCK])).fetchone()
+            if row is not None and row[0]:
+                break
+            await _within(self._stopping, LOCK_POLL_S)
+        while not self._stopping.is_set():
+            await self._compare(connection)
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self._servers, acks="all", enable_idempotence=True, max_batch_size=CHUNK_BYTES, compression_type="lz4",
+                request_timeout_ms=REQUEST_TIMEOUT_MS,
+            )  # fmt: skip
+            try:
+                await producer.start()
+                await self._work(connection, producer)
+            except (KafkaError, AssertionError) as error:  # aiokafka asserts that it knows the partition; a topic made anew has none yet.
+                log.warning("relay takes a new producer", error=type(error).__name__)
+                await _within(self._stopping, RETRY_S)
+            finally:
+                await _end(producer)
+
+    async def _work(self, connection: AsyncConnection[Any], producer: AIOKafkaProducer) -> None:
+        while not self._stopping.is_set():
+            self._woken.clear()
+            sent = await self._relay(connection, producer)
+            more = await self._refill(connection, producer)
+            if time.monotonic() - self._announced >= ANNOUNCE_S:
+                await self._announce(connection)
+            if sent < 1 and not more:
+                await _within(self._woken, self._poll_s)
+
+    async def _relay(self, connection: AsyncConnection[Any], producer: AIOKafkaProducer) -> int:
+        """Send the next events of every partition, one batch each, and return how many were sent."""
+        async with connection.cursor(binary=True) as cursor:
+            rows: list[Row] = await (await cursor.execute(UNSENT, [CHUNK, CHUNK_BYTES])).fetchall()
+        if not rows:
+            return 0
+        batches: dict[int, list[Row]] = {}
+        for row in rows:
+            batches.setdefault(row[0], []).append(row)
+        counts = await asyncio.gather(*(self._send(producer, batch) for batch in batches.values()))
+        first = [batch[0][1] for batch in batches.values()]
+        await connection.execute(MOVE, [list(batches), first, [read + count for read, count in zip(first, counts, strict=True)]])
+        return sum(counts)  # Where another relay has moved `published`, the next round reads from there: only repeats follow.
+
+    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[Row]) -> int:
+        """Send events of one partition, in order, as one batch; return how many went into it, at least one."""
+        batch = producer.create_batch()
+        count = 0
+        for partition, position, key, raw in rows:
+            trace = self._traces.pop((partition, position), None)
+            headers = [("traceparent", trace)] if trace else []
+            if batch.append(timestamp=None, key=key.encode(), value=raw, headers=headers) is None:
+                break
+            count += 1
+        await (await producer.send_batch(batch, self._topic, partition=rows[0][0]))
+        self.published += count
+        if self._metrics is not None:
+            self._metrics.relay_published.inc(count)
+        return count
+
+    async def _refill(self, connection: AsyncConnection[Any], producer: AIOKafkaProducer) -> bool:
+        """Send one chunk of the refill that waits longest, and return whether more is to be sent."""
+        if not self._refills:
+            return False
+        place, wanted = self._refills.popitem(last=False)
+        async with connection.cursor(binary=True) as cursor:
+            arguments = [wanted.partition, wanted.start, wanted.end, CHUNK, CHUNK_BYTES]
+            rows: list[Row] = await (await cursor.execute(STRETCH, arguments)).fetchall()
+        if rows:
+            after = rows[0][1] + await self._send(producer, rows)
+            if after < wanted.end:
+                self._refills.setdefault(place, wanted.model_copy(update={"start": after}))  # A newer request of its stands.
+        return bool(self._refills)
+
+    async def _announce(self, connection: AsyncConnection[Any]) -> None:
+        rows = await (await connection.execute(LENGTHS)).fetchall()
+        self._announced = time.monotonic()
+        partitions = tuple(Length(partition=number, length=length, head=head) for number, length, head in rows)
+        if len(partitions) != self._partitions:
+            raise LedgerError(f"the ledger of {self._service} has {len(partitions)} partitions instead of {self._partitions}")
+        await self._control.send(Lengths(service=self._service, partitions=partitions))
+
+    def _hear(self, told: Told) -> None:
+        message = told.message
+        if isinstance(message, Refill) and message.service == self._service and message.partition < self._partitions:
+            place = (message.reader, message.partition)
+            if place in self._refills or len(self._refills) < MAX_REFILLS:
+                self._refills[place] = message
+                self._woken.set()
+
+
+async def _within(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, `seconds` at most."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass
+
+
+async def _end(producer: AIOKafkaProducer) -> None:
+    """Stop a producer. One that hangs on batches which Kafka does not take is left to end by itself: at worst they arrive twice."""
+    try:
+        async with asyncio.timeout(STOP_S):
+            await producer.stop()
+    except (KafkaError, TimeoutError) as error:
+        log.warning("relay's producer did not end well", error=type(error).__name__)
