@@ -18,8 +18,8 @@ KEY_BYTES: Final = 32
 _UUID_VERSION: Final = 8  # RFC 9562: the version for ids whose content the maker defines.
 
 
-def district_key_from(text: str) -> bytes:
-    """Return the 32 bytes of a district key given as 64 hex digits.
+def key_from(text: str, variable: str = "CAIRN_DISTRICT_KEY") -> bytes:
+    """Return the 32 bytes of a key given as 64 hex digits in an environment variable.
 
     Raises:
         Misconfigured: it has another length or other characters. The message does not repeat the key.
@@ -27,9 +27,9 @@ def district_key_from(text: str) -> bytes:
     remedy = "make one with `openssl rand -hex 32`, and keep a copy apart from the database"
     text = text.strip()
     if len(text) != 2 * KEY_BYTES:
-        raise Misconfigured(f"CAIRN_DISTRICT_KEY has {len(text)} characters instead of {2 * KEY_BYTES} hex digits: {remedy}")
+        raise Misconfigured(f"{variable} has {len(text)} characters instead of {2 * KEY_BYTES} hex digits: {remedy}")
     if not all(character in "0123456789abcdefABCDEF" for character in text):
-        raise Misconfigured(f"CAIRN_DISTRICT_KEY holds characters that are no hex digits: {remedy}")
+        raise Misconfigured(f"{variable} holds characters that are no hex digits: {remedy}")
     return bytes.fromhex(text)
 
 
@@ -70,7 +70,7 @@ def item_id_of(iri: str) -> UUID:
 
 def _mac(key: bytes, value: list[str]) -> bytes:
     if len(key) != KEY_BYTES:
-        raise Misconfigured(f"the district key has {len(key)} bytes instead of {KEY_BYTES}: take it from `district_key_from`")
+        raise Misconfigured(f"the district key has {len(key)} bytes instead of {KEY_BYTES}: take it from `key_from`")
     return hmac.digest(key, canonical(value), sha256)
 
 

@@ -76,7 +76,7 @@ def create_ledger(op: Operations) -> None:
 
 LEDGER_TABLES: Final = (
     """CREATE TABLE partition (
-        id integer PRIMARY KEY, length bigint NOT NULL, head text NOT NULL, last_at timestamptz NOT NULL DEFAULT '-infinity'
+        id integer PRIMARY KEY, length bigint NOT NULL, head text NOT NULL, last_at timestamptz
     )""",
     "CREATE TABLE published (partition integer PRIMARY KEY REFERENCES partition, position bigint NOT NULL)",
     """CREATE TABLE event (
@@ -86,7 +86,7 @@ LEDGER_TABLES: Final = (
     )""",
     "ALTER TABLE event ALTER COLUMN bytes SET STORAGE EXTERNAL",
     """CREATE TABLE stream (
-        id text PRIMARY KEY, key text NOT NULL, partition integer NOT NULL, version bigint NOT NULL, format integer NOT NULL, state bytea NOT NULL
+        id text COLLATE "C" PRIMARY KEY, key text NOT NULL, partition integer NOT NULL, version bigint NOT NULL, format integer NOT NULL, state bytea NOT NULL
     ) WITH (toast_tuple_target = 8160, fillfactor = 70)""",
     "CREATE INDEX stream_walk ON stream (partition, id)",
     """CREATE TABLE inbox (

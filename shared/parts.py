@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,7 +13,7 @@ from shared.contracts.envelope import Event, Recorded
 from shared.contracts.parameters import ParameterPageAdded
 from shared.contracts.topics import Topic
 from shared.decider import Command, Decider
-from shared.ledger.types import Answer, Connection, Expand, Projection
+from shared.ledger.types import Answer, Ask, Connection, Expand, Projection
 from shared.parameters import ParameterKind, Parameters
 from shared.settings import Settings
 
@@ -70,8 +70,9 @@ class Drain:
     """Work that lies in a read table until commands have done it, such as acts that wait for a learner."""
 
     name: str
-    due: Callable[[Connection], Any]
-    """Awaited under no lock: returns the commands to ask next (at most 500), or an empty list when nothing is due."""
+    due: Callable[[Connection, str], Awaitable[Sequence[Command | Ask]]]
+    """Given a connection without locks and the current instant (canonical text): the commands to ask next (at most 500), in order, or
+    none. An `Ask` names what led to it; a bare command is said to come from the ticker."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ class Search:
     """A long search outside any transaction: read at a version, search in another process, bring the answer in as a command."""
 
     name: str
-    due: Callable[[Connection, str], Any]
-    """Awaited with a connection and the current instant (canonical text): returns searches to run, each a picklable value, or none."""
+    due: Callable[[Connection, str], Awaitable[Sequence[Any]]]
+    """Given a connection and the current instant (canonical text): the searches to run, each a picklable value, or none."""
     solve: Callable[[Any], Command]
     """Pure, at module level (it runs in a process pool): from such a value to the command that brings in the answer."""
     greedy: Callable[[Any], Command] | None = None
@@ -116,6 +117,8 @@ class Parts:
     projections: Sequence[Projection]
     routes: Callable[[Context], Sequence[APIRouter]]
     """Routers without prefix; they are mounted under `/<name>`."""
+    settings: type[Settings] = Settings
+    """The service's settings class, where it has settings of its own."""
     subscription: Subscription | None = None
     ticks: Callable[[Context], Sequence[Tick]] = field(default=lambda context: ())
     expand: Expand | None = None

@@ -26,6 +26,7 @@ NONCE_BYTES: Final = 12
 """Drawn for each text: with 96 random bits a key may seal 2^32 texts (NIST SP 800-38D, 8.3); a person has some dozens."""
 TAG_BYTES: Final = 16
 _WRAP: Final = b"cairn.wrap.1"
+_PARK: Final = b"cairn.park.1"
 
 
 class Unreadable(CairnError):
@@ -83,6 +84,20 @@ def unwrap(master: bytes, wrapped: bytes) -> bytes:
         Unreadable: it was wrapped under another district key, or changed since.
     """
     return _decrypt(_key_for(master, _WRAP), wrapped, _WRAP, "a person's key")
+
+
+def seal_record(key: bytes, record: bytes) -> bytes:
+    """Return the bytes of a record that is set aside, sealed under the service's parking key: nobody knows what they hold."""
+    return _encrypt(_key_for(key, _PARK), record, _PARK)
+
+
+def unseal_record(key: bytes, sealed: bytes) -> bytes:
+    """Return the bytes of a parked record again.
+
+    Raises:
+        Unreadable: they were sealed under another parking key, or changed since.
+    """
+    return _decrypt(_key_for(key, _PARK), sealed, _PARK, "a parked record")
 
 
 def _key_for(key: bytes, purpose: bytes) -> bytes:

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.auth import refuse_open_host
 from shared.errors import Misconfigured
-from shared.keys import district_key_from
+from shared.keys import key_from
 
 PREFIX: Final = "CAIRN_"
 _UNINSTALLED_RELEASE: Final = "0.1.0"
@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     district_key: SecretStr | None = Field(
         None,
         description="64 hex digits, for profile and evidence. Makes people's ids and keeps their keys: never change it, back it up apart.",
+    )
+    parking_key: SecretStr | None = Field(
+        None, description="64 hex digits: seals records that were set aside. Each service has its own; without it none can be read again."
     )
 
     host: str = Field("127.0.0.1", description="Address that HTTP is served at.")
@@ -104,7 +107,11 @@ class Settings(BaseSettings):
 
     def district(self) -> bytes:
         """Return the district key as 32 bytes, or raise `Misconfigured` naming the setting and how to make one."""
-        return district_key_from("" if self.district_key is None else self.district_key.get_secret_value())
+        return key_from("" if self.district_key is None else self.district_key.get_secret_value())
+
+    def parking(self) -> bytes:
+        """Return the parking key as 32 bytes, or raise `Misconfigured` naming the setting and how to make one."""
+        return key_from("" if self.parking_key is None else self.parking_key.get_secret_value(), variable_of("parking_key"))
 
     def instance_of(self, service: str) -> str:
         """Return the name of this worker in the service's consumer group."""

@@ -15,8 +15,8 @@ from shared.contracts.envelope import Recorded, StreamId, chain_start, partition
 from shared.decider import Decider
 from shared.errors import LedgerError, Misconfigured, PrivilegedRole
 from shared.ledger import store
-from shared.ledger.turn import Held, NeedsHistory, Turn, check_release, hold
-from shared.ledger.types import Answer, Ask, Batch, Connection, Expand, Inbox, Incoming, Projection, Trouble
+from shared.ledger.turn import Held, Lane, NeedsHistory, Turn, check_release, hold
+from shared.ledger.types import Answer, Ask, Batch, Connection, Expand, Inbox, Incoming, Projection, Trouble, Walk
 from shared.parameters import NO_PARAMETERS, ParameterKind, Parameters, Parser
 from shared.settings_stream import SettingsState
 
@@ -105,6 +105,20 @@ class Ledger:
         """
         return await self._transact((), batch)
 
+    async def walk(self, walk: Walk) -> bool:
+        """Ask the commands of the next streams of a walk and move its cursor, in one transaction; return whether the walk is done."""
+        started = time.perf_counter()
+        async with self.pool.connection() as connection, connection.transaction():
+            lanes = await store.lock_lanes(connection, {walk.partition})
+            ids, done = await store.next_streams(connection, self.service, walk)
+            parameters = await self._in_force(connection)
+            asks = [Ask(command, walk.origin) for id in ids for command in walk.commands(id, parameters)]
+            lanes_of = {ask.command.stream.key: walk.partition for ask in asks}
+            turn = await self._run(connection, asks, lanes, lanes_of, parameters) if asks else None
+            await store.move_cursor(connection, walk, ids, done)
+        self._committed(turn, time.perf_counter() - started)
+        return done
+
     async def inbox(self, sources: Sequence[str]) -> dict[tuple[str, int], Inbox]:
         """Return how far each partition of these services was applied, opening the inbox of those never heard before."""
         async with self.pool.connection() as connection:
@@ -144,13 +158,17 @@ class Ledger:
                 break
             except _KeysChanged:
                 guesses += 1
+        self._committed(turn, time.perf_counter() - started)
+        return applied
+
+    def _committed(self, turn: Turn | None, seconds: float) -> None:
+        """Fill the cache, count, and tell who wants to know. Only ever after the commit."""
         for held in turn.changed() if turn else ():
             self._remember(held.id, held.version, held.state)
-        self._count(time.perf_counter() - started, turn)
+        self._count(seconds, turn)
         if turn is not None and turn.events:
             for told in self.on_commit:
                 told(turn.events)
-        return applied
 
     def _count(self, seconds: float, turn: Turn | None) -> None:
         if self.metrics is None or turn is None:
@@ -167,8 +185,6 @@ class Ledger:
             records = await store.part_blocked(connection, batch)
             asks = [ask for record in records if record.trouble is None for ask in record.asks]
         turn = await self._decide(connection, asks, lock_all) if asks else None
-        if turn is not None and turn.events:
-            await self._write(connection, turn)
         answers = tuple(turn.answers) if turn else ()
         if batch is None:
             return turn, Applied(answers, 0, {})
@@ -186,6 +202,12 @@ class Ledger:
             lanes_of = {key: partition_of(key, self.partitions) for key in {ask.command.stream.key for ask in asks}}
             if not lanes.keys() >= set(lanes_of.values()):
                 raise _KeysChanged
+        return await self._run(connection, asks, lanes, lanes_of, parameters)
+
+    async def _run(
+        self, connection: Connection, asks: Sequence[Ask], lanes: Mapping[int, Lane], lanes_of: Mapping[str, int], parameters: Parameters
+    ) -> Turn:
+        """Decide asks whose partitions are locked, and write what they lead to."""
         streams = {str(ask.command.stream): ask.command.stream for ask in asks}
         held = await self._load(connection, streams, lanes_of)
         turn = Turn(
@@ -196,10 +218,12 @@ class Ledger:
         while True:
             try:
                 turn.run(asks)
+                break
             except NeedsHistory as need:
                 await store.load_events(connection, held, [need.stream])
-            else:
-                return turn
+        if turn.events:
+            await self._write(connection, turn)
+        return turn
 
     async def _load(self, connection: Connection, streams: Mapping[str, StreamId], lanes_of: Mapping[str, int]) -> dict[str, Held]:
         cached = {name: self._states[name] for name in streams if name in self._states}

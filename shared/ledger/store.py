@@ -15,7 +15,7 @@ from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
 from shared.decider import Decider
 from shared.errors import LedgerError
 from shared.ledger.turn import Held, Lane, check_release
-from shared.ledger.types import BLOCKING, Batch, Connection, Inbox, InboxMoved, Incoming, Projection, Trouble
+from shared.ledger.types import BLOCKING, Batch, Connection, Inbox, InboxMoved, Incoming, Projection, Trouble, Walk
 
 BLOCKED: Final = [str(trouble) for trouble in BLOCKING]
 
@@ -53,6 +53,14 @@ MOVE_STREAMS: Final = """
     WHERE stream.id = r.id AND stream.version = r.read_version"""
 KEEP_PAGE: Final = "INSERT INTO parameter_page (hash, data) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 KEEP_SET: Final = "INSERT INTO parameter_set (id, kind, pages) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+
+STEP: Final = 100
+"""Streams that one step of a walk visits."""
+OPEN_CURSOR: Final = "INSERT INTO cursor (name, partition) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+READ_CURSOR: Final = "SELECT after_key, done FROM cursor WHERE name = %s AND partition = %s FOR UPDATE"
+NEXT_STREAMS: Final = """
+    SELECT id FROM stream WHERE partition = %s AND id > %s AND id < %s ORDER BY id LIMIT %s"""
+MOVE_CURSOR: Final = "UPDATE cursor SET after_key = %s, done = %s WHERE name = %s AND partition = %s"
 
 
 def rows_json(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -223,3 +231,21 @@ async def keep_parameters(connection: Connection, events: Sequence[Recorded[Any]
                 await connection.execute(KEEP_SET, [set_id, event.data.KIND, list(pages)])
             case _:
                 pass
+
+
+async def next_streams(connection: Connection, service: str, walk: Walk) -> tuple[list[str], bool]:
+    """Return the ids of a walk's next streams, without service and kind, and whether the walk ends with them."""
+    await connection.execute(OPEN_CURSOR, [walk.name, walk.partition])
+    row = await (await connection.execute(READ_CURSOR, [walk.name, walk.partition])).fetchone()
+    if row is None or row[1]:
+        return [], True
+    prefix = f"{service}/{walk.kind}/"
+    first, beyond = prefix + row[0], f"{service}/{walk.kind}0"  # "0" is the character after "/".
+    rows = await (await connection.execute(NEXT_STREAMS, [walk.partition, first, beyond, STEP])).fetchall()
+    return [id.removeprefix(prefix) for (id,) in rows], len(rows) < STEP
+
+
+async def move_cursor(connection: Connection, walk: Walk, ids: Sequence[str], done: bool) -> None:
+    """Move a walk's cursor behind these streams."""
+    if ids or done:
+        await connection.execute(MOVE_CURSOR, [ids[-1] if ids else "", done, walk.name, walk.partition])

@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 
 from shared.contracts.envelope import Origin, Recorded
 from shared.decider import Command, Refusal
+from shared.parameters import Parameters
 
 MAX_BATCH: Final = 1_000
 """Commands in one transaction."""
@@ -115,6 +116,18 @@ class Batch:
     before: Mapping[tuple[str, int], Inbox]
     """(source, partition) -> the inbox the reader believes in; the transaction rolls back where the table says otherwise."""
     records: tuple[Incoming, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """One partition's share of a sweep: commands to every stream of a kind, 100 streams a step, with a cursor that survives a crash."""
+
+    name: str
+    partition: int
+    kind: str
+    origin: Origin
+    commands: Callable[[str, Parameters], Sequence[Command]]
+    """From the part of a stream's id behind its kind, and what is in force, to commands of the same key."""
 
 
 class InboxMoved(Exception):
