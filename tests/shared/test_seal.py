@@ -85,6 +85,16 @@ def test_a_persons_key_is_kept_under_the_district_key() -> None:
             seal.unwrap(master, content)
 
 
+@given(st.binary(max_size=200))
+def test_a_parked_record_is_kept_under_the_parking_key(record: bytes) -> None:
+    sealed = seal.seal_record(KEY, record)
+    assert seal.unseal_record(KEY, sealed) == record
+    assert len(record) < 8 or record not in sealed
+    for open_it in (lambda: seal.unseal_record(OTHER, sealed), lambda: seal.unwrap(KEY, sealed)):  # Another key; another use of the same.
+        with pytest.raises(seal.Unreadable):
+            open_it()
+
+
 def test_a_short_key_is_never_used() -> None:
     with pytest.raises(ValueError, match="32 bytes, not 5"):
         seal.seal(b"short", "Ada", NAME)

@@ -75,6 +75,8 @@ def test_an_address_that_is_missing_is_named_when_it_is_needed() -> None:
             needed()
     with pytest.raises(Misconfigured, match="CAIRN_DISTRICT_KEY"):
         settings.district()
+    with pytest.raises(Misconfigured, match="CAIRN_PARKING_KEY"):
+        settings.parking()
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
