@@ -1,0 +1,219 @@
+"""Replay: every decision of a record is decided again, on the state before it, and must give the bytes that follow.
+
+Needs a stream's events and the parameter sets they name; no clock, no network, no table but the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from shared.contracts import event_class
+from shared.contracts.envelope import Header, Recorded, canonical, chain_start, digest, event_id, partition_of
+from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
+from shared.decider import Command, Decider, Refusal
+from shared.parameters import ParameterKind, Parameters, Parser, page_hash
+
+MAX_SHOWN: Final = 2_000
+"""Characters of an answer that a difference shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where a record and its replay part: the place, what stands there, and what is decided now."""
+
+    stream: str
+    version: int
+    place: str
+    what: str
+    stored: str = ""
+    decided: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"{self.stream}@{self.version} ({self.place}): {self.what}"]
+        lines += [f"  stored:  {self.stored}"] if self.stored else []
+        lines += [f"  decided: {self.decided}"] if self.decided else []
+        return "\n".join(lines)
+
+
+@dataclass
+class Tally:
+    """What a replay has seen so far."""
+
+    events: int = 0
+    decisions: int = 0
+    differences: list[Difference] = field(default_factory=list)
+
+
+class Settings:
+    """Which parameters were in force at each version of a service's settings stream."""
+
+    def __init__(self, kinds: Sequence[ParameterKind[Any]], events: Iterable[Recorded[Any]]) -> None:
+        self._parser = Parser(kinds)
+        self._pages: dict[str, bytes] = {}
+        self._in_force: list[Mapping[str, tuple[str, tuple[str, ...]]]] = [{}]
+        for event in events:
+            current = dict(self._in_force[-1])
+            match event.data:
+                case ParameterPageAdded(content=content):
+                    self._pages[page_hash(content)] = canonical(content)
+                case ParameterSetAdopted(set_id=set_id, pages=pages):
+                    current[event.data.KIND] = (set_id, pages)
+                case _:
+                    pass
+            self._in_force.append(current)
+
+    def at(self, version: int) -> Parameters:
+        """Return what was in force at a version of the settings stream.
+
+        Raises:
+            IndexError: the stream never had this version.
+        """
+        return self._parser.parameters(version, self._in_force[version], self._pages)
+
+
+class Verifier:
+    """Replays the streams of one service's record, one after another."""
+
+    def __init__(self, deciders: Sequence[Decider[Any]], settings: Settings) -> None:
+        self._deciders = {decider.label: decider for decider in deciders}
+        self._settings = settings
+        self.tally = Tally()
+
+    def stream(self, name: str, raws: Sequence[bytes]) -> list[Difference]:
+        """Decide a stream's decisions again and return the differences; stops at a stream's first."""
+        self.tally.events += len(raws)
+        try:
+            differences = self._stream(name, raws)
+        except (ValueError, LookupError, TypeError) as error:
+            differences = [Difference(name, 0, "the stream", f"it cannot be read again: {error}")]
+        self.tally.differences.extend(differences)
+        return differences
+
+    def _stream(self, name: str, raws: Sequence[bytes]) -> list[Difference]:
+        events: list[Recorded[Any]] = []
+        for version, raw in enumerate(raws, 1):
+            header = Header.read(raw)
+            known = event_class(header.event_type)
+            if known is None:
+                return [Difference(name, version, _place(header), f"this release does not know events of type {header.event_type}")]
+            event = header.decode(known)
+            if event.version != version or event.stream != name or event.id != event_id(name, version):
+                return [Difference(name, version, _place(header), "its stream, version and id do not belong together")]
+            if event.decider not in self._deciders:
+                return [Difference(name, version, _place(header), f"no decider {event.decider or '(none named)'} is part of this release")]
+            events.append(event)
+        return self._answers(name, events)
+
+    def _answers(self, name: str, events: Sequence[Recorded[Any]]) -> list[Difference]:
+        states: dict[str, Any] = {label: decider.initial for label, decider in self._deciders.items() if _decides(decider, events)}
+        start = 0
+        while start < len(events):
+            first = events[start]
+            decider = self._deciders[first.decider]
+            command = decider.command_of(first.data)
+            if command is None:
+                return [Difference(name, first.version, _where(first), "it continues an answer, and no answer begins before it")]
+            end = start + 1
+            while end < len(events) and self._deciders[events[end].decider].command_of(events[end].data) is None:
+                end += 1
+            self.tally.decisions += 1
+            difference = self._again(first, command, states[first.decider], events[:start], events[start:end])
+            if difference is not None:
+                return [difference]
+            for label in states:
+                states[label] = self._deciders[label].fold((event.data for event in events[start:end]), states[label])
+            start = end
+        return []
+
+    def _again(
+        self, first: Recorded[Any], command: Command, state: Any, before: Sequence[Recorded[Any]], stored: Sequence[Recorded[Any]]
+    ) -> Difference | None:
+        decider = self._deciders[first.decider]
+        history = before if decider.needs_history(command, state) else ()
+        decided = decider.decide(command, state, self._settings.at(first.settings), history)
+        if isinstance(decided, Refusal):
+            return Difference(first.stream, first.version, _where(first), f"its command is now refused: {decided.code}: {decided.detail}")
+        expected = [(event.type, canonical(_data_of(event.raw))) for event in stored]
+        found = [(event.TYPE, canonical(event.body())) for event in decided]
+        if expected == found:
+            return None
+        place = next((n for n, (a, b) in enumerate(zip(expected, found, strict=False)) if a != b), min(len(expected), len(found)))
+        told = stored[min(place, len(stored) - 1)]
+        return Difference(
+            told.stream, told.version, _where(told), "the same command on the same state gives another answer now",
+            _shown(expected, place), _shown(found, place),
+        )  # fmt: skip
+
+
+def check_partition(
+    source: str, number: int, partitions: int, raws: Iterable[tuple[int, bytes]], length: int, head: str
+) -> list[Difference]:
+    """Return where a partition's record is not gapless and chained; an empty list means it is whole up to `length` and `head`."""
+    previous, expected = chain_start(source, number), 0
+    for position, raw in raws:
+        try:
+            header = Header.read(raw)
+        except ValueError as error:
+            return [Difference(f"partition {number}", position, f"position {position}", f"it is no event: {error}")]
+        wrong = _misplaced(header, source, number, partitions, position, expected, previous)
+        if wrong:
+            return [Difference(header.attributes["stream"], header.attributes["streamversion"], _place(header), wrong)]
+        previous, expected = digest(raw), expected + 1
+    if (expected, previous) != (length, head):
+        return [
+            Difference(f"partition {number}", expected, f"position {expected}", f"the partition's row says {length} events, not {expected}")
+        ]
+    return []
+
+
+def _misplaced(header: Header, source: str, number: int, partitions: int, position: int, expected: int, previous: str) -> str:
+    checks: tuple[tuple[bool, str], ...] = (
+        (position == expected == header.position, f"position {expected} is missing"),
+        (header.previous == previous, "it is not chained to the event before it: one of the two was changed"),
+        (header.attributes["source"] == source, f"it comes from {header.attributes['source']}"),
+        (header.attributes["partition"] == number == partition_of(header.key, partitions), "its key belongs to another partition"),
+    )
+    return next((wrong for fine, wrong in checks if not fine), "")
+
+
+def replay(verifier: Verifier, rows: Iterable[tuple[str, bytes]], progress: Callable[[Tally], None]) -> Tally:
+    """Replay rows of (stream, bytes) that are ordered by stream and version, and return the tally. For rows already at hand."""
+    name, raws = "", list[bytes]()
+    for stream, raw in rows:
+        if stream != name and raws:
+            verifier.stream(name, raws)
+            progress(verifier.tally)
+            raws = []
+        name = stream
+        raws.append(raw)
+    if raws:
+        verifier.stream(name, raws)
+    progress(verifier.tally)
+    return verifier.tally
+
+
+def _decides(decider: Decider[Any], events: Sequence[Recorded[Any]]) -> bool:
+    return any(event.decider == decider.label for event in events)
+
+
+def _data_of(raw: bytes) -> Any:
+    return orjson.loads(raw)["data"]
+
+
+def _where(event: Recorded[Any]) -> str:
+    return f"{event.type} at partition {event.partition}, position {event.position}"
+
+
+def _place(header: Header) -> str:
+    return f"{header.event_type} at partition {header.attributes['partition']}, position {header.position}"
+
+
+def _shown(answer: Sequence[tuple[str, bytes]], place: int) -> str:
+    if place >= len(answer):
+        return "nothing more"
+    type_name, content = answer[place]
+    return f"{type_name} {content.decode()[:MAX_SHOWN]}"
