@@ -1,0 +1,321 @@
+"""The ledger on a real PostgreSQL: gapless, chained, one transaction per batch, and nothing left behind by what failed."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+import psycopg
+import pytest
+from psycopg_pool import AsyncConnectionPool
+
+from shared.clock import FixedClock
+from shared.contracts.envelope import Event, Origin, StreamId, chain_start, partition_of
+from shared.contracts.evidence import AliasNoted
+from shared.decider import Decider, History, Refusal, json_codec
+from shared.errors import Misconfigured, OutdatedDecider, PrivilegedRole
+from shared.ledger.group import GroupCommit
+from shared.ledger.ledger import Ledger
+from shared.ledger.types import Ask, Batch, InboxMoved, Incoming, Projection, Trouble, Walk
+from shared.parameters import Parameters
+from shared.stack import ServiceDatabase
+
+PARTITIONS = 8
+NOBODY = Origin(UUID(int=7), UUID(int=7))
+LEARNERS = [UUID(int=n) for n in range(1, 2_000)]
+
+
+@dataclass(frozen=True)
+class Note:
+    """Note that a name belongs to a learner; `alias` "bad" breaks the code, "no" is refused."""
+
+    name: str
+    learner_id: UUID
+
+    @property
+    def stream(self) -> StreamId:
+        return StreamId("evidence", "note", self.name)
+
+
+@dataclass(frozen=True)
+class State:
+    learners: tuple[UUID, ...] = ()
+
+
+def decide(command: Note, state: State, parameters: Parameters, history: History = ()) -> list[Event] | Refusal:
+    if command.name == "bad":
+        raise ValueError("poison")
+    if command.name == "no":
+        return Refusal("unwanted", "not this one")
+    if command.learner_id in state.learners:
+        return []
+    return [AliasNoted(alias=hashlib.sha256(command.name.encode()).hexdigest(), learner_id=command.learner_id)]
+
+
+def evolve(state: State, event: AliasNoted) -> State:
+    return State((*state.learners, event.learner_id))
+
+
+def noting(version: int = 1, needs_history: Callable[[Any, Any], bool] = lambda c, s: False) -> Decider[State]:
+    return Decider("test.note", version, "note", State(), decide, evolve, lambda event: None, json_codec(State), needs_history)
+
+
+COUNTED: list[int] = []
+
+
+@pytest.fixture
+async def ledger(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Ledger]:
+    async with AsyncConnectionPool(database("evidence").app_url, min_size=2, max_size=10, open=False) as pool:
+        made = a_ledger(pool)
+        await made.open()
+        yield made
+
+
+def a_ledger(pool: AsyncConnectionPool[Any], **given: Any) -> Ledger:
+    defaults: dict[str, Any] = {
+        "service": "evidence", "installation": "local", "release": "test", "partitions": PARTITIONS, "pool": pool, "deciders": [noting()],
+        "kinds": [], "projections": [], "clock": FixedClock(datetime(2026, 11, 24, 8, tzinfo=UTC)), "seal": lambda raw: b"sealed:" + raw,
+    }  # fmt: skip
+    return Ledger(**(defaults | given))
+
+
+def asks(*notes: Note) -> list[Ask]:
+    return [Ask(note, NOBODY, n) for n, note in enumerate(notes)]
+
+
+async def rows(ledger: Ledger, statement: str, *values: Any) -> list[Any]:
+    async with ledger.pool.connection() as connection:
+        return await (await connection.execute(statement, values)).fetchall()
+
+
+async def check_chain(ledger: Ledger) -> int:
+    """Assert that every partition is gapless and chained, reading nothing but bytes, and return the number of events."""
+    count = 0
+    for number, length, head in await rows(ledger, "SELECT id, length, head FROM partition ORDER BY id"):
+        previous = chain_start("/local/evidence", number)
+        stored = await rows(ledger, "SELECT position, bytes FROM event WHERE partition = %s ORDER BY position", number)
+        for expected, (position, raw) in enumerate(stored):
+            event = orjson.loads(raw)
+            assert position == expected == event["position"]
+            assert event["previous"] == previous
+            previous = hashlib.sha256(raw).hexdigest()
+        assert (length, head) == (len(stored), previous)
+        count += length
+    return count
+
+
+async def test_positions_are_gapless_under_concurrent_writers(ledger: Ledger) -> None:
+    async def writer(number: int) -> None:
+        for turn in range(12):
+            await ledger.handle(asks(*(Note(f"name-{(number * 7 + turn * 5 + n) % 90}", LEARNERS[number * 200 + turn * 12 + n]) for n in range(12))))
+
+    await asyncio.gather(*(writer(number) for number in range(8)))
+    assert await check_chain(ledger) == 8 * 12 * 12
+
+
+async def test_writers_in_two_processes_memory_do_not_deadlock_and_see_each_other(ledger: Ledger) -> None:
+    other = a_ledger(ledger.pool)
+    for turn in range(5):
+        await ledger.handle(asks(Note("shared", LEARNERS[2 * turn])))
+        await other.handle(asks(Note("shared", LEARNERS[2 * turn + 1])))
+        assert await other.handle(asks(Note("shared", LEARNERS[2 * turn]))) == [
+            answer for answer in await ledger.handle(asks(Note("shared", LEARNERS[2 * turn])))
+        ], "asked again, both know it"
+    version, state = await ledger.state("evidence/note/shared")
+    assert (version, len(state.learners)) == (10, 10)
+
+
+async def test_what_a_transaction_began_leaves_no_trace_when_it_fails(ledger: Ledger) -> None:
+    await ledger.handle(asks(Note("a", LEARNERS[0])))
+    before = [await rows(ledger, f"SELECT * FROM {table} ORDER BY 1, 2") for table in ("partition", "event", "stream", "inbox")]  # noqa: S608
+    with pytest.raises(ValueError, match="poison"):
+        await ledger.handle(asks(Note("a", LEARNERS[1]), Note("b", LEARNERS[2]), Note("bad", LEARNERS[3])))
+    after = [await rows(ledger, f"SELECT * FROM {table} ORDER BY 1, 2") for table in ("partition", "event", "stream", "inbox")]  # noqa: S608
+    assert before == after
+    assert len((await ledger.handle(asks(Note("a", LEARNERS[1]))))[0].events) == 1, "the cache kept nothing of it either"
+
+
+async def test_a_refusal_is_an_answer_and_the_rest_goes_on(ledger: Ledger) -> None:
+    answers = await ledger.handle(asks(Note("a", LEARNERS[0]), Note("no", LEARNERS[1]), Note("b", LEARNERS[2])))
+    assert [len(answer.events) for answer in answers] == [1, 0, 1]
+    assert answers[1].refusal == Refusal("unwanted", "not this one")
+
+
+async def test_the_record_cannot_be_changed(ledger: Ledger, database: Callable[[str], ServiceDatabase]) -> None:
+    await ledger.handle(asks(Note("a", LEARNERS[0])))
+    for statement in ("UPDATE event SET key = 'x'", "DELETE FROM event", "TRUNCATE event", "DELETE FROM parameter_page"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await rows(ledger, statement)
+    await check_chain(ledger)
+
+
+async def test_even_the_owner_is_refused_by_the_trigger(database: Callable[[str], ServiceDatabase]) -> None:
+    async with await psycopg.AsyncConnection.connect(database("evidence").owner_url, autocommit=True) as owner:
+        for statement in ("UPDATE event SET key = 'x'", "DELETE FROM event", "TRUNCATE event"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="never changed"):
+                await owner.execute(statement)
+
+
+async def test_a_service_does_not_run_as_owner(database: Callable[[str], ServiceDatabase]) -> None:
+    async with AsyncConnectionPool(database("evidence").owner_url, min_size=1, open=False) as pool:
+        with pytest.raises(PrivilegedRole, match="app role"):
+            await a_ledger(pool).open()
+
+
+async def test_another_partition_count_or_installation_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(Misconfigured, match="has 8 partitions"):
+        await a_ledger(ledger.pool, partitions=32).open()
+    with pytest.raises(Misconfigured, match="another installation"):
+        await a_ledger(ledger.pool, installation="elsewhere").open()
+
+
+async def test_time_never_runs_backwards_within_a_partition(ledger: Ledger) -> None:
+    clock = FixedClock(datetime(2026, 11, 24, 8, tzinfo=UTC))
+    behind = FixedClock(datetime(2026, 11, 24, 7, tzinfo=UTC))
+    await a_ledger(ledger.pool, clock=clock).handle(asks(Note("a", LEARNERS[0])))
+    answer = (await a_ledger(ledger.pool, clock=behind).handle(asks(Note("a", LEARNERS[1]))))[0]
+    assert answer.events[0].time == clock.now()
+
+
+async def test_an_older_release_stops_and_a_newer_one_folds_again(ledger: Ledger) -> None:
+    await a_ledger(ledger.pool, deciders=[noting(version=2)]).handle(asks(Note("a", LEARNERS[0])))
+    with pytest.raises(OutdatedDecider, match="start the newer release"):
+        await a_ledger(ledger.pool).handle(asks(Note("a", LEARNERS[1])))
+    newest = a_ledger(ledger.pool, deciders=[noting(version=3)])
+    assert (await newest.handle(asks(Note("a", LEARNERS[0]))))[0].events == ()
+    assert (await newest.handle(asks(Note("a", LEARNERS[2]))))[0].events[0].version == 2
+
+
+async def test_history_holds_stored_events_and_those_of_the_batch(ledger: Ledger) -> None:
+    seen: list[int] = []
+
+    def counting(command: Note, state: State, parameters: Parameters, history: History = ()) -> Sequence[Event] | Refusal:
+        seen.append(len(history))
+        return decide(command, state, parameters, history)
+
+    decider = Decider("test.note", 1, "note", State(), counting, evolve, lambda e: None, json_codec(State), lambda c, s: bool(s.learners))
+    keen = a_ledger(ledger.pool, deciders=[decider])
+    await keen.handle(asks(Note("a", LEARNERS[0]), Note("a", LEARNERS[1])))
+    await a_ledger(ledger.pool, deciders=[decider]).handle(asks(Note("a", LEARNERS[2]), Note("a", LEARNERS[3])))
+    assert seen == [0, 1, 2, 3]
+
+
+def incoming(offset: int, note: Note, position: int, trouble: Trouble | None = None) -> Incoming:
+    ask = Ask(note, NOBODY, offset)
+    return Incoming("profile", 0, offset, b"raw", position, note.name, f"head-{position}", (ask,), trouble, "why" if trouble else "")
+
+
+async def test_a_batch_moves_the_inbox_once_whatever_is_repeated(ledger: Ledger) -> None:
+    before = await ledger.inbox(["profile"])
+    here = {("profile", 0): before[("profile", 0)]}
+    batch = Batch(here, (incoming(0, Note("a", LEARNERS[0]), 0), incoming(1, Note("b", LEARNERS[1]), 1)))
+    applied = await ledger.apply(batch)
+    assert (applied.inbox[("profile", 0)].position, applied.inbox[("profile", 0)].kafka_offset) == (1, 2)
+    with pytest.raises(InboxMoved):
+        await ledger.apply(batch)
+    assert (await ledger.inbox(["profile"]))[("profile", 0)] == applied.inbox[("profile", 0)]
+    assert await check_chain(ledger) == 2
+
+
+async def test_a_parked_key_holds_back_its_followers_and_nobody_else(ledger: Ledger) -> None:
+    here = {("profile", 0): (await ledger.inbox(["profile"]))[("profile", 0)]}
+    first = await ledger.apply(
+        Batch(here, (incoming(0, Note("a", LEARNERS[0]), 0, Trouble.POISON), incoming(1, Note("a", LEARNERS[1]), 1), incoming(2, Note("b", LEARNERS[2]), 2)))
+    )
+    assert [len(answer.events) for answer in first.answers] == [1]
+    second = await ledger.apply(Batch(dict(first.inbox), (incoming(3, Note("a", LEARNERS[3]), 3), incoming(4, Note("no", LEARNERS[4]), 4))))
+    assert (second.parked, second.inbox[("profile", 0)].position) == (2, 4)
+    third = await ledger.apply(Batch(dict(second.inbox), (incoming(5, Note("no2", LEARNERS[5]), 5),)))
+    assert third.parked == 0
+    parked = await rows(ledger, "SELECT kafka_offset, key, trouble, reason, bytes FROM parked ORDER BY kafka_offset")
+    assert [(offset, key, trouble) for offset, key, trouble, _, _ in parked] == [
+        (0, "a", "poison"), (1, "a", "behind"), (3, "a", "behind"), (4, "no", "refused")
+    ]  # fmt: skip
+    assert all(bytes(sealed).startswith(b"sealed:") for *_, sealed in parked)
+
+
+async def test_projections_are_reduced_to_the_last_row_of_a_key(ledger: Ledger) -> None:
+    async with ledger.pool.connection() as connection:
+        await connection.execute("INSERT INTO cursor (name, partition) VALUES ('probe', 0)")
+    probe = Projection(
+        "cursor", lambda event: [{"name": "probe", "after_key": str(event.data.learner_id)}], ("name",),
+        "UPDATE cursor SET after_key = r.after_key FROM jsonb_to_recordset(%(rows)s) AS r(name text, after_key text) WHERE cursor.name = r.name",
+    )  # fmt: skip
+    await a_ledger(ledger.pool, projections=[probe]).handle(asks(*(Note("a", learner) for learner in LEARNERS[:5])))
+    assert await rows(ledger, "SELECT after_key FROM cursor WHERE name = 'probe'") == [(str(LEARNERS[4]),)]
+
+
+async def test_a_walk_visits_every_stream_once_and_resumes_after_a_crash(ledger: Ledger) -> None:
+    names = [f"{n:04}" for n in range(250)]
+    await ledger.handle(asks(*(Note(name, LEARNERS[0]) for name in names)))
+    visited: list[str] = []
+    crash = {"after": 2}
+
+    def commands(id: str, parameters: Parameters) -> list[Note]:
+        visited.append(id)
+        return [Note(id, LEARNERS[1])]
+
+    async def sweep() -> None:
+        for partition in range(PARTITIONS):
+            walk = Walk("probe", partition, "note", NOBODY, commands)
+            while not await ledger.walk(walk):
+                crash["after"] -= 1
+                if not crash["after"]:
+                    raise KeyboardInterrupt
+
+    for _ in range(2):
+        try:
+            await sweep()
+        except KeyboardInterrupt:
+            continue
+    assert sorted(set(visited)) == names
+    assert len(visited) == len(names)
+    await sweep()
+    assert len(visited) == len(names)
+    assert await check_chain(ledger) == 500
+
+
+async def test_requests_that_arrive_together_share_a_transaction_and_a_broken_one_breaks_only_itself(ledger: Ledger) -> None:
+    group = GroupCommit(ledger)
+    committed: list[int] = []
+    ledger.on_commit.append(lambda events: committed.append(len(events)))
+    await group.start()
+    try:
+        answers = await asyncio.gather(*(group.ask([Note(f"n{n}", LEARNERS[n])], uuid4()) for n in range(50)))
+        assert [len(one[0].events) for one in answers] == [1] * 50
+        assert len(committed) < 10
+        mixed = await asyncio.gather(
+            *(group.ask([Note(name, LEARNERS[60])], uuid4()) for name in ("x", "bad", "y")), return_exceptions=True
+        )
+        assert [type(one).__name__ for one in mixed] == ["list", "ValueError", "list"]
+    finally:
+        await group.stop()
+    assert await check_chain(ledger) == 52
+
+
+async def test_keys_that_change_between_guess_and_lock_are_guessed_again(ledger: Ledger) -> None:
+    calls = {"count": 0}
+
+    async def expand(connection: Any, asked: Sequence[Ask]) -> list[Ask]:
+        calls["count"] += 1
+        wanted = "first" if calls["count"] == 1 else "second"
+        assert partition_of("first", PARTITIONS) != partition_of("second", PARTITIONS)
+        return [Ask(Note(wanted, ask.command.learner_id), ask.origin, ask.record) for ask in asked if isinstance(ask.command, Note)]
+
+    answers = await a_ledger(ledger.pool, expand=expand).handle(asks(Note("x", LEARNERS[0])))
+    assert answers[0].events[0].stream == "evidence/note/second"
+    assert calls["count"] == 4
+    await check_chain(ledger)
+
+
+async def test_events_bear_the_later_of_clock_and_partition(ledger: Ledger) -> None:
+    clock = FixedClock(datetime(2026, 11, 24, 8, tzinfo=UTC))
+    mine = a_ledger(ledger.pool, clock=clock)
+    await mine.handle(asks(Note("a", LEARNERS[0])))
+    clock.advance(timedelta(hours=1))
+    answer = (await mine.handle(asks(Note("a", LEARNERS[1]))))[0]
+    assert answer.events[0].time == datetime(2026, 11, 24, 9, tzinfo=UTC)
