@@ -1,0 +1,188 @@
+"""Records into the ledger: passing errors are waited out, and a record that breaks the code is found and parked alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Final, Protocol
+
+import structlog
+from psycopg import DataError, Error
+
+from shared.consume.inward import reason_of
+from shared.consume.reader import Lane
+from shared.errors import LedgerError, Misconfigured
+from shared.ledger import MAX_BATCH, Batch, Inbox, InboxMoved, Incoming, Trouble
+from shared.ledger.group import is_passing
+from shared.ledger.ledger import Applied
+
+MAX_PARKED_IN_WINDOW: Final = 100
+"""Records set aside as foreign, unknown or poison within the window, after which the consumer stops: the fault is not one record's."""
+PARK_WINDOW_S: Final = 60.0
+BACK_OFF_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Pauses before trying again; the last one is repeated."""
+CANCELLED: Final = "57014"
+CANCELLED_TRIES: Final = 3
+"""Times that a statement may be cancelled (a timeout) before its batch is bisected."""
+FAULTY: Final = ("22", "23", "54")
+"""Classes of SQLSTATE by which the data is at fault."""
+
+log = structlog.get_logger(__name__)
+Place = tuple[str, int]
+
+
+class Applies(Protocol):
+    """What is needed of a ledger here."""
+
+    async def apply(self, batch: Batch) -> Applied: ...
+
+    async def inbox(self, sources: Sequence[str]) -> dict[Place, Inbox]: ...
+
+
+class TooManyParked(LedgerError):
+    """So many records were set aside in a short time that the fault is not theirs."""
+
+    def __init__(self, parked: int, reason: str) -> None:
+        super().__init__(
+            f"{parked} records were parked within {PARK_WINDOW_S:.0f} s, the last one because: {reason}. Find out why before the service "
+            f"starts again (`cairn park list`); afterwards `cairn park retry` takes them up in order"
+        )
+
+
+class Unparkable(LedgerError):
+    """A record can be neither handled nor set aside."""
+
+    def __init__(self, record: Incoming, reason: str) -> None:
+        super().__init__(
+            f"the record at offset {record.kafka_offset} of {record.source}, partition {record.partition}, cannot be parked: {reason}"
+        )
+
+
+class Impatient(Exception):
+    """A passing error lasts so long that Kafka would give the partitions away: poll again, from the inbox."""
+
+
+class Stopping(Exception):
+    """The service stops: what is not committed is read again after the next start."""
+
+
+class _Poison(Exception):
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Writer:
+    """Applies records to a ledger."""
+
+    def __init__(self, ledger: Applies, stopping: asyncio.Event, patience_s: float) -> None:
+        """Prepare.
+
+        Args:
+            patience_s: longest time to wait for a passing error before `Impatient`.
+        """
+        self._ledger, self._stopping, self._patience_s = ledger, stopping, patience_s
+        self._parked: deque[float] = deque()
+
+    async def write(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane]) -> None:
+        """Apply records in order, in as few transactions as their commands allow. Each commit is noted in its lanes.
+
+        Raises:
+            InboxMoved: another worker moved it, or a commit of unknown outcome was one: read the inbox and the records again.
+            Impatient, Stopping: the rest was not applied.
+            TooManyParked, Unparkable, LedgerError, psycopg.Error: the consumer must stop.
+        """
+        for chunk in _chunks(records):
+            await self._apply(chunk, lanes)
+
+    async def _apply(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane]) -> None:
+        """Apply records in one transaction, or, where one of them breaks it, in halves."""
+        try:
+            applied = await self._patiently(records, lanes)
+        except _Poison as poison:
+            if len(records) > 1:
+                middle = len(records) // 2
+                await self._apply(records[:middle], lanes)
+                await self._apply(records[middle:], lanes)
+            elif records[0].trouble is None:
+                await self._apply([replace(records[0], asks=(), trouble=Trouble.POISON, reason=poison.reason)], lanes)
+            else:
+                raise Unparkable(records[0], poison.reason) from poison.__cause__
+            return
+        for place, inbox in applied.inbox.items():
+            lanes[place].committed(inbox)
+        self._count_parked(records)
+
+    async def _patiently(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane]) -> Applied:
+        places = {(record.source, record.partition) for record in records}
+        batch = Batch({place: lanes[place].inbox for place in places}, tuple(records))
+        began = time.monotonic()
+        for attempt in count():
+            try:
+                return await self._ledger.apply(batch)
+            except (InboxMoved, LedgerError, Misconfigured):
+                raise
+            except Error as error:
+                _judge(error, attempt)
+                reason = reason_of(error)
+            except Exception as error:
+                raise _Poison(reason_of(error)) from error
+            pause = BACK_OFF_S[min(attempt, len(BACK_OFF_S) - 1)]
+            if time.monotonic() + pause - began > self._patience_s:
+                raise Impatient(reason)
+            log.warning("batch is tried again", records=len(records), reason=reason, again_in_s=pause)
+            await self._wait(pause)
+        raise AssertionError("unreachable")
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+        raise Stopping
+
+    def _count_parked(self, records: Sequence[Incoming]) -> None:
+        now = time.monotonic()
+        for record in records:
+            if record.trouble is not None:
+                log.error(
+                    "record parked", source=record.source, partition=record.partition, position=record.position,
+                    kafka_offset=record.kafka_offset, trouble=str(record.trouble), reason=record.reason,
+                )  # fmt: skip
+                self._parked.append(now)
+                while self._parked and self._parked[0] < now - PARK_WINDOW_S:
+                    self._parked.popleft()
+                if len(self._parked) > MAX_PARKED_IN_WINDOW:
+                    raise TooManyParked(len(self._parked), record.reason)
+
+
+def _judge(error: Error, attempt: int) -> None:
+    """Return where a database error passes by itself (LEDGER.md, section 4).
+
+    Raises:
+        _Poison: the data is at fault.
+        psycopg.Error: the program or the installation is; the consumer must stop.
+    """
+    state = error.sqlstate or ""
+    if isinstance(error, DataError) or state[:2] in FAULTY or (state == CANCELLED and attempt + 1 >= CANCELLED_TRIES):
+        raise _Poison(reason_of(error)) from error
+    if not is_passing(error):
+        raise error
+
+
+def _chunks(records: Sequence[Incoming]) -> list[list[Incoming]]:
+    """Return the records in groups of at most MAX_BATCH commands; one with more stands alone."""
+    chunks: list[list[Incoming]] = []
+    asks = 0
+    for record in records:
+        if not chunks or (asks + len(record.asks) > MAX_BATCH and asks):
+            chunks.append([])
+            asks = 0
+        chunks[-1].append(record)
+        asks += len(record.asks)
+    return chunks
