@@ -1,0 +1,128 @@
+"""The state of a day, and its compact form: columns of small numbers that point into one list of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from shared.contracts.pathing import Option, Reason, Step
+from shared.contracts.profile import Modality
+from shared.contracts.scheduling import Demand, Placement, StaffMember, Use
+from shared.decider import Codec
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True)
+class DayState:
+    """What deciding needs about a day."""
+
+    version: int = 0
+    """Of the day's stream: how many events it has."""
+    roster: int = 0
+    staff: tuple[StaffMember, ...] = ()
+    demands: Mapping[UUID, Demand] = MappingProxyType({})
+    days: Mapping[UUID, tuple[Placement, ...]] = MappingProxyType({})
+    """The plan in force."""
+    changed: frozenset[UUID] = frozenset()
+    """Learners whose demand is newer than the plan."""
+    anew: bool = True
+    """Whether there is no plan yet, or other adults than it knew."""
+    resources: str = ""
+    """Id of the resources that the plan was made with."""
+
+
+class _Texts:
+    """Numbers texts in the order in which they first come."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+
+    def __call__(self, text: str) -> int:
+        return self.numbers.setdefault(text, len(self.numbers))
+
+
+def encode(state: DayState) -> bytes:
+    """Return the state in its compact form."""
+    text = _Texts()
+    demands = [
+        [text(str(learner)), demand.version, int(demand.check_in), [_step(text, step) for step in demand.needs]]
+        for learner, demand in sorted(state.demands.items())
+    ]
+    days = [[text(str(learner)), [_placement(text, placed) for placed in day]] for learner, day in sorted(state.days.items())]
+    changed = sorted(text(str(learner)) for learner in state.changed)
+    staff = [member.model_dump(mode="json") for member in state.staff]
+    return orjson.dumps([list(text.numbers), state.version, state.roster, staff, demands, days, changed, int(state.anew), state.resources])
+
+
+def _step(text: _Texts, step: Step) -> list[Any]:
+    options = [[text(one.activity_id), text(one.modality), one.minutes, one.score] for one in step.options]
+    return [text(step.competency_id), text(step.subject), text(step.reason), text(step.goal_id), text(step.chosen), options]
+
+
+def _placement(text: _Texts, placed: Placement) -> list[int]:
+    if placed.use is None:
+        return [text(placed.period_id)]
+    return [
+        text(placed.period_id), text(placed.space_id), text(placed.zone_id), text(str(placed.staff_id or "")), text(placed.use),
+        text(placed.competency_id), text(placed.modality or ""), text(placed.activity_id), text(placed.reason or ""),
+    ]  # fmt: skip
+
+
+def decode(content: bytes) -> DayState:
+    """Return the state that `encode` was given."""
+    texts, version, roster, staff, demands, days, changed, anew, resources = orjson.loads(content)
+    return DayState(
+        version=version,
+        roster=roster,
+        staff=tuple(StaffMember.model_validate(member) for member in staff),
+        demands=MappingProxyType({demand.learner_id: demand for demand in (_read_demand(texts, row) for row in demands)}),
+        days=MappingProxyType({UUID(texts[who]): tuple(_read_placement(texts, row) for row in day) for who, day in days}),
+        changed=frozenset(UUID(texts[who]) for who in changed),
+        anew=bool(anew),
+        resources=resources,
+    )
+
+
+def _read_demand(texts: list[str], row: list[Any]) -> Demand:
+    who, version, check_in, steps = row
+    needs = tuple(
+        Step(
+            competency_id=texts[competency],
+            subject=texts[subject],
+            reason=Reason(texts[reason]),
+            goal_id=texts[goal],
+            chosen=texts[chosen],
+            options=tuple(
+                Option(activity_id=texts[activity], modality=Modality(texts[modality]), minutes=minutes, score=score)
+                for activity, modality, minutes, score in options
+            ),
+        )
+        for competency, subject, reason, goal, chosen, options in steps
+    )
+    return Demand(learner_id=UUID(texts[who]), version=version, needs=needs, check_in=bool(check_in))
+
+
+def _read_placement(texts: list[str], row: list[int]) -> Placement:
+    if len(row) == 1:
+        return Placement(period_id=texts[row[0]])
+    period, space, zone, staff, use, competency, modality, activity, reason = (texts[number] for number in row)
+    return Placement(
+        period_id=period,
+        space_id=space,
+        zone_id=zone,
+        staff_id=UUID(staff) if staff else None,
+        use=Use(use),
+        competency_id=competency,
+        modality=Modality(modality) if modality else None,
+        activity_id=activity,
+        reason=Reason(reason) if reason else None,
+    )
+
+
+CODEC: Final = Codec(FORMAT, encode, decode)

@@ -1,0 +1,64 @@
+"""What the days of a school are made of: the parameter set `resources`, who is there, and which days and periods there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Final
+from uuid import UUID
+
+from shared.contracts.scheduling import ResourcesAdopted, SchoolResources, StaffMember
+from shared.parameters import ParameterKind, Parameters
+
+MAX_CLOSED_DAYS: Final = 100
+"""How far ahead the next school day is looked for."""
+SATURDAY: Final = 5
+
+Schools = Mapping[UUID, SchoolResources]
+
+
+def _parse(pages: Sequence[Any]) -> Schools:
+    schools = (SchoolResources.model_validate(school) for page in pages for school in page)
+    return MappingProxyType({school.school_id: school for school in schools})
+
+
+RESOURCES: Final[ParameterKind[Schools]] = ParameterKind(ResourcesAdopted, _parse)
+_NONE: Final[Schools] = MappingProxyType({})
+
+
+def schools_of(parameters: Parameters) -> Schools:
+    """Return the schools whose resources are in force."""
+    return parameters.get(RESOURCES) or _NONE
+
+
+def adults(school: SchoolResources, roster: Iterable[StaffMember]) -> tuple[StaffMember, ...]:
+    """Return the adults of the roster and of the resources, in order of their ids; what the resources say of somebody counts."""
+    everybody = {member.staff_id: member for member in (*roster, *school.staff)}
+    return tuple(everybody[staff_id] for staff_id in sorted(everybody))
+
+
+def is_school_day(school: SchoolResources, day: date) -> bool:
+    """Return whether there is school: no Saturday, no Sunday, not named as closed."""
+    return day.weekday() < SATURDAY and day not in school.closed
+
+
+def next_school_day(school: SchoolResources, after: date) -> date | None:
+    """Return the first school day after this one, or None where there is none within a hundred days."""
+    days = (after + timedelta(days=ahead) for ahead in range(1, MAX_CLOSED_DAYS + 1))
+    return next((day for day in days if is_school_day(school, day)), None)
+
+
+def begun_periods(school: SchoolResources, on: date, now: datetime) -> int:
+    """Return how many of a day's periods have begun. Local time is taken to be UTC."""
+    if on != now.date():
+        return 0 if on > now.date() else len(school.periods)
+    return sum(period.starts <= f"{now:%H:%M}" for period in school.periods)
+
+
+def open_days(school: SchoolResources, now: datetime) -> list[date]:
+    """Return the days that are planned now: today while a period is still to come, and the next school day."""
+    today = now.date()
+    days = [today] if is_school_day(school, today) and begun_periods(school, today, now) < len(school.periods) else []
+    following = next_school_day(school, today)
+    return days if following is None else [*days, following]
