@@ -1,0 +1,125 @@
+"""The house keeps its order: rooms of one name in every service, pure rooms that reach nothing, lengths, settings that are documented."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ("profile", "evidence", "mastery", "pathing", "scheduling")
+ROOMS = ("domain", "projections", "queries", "subscribers", "api", "app", "settings", "migrations", "versions")
+NOT_PURE = frozenset(ROOMS) - {"domain", "versions"}
+"""Rooms of a service that may reach a wire; every other one decides or computes, and may not."""
+IMPURE = frozenset(
+    "aiokafka alembic asyncio faststream fastapi httpx logging multiprocessing os pathlib psycopg psycopg_pool random secrets select shutil "
+    "signal socket sqlalchemy sqlite3 ssl starlette structlog subprocess tempfile threading time urllib uuid1 uuid4 uvicorn".split()
+)
+IMPURE_SHARED = frozenset(f"shared.{name}" for name in "clock consume http ledger.ledger ledger.store relay serve settings stack telemetry ticker".split())
+IMPURE_CALLS = frozenset({"now", "utcnow", "today", "uuid1", "uuid4", "urandom", "getenv", "open", "print", "input", "hash", "id"})
+PURE_SHARED = ("decider.py", "parameters.py", "settings_stream.py", "errors.py", "exact.py", "replay.py", "ledger/turn.py")
+MAX_FILE, MAX_FUNCTION = 400, 70
+
+
+def python_files() -> list[Path]:
+    folders = ("shared", "services", "demo", "bench")
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def pure_files() -> list[Path]:
+    files = [ROOT / "shared" / name for name in PURE_SHARED] + sorted((ROOT / "shared" / "contracts").glob("*.py"))
+    for service in SERVICES:
+        folder = ROOT / "services" / service
+        for path in sorted(folder.rglob("*.py")):
+            room = path.relative_to(folder).parts[0].removesuffix(".py")
+            if room not in NOT_PURE and room != "__init__":
+                files.append(path)
+    return files
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", pure_files(), ids=named)
+def test_pure_rooms_cannot_tell_the_time_draw_a_number_or_reach_a_wire(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    names = set(imported(tree))
+    assert not {name for name in names if name.split(".")[0] in IMPURE}
+    assert not {name for name in names if any(name == bad or name.startswith(bad + ".") for bad in IMPURE_SHARED)}
+    called = {node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "") for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert not called & IMPURE_CALLS
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_service_has_the_same_rooms(service: str, room: str) -> None:
+    folder = ROOT / "services" / service
+    assert (folder / f"{room}.py").is_file() or (folder / room).is_dir(), f"services/{service} has no {room}"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_says_what_it_owns_hears_and_tells(service: str) -> None:
+    text = ast.get_docstring(ast.parse((ROOT / "services" / service / "__init__.py").read_text())) or ""
+    for word in ("owns", "hears", "tells"):
+        assert word in text.lower(), f"services/{service}/__init__.py does not say what it {word}"
+
+
+@pytest.mark.parametrize("path", python_files(), ids=named)
+def test_files_and_functions_are_short(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= MAX_FILE, f"{named(path)} has more than {MAX_FILE} lines"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not (node.name == "evolve" and path.name.startswith("domain")):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            assert length <= MAX_FUNCTION, f"{named(path)}: {node.name} has {length} lines, at most {MAX_FUNCTION}"
+
+
+@pytest.mark.parametrize("path", python_files(), ids=named)
+def test_every_module_says_what_it_is_for(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert not tree.body or ast.get_docstring(tree), f"{named(path)} has no docstring"
+
+
+def test_importing_reads_no_environment_and_opens_nothing() -> None:
+    import subprocess
+
+    probe = (
+        "import os, socket, sys\n"
+        "def refuse(*a, **k): raise SystemExit('opened a socket on import')\n"
+        "socket.socket.connect = refuse\n"
+        "class Env(dict):\n"
+        "    def __getitem__(self, key):\n"
+        "        if str(key).startswith('CAIRN_'): raise SystemExit('read ' + key)\n"
+        "        return super().__getitem__(key)\n"
+        "    def get(self, key, default=None):\n"
+        "        if str(key).startswith('CAIRN_'): raise SystemExit('read ' + key)\n"
+        "        return super().get(key, default)\n"
+        "os.environ = Env(os.environ)\n"
+        "import shared.serve, shared.relay, shared.consume, shared.replay\n"
+        + "".join(f"import services.{name}.app\n" for name in SERVICES)
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def test_nothing_of_this_machine_is_committed() -> None:
+    import subprocess
+
+    files = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, timeout=30, check=True).stdout.split()
+    unwanted = ("/" + "work/main", "/" + "work/shared", "python" + "hosted.org", "repo1." + "maven", "repo." + "maven", "registry." + "npmjs")
+    for name in files:
+        path = ROOT / name
+        if path.is_file() and path.suffix not in {".png", ".gz"}:
+            text = path.read_text(errors="replace")
+            assert not [word for word in unwanted if word in text], name
