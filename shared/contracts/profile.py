@@ -66,7 +66,11 @@ class LearnerRostered(Event):
     grade: str = Field(default="", description="Grade level code of the roster, such as `05`.")
     class_ids: SortedIds = ()
     active: bool = Field(default=True, description="Whether enrolled; false once the roster no longer names the learner.")
-    name: Sealed | None = None
+    name: Sealed | None = Field(default=None, description="Given and family name, as one sealed text.")
+    matches: SortedTexts = Field(
+        default=(), description="Keyed hashes of the roster's own ids, by which a person who was entered anew is known again."
+    )
+    source: str = Field(default="", description="The SIS that names this person, as its operator calls it.")
 
 
 class StaffRostered(Event):
@@ -80,7 +84,11 @@ class StaffRostered(Event):
     )
     class_ids: SortedIds = ()
     active: bool = True
-    name: Sealed | None = None
+    name: Sealed | None = Field(default=None, description="Given and family name, as one sealed text.")
+    matches: SortedTexts = Field(
+        default=(), description="Keyed hashes of the roster's own ids, by which a person who was entered anew is known again."
+    )
+    source: str = Field(default="", description="The SIS that names this person, as its operator calls it.")
 
 
 class SchoolRostered(Event):
@@ -103,6 +111,7 @@ class ClassRostered(Event):
     subjects: SortedTexts = Field(default=(), description="Lower case.")
     grades: SortedTexts = ()
     active: bool = True
+    source: str = Field(default="", description="The SIS that names this class, as its operator calls it.")
 
 
 class PreferencesStated(Event):

@@ -1,0 +1,157 @@
+"""Reads the read tables. Lists come in the order of their ids, one row more than asked for where more follows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, LiteralString, TypeVar
+from uuid import UUID
+
+from psycopg.rows import class_row, scalar_row
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool
+
+from services.profile.queries.keyring import Keyring, open_name, open_words
+from services.profile.queries.views import ClassView, ImportView, LearnerDetail, LearnerView, PreferenceView, SchoolView, StaffView
+from services.profile.roster import Known
+from shared.contracts.envelope import Event
+from shared.contracts.profile import ClassRostered, LearnerRostered, PreferencesStated, SchoolRostered, StaffRostered
+
+NOWHERE: Final = UUID(int=0)
+"""Before every id."""
+
+OWN_THREAD_ROWS: Final = 1_000
+"""More rows are parsed beside the event loop."""
+
+_OF_PLACE: Final = """
+    (%(school)s::uuid IS NULL OR school_id = %(school)s) AND (%(class)s::jsonb IS NULL OR class_ids @> %(class)s::jsonb)
+    AND (active OR %(withdrawn)s)
+"""
+_LEARNERS: Final = "SELECT body FROM learner WHERE learner_id > %(after)s AND" + _OF_PLACE + "ORDER BY learner_id LIMIT %(limit)s"  # noqa: S608 - our own words
+_STAFF: Final = "SELECT body FROM staff WHERE staff_id > %(after)s AND" + _OF_PLACE + "ORDER BY staff_id LIMIT %(limit)s"  # noqa: S608 - our own words
+_SCHOOLS: Final = "SELECT body FROM school WHERE school_id > %(after)s ORDER BY school_id LIMIT %(limit)s"
+_CLASSES: Final = """
+    SELECT body FROM school_class WHERE school_id = %(school)s AND class_id > %(after)s AND (active OR %(withdrawn)s)
+    ORDER BY class_id LIMIT %(limit)s
+"""
+_LEARNER: Final = "SELECT body FROM learner WHERE learner_id = %s"
+_SCHOOL: Final = "SELECT body FROM school WHERE school_id = %s"
+_CLASSES_BY_ID: Final = "SELECT body FROM school_class WHERE class_id = ANY(%s) ORDER BY class_id"
+_PREFERENCES: Final = "SELECT body FROM preference WHERE learner_id = %s ORDER BY version DESC"
+_IMPORTS: Final = """
+    SELECT content_hash, source, rows, imported_at FROM roster_import
+    WHERE %(at)s::timestamptz IS NULL OR (imported_at, content_hash) < (%(at)s, %(hash)s)
+    ORDER BY imported_at DESC, content_hash DESC LIMIT %(limit)s
+"""
+
+T = TypeVar("T", bound=Event)
+
+
+class Queries:
+    """Answers from the read tables; keys are read anew for each answer, so that what was erased is gone at once."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any], keyring: Keyring) -> None:
+        self._pool, self._keyring = pool, keyring
+
+    async def known(self) -> Known:
+        """Return everything that rosters told and that stands: what the next roster is compared with."""
+        schools = await self._told(SchoolRostered, "SELECT body FROM school")
+        classes = await self._told(ClassRostered, "SELECT body FROM school_class")
+        staff = await self._told(StaffRostered, "SELECT body FROM staff")
+        learners = await self._told(LearnerRostered, "SELECT body FROM learner")
+        return Known(
+            {each.school_id: each for each in schools}, {each.class_id: each for each in classes},
+            {each.staff_id: each for each in staff}, {each.learner_id: each for each in learners},
+        )  # fmt: skip
+
+    async def learners(
+        self, school: UUID | None, class_id: UUID | None, withdrawn: bool, after: UUID | None, limit: int
+    ) -> list[LearnerView]:
+        """Return learners of a school and class, or of all."""
+        told = await self._told(LearnerRostered, _LEARNERS, _asked(school, class_id, withdrawn, after, limit))
+        keys = await self._keyring.of([each.learner_id for each in told])
+        return [LearnerView.model_validate(_learner(each, keys)) for each in told]
+
+    async def learner(self, learner_id: UUID) -> LearnerDetail | None:
+        """Return a learner's profile, or None where no roster named her."""
+        told = await self._told(LearnerRostered, _LEARNER, [learner_id])
+        if not told:
+            return None
+        schools = await self._told(SchoolRostered, _SCHOOL, [told[0].school_id])
+        classes = await self._told(ClassRostered, _CLASSES_BY_ID, [list(told[0].class_ids)])
+        stated = await self._told(PreferencesStated, _PREFERENCES, [learner_id])
+        keys = await self._keyring.of([learner_id])
+        return LearnerDetail(
+            **_learner(told[0], keys),
+            school=_school(schools[0]) if schools else None,
+            classes=[_class(each) for each in classes],
+            aliases=len(told[0].aliases),
+            source=told[0].source,
+            preferences=[_preference(each, keys.get(learner_id)) for each in stated],
+        )
+
+    async def staff(self, school: UUID | None, class_id: UUID | None, withdrawn: bool, after: UUID | None, limit: int) -> list[StaffView]:
+        """Return the staff of a school and class, or of all."""
+        told = await self._told(StaffRostered, _STAFF, _asked(school, class_id, withdrawn, after, limit))
+        keys = await self._keyring.of([each.staff_id for each in told])
+        return [
+            StaffView.model_validate(_person(each, keys.get(each.staff_id)) | {"staff_id": each.staff_id, "subjects": each.subjects})
+            for each in told
+        ]
+
+    async def schools(self, after: UUID | None, limit: int) -> list[SchoolView]:
+        """Return the schools."""
+        return [_school(each) for each in await self._told(SchoolRostered, _SCHOOLS, _asked(None, None, False, after, limit))]
+
+    async def school(self, school_id: UUID) -> SchoolView | None:
+        """Return a school, or None where no roster named it."""
+        return next((_school(each) for each in await self._told(SchoolRostered, _SCHOOL, [school_id])), None)
+
+    async def classes(self, school: UUID, withdrawn: bool, after: UUID | None, limit: int) -> list[ClassView]:
+        """Return the classes of a school."""
+        return [_class(each) for each in await self._told(ClassRostered, _CLASSES, _asked(school, None, withdrawn, after, limit))]
+
+    async def imports(self, before: tuple[datetime, str] | None, limit: int) -> list[ImportView]:
+        """Return the rosters taken, the newest first, from before this instant and hash."""
+        at, content_hash = before or (None, "")
+        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(ImportView)) as cursor:
+            await cursor.execute(_IMPORTS, {"at": at, "hash": content_hash, "limit": limit})
+            found: list[ImportView] = await cursor.fetchall()
+            return found
+
+    async def _told(self, kind: type[T], statement: LiteralString, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[T]:
+        """Return what was told last, as the events' own classes."""
+        async with self._pool.connection() as connection, connection.cursor(row_factory=scalar_row) as cursor:
+            bodies = await (await cursor.execute(statement, values)).fetchall()
+        if len(bodies) <= OWN_THREAD_ROWS:
+            return [kind.model_validate(body) for body in bodies]
+        return await asyncio.to_thread(lambda: [kind.model_validate(body) for body in bodies])
+
+
+def _asked(school: UUID | None, class_id: UUID | None, withdrawn: bool, after: UUID | None, limit: int) -> dict[str, Any]:
+    only = None if class_id is None else Jsonb([str(class_id)])
+    return {"school": school, "class": only, "withdrawn": withdrawn, "after": after or NOWHERE, "limit": limit}
+
+
+def _person(told: LearnerRostered | StaffRostered, key: bytes | None) -> dict[str, Any]:
+    given, family = open_name(key, told.name)
+    place = {"school_id": told.school_id, "class_ids": told.class_ids, "active": told.active}
+    return {"given_name": given, "family_name": family} | place
+
+
+def _learner(told: LearnerRostered, keys: Mapping[UUID, bytes]) -> dict[str, Any]:
+    return _person(told, keys.get(told.learner_id)) | {"learner_id": told.learner_id, "grade": told.grade}
+
+
+def _school(told: SchoolRostered) -> SchoolView:
+    return SchoolView(school_id=told.school_id, title=told.title, term_starts=told.term_starts, term_ends=told.term_ends)
+
+
+def _class(told: ClassRostered) -> ClassView:
+    return ClassView.model_validate(told.model_dump(include=set(ClassView.model_fields)))
+
+
+def _preference(told: PreferencesStated, key: bytes | None) -> PreferenceView:
+    plain = told.model_dump(include=set(PreferenceView.model_fields) - {"words"})
+    return PreferenceView.model_validate(plain | {"words": open_words(key, told.words)})

@@ -1,0 +1,85 @@
+"""What profile's queries return."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from shared.contracts.profile import Area, Modality, Role
+
+
+class SchoolView(BaseModel):
+    """A school and its term."""
+
+    school_id: UUID
+    title: str
+    term_starts: date | None
+    term_ends: date | None = Field(description="The first day after the term.")
+
+
+class ClassView(BaseModel):
+    """A class of a school."""
+
+    class_id: UUID
+    school_id: UUID
+    title: str
+    subjects: list[str]
+    grades: list[str]
+    active: bool
+
+
+class PersonView(BaseModel):
+    """A person of a school. Names are empty where they were erased."""
+
+    given_name: str
+    family_name: str
+    school_id: UUID
+    class_ids: list[UUID]
+    active: bool = Field(description="False once the roster no longer names the person.")
+
+
+class LearnerView(PersonView):
+    """A learner."""
+
+    learner_id: UUID
+    grade: str
+
+
+class StaffView(PersonView):
+    """A member of staff."""
+
+    staff_id: UUID
+    subjects: list[str]
+
+
+class PreferenceView(BaseModel):
+    """What one author said last of a learner's likes, and when."""
+
+    author_id: UUID
+    role: Role
+    stated_at: datetime
+    areas: list[Area]
+    modalities: list[Modality]
+    avoided: list[Modality]
+    words: str = Field(description="In the author's own words; empty where there are none.")
+
+
+class LearnerDetail(LearnerView):
+    """A learner's profile."""
+
+    school: SchoolView | None
+    classes: list[ClassView]
+    aliases: int = Field(description="Under how many ids other systems may know her.")
+    source: str = Field(description="The SIS that names her.")
+    preferences: list[PreferenceView] = Field(description="Each author's latest, the newest first.")
+
+
+class ImportView(BaseModel):
+    """A roster that was taken."""
+
+    content_hash: str
+    source: str
+    rows: int
+    imported_at: datetime

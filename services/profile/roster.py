@@ -1,0 +1,277 @@
+"""What a whole roster asks for, against what is known: schools, classes, staff and learners that are new, changed or gone. Pure.
+
+A bulk file set is the whole truth of its source: whom it no longer names is withdrawn, never removed. Enrollments and roles that have ended
+by the day of the import do not count (`endDate` is the first day after). People are learners, or staff, or both; guardians and
+administrators are read and not taken.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import Final, TypeVar
+from uuid import UUID
+
+from services.profile.domain import Told, fingerprint
+from services.profile.oneroster import Faults, Roster, Row, listed
+from services.profile.people import Persons, claimed, identify
+from shared.contracts.envelope import canonical, digest
+from shared.contracts.profile import ClassRostered, LearnerRostered, SchoolRostered, StaffRostered
+from shared.keys import class_id_of, learner_id_of, school_id_of, staff_id_of
+
+TEACHING: Final = frozenset({"teacher", "aide", "proctor"})
+"""Roles of those who are with learners in a room."""
+MAX_TOLD_BYTES: Final = 64 * 1024
+"""Of what is told of one person: far above hundreds of classes and ids, far below what an event may hold."""
+
+P = TypeVar("P", LearnerRostered, StaffRostered)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What earlier imports told, and stands."""
+
+    schools: Mapping[UUID, SchoolRostered] = field(default_factory=dict)
+    classes: Mapping[UUID, ClassRostered] = field(default_factory=dict)
+    staff: Mapping[UUID, StaffRostered] = field(default_factory=dict)
+    learners: Mapping[UUID, LearnerRostered] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Named:
+    """What is told of a person, and her name, which the edge seals before it goes on."""
+
+    told: LearnerRostered | StaffRostered
+    name: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a roster tells; those whom it no longer names are in `gone`, as they will stand."""
+
+    schools: list[SchoolRostered]
+    classes: list[ClassRostered]
+    staff: list[Named]
+    learners: list[Named]
+    gone: list[ClassRostered | StaffRostered | LearnerRostered]
+    warnings: Faults
+    content_hash: str
+    rows: int
+
+
+class Change(StrEnum):
+    """What becomes of a person or thing."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    WITHDRAWN = "withdrawn"
+
+
+def change(told: Told, before: Told | None) -> Change:
+    """Return what becomes of something that is now told so, and stood so before."""
+    if before is None:
+        return Change.CREATED
+    if fingerprint(told) == fingerprint(before):
+        return Change.UNCHANGED
+    gone = not isinstance(told, SchoolRostered) and not told.active
+    return Change.WITHDRAWN if gone else Change.CHANGED
+
+
+def plan(roster: Roster, source: str, on: date, key: bytes, known: Known) -> Plan:
+    """Return what a roster asks for.
+
+    Args:
+        source: the SIS, as its operator calls it; ids of other sources are other people's.
+        on: the day of the import.
+        key: the district key.
+
+    Raises:
+        BadInput: people who cannot be told apart or belong to no school, each row named; nothing may be stored then.
+    """
+    faults, warnings = Faults(), Faults()
+    schools = _schools(roster, source, on)
+    classes = _classes(roster, source)
+    rows = {row["sourcedId"]: row for row in roster["users.csv"]}
+    places = _places(roster, on)
+    staff = _staff([rows[user] for user in places.staff], places, source, key, known, classes, faults, warnings)
+    learners = _learners([rows[user] for user in places.learners], places, source, key, known, faults, warnings)
+    faults.check("people of the roster cannot be told apart or placed")
+    gone: list[ClassRostered | StaffRostered | LearnerRostered] = [
+        *_gone(known.classes, {each.class_id for each in classes.values()}, source),
+        *_gone(known.staff, {each.told.staff_id for each in staff if isinstance(each.told, StaffRostered)}, source),
+        *_gone(known.learners, {each.told.learner_id for each in learners if isinstance(each.told, LearnerRostered)}, source),
+    ]
+    content_hash = digest(canonical([source, roster.content_hash]))
+    return Plan(schools, list(classes.values()), staff, learners, gone, warnings, content_hash, roster.rows)
+
+
+def class_id(source: str, school: str, name: str) -> UUID:
+    """Return the id of a class. The school is part of it, as a class's events are kept with its school's."""
+    return class_id_of(source, canonical([school, name]).decode())
+
+
+def _schools(roster: Roster, source: str, on: date) -> list[SchoolRostered]:
+    sessions = {row["sourcedId"]: row for row in roster["academicSessions.csv"]}
+    named: dict[str, set[str]] = defaultdict(set)
+    for row in roster["classes.csv"]:
+        named[row["schoolSourcedId"]].update(listed(row["termSourcedIds"]))
+    result = []
+    for row in roster["orgs.csv"]:
+        if row["type"] == "school":
+            starts, ends = _term([sessions[each] for each in sorted(named[row["sourcedId"]])], on)
+            school_id = school_id_of(source, row["sourcedId"])
+            result.append(SchoolRostered(school_id=school_id, title=row["name"], term_starts=starts, term_ends=ends))
+    return result
+
+
+def _term(sessions: Sequence[Row], on: date) -> tuple[date | None, date | None]:
+    """Return the term a school is in: of those its classes name, the one around the day that ends last; else the next; else the last."""
+    terms = [(date.fromisoformat(row["startDate"]), date.fromisoformat(row["endDate"])) for row in sessions]
+    if not terms:
+        return None, None
+    around = [term for term in terms if term[0] <= on < term[1]]
+    if around:
+        return max(around, key=lambda term: (term[1], term[0]))
+    return min((term for term in terms if term[0] > on), default=max(terms))
+
+
+def _classes(roster: Roster, source: str) -> dict[str, ClassRostered]:
+    """Return the classes by their `sourcedId`; subjects and grades are the course's where the class has none of its own."""
+    courses = {row["sourcedId"]: row for row in roster["courses.csv"]}
+    result = {}
+    for row in roster["classes.csv"]:
+        course = courses[row["courseSourcedId"]]
+        result[row["sourcedId"]] = ClassRostered(
+            class_id=class_id(source, row["schoolSourcedId"], row["sourcedId"]),
+            school_id=school_id_of(source, row["schoolSourcedId"]),
+            title=row["title"],
+            subjects=tuple(subject.lower() for subject in listed(row["subjects"]) or listed(course["subjects"])),
+            grades=tuple(listed(row["grades"]) or listed(course["grades"])),
+            source=source,
+        )
+    return result
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Who learns and who teaches where; users by `sourcedId`, in the order of users.csv."""
+
+    schools: frozenset[str]
+    learners: list[str]
+    staff: list[str]
+    learns: Mapping[str, list[Row]]
+    teaches: Mapping[str, list[Row]]
+    roles: Mapping[str, list[Row]]
+
+    def school_of(self, user: Row, roles: Iterable[str], enrollments: Sequence[Row]) -> str | None:
+        """Return the school of a person: of her primary role, a secondary one, her primary organisation, or her classes."""
+        wanted = frozenset(roles)
+        own = [row for row in self.roles[user["sourcedId"]] if row["role"] in wanted]
+        ordered = [row["orgSourcedId"] for kind in ("primary", "secondary") for row in own if row["roleType"] == kind]
+        ordered += [user["primaryOrgSourcedId"], *sorted(row["schoolSourcedId"] for row in enrollments)]
+        return next((org for org in ordered if org in self.schools), None)
+
+
+def _places(roster: Roster, on: date) -> _Places:
+    roles: dict[str, list[Row]] = defaultdict(list)
+    learns: dict[str, list[Row]] = defaultdict(list)
+    teaches: dict[str, list[Row]] = defaultdict(list)
+    for row in roster["roles.csv"]:
+        if not _ended(row, on):
+            roles[row["userSourcedId"]].append(row)
+    for row in roster["enrollments.csv"]:
+        if not _ended(row, on) and row["role"] != "administrator":
+            (learns if row["role"] == "student" else teaches)[row["userSourcedId"]].append(row)
+    users = [row["sourcedId"] for row in roster["users.csv"]]
+    return _Places(
+        frozenset(row["sourcedId"] for row in roster["orgs.csv"] if row["type"] == "school"),
+        [user for user in users if user in learns or any(row["role"] == "student" for row in roles[user])],
+        [user for user in users if user in teaches or any(row["role"] in TEACHING for row in roles[user])],
+        learns, teaches, roles,
+    )  # fmt: skip
+
+
+def _ended(row: Row, on: date) -> bool:
+    return bool(row["endDate"]) and date.fromisoformat(row["endDate"]) <= on
+
+
+def _learners(rows: Sequence[Row], places: _Places, source: str, key: bytes, known: Known, faults: Faults, warnings: Faults) -> list[Named]:
+    persons = Persons.of((each.learner_id, each.matches, each.aliases) for each in known.learners.values())
+    identified = identify(rows, source, key, persons, learner_id_of, faults)
+    aliases = claimed(identified, key, persons, faults, warnings)
+    result: list[Named] = []
+    for each in identified:
+        row, before = each.row, known.learners.get(each.person)
+        enrollments = places.learns.get(row["sourcedId"], [])
+        school = places.school_of(row, ("student",), enrollments)
+        if school is None:
+            faults.add("users.csv", row.line, "sourcedId", "no-school", "a student without a school", "give the role an org of type school")
+            continue
+        told = LearnerRostered(
+            learner_id=each.person,
+            school_id=school_id_of(source, school),
+            aliases=tuple(aliases[each.person].union(before.aliases if before else ())),
+            grade=next(iter(listed(row["grades"])), ""),
+            class_ids=tuple(class_id(source, learnt["schoolSourcedId"], learnt["classSourcedId"]) for learnt in enrollments),
+            matches=each.matches + (before.matches if before else ()),
+            source=source,
+        )
+        _take(result, told, row, faults)
+    return result
+
+
+def _staff(
+    rows: Sequence[Row], places: _Places, source: str, key: bytes, known: Known, classes: Mapping[str, ClassRostered],
+    faults: Faults, warnings: Faults,
+) -> list[Named]:  # fmt: skip
+    persons = Persons.of((each.staff_id, each.matches, ()) for each in known.staff.values())
+    result: list[Named] = []
+    for each in identify(rows, source, key, persons, staff_id_of, faults):
+        row, before = each.row, known.staff.get(each.person)
+        enrollments = places.teaches.get(row["sourcedId"], [])
+        school = places.school_of(row, TEACHING, enrollments)
+        if school is None:
+            detail = "teaches at no school, so she is not taken"
+            warnings.add("users.csv", row.line, "sourcedId", "no-school", detail, "give the role an org of type school")
+            continue
+        taught = [classes[enrollment["classSourcedId"]] for enrollment in enrollments]
+        told = StaffRostered(
+            staff_id=each.person,
+            school_id=school_id_of(source, school),
+            subjects=tuple(subject for course in taught for subject in course.subjects),
+            class_ids=tuple(course.class_id for course in taught),
+            matches=each.matches + (before.matches if before else ()),
+            source=source,
+        )
+        _take(result, told, row, faults)
+    return result
+
+
+def _take(result: list[Named], told: LearnerRostered | StaffRostered, row: Row, faults: Faults) -> None:
+    if len(canonical(told.body())) > MAX_TOLD_BYTES:
+        faults.add("users.csv", row.line, "sourcedId", "too-large", "too many ids, classes or subjects of one person", "list fewer")
+    result.append(Named(told, _name(row)))
+
+
+def _name(row: Row) -> str:
+    """Return given and family name as one text, the preferred ones where there are any."""
+    given, family = (
+        row[f"preferred{part}"].strip() or row[other] for part, other in (("GivenName", "givenName"), ("FamilyName", "familyName"))
+    )
+    return canonical([given, family]).decode()
+
+
+G = TypeVar("G", ClassRostered, StaffRostered, LearnerRostered)
+
+
+def _gone(known: Mapping[UUID, G], named: set[UUID], source: str) -> list[G]:
+    """Return those of this source whom the roster no longer names, withdrawn."""
+    return [
+        before.model_copy(update={"active": False})
+        for each, before in known.items()
+        if each not in named and before.source == source and before.active
+    ]

@@ -1,0 +1,1 @@
+"""Earlier deciders, frozen, for replay. None yet."""
