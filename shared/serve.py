@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import get_context
+from types import FrameType
 from typing import Any, Final
 
+import structlog
+import uvicorn
 from fastapi import APIRouter, FastAPI
 from httpx import ASGITransport, AsyncClient
 from psycopg_pool import AsyncConnectionPool
 
-from shared.clock import Clock, FixedClock
+from shared.clock import Clock, FixedClock, clock_from
+from shared.consume import Consumer
 from shared.contracts.envelope import Origin, Recorded
 from shared.decider import Decider
 from shared.errors import LedgerError
@@ -25,17 +32,25 @@ from shared.ledger.ledger import Ledger
 from shared.ledger.types import Answer, Ask
 from shared.migrate import newest_revision
 from shared.parts import Context, Parts
+from shared.relay.control import Control
+from shared.relay.relay import Relay
 from shared.seal import seal_record
 from shared.settings import Settings, load_settings
 from shared.settings_stream import settings_decider
-from shared.telemetry import Metrics
+from shared.telemetry import Metrics, configure_logging, configure_tracing
 from shared.ticker import Ticker, tick_origin
 
 POOL_MIN: Final = 2
 POOL_MAX: Final = 8
 """Connections to PostgreSQL of one process, the relay's own aside."""
+GRACE_S: Final = 20
+"""Time that a request or batch in hand is given when the service is asked to stop."""
+MAX_REQUESTS: Final = 1_000
+"""Requests under way at once; more are told to come back."""
 REVISION: Final = "SELECT version_num FROM alembic_version"
 TEST_KEY: Final = "00" * 32
+
+log = structlog.get_logger(__name__)
 
 
 def all_deciders(parts: Parts) -> list[Decider[Any]]:
@@ -116,6 +131,98 @@ def application(service: Service, health: Callable[[], Any], lifespan: Any = Non
     return create_app(f"Cairn {service.parts.name}", service.settings.release, [root], lifespan, health, service.metrics)
 
 
+async def run(parts: Parts, settings: Settings) -> None:
+    """Run a service until SIGTERM or SIGINT: then the batch in hand is finished; a second signal ends it at once.
+
+    Raises:
+        CairnError: it must not go on; the message says why and what to do.
+    """
+    configure_logging(parts.name, settings.log_level)
+    tracer = configure_tracing(parts.name, settings.release, settings.otlp_endpoint)
+    clock = clock_from(settings.now, settings.home)
+    pool = SearchPool()
+    service = build(parts, settings, clock, pool)
+    control = Control(settings.kafka(), settings.topic_prefix)
+    relay = Relay(
+        dsn=settings.database(), service=parts.name, source=service.ledger.source, partitions=settings.partitions,
+        kafka_servers=settings.kafka(), prefix=settings.topic_prefix, control=control, poll_ms=settings.relay_poll_ms,
+        metrics=service.metrics,
+    )  # fmt: skip
+    service.ledger.on_commit.append(relay.wake)
+    consumer = None
+    if parts.subscription is not None:
+        consumer = Consumer(
+            ledger=service.ledger, subscription=parts.subscription, service=parts.name, settings=settings, control=control,
+            metrics=service.metrics,
+        )  # fmt: skip
+    async with AsyncExitStack() as stack:
+        if tracer is not None:
+            stack.callback(tracer.shutdown)
+        stack.callback(pool.close)
+        await service.pool.open(wait=True)
+        stack.push_async_callback(service.pool.close)
+        await relay.start()  # Before anything is written: it finds a database that was restored behind its readers.
+        await control.start()
+        stack.push_async_callback(control.stop)
+        await service.start()
+        stack.push_async_callback(service.asker.stop)
+        await service.ticker.start()
+        stack.push_async_callback(service.ticker.stop)
+        await _until_ended(service, relay, consumer)
+
+
+async def _until_ended(service: Service, relay: Relay, consumer: Consumer | None) -> None:
+    """Serve HTTP, relay and consume until one of them ends; then end the others and raise what ended it."""
+    settings = service.settings
+    app = application(service, partial(_health, consumer))
+    server = _Server(
+        uvicorn.Config(
+            app, host=settings.host, port=settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S,
+            limit_concurrency=MAX_REQUESTS,
+        )
+    )  # fmt: skip
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
+    tasks = [asyncio.create_task(server.serve(), name="http"), asyncio.create_task(relay.run(), name="relay")]
+    if consumer is not None:
+        tasks.append(asyncio.create_task(consumer.run(), name="consumer"))
+    log.info("serving", port=settings.port, release=settings.release)
+    ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    await asyncio.gather(*([consumer.stop()] if consumer else []), relay.stop())
+    _, late = await asyncio.wait(tasks, timeout=GRACE_S)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    for task in ended:
+        task.result()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that leaves signals to us: its own handling ends the process while a batch is still in hand."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; the second time, at once."""
+        if self.should_exit:
+            os._exit(1)
+        self.should_exit = True
+
+
+async def _health(consumer: Consumer | None) -> Health:
+    """Say whether the service gets on: health is progress."""
+    if consumer is None:
+        return Health(ready=True)
+    progress = consumer.progress()
+    reasons = [*progress.diverged]
+    if progress.stalled:
+        reasons.append(f"{progress.lag} events wait, and none was applied for {progress.idle_s:.0f} s")
+    return Health(ready=not reasons, reasons=reasons)
+
+
 @asynccontextmanager
 async def inside(parts: Parts, database: Any, environment: Mapping[str, Any]) -> AsyncIterator[Service]:
     """Yield a service on a migrated database, without Kafka, in this process. For tests."""
@@ -138,6 +245,19 @@ async def _always_ready() -> Health:
     return Health(ready=True)
 
 
-def search_pool() -> Executor:
-    """Return a pool of one process for searches; a fresh interpreter, since forking one that runs threads is unsafe."""
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+class SearchPool:
+    """One process for searches, started when first needed; a fresh interpreter, since forking one that runs threads is unsafe."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __call__(self) -> Executor:
+        """Return the pool. One that broke, because its process was killed, is replaced."""
+        if self._pool is None or getattr(self._pool, "_broken", False):
+            self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        return self._pool
+
+    def close(self) -> None:
+        """End the process; a search under way is left to end by itself, nobody waits for its answer."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)

@@ -84,7 +84,8 @@ def test_an_event_is_these_bytes() -> None:
         .encode()
     )
     made = envelope(
-        source="/local/evidence", stream=StreamId("evidence", "learner", LEARNER), version=1, partition=partition_of(LEARNER, 8), position=0,
+        source="/local/evidence", stream=StreamId("evidence", "learner", LEARNER), version=1, position=0,
+        partition=partition_of(LEARNER, 8),
         previous=chain_start("/local/evidence", partition), at=datetime(2026, 10, 13, 7, 30, 1, 250, UTC), decider="evidence.record/1",
         settings=3, release="0.1.0", origin=Origin(uuid.UUID(int=1), uuid.UUID(int=2)), event=recorded(),
     )  # fmt: skip

@@ -111,7 +111,9 @@ async def check_chain(ledger: Ledger) -> int:
 async def test_positions_are_gapless_under_concurrent_writers(ledger: Ledger) -> None:
     async def writer(number: int) -> None:
         for turn in range(12):
-            await ledger.handle(asks(*(Note(f"name-{(number * 7 + turn * 5 + n) % 90}", LEARNERS[number * 200 + turn * 12 + n]) for n in range(12))))
+            await ledger.handle(
+                asks(*(Note(f"name-{(number * 7 + turn * 5 + n) % 90}", LEARNERS[number * 200 + turn * 12 + n]) for n in range(12)))
+            )
 
     await asyncio.gather(*(writer(number) for number in range(8)))
     assert await check_chain(ledger) == 8 * 12 * 12
@@ -122,9 +124,8 @@ async def test_writers_in_two_processes_memory_do_not_deadlock_and_see_each_othe
     for turn in range(5):
         await ledger.handle(asks(Note("shared", LEARNERS[2 * turn])))
         await other.handle(asks(Note("shared", LEARNERS[2 * turn + 1])))
-        assert await other.handle(asks(Note("shared", LEARNERS[2 * turn]))) == [
-            answer for answer in await ledger.handle(asks(Note("shared", LEARNERS[2 * turn])))
-        ], "asked again, both know it"
+        for writer in (ledger, other):
+            assert (await writer.handle(asks(Note("shared", LEARNERS[2 * turn]))))[0].events == (), "asked again, both know it"
     version, state = await ledger.state("evidence/note/shared")
     assert (version, len(state.learners)) == (10, 10)
 
@@ -224,7 +225,14 @@ async def test_a_batch_moves_the_inbox_once_whatever_is_repeated(ledger: Ledger)
 async def test_a_parked_key_holds_back_its_followers_and_nobody_else(ledger: Ledger) -> None:
     here = {("profile", 0): (await ledger.inbox(["profile"]))[("profile", 0)]}
     first = await ledger.apply(
-        Batch(here, (incoming(0, Note("a", LEARNERS[0]), 0, Trouble.POISON), incoming(1, Note("a", LEARNERS[1]), 1), incoming(2, Note("b", LEARNERS[2]), 2)))
+        Batch(
+            here,
+            (
+                incoming(0, Note("a", LEARNERS[0]), 0, Trouble.POISON),
+                incoming(1, Note("a", LEARNERS[1]), 1),
+                incoming(2, Note("b", LEARNERS[2]), 2),
+            ),
+        )
     )
     assert [len(answer.events) for answer in first.answers] == [1]
     second = await ledger.apply(Batch(dict(first.inbox), (incoming(3, Note("a", LEARNERS[3]), 3), incoming(4, Note("no", LEARNERS[4]), 4))))
@@ -243,7 +251,8 @@ async def test_projections_are_reduced_to_the_last_row_of_a_key(ledger: Ledger) 
         await connection.execute("INSERT INTO cursor (name, partition) VALUES ('probe', 0)")
     probe = Projection(
         "cursor", lambda event: [{"name": "probe", "after_key": str(event.data.learner_id)}], ("name",),
-        "UPDATE cursor SET after_key = r.after_key FROM jsonb_to_recordset(%(rows)s) AS r(name text, after_key text) WHERE cursor.name = r.name",
+        "UPDATE cursor SET after_key = r.after_key FROM jsonb_to_recordset(%(rows)s) AS r(name text, after_key text) "
+        "WHERE cursor.name = r.name",
     )  # fmt: skip
     await a_ledger(ledger.pool, projections=[probe]).handle(asks(*(Note("a", learner) for learner in LEARNERS[:5])))
     assert await rows(ledger, "SELECT after_key FROM cursor WHERE name = 'probe'") == [(str(LEARNERS[4]),)]
