@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,8 +25,8 @@ class DayState:
     """Of the day's stream: how many events it has."""
     roster: int = 0
     staff: tuple[StaffMember, ...] = ()
-    demands: Mapping[UUID, Demand] = MappingProxyType({})
-    days: Mapping[UUID, tuple[Placement, ...]] = MappingProxyType({})
+    demands: Mapping[UUID, Demand] = field(default_factory=dict)
+    days: Mapping[UUID, tuple[Placement, ...]] = field(default_factory=dict)
     """The plan in force."""
     changed: frozenset[UUID] = frozenset()
     """Learners whose demand is newer than the plan."""
@@ -81,8 +80,8 @@ def decode(content: bytes) -> DayState:
         version=version,
         roster=roster,
         staff=tuple(StaffMember.model_validate(member) for member in staff),
-        demands=MappingProxyType({demand.learner_id: demand for demand in (_read_demand(texts, row) for row in demands)}),
-        days=MappingProxyType({UUID(texts[who]): tuple(_read_placement(texts, row) for row in day) for who, day in days}),
+        demands={demand.learner_id: demand for demand in (_read_demand(texts, row) for row in demands)},
+        days={UUID(texts[who]): tuple(_read_placement(texts, row) for row in day) for who, day in days},
         changed=frozenset(UUID(texts[who]) for who in changed),
         anew=bool(anew),
         resources=resources,

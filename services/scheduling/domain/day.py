@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Final, TypeAlias, assert_never
 from uuid import UUID
 
@@ -154,13 +153,13 @@ def evolve(state: DayState, event: DayEvent) -> DayState:
                 for demand in event.demands
                 if demand.learner_id not in known or demand.version > known[demand.learner_id].version
             }
-            return replace(state, version=version, demands=MappingProxyType({**known, **newer}), changed=state.changed | newer.keys())
+            return replace(state, version=version, demands={**known, **newer}, changed=state.changed | newer.keys())
         case DayStaffed():
             return replace(state, version=version, roster=event.roster, staff=event.staff, anew=True)
         case PlanAdopted():
             return replace(state, version=version, resources=event.resources, changed=frozenset(), anew=False)
         case PlacementChanged():
-            return replace(state, version=version, days=MappingProxyType({**state.days, event.learner_id: event.placements}))
+            return replace(state, version=version, days={**state.days, event.learner_id: event.placements})
         case _:
             assert_never(event)
 

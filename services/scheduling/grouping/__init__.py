@@ -13,6 +13,7 @@ from uuid import UUID
 from services.scheduling.grouping.day import Day, Plan, Problem, Team
 from services.scheduling.grouping.filling import fill, hold_check_ins
 from services.scheduling.grouping.keeping import keep
+from shared.contracts.profile import Modality
 from shared.contracts.scheduling import Placement, Session, Use
 
 SOLVER: Final = "greedy/1"
@@ -64,17 +65,17 @@ def _moves(day: Day, learner: int) -> bool:
     return False
 
 
-def _place(placed: Placement | None) -> tuple[str, str, UUID, Use] | None:
+def _place(placed: Placement | None) -> tuple[str, str, UUID, Use, Modality | None] | None:
     if placed is None or placed.use is None or placed.staff_id is None:
         return None
-    return placed.space_id, placed.zone_id, placed.staff_id, placed.use
+    return placed.space_id, placed.zone_id, placed.staff_id, placed.use, placed.modality if placed.use is Use.GROUP else None
 
 
-def _spot(day: Day, team: Team | None) -> tuple[str, str, UUID, Use] | None:
+def _spot(day: Day, team: Team | None) -> tuple[str, str, UUID, Use, Modality | None] | None:
     if team is None:
         return None
     zone = day.zones[team.zone]
-    return zone.space_id, zone.zone_id, day.adults[team.adult].staff_id, team.use
+    return zone.space_id, zone.zone_id, day.adults[team.adult].staff_id, team.use, team.modality
 
 
 def _told(day: Day, who: frozenset[int]) -> Plan:

@@ -9,7 +9,7 @@ from typing import Final
 
 from services.scheduling.grouping.day import Day, Team
 from shared.contracts.profile import Modality
-from shared.contracts.scheduling import MAX_CHECK_INS, Use
+from shared.contracts.scheduling import MAX_CHECK_INS, GroupRule, Use
 
 NEED_WEIGHTS: Final = (16, 8, 4, 2)
 """What a group is worth to a learner, by the rank of the need it serves; later ranks: 1."""
@@ -84,10 +84,10 @@ def open_groups(day: Day, period: int, waiting: Sequence[int]) -> list[int]:
         if now > worth:  # Worth less than when it was queued: others may come first.
             heappush(heap, (now, key))
             continue
-        zone = _zone_for(day, period, min(len(listed), rule.largest))
-        size = min(len(listed), rule.largest, day.zones[zone].seats)
-        if size < rule.smallest or not _affordable(day, period, zone, size, left, reserve):
+        zone = _zone_of(day, period, min(len(listed), rule.largest), rule, left, reserve)
+        if zone is None:
             continue
+        size = min(len(listed), rule.largest, day.zones[zone].seats)
         team = _lead(day, period, zone, key, listed[0])
         for taker in listed[:size]:
             day.place(period, taker.learner, team, taker.need)
@@ -113,6 +113,16 @@ def _takers(day: Day, period: int, waiting: Sequence[int]) -> dict[Key, list[Tak
 
 def _value(listed: Sequence[Taker], largest: int) -> int:
     return -sum(taker.cost for taker in listed[:largest])
+
+
+def _zone_of(day: Day, period: int, size: int, rule: GroupRule, waiting: int, reserve: int) -> int | None:
+    """Return the zone that a group of this size can have, with a seat for one more if possible; None where there is none to spare."""
+    for aim in (size + 1, size):
+        zone = _zone_for(day, period, min(aim, rule.largest))
+        members = min(size, day.zones[zone].seats)
+        if members >= rule.smallest and _affordable(day, period, zone, members, waiting, reserve):
+            return zone
+    return None
 
 
 def _zone_for(day: Day, period: int, size: int) -> int:
