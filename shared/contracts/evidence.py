@@ -41,6 +41,9 @@ class EvidenceAccepted(Event):
     kind: Kind = Kind.ITEM
     format: Format = Format.CALIPER
     duration_ms: int | None = Field(default=None, ge=0, le=MAX_INTEGER)
+    telling_id: UUID | None = Field(
+        default=None, description="The message that told it, where the act has an id of its own (an attempt's)."
+    )
 
 
 class EvidenceConflicted(Event):
@@ -48,6 +51,7 @@ class EvidenceConflicted(Event):
 
     TYPE: ClassVar[str] = "evidence.conflicted.v1"
     told: EvidenceAccepted
+    alias: Hash | None = Field(default=None, description="The alias of the first telling, where this one names another person.")
 
 
 class EvidenceRecorded(Event):

@@ -1,0 +1,177 @@
+"""HTTP of evidence: Caliper and direct acts in, alignments in and out, what has become of acts out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+
+from services.evidence import alignment, caliper, direct, told
+from services.evidence.domain import AcceptEvidence, AlignItem
+from services.evidence.queries import ActView, AlignmentView, Counts, EvidenceView, Queries, WaitingView
+from shared.contracts.envelope import instant_text
+from shared.contracts.evidence import EvidenceConflicted, EvidenceRecorded
+from shared.errors import BadInput, Fault, Refused
+from shared.http import Page, Paging, Problem, read_json, require_content_type
+from shared.ledger import Answer
+from shared.parts import Context
+
+NEWEST: Final = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
+ItemIri = Annotated[str | None, Query(max_length=told.MAX_ID, description="IRI of an item, to see that one only.")]
+Result = Literal["recorded", "waiting", "duplicate", "conflict", "not-evidence"]
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    400: {"model": Problem, "description": "Not well formed; nothing was stored"},
+    409: {"model": Problem, "description": "The only event of the request was told before, with other content"},
+    413: {"model": Problem, "description": "Larger than a named limit; nothing was stored"},
+    415: {"model": Problem, "description": "Of another media type"},
+    503: {"model": Problem, "description": "Too much waits: send again after the time that Retry-After names"},
+}
+
+
+class Told(BaseModel):
+    """What became of one event or item."""
+
+    index: int = Field(description="Its place in the request, from 0.")
+    id: str = Field(description="What the sender calls it.")
+    result: Result
+    act_id: UUID | None = Field(default=None, description="Under which /evidence/acts tells what becomes of it.")
+    reason: str | None = Field(default=None, description="Why it is no evidence.")
+
+
+class Outcome(BaseModel):
+    """What became of a request, all of which is kept by now."""
+
+    results: list[Told] = Field(description="One for each event or item, in order.")
+    counts: dict[Result, int]
+
+
+class Aligned(BaseModel):
+    """What became of an import of alignments, all of which is in force by now."""
+
+    items: int
+    changed: int = Field(description="Items that were not aligned so before.")
+
+
+class Waiting(BaseModel):
+    """What waits: how much for which reason, and a page of it."""
+
+    counts: Counts
+    acts: Page[WaitingView]
+
+
+def routes(context: Context) -> list[APIRouter]:
+    """Return the routes of evidence, to be mounted under /evidence."""
+    router = APIRouter(tags=["evidence"])
+    _add_tellings(router, context)
+    _add_alignments(router, context)
+    _add_views(router, Queries(context.pool))
+    return [router]
+
+
+def _add_tellings(router: APIRouter, context: Context) -> None:
+    alias = partial(told.person_alias, context.settings.district())
+
+    async def keep(heard: Sequence[told.Heard]) -> Outcome:
+        acts = [each.told for each in heard if each.told is not None]
+        answers = iter(await context.asker.ask([AcceptEvidence(act) for act in acts], uuid4()) if acts else [])
+        results = [_result(index, each, next(answers) if each.told else None) for index, each in enumerate(heard)]
+        if len(results) == 1 and results[0].result == "conflict":
+            raise Refused("conflict", f"act {results[0].act_id} was told before, with other content or of another person; the first counts")
+        counts = {name: sum(each.result == name for each in results) for name in dict.fromkeys(each.result for each in results)}
+        return Outcome(results=results, counts=counts)
+
+    body = {"type": "object", "required": ["sensor", "sendTime", "dataVersion", "data"], "description": "Envelope of Caliper 1.2"}
+
+    @router.post("/caliper", responses=_PROBLEMS, openapi_extra=_body({"application/json": body}))
+    async def tell_by_caliper(request: Request) -> Outcome:
+        """Take a Caliper 1.2 envelope of at most 500 events. All of it is kept when this answers 200; one malformed event, and none is."""
+        value = await read_json(request, told.MAX_BODY_BYTES)
+        return await keep(caliper.read_envelope(value, alias, context.clock.now() + told.MAX_AHEAD))
+
+    @router.post("", responses=_PROBLEMS, openapi_extra=_body({"application/json": direct.Request.model_json_schema()}))
+    async def tell_directly(request: Request) -> Outcome:
+        """Take at most 500 acts of assessment in our own words. All are kept when this answers 200; one malformed item, and none is."""
+        value = await read_json(request, told.MAX_BODY_BYTES)
+        return await keep(direct.read_request(value, alias, context.clock.now() + told.MAX_AHEAD))
+
+
+def _result(index: int, heard: told.Heard, answer: Answer | None) -> Told:
+    if heard.told is None or answer is None:
+        return Told(index=index, id=heard.id, result="not-evidence", reason=heard.reason)
+    events = [event.data for event in answer.events]
+    result: Result = "waiting"
+    if answer.refusal or any(isinstance(event, EvidenceConflicted) for event in events):
+        result = "conflict"
+    elif not events:
+        result = "duplicate"
+    elif any(isinstance(event, EvidenceRecorded) for event in events):
+        result = "recorded"
+    return Told(index=index, id=heard.id, result=result, act_id=heard.told.act_id)
+
+
+def _add_alignments(router: APIRouter, context: Context) -> None:
+    queries = Queries(context.pool)
+    bodies = {"application/json": alignment.Alignments.model_json_schema(), "text/csv": {"type": "string"}}
+
+    @router.put("/alignments", responses=_PROBLEMS, openapi_extra=_body(bodies))
+    async def align(request: Request) -> Aligned:
+        """Say which competencies items give evidence about: JSON, or CSV with the header `item,competency`. All of it or, where a place
+        is wrong, none. It counts for acts that come later and for those that wait; what is recorded stays."""
+        if require_content_type(request, "application/json", "text/csv") == "text/csv":
+            items = alignment.from_csv(await request.body())
+        else:
+            items = alignment.from_json(await read_json(request, alignment.MAX_BODY_BYTES))
+        answers = await context.asker.ask([AlignItem(each) for each in items], uuid4())
+        return Aligned(items=len(items), changed=sum(bool(answer.events) for answer in answers))
+
+    @router.get("/alignments")
+    async def list_alignments(paging: Paging, item: ItemIri = None) -> Page[AlignmentView]:
+        """List aligned items by their IRI, or show one."""
+        key = paging.key(str) or ("",)
+        rows = await queries.alignments(item, key[0], paging.limit)
+        return paging.page(rows, lambda row: AlignmentView(**row), lambda row: (row["iri"],))
+
+
+def _add_views(router: APIRouter, queries: Queries) -> None:
+    @router.get("/learners/{learner_id}")
+    async def list_evidence(learner_id: UUID, paging: Paging) -> Page[EvidenceView]:
+        """List a learner's evidence, what happened last first."""
+        key = paging.key(str, str)
+        rows = await queries.evidence_of(learner_id, _instant_and_id(*key) if key else NEWEST, paging.limit)
+        return paging.page(rows, lambda row: EvidenceView(**row), lambda row: (instant_text(row["occurred_at"]), str(row["act_id"])))
+
+    @router.get("/acts/{act_id}")
+    async def show_act(act_id: UUID) -> ActView:
+        """Show what has become of an act: recorded, or waiting and why; and who told it differently."""
+        return await queries.act(act_id)
+
+    @router.get("/waiting")
+    async def list_waiting(paging: Paging) -> Waiting:
+        """Count what waits and why, and list it in the order in which it came in each partition."""
+        key = paging.key(int, int) or (-1, -1)
+        rows = await queries.waiting((key[0], key[1]), paging.limit)
+        page = paging.page(rows, lambda row: WaitingView(**row), lambda row: (row["partition"], row["position"]))
+        return Waiting(counts=await queries.counts(), acts=page)
+
+    @router.get("/counts")
+    async def count() -> Counts:
+        """Count acts by state: accepted is always recorded and waiting together."""
+        return await queries.counts()
+
+
+def _instant_and_id(at: str, act_id: str) -> tuple[datetime, UUID]:
+    try:
+        return datetime.fromisoformat(at), UUID(act_id)
+    except ValueError:
+        fault = Fault("query/after", "cursor-invalid", "the cursor is not of this list", "start again without it")
+        raise BadInput(str(fault), [fault]) from None
+
+
+def _body(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the documentation of a body that the route reads itself."""
+    return {"requestBody": {"required": True, "content": {media: {"schema": schema} for media, schema in schemas.items()}}}

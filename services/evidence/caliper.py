@@ -1,0 +1,193 @@
+"""Caliper 1.2 (1EdTech, https://www.imsglobal.org/spec/caliper/v1p2): from an envelope to acts of assessment. Pure.
+
+Evidence is what scores a learner's work at an item:
+- GradeEvent, Graded: the learner is the attempt's `assignee` (or the actor, where that is a Person and nobody is assigned), the item its
+  `assignable`, the score the generated Score.
+- AssessmentItemEvent, Completed, with a scored Response: the learner is the actor, the item the object; `scoreGiven` and `maxScore` stand
+  in the Response, in its `score`, or in its `extensions` (Caliper has no place of its own for them).
+Everything else that is valid Caliper is taken and counted as no evidence, with the reason. The maximum may also stand at the item.
+It happened when the work ended; where that is not told, at the event's time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from services.evidence.entities import VERSION, Entity, Reader, iri, is_event
+from services.evidence.told import ANYWHERE, MAX_ACTS, Heard, Malformed, act_of_attempt, instant, is_iri, share_of
+from shared.contracts.evidence import EvidenceAccepted, Kind
+from shared.errors import BadInput, Fault, MalformedInput, TooLarge
+from shared.keys import act_id_of, item_id_of
+
+EVENT_TYPES: Final = frozenset({
+    "AnnotationEvent", "AssessmentEvent", "AssessmentItemEvent", "AssignableEvent", "Event", "FeedbackEvent", "ForumEvent", "GradeEvent",
+    "MediaEvent", "MessageEvent", "NavigationEvent", "QuestionnaireEvent", "QuestionnaireItemEvent", "ResourceManagementEvent",
+    "SearchEvent", "SessionEvent", "SurveyEvent", "SurveyInvitationEvent", "ThreadEvent", "ToolLaunchEvent", "ToolUseEvent", "ViewEvent",
+})  # fmt: skip
+ITEM_ACTIONS: Final = ("Started", "Skipped", "Completed")
+KINDS: Final = {"AssessmentItem": Kind.ITEM, "Assessment": Kind.QUIZ, "AssignableDigitalResource": Kind.PROJECT}
+"""Kind by the type of what was worked at; everything else counts as an item."""
+_EVENT_ID: Final = re.compile(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What both kinds of evidence tell, wherever they tell it. What nobody told of is empty."""
+
+    learner: Entity
+    item: Entity
+    attempt: Entity
+    timed: Sequence[Entity]
+    """Where its times may stand, the most exact first."""
+    scored: Sequence[Entity]
+    """Where its score may stand, the likeliest first."""
+
+
+def read_envelope(value: Any, alias: Callable[[str], str], latest: datetime) -> list[Heard]:
+    """Return what each event of an envelope tells, in order.
+
+    Raises:
+        MalformedInput: it is no envelope.
+        TooLarge: it has more than 500 events.
+        BadInput: its version is not supported, or events are malformed; a fault names each of them.
+    """
+    data = _envelope(value, latest)
+    described: dict[str, Entity] = {}
+    reader = Reader(alias, latest, described)
+    for index, each in enumerate(data):
+        if isinstance(each, dict) and isinstance(each.get("id"), str) and not is_event(each):
+            described[each["id"]] = Entity(each, f"/data/{index}", reader)
+    heard: list[Heard] = []
+    faults: list[Fault] = []
+    for index, event in enumerate(data):
+        try:
+            heard.append(_read(event, f"/data/{index}", reader))
+        except Malformed as malformed:
+            faults.append(malformed.fault)
+    if faults:
+        raise BadInput(f"{len(faults)} of {len(data)} events cannot be read, so nothing was stored. {faults[0]}", faults)
+    return heard
+
+
+def _envelope(value: Any, latest: datetime) -> list[Any]:
+    try:
+        if not isinstance(value, dict):
+            raise Malformed("", "not-an-object", "a Caliper envelope is a JSON object", "send sensor, sendTime, dataVersion and data")
+        iri(value.get("sensor"), "/sensor")
+        instant(value.get("sendTime"), "/sendTime", latest)
+        version, data = value.get("dataVersion"), value.get("data")
+        if not isinstance(version, str):
+            raise Malformed("/dataVersion", "missing", "an envelope names the version of Caliper", f"send {VERSION}")
+        if not isinstance(data, list) or not data:
+            raise Malformed("/data", "not-a-list", "an envelope holds at least one event or entity", "send them as a list")
+    except Malformed as malformed:
+        raise MalformedInput(f"not a Caliper envelope. {malformed.fault}", [malformed.fault]) from None
+    if version != VERSION:
+        fault = Fault("/dataVersion", "unsupported-version", "another version of Caliper than 1.2", f"send {VERSION}")
+        raise BadInput(str(fault), [fault])
+    if len(data) > MAX_ACTS:
+        fault = Fault("/data", "too-many", f"{len(data)} events, at most {MAX_ACTS}", "send several envelopes")
+        raise TooLarge(str(fault), [fault])
+    return data
+
+
+def _read(value: Any, place: str, reader: Reader) -> Heard:
+    if not isinstance(value, dict):
+        raise Malformed(place, "not-an-object", "neither an event nor an entity", "send a JSON object")
+    event = Entity(value, place, reader)
+    kind = event.text("type")
+    event.in_context()
+    if not is_event(value):
+        return Heard(iri(event.get("id"), f"{place}/id"), reason="an entity")
+    if kind not in EVENT_TYPES:
+        raise Malformed(f"{place}/type", "unknown-type", "Caliper 1.2 has no such event", "send a type of Caliper 1.2")
+    name, action = _event_id(event), event.text("action")
+    actor, _, _ = event.needed("actor"), event.needed("object"), event.part("generated")
+    at = instant(event.get("eventTime"), f"{place}/eventTime", reader.latest)
+    match kind:
+        case "GradeEvent":
+            if action != "Graded":
+                raise Malformed(f"{place}/action", "wrong-action", "a GradeEvent has the action Graded", "send Graded")
+            return _told(name, at, _graded(event, actor), reader)
+        case "AssessmentItemEvent":
+            if action not in ITEM_ACTIONS:
+                raise Malformed(f"{place}/action", "wrong-action", "not an action at an item", f"send {' or '.join(ITEM_ACTIONS)}")
+            return _told(name, at, _completed(event, actor), reader) if action == "Completed" else Heard(name, reason="not completed")
+        case _:
+            return Heard(name, reason="not scored work")
+
+
+def _graded(event: Entity, actor: Entity) -> Work:
+    graded, generated = event.part("object"), event.part("generated")
+    of_score = generated.part("attempt")
+    attempts = [of_score] if graded.type in KINDS else [graded, of_score]
+    assigned = [each.part("assignee") for each in attempts]
+    works = [graded] if graded.type in KINDS else [_work_of(each) for each in attempts]
+    return Work(
+        learner=_first([*assigned, *([actor] if actor.type == "Person" else [])]),
+        item=_first([*works, event.part("target")]),
+        attempt=attempts[0],
+        timed=attempts[:1],
+        scored=[generated] if generated.type == "Score" else [],
+    )
+
+
+def _work_of(attempt: Entity) -> Entity:
+    """Return what an attempt was made at. What it is part of counts only where that is no attempt itself."""
+    whole = attempt.part("isPartOf")
+    return attempt.part("assignable") or (whole if whole.type not in ("", "Attempt") else Entity({}, whole.place, whole.reader))
+
+
+def _completed(event: Entity, actor: Entity) -> Work:
+    response = event.part("generated")
+    attempt = response.part("attempt")
+    inner = [response.part(name) for name in ("score", "extensions") if isinstance(response.get(name), dict)]
+    return Work(actor, event.part("object"), attempt, timed=[response, attempt], scored=[response, *inner])
+
+
+def _first(entities: Sequence[Entity]) -> Entity:
+    """Return the first that was told of; the last of them where none was."""
+    return next((each for each in entities if each), entities[-1])
+
+
+def _told(name: str, at: datetime, work: Work, reader: Reader) -> Heard:
+    """Return the act that a scored event tells, or why it is none."""
+    score = next((each for each in work.scored if each.get("scoreGiven") is not None), None)
+    if score is None:
+        return Heard(name, reason="no score")
+    maximum = score if score.get("maxScore") is not None else work.item
+    if maximum.get("maxScore") is None:
+        return Heard(name, reason="no possible score")
+    share = share_of(score.get("scoreGiven"), maximum.get("maxScore"), f"{score.place}/scoreGiven", f"{maximum.place}/maxScore")
+    if not work.learner.id:
+        return Heard(name, reason="nobody is assigned")
+    if not is_iri(work.item.id):
+        return Heard(name, reason="no item")
+    ended = next((end for each in work.timed if (end := each.at("endedAtTime"))), at)
+    lasted = next((span for each in work.timed if (span := each.lasted_ms()) is not None), None)
+    of_attempt = is_iri(work.attempt.id)  # A blank node (`_:a`) means nothing beyond its envelope.
+    told = EvidenceAccepted(
+        act_id=act_of_attempt(work.attempt.id, work.item.id) if of_attempt else act_id_of(ANYWHERE, name),
+        alias=reader.alias(work.learner.id),
+        item_id=item_id_of(work.item.id),
+        score_e6=share,
+        occurred_at=ended,
+        kind=KINDS.get(work.item.type, Kind.ITEM),
+        duration_ms=lasted,
+        telling_id=act_id_of(ANYWHERE, name) if of_attempt else None,
+    )
+    return Heard(name, told)
+
+
+def _event_id(event: Entity) -> str:
+    """Return the id of an event in lower case, or raise `Malformed`."""
+    value = event.get("id")
+    name = value.lower() if isinstance(value, str) else ""
+    if _EVENT_ID.fullmatch(name) is None:
+        remedy = "send it like urn:uuid:c51570e4-f8ed-4c18-bb3a-dfe51b2cc594"
+        raise Malformed(f"{event.place}/id", "not-a-uuid", "the id of an event is a UUID as a URN", remedy)
+    return name

@@ -1,0 +1,239 @@
+"""The rules of evidence: an act is accepted once, recorded once it is known whose it is and of what, and never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeAlias, assert_never
+from uuid import UUID
+
+from shared.contracts.envelope import Event, StreamId, instant_text
+from shared.contracts.evidence import AliasNoted, EvidenceAccepted, EvidenceConflicted, EvidenceRecorded, ItemAligned
+from shared.decider import Codec, Decider, History, Refusal, json_codec
+from shared.parameters import Parameters
+
+MAX_TELLINGS: Final = 16
+"""Different tellings of one act that are remembered; each further one is refused without an event of its own."""
+DIGEST_BYTES: Final = 16
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_ID: Final = UUID(int=0)
+_WATERMARK: Final = struct.Struct(">q16s")
+CONFLICT: Final = Refusal("conflict", "this act was told before, with other content or of another person: the first telling stands")
+
+
+# An act, as it was told --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptEvidence:
+    """Keep an act as it was told. `key` is the alias of the first telling, which a stream never changes; empty means: this one's."""
+
+    told: EvidenceAccepted
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            object.__setattr__(self, "key", self.told.alias)
+
+    @property
+    def stream(self) -> StreamId:
+        return StreamId("evidence", "act", str(self.told.act_id), self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class ActState:
+    """How an act was told: who, which item and what score the first time; and a digest of each different telling, the first one first."""
+
+    core: bytes = b""
+    telling: bytes = b""
+    tellings: tuple[bytes, ...] = ()
+
+
+def _digest(*parts: object) -> bytes:
+    return hashlib.blake2b("\n".join(map(str, parts)).encode(), digest_size=DIGEST_BYTES).digest()
+
+
+def _core(told: EvidenceAccepted) -> bytes:
+    """Return a digest of what two messages about one act must agree in."""
+    return _digest(told.alias, told.item_id, told.score_e6)
+
+
+def _whole(told: EvidenceAccepted) -> bytes:
+    """Return a digest of everything that a message says of an act."""
+    return _digest(
+        told.alias, told.item_id, told.score_e6, instant_text(told.occurred_at), told.kind, told.duration_ms, told.telling_id or told.act_id
+    )
+
+
+def decide_act(command: AcceptEvidence, state: ActState, parameters: Parameters, history: History = ()) -> Sequence[Event] | Refusal:
+    """Return that the act is accepted; nothing, if it was told before; a conflict, if it was told differently.
+
+    The same message must repeat everything. Another message about the same act (the grade of an attempt whose answer was told) need only
+    agree about the person, the item and the score: when it says that it happened may differ.
+    """
+    told = command.told
+    whole = _whole(told)
+    if not state.tellings:
+        return [told]
+    if whole == state.tellings[0]:
+        return []
+    if whole in state.tellings:
+        return CONFLICT
+    if _core(told) == state.core and (told.telling_id or told.act_id).bytes != state.telling:
+        return []
+    if len(state.tellings) >= MAX_TELLINGS:
+        return CONFLICT
+    return [EvidenceConflicted(told=told, alias=None if command.key == told.alias else command.key)]
+
+
+def evolve_act(state: ActState, event: EvidenceAccepted | EvidenceConflicted) -> ActState:
+    """Return the state after the event."""
+    match event:
+        case EvidenceAccepted():
+            return ActState(_core(event), (event.telling_id or event.act_id).bytes, (_whole(event),))
+        case EvidenceConflicted(told=told):
+            return replace(state, tellings=(*state.tellings, _whole(told)))
+        case _:
+            assert_never(event)
+
+
+def act_command_of(event: EvidenceAccepted | EvidenceConflicted) -> AcceptEvidence:
+    """Return the command that the event answers."""
+    return AcceptEvidence(event.told, event.alias or "") if isinstance(event, EvidenceConflicted) else AcceptEvidence(event)
+
+
+def encode_act(state: ActState) -> bytes:
+    """Return the parts of a state, 16 bytes each, behind one another."""
+    return b"".join((state.core, state.telling, *state.tellings))
+
+
+def decode_act(encoded: bytes) -> ActState:
+    """Return the state that was encoded."""
+    parts = [encoded[start : start + DIGEST_BYTES] for start in range(0, len(encoded), DIGEST_BYTES)]
+    return ActState(parts[0], parts[1], tuple(parts[2:])) if parts else ActState()
+
+
+# A learner's evidence, as it is meant ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEvidence:
+    """Record what an accepted act means: whose it is, and which competencies it is evidence of."""
+
+    evidence: EvidenceRecorded
+
+    @property
+    def stream(self) -> StreamId:
+        return StreamId("evidence", "learner", str(self.evidence.learner_id))
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerState:
+    """The watermark: the latest evidence, by when it happened and then by id. It never goes back."""
+
+    last_at: datetime = _EPOCH
+    last_id: UUID = _NO_ID
+
+
+def decide_learner(command: RecordEvidence, state: LearnerState, parameters: Parameters, history: History = ()) -> list[Event]:
+    """Return that the evidence is recorded; nothing, if it was recorded before. Late evidence is recorded like any other."""
+    evidence = command.evidence
+    return [] if any(past.data.evidence_id == evidence.evidence_id for past in history) else [evidence]
+
+
+def evolve_learner(state: LearnerState, event: EvidenceRecorded) -> LearnerState:
+    """Return the state after the event."""
+    behind = (event.occurred_at, event.evidence_id) <= (state.last_at, state.last_id)
+    return state if behind else LearnerState(event.occurred_at, event.evidence_id)
+
+
+def learner_needs_history(command: RecordEvidence, state: LearnerState) -> bool:
+    """Evidence at or before the watermark may have been recorded; evidence behind it cannot have been."""
+    return (command.evidence.occurred_at, command.evidence.evidence_id) <= (state.last_at, state.last_id)
+
+
+def learner_command_of(event: EvidenceRecorded) -> RecordEvidence:
+    """Return the command that the event answers."""
+    return RecordEvidence(event)
+
+
+def encode_learner(state: LearnerState) -> bytes:
+    """Return 24 bytes: microseconds since 1970, and the id."""
+    return _WATERMARK.pack((state.last_at - _EPOCH) // timedelta(microseconds=1), state.last_id.bytes)
+
+
+def decode_learner(encoded: bytes) -> LearnerState:
+    """Return the state that was encoded."""
+    microseconds, id = _WATERMARK.unpack(encoded)
+    return LearnerState(_EPOCH + timedelta(microseconds=microseconds), UUID(bytes=id))
+
+
+# What makes it known whose an act is, and of what ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NoteAlias:
+    """Note which learner an alias is, as profile says. Another learner than before counts for later acts."""
+
+    noted: AliasNoted
+
+    @property
+    def stream(self) -> StreamId:
+        return StreamId("evidence", "alias", self.noted.alias)
+
+
+@dataclass(frozen=True, slots=True)
+class AlignItem:
+    """Align an item to competencies, in place of those before. It counts for later acts, and for those that wait for it."""
+
+    aligned: ItemAligned
+
+    @property
+    def stream(self) -> StreamId:
+        return StreamId("evidence", "item", str(self.aligned.item_id))
+
+
+@dataclass(frozen=True, slots=True)
+class AliasState:
+    """The learner that an alias is."""
+
+    learner_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemState:
+    """The competencies of an item."""
+
+    competency_ids: tuple[str, ...] = ()
+
+
+def decide_alias(command: NoteAlias, state: AliasState, parameters: Parameters, history: History = ()) -> list[Event]:
+    """Return that the alias is noted; nothing, if it is."""
+    return [] if state.learner_id == command.noted.learner_id else [command.noted]
+
+
+def decide_item(command: AlignItem, state: ItemState, parameters: Parameters, history: History = ()) -> list[Event]:
+    """Return that the item is aligned; nothing, if it is, to the same competencies."""
+    return [] if state.competency_ids == command.aligned.competency_ids else [command.aligned]
+
+
+act: Final = Decider(
+    "evidence.act", 1, "act", ActState(), decide_act, evolve_act, act_command_of, Codec(1, encode_act, decode_act)
+)  # fmt: skip
+learner: Final = Decider(
+    "evidence.learner", 1, "learner", LearnerState(), decide_learner, evolve_learner, learner_command_of,
+    Codec(1, encode_learner, decode_learner), learner_needs_history,
+)  # fmt: skip
+alias: Final = Decider(
+    "evidence.alias", 1, "alias", AliasState(), decide_alias, lambda state, event: AliasState(event.learner_id), NoteAlias,
+    json_codec(AliasState),
+)  # fmt: skip
+item: Final = Decider(
+    "evidence.item", 1, "item", ItemState(), decide_item, lambda state, event: ItemState(event.competency_ids), AlignItem,
+    json_codec(ItemState),
+)  # fmt: skip
+DECIDERS: Final = (act, learner, alias, item)
+EvidenceCommand: TypeAlias = AcceptEvidence | RecordEvidence | NoteAlias | AlignItem

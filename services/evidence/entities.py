@@ -1,0 +1,117 @@
+"""Entities of a Caliper envelope, each with its place, whether an event describes them or names them by their IRI. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from services.evidence.told import Malformed, duration_ms, elapsed_ms, instant, is_iri
+
+VERSION: Final = "http://purl.imsglobal.org/ctx/caliper/v1p2"
+"""What `dataVersion` and `@context` say for Caliper 1.2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What reading an envelope needs to know beside it."""
+
+    alias: Callable[[str], str]
+    """From the id of a person to the alias."""
+    latest: datetime
+    """The latest instant at which something can have happened."""
+    described: Mapping[str, Entity]
+    """Entities that stand in the envelope by themselves, by id; events may name them by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """An event or entity and its place as a JSON pointer. Without a value it is one that nobody told of; a null counts as not told."""
+
+    value: Mapping[str, Any]
+    place: str
+    reader: Reader
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    def get(self, name: str) -> Any:
+        return self.value.get(name)
+
+    @property
+    def id(self) -> str:
+        """Its id, once `part` has looked at it; empty where it has none."""
+        return str(self.value.get("id") or "")
+
+    @property
+    def type(self) -> str:
+        """Its type; empty where it was only named by its id."""
+        return str(self.value.get("type") or "")
+
+    def text(self, name: str) -> str:
+        """Return a text that is not empty, or raise `Malformed`."""
+        value = self.get(name)
+        if value is None:
+            raise Malformed(f"{self.place}/{name}", "missing", f"{name} is missing", "add it")
+        if not isinstance(value, str) or not value:
+            raise Malformed(f"{self.place}/{name}", "not-a-text", f"{name} is not a text", "send a text")
+        return value
+
+    def part(self, name: str) -> Entity:
+        """Return the entity under a name, described or named by its id; an empty one where there is none.
+
+        Raises:
+            Malformed: it is neither an object nor an IRI.
+        """
+        value, place = self.get(name), f"{self.place}/{name}"
+        if value is None:
+            return Entity({}, place, self.reader)
+        if isinstance(value, str):
+            return self.reader.described.get(value) or Entity({"id": iri(value, place)}, place, self.reader)
+        if not isinstance(value, dict):
+            raise Malformed(place, "not-an-entity", "neither an object nor an IRI", "send an entity or its IRI")
+        if "id" in value:
+            iri(value["id"], f"{place}/id")
+        return Entity(value, place, self.reader)
+
+    def needed(self, name: str) -> Entity:
+        """Return the entity under a name, with its id; where it is described it has a type too. Raises `Malformed`."""
+        if self.get(name) is None:
+            raise Malformed(f"{self.place}/{name}", "missing", f"an event has {name}", "send an entity or its IRI")
+        found = self.part(name)
+        iri(found.get("id"), f"{found.place}/id")
+        if isinstance(self.get(name), dict):
+            found.text("type")
+        return found
+
+    def at(self, name: str) -> datetime | None:
+        """Return the instant under a name, or None where there is none. Raises `Malformed`."""
+        return None if self.get(name) is None else instant(self.get(name), f"{self.place}/{name}", self.reader.latest)
+
+    def lasted_ms(self) -> int | None:
+        """Return its `duration`, or the time from its start to its end, in milliseconds, or None. Raises `Malformed`."""
+        if self.get("duration") is not None:
+            return duration_ms(self.get("duration"), f"{self.place}/duration")
+        started, ended = self.at("startedAtTime"), self.at("endedAtTime")
+        return elapsed_ms(ended - started, f"{self.place}/endedAtTime") if started and ended else None
+
+    def in_context(self) -> None:
+        """Raise `Malformed` unless it names the context of Caliper 1.2."""
+        place, value = f"{self.place}/@context", self.get("@context")
+        if value is None:
+            raise Malformed(place, "missing", "every event and entity of an envelope names its context", f"send {VERSION}")
+        if VERSION not in (value if isinstance(value, list) else [value]):
+            raise Malformed(place, "unsupported-version", "the context is not that of Caliper 1.2", f"send {VERSION}")
+
+
+def iri(value: Any, place: str) -> str:
+    """Return the id of an entity: an IRI, or a blank node (`_:a`), or raise `Malformed`."""
+    if not isinstance(value, str) or not (is_iri(value) or (value.startswith("_:") and is_iri(f"blank{value[1:]}"))):
+        raise Malformed(place, "not-an-iri", "the id of an entity is an IRI", "send an absolute IRI of at most 2048 characters")
+    return value
+
+
+def is_event(value: Any) -> bool:
+    """Return whether this is an event rather than an entity: the names of all their types end so."""
+    return isinstance(value, dict) and isinstance(value.get("type"), str) and value["type"].endswith("Event")

@@ -1,0 +1,112 @@
+"""Events of evidence as rows: acts as told and as meant, conflicts, aliases, alignments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from shared.contracts.envelope import Recorded, instant_text
+from shared.contracts.evidence import AliasNoted, EvidenceAccepted, EvidenceConflicted, EvidenceRecorded, ItemAligned
+from shared.ledger import Projection, Row
+
+ACT: Final = """
+    WITH new AS (
+        SELECT * FROM jsonb_to_recordset(%(rows)s) AS new(
+            act_id uuid, alias text, item_id uuid, score_e6 integer, occurred_at timestamptz, kind text, format text, duration_ms bigint,
+            partition integer, position bigint, accepted_at timestamptz, correlation uuid,
+            learner_id uuid, competency_ids jsonb, recorded_at timestamptz)
+    ), told AS (
+        SELECT * FROM new WHERE alias IS NOT NULL
+    ), meant AS (
+        SELECT act_id, learner_id, competency_ids, recorded_at FROM new WHERE learner_id IS NOT NULL
+    )
+    INSERT INTO act
+    SELECT act_id, t.alias, t.item_id, t.score_e6, t.occurred_at, t.kind, t.format, t.duration_ms, t.partition, t.position, t.accepted_at,
+        t.correlation, m.learner_id, m.competency_ids, m.recorded_at
+    FROM told t FULL JOIN meant m USING (act_id)
+    ON CONFLICT (act_id) DO UPDATE SET
+        alias = coalesce(act.alias, excluded.alias), item_id = coalesce(act.item_id, excluded.item_id),
+        score_e6 = coalesce(act.score_e6, excluded.score_e6), occurred_at = coalesce(act.occurred_at, excluded.occurred_at),
+        kind = coalesce(act.kind, excluded.kind), format = coalesce(act.format, excluded.format),
+        duration_ms = coalesce(act.duration_ms, excluded.duration_ms), partition = coalesce(act.partition, excluded.partition),
+        position = coalesce(act.position, excluded.position), accepted_at = coalesce(act.accepted_at, excluded.accepted_at),
+        correlation = coalesce(act.correlation, excluded.correlation), learner_id = coalesce(act.learner_id, excluded.learner_id),
+        competency_ids = coalesce(act.competency_ids, excluded.competency_ids),
+        recorded_at = coalesce(act.recorded_at, excluded.recorded_at)
+    WHERE act.alias IS NULL OR act.learner_id IS NULL
+"""
+CONFLICT: Final = """
+    INSERT INTO conflict (act_id, version, score_e6, occurred_at, item_id, same_person, told_at)
+    SELECT act_id, version, score_e6, occurred_at, item_id, same_person, told_at FROM jsonb_to_recordset(%(rows)s) AS new(
+        act_id uuid, version bigint, score_e6 integer, occurred_at timestamptz, item_id uuid, same_person boolean, told_at timestamptz)
+    ON CONFLICT (act_id, version) DO NOTHING
+"""
+ALIAS: Final = """
+    INSERT INTO alias (alias, learner_id, version)
+    SELECT alias, learner_id, version FROM jsonb_to_recordset(%(rows)s) AS new(alias text, learner_id uuid, version bigint)
+    ON CONFLICT (alias) DO UPDATE SET learner_id = excluded.learner_id, version = excluded.version WHERE alias.version < excluded.version
+"""
+ALIGNMENT: Final = """
+    INSERT INTO alignment (item_id, iri, competency_ids, version)
+    SELECT item_id, iri, competency_ids, version
+    FROM jsonb_to_recordset(%(rows)s) AS new(item_id uuid, iri text, competency_ids jsonb, version bigint)
+    ON CONFLICT (item_id) DO UPDATE SET competency_ids = excluded.competency_ids, version = excluded.version
+    WHERE alignment.version < excluded.version
+"""
+
+
+def act_rows(event: Recorded[Any]) -> Iterable[Row]:
+    """Return the half of an act's row that the event tells. Either half is told once, so neither needs a version."""
+    match event.data:
+        case EvidenceAccepted() as told:
+            return [{
+                "act_id": told.act_id, "alias": told.alias, "item_id": told.item_id, "score_e6": told.score_e6,
+                "occurred_at": instant_text(told.occurred_at), "kind": told.kind, "format": told.format, "duration_ms": told.duration_ms,
+                "partition": event.partition, "position": event.position, "accepted_at": instant_text(event.time),
+                "correlation": event.correlation, "learner_id": None,
+            }]  # fmt: skip
+        case EvidenceRecorded() as meant:
+            return [{
+                "act_id": meant.evidence_id, "learner_id": meant.learner_id, "competency_ids": meant.competency_ids,
+                "recorded_at": instant_text(event.time),
+            }]  # fmt: skip
+        case _:
+            return []
+
+
+def conflict_rows(event: Recorded[Any]) -> Iterable[Row]:
+    """Return a row for each telling that disagrees with the first."""
+    match event.data:
+        case EvidenceConflicted(told=told):
+            return [{
+                "act_id": told.act_id, "version": event.version, "score_e6": told.score_e6, "occurred_at": instant_text(told.occurred_at),
+                "item_id": told.item_id, "same_person": event.data.alias is None, "told_at": instant_text(event.time),
+            }]  # fmt: skip
+        case _:
+            return []
+
+
+def alias_rows(event: Recorded[Any]) -> Iterable[Row]:
+    """Return which learner an alias is now."""
+    match event.data:
+        case AliasNoted(alias=alias, learner_id=learner_id):
+            return [{"alias": alias, "learner_id": learner_id, "version": event.version}]
+        case _:
+            return []
+
+
+def alignment_rows(event: Recorded[Any]) -> Iterable[Row]:
+    """Return what an item gives evidence about now."""
+    match event.data:
+        case ItemAligned(item_id=item_id, iri=iri, competency_ids=competency_ids):
+            return [{"item_id": item_id, "iri": iri, "competency_ids": competency_ids, "version": event.version}]
+        case _:
+            return []
+
+
+PROJECTIONS: Final = (
+    Projection("act", act_rows, ("act_id", "learner_id"), ACT),
+    Projection("conflict", conflict_rows, ("act_id", "version"), CONFLICT),
+    Projection("alias", alias_rows, ("alias",), ALIAS),
+    Projection("alignment", alignment_rows, ("item_id",), ALIGNMENT),
+)

@@ -1,0 +1,16 @@
+"""What evidence reads: views for its routes, and what is known when an act arrives."""
+
+from services.evidence.queries.views import ActView, AlignmentView, ConflictView, Counts, EvidenceView, Queries, WaitingView
+from services.evidence.queries.waiting import Releases, expand
+
+__all__ = [
+    "ActView",
+    "AlignmentView",
+    "ConflictView",
+    "Counts",
+    "EvidenceView",
+    "Queries",
+    "Releases",
+    "WaitingView",
+    "expand",
+]

@@ -1,0 +1,163 @@
+"""Acts, waiting, alignments and counts, as clients see them. Nothing here names a person other than by a pseudonymous id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, get_args
+from uuid import UUID
+
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+from pydantic import BaseModel, Field
+
+from shared.contracts.evidence import Format, Kind
+from shared.errors import NotFound
+
+MAX_CONFLICTS_SHOWN: Final = 16
+Reason = Literal["unknown-learner", "unaligned", "being-released"]
+
+REASON: Final = (
+    """CASE WHEN l.learner_id IS NULL THEN 'unknown-learner' WHEN i.item_id IS NULL THEN 'unaligned' ELSE 'being-released' END"""
+)
+WAITING_ACTS: Final = "FROM act a LEFT JOIN alias l USING (alias) LEFT JOIN alignment i USING (item_id) WHERE a.learner_id IS NULL"
+COUNTS: Final = """
+    SELECT (SELECT count(*) FROM act WHERE alias IS NOT NULL) AS accepted,
+        (SELECT count(*) FROM act WHERE learner_id IS NOT NULL) AS recorded,
+        (SELECT count(*) FROM conflict) AS conflicts, (SELECT count(*) FROM alias) AS aliases, (SELECT count(*) FROM alignment) AS items"""
+WAITING_COUNTS: Final = f"SELECT {REASON}, count(*) {WAITING_ACTS} GROUP BY 1"
+WAITING: Final = f"""
+    SELECT a.act_id, a.item_id, a.occurred_at, a.accepted_at, a.partition, a.position, {REASON} AS reason {WAITING_ACTS}
+    AND (a.partition, a.position) > (%s, %s) ORDER BY a.partition, a.position LIMIT %s"""
+ACT: Final = f"""
+    SELECT a.act_id, a.item_id, a.score_e6, a.occurred_at, a.kind, a.format, a.duration_ms, a.accepted_at, a.learner_id, a.competency_ids,
+        a.recorded_at, CASE WHEN a.learner_id IS NULL THEN {REASON} END AS reason
+    FROM act a LEFT JOIN alias l USING (alias) LEFT JOIN alignment i USING (item_id) WHERE a.act_id = %s AND a.alias IS NOT NULL"""  # noqa: S608
+CONFLICTS: Final = """
+    SELECT score_e6, occurred_at, item_id, same_person, told_at FROM conflict WHERE act_id = %s ORDER BY version LIMIT %s"""
+OF_LEARNER: Final = """
+    SELECT act_id, item_id, competency_ids, score_e6, occurred_at, kind, format, duration_ms, recorded_at FROM act
+    WHERE learner_id = %s AND (occurred_at, act_id) < (%s, %s) ORDER BY occurred_at DESC, act_id DESC LIMIT %s"""
+ALIGNMENTS: Final = """
+    SELECT item_id, iri, competency_ids FROM alignment WHERE iri > %(after)s AND (%(item)s::text IS NULL OR iri = %(item)s)
+    ORDER BY iri LIMIT %(limit)s"""
+
+
+class EvidenceView(BaseModel):
+    """One piece of a learner's evidence."""
+
+    act_id: UUID
+    item_id: UUID
+    competency_ids: list[str]
+    score_e6: int = Field(description="Share of the possible score, in millionths.")
+    occurred_at: datetime
+    kind: Kind
+    format: Format | None = None
+    duration_ms: int | None = None
+    recorded_at: datetime
+
+
+class ConflictView(BaseModel):
+    """A later telling of the act that disagrees with the first."""
+
+    score_e6: int
+    occurred_at: datetime
+    item_id: UUID
+    same_person: bool
+    told_at: datetime
+
+
+class ActView(BaseModel):
+    """What has become of an act that a client was told is kept."""
+
+    act_id: UUID
+    status: Literal["recorded", "waiting"]
+    reason: Reason | None = Field(default=None, description="Why it waits.")
+    item_id: UUID
+    score_e6: int
+    occurred_at: datetime
+    kind: Kind
+    format: Format
+    duration_ms: int | None = None
+    accepted_at: datetime
+    learner_id: UUID | None = None
+    competency_ids: list[str] = []
+    recorded_at: datetime | None = None
+    conflicts: list[ConflictView] = []
+
+
+class WaitingView(BaseModel):
+    """An act that waits, and for what."""
+
+    act_id: UUID
+    item_id: UUID
+    reason: Reason
+    occurred_at: datetime
+    accepted_at: datetime
+
+
+class Counts(BaseModel):
+    """How many acts there are in each state. Always: accepted = recorded + the sum of waiting."""
+
+    accepted: int
+    recorded: int
+    waiting: dict[Reason, int]
+    conflicts: int
+    aliases: int = Field(description="Names of learners that are known.")
+    items: int = Field(description="Items that are aligned.")
+
+
+class AlignmentView(BaseModel):
+    """What an item gives evidence about."""
+
+    item_id: UUID
+    iri: str
+    competency_ids: list[str]
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Reads the tables of evidence. Lists are read with one row more than wanted, which tells that more follows."""
+
+    pool: AsyncConnectionPool[Any]
+
+    async def counts(self) -> Counts:
+        """Return how many acts are in each state, as of one instant."""
+        async with self.pool.connection() as connection, connection.transaction():
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            waiting: dict[Any, int] = dict(await (await connection.execute(WAITING_COUNTS)).fetchall())
+            async with connection.cursor(row_factory=dict_row) as cursor:
+                rows = await (await cursor.execute(COUNTS)).fetchall()
+        return Counts(waiting={reason: waiting.get(reason, 0) for reason in get_args(Reason)}, **rows[0])
+
+    async def act(self, act_id: UUID) -> ActView:
+        """Return what has become of an act.
+
+        Raises:
+            NotFound: no such act was ever told.
+        """
+        rows = await self._rows(ACT, [act_id])
+        if not rows:
+            raise NotFound("no act with this id was told")
+        known = {name: value for name, value in rows[0].items() if value is not None}
+        conflicts = await self._rows(CONFLICTS, [act_id, MAX_CONFLICTS_SHOWN])
+        status = "recorded" if rows[0]["learner_id"] else "waiting"
+        return ActView(status=status, conflicts=[ConflictView(**row) for row in conflicts], **known)  # type: ignore[arg-type]  # Columns.
+
+    async def evidence_of(self, learner_id: UUID, before: tuple[datetime, UUID], limit: int) -> Sequence[Mapping[str, Any]]:
+        """Return a learner's evidence before this instant and id, the newest first."""
+        return await self._rows(OF_LEARNER, [learner_id, *before, limit + 1])
+
+    async def waiting(self, after: tuple[int, int], limit: int) -> Sequence[Mapping[str, Any]]:
+        """Return the acts that wait behind this partition and position."""
+        return await self._rows(WAITING, [*after, limit + 1])
+
+    async def alignments(self, item: str | None, after: str, limit: int) -> Sequence[Mapping[str, Any]]:
+        """Return alignments by the IRI of the item, behind this one; or that of one item."""
+        return await self._rows(ALIGNMENTS, {"item": item, "after": after, "limit": limit + 1})
+
+    async def _rows(self, statement: str, values: Sequence[Any] | Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        async with self.pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            rows: list[dict[str, Any]] = await (await cursor.execute(statement, values)).fetchall()
+            return rows

@@ -1,0 +1,107 @@
+"""From told to meant: what decides, under the partition's lock, whether an act is recorded at once or waits; and what releases it later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg.rows import dict_row
+
+from services.evidence.domain import AcceptEvidence, RecordEvidence
+from shared.contracts.envelope import Origin, event_id
+from shared.contracts.evidence import EvidenceAccepted, EvidenceRecorded
+from shared.ledger import Ask, Connection
+
+MAX_RELEASED: Final = 500
+"""Acts released in one transaction."""
+
+# Ids go as one text: psycopg builds arrays element by element, which costs more than the query.
+KEPT: Final = "SELECT act_id, alias FROM act WHERE alias IS NOT NULL AND act_id = ANY(string_to_array(%s, ',')::uuid[])"
+LEARNERS: Final = """
+    SELECT l.alias, l.learner_id FROM alias l
+    WHERE l.alias = ANY(string_to_array(%s, ',')) AND NOT EXISTS (
+        SELECT FROM act w JOIN alignment i USING (item_id) WHERE w.alias = l.alias AND w.learner_id IS NULL)"""
+COMPETENCIES: Final = "SELECT item_id, competency_ids FROM alignment WHERE item_id = ANY(string_to_array(%s, ',')::uuid[])"
+LENGTH: Final = "SELECT sum(length) FROM partition"
+DUE: Final = """
+    SELECT a.correlation, a.act_id AS evidence_id, l.learner_id, a.item_id, i.competency_ids, a.score_e6, a.occurred_at, a.kind, a.duration_ms
+    FROM act a JOIN alias l USING (alias) JOIN alignment i USING (item_id)
+    WHERE a.learner_id IS NULL ORDER BY a.partition, a.position LIMIT %s"""
+
+
+async def expand(connection: Connection, asks: Sequence[Ask]) -> list[Ask]:
+    """Return the asks, each act under the alias it was first told with; and behind each new act what it means, where that is known.
+
+    It is not yet known where the alias is no learner, the item has no alignment, or earlier acts of the alias are still to be released:
+    then the act waits, and `Releases` finds it.
+    """
+    told = [ask.command.told for ask in asks if isinstance(ask.command, AcceptEvidence)]
+    if not told:
+        return list(asks)
+    kept: dict[UUID, str] = await _pairs(connection, KEPT, {str(act.act_id) for act in told})
+    fresh = [act for act in told if act.act_id not in kept]
+    learners: dict[str, UUID] = await _pairs(connection, LEARNERS, {act.alias for act in fresh})
+    competencies: dict[UUID, list[str]] = await _pairs(connection, COMPETENCIES, {str(act.item_id) for act in fresh})
+    result: list[Ask] = []
+    for ask in asks:
+        if not isinstance(ask.command, AcceptEvidence):
+            result.append(ask)
+            continue
+        act = ask.command.told
+        if act.act_id in kept:
+            result.append(replace(ask, command=AcceptEvidence(act, kept[act.act_id])))
+            continue
+        kept[act.act_id] = act.alias
+        result.append(ask)
+        if act.alias in learners and act.item_id in competencies:
+            meant = _recorded(act, learners[act.alias], competencies[act.item_id])
+            result.append(Ask(meant, _caused_by(act.act_id, ask.origin.correlation), ask.record))
+    return result
+
+
+class Releases:
+    """Finds acts that wait although their learner and competencies are known by now, in the order in which they were accepted."""
+
+    def __init__(self) -> None:
+        self._settled_at = -1
+
+    async def due(self, connection: Connection, now: str) -> list[Ask]:
+        """Return what the next waiting acts mean; nothing where none can be released.
+
+        Where nothing was released and no event came since, there is nothing to look for: the ledger's length tells.
+        """
+        length = (await (await connection.execute(LENGTH)).fetchall())[0][0]
+        if length == self._settled_at:
+            return []
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            rows = await (await cursor.execute(DUE, [MAX_RELEASED])).fetchall()
+        if not rows:
+            self._settled_at = length
+        return [_released(**row) for row in rows]
+
+
+async def _pairs(connection: Connection, query: str, keys: Iterable[str]) -> dict[Any, Any]:
+    """Return what a query of two columns finds for these keys."""
+    found = await (await connection.execute(query, [",".join(keys)])).fetchall() if keys else []
+    return dict(found)
+
+
+def _recorded(act: EvidenceAccepted, learner_id: UUID, competency_ids: Sequence[str]) -> RecordEvidence:
+    return RecordEvidence(
+        EvidenceRecorded(
+            evidence_id=act.act_id, learner_id=learner_id, item_id=act.item_id, competency_ids=tuple(competency_ids),
+            score_e6=act.score_e6, occurred_at=act.occurred_at, kind=act.kind, duration_ms=act.duration_ms,
+        )
+    )  # fmt: skip
+
+
+def _released(correlation: UUID, **evidence: Any) -> Ask:
+    meant = EvidenceRecorded(**evidence)
+    return Ask(RecordEvidence(meant), _caused_by(meant.evidence_id, correlation))
+
+
+def _caused_by(act_id: UUID, correlation: UUID) -> Origin:
+    """Return that the act's acceptance, always the first event of its stream, led to what is asked."""
+    return Origin(event_id(f"evidence/act/{act_id}", 1), correlation)

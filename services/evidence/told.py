@@ -1,0 +1,162 @@
+"""What every format of evidence has in common: how persons, items and acts get their ids, and how scores, instants and durations are read.
+
+**Acts.** The id of an act does not depend on the format that tells it, so an act told twice is one piece of evidence:
+- told with an attempt, it is that attempt at that item (one attempt at a quiz may have many items), whichever format names the two;
+- otherwise it is what its source calls it: a Caliper event's own URN, which is unique in the world, or the direct API's source and id.
+
+**Persons.** Known by the last part of the IRI by which they are named, so `https://lms.example/users/s-17` and `s-17` are the same. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+
+from shared.contracts.envelope import MAX_INTEGER, MICRO
+from shared.contracts.evidence import EvidenceAccepted
+from shared.errors import Fault
+from shared.keys import act_id_of, alias_of
+
+MAX_BODY_BYTES: Final = 2 * 1024 * 1024
+MAX_ACTS: Final = 500
+"""Events of an envelope, or items of a direct request."""
+MAX_ID: Final = 2_048
+"""Characters of an id."""
+MAX_AHEAD: Final = timedelta(days=1)
+"""How far the clock of whoever tells us may be ahead of ours."""
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+ANYWHERE: Final = ""
+"""Source of ids that are unique in the world; the direct API takes no empty source."""
+
+_IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_DURATION: Final = TypeAdapter(timedelta)
+
+
+class Malformed(Exception):
+    """One event or item cannot be read: where, and why."""
+
+    def __init__(self, place: str, code: str, detail: str, remedy: str = "") -> None:
+        super().__init__(detail)
+        self.fault = Fault(place, code, detail, remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One event or item of a request: the act that it tells of, or else why it is no evidence."""
+
+    id: str
+    """What the sender calls it."""
+    told: EvidenceAccepted | None = None
+    reason: str = ""
+
+
+def is_iri(text: str) -> bool:
+    """Return whether a text has the form of an absolute IRI.
+
+    >>> is_iri("urn:uuid:1"), is_iri("https://lms.example/users/1"), is_iri("s-17"), is_iri("no: spaces")
+    (True, True, False, False)
+    """
+    return len(text) <= MAX_ID and _IRI.fullmatch(text) is not None
+
+
+def person_alias(district_key: bytes, named: str) -> str:
+    """Return the alias of a person named by an IRI or a bare id. Profile makes the same alias of what a roster calls them.
+
+    >>> key = bytes(32)
+    >>> person_alias(key, "https://lms.example/users/s-17") == person_alias(key, "s-17") == alias_of(key, "person", "s-17")
+    True
+    """
+    return alias_of(district_key, "person", re.split("[/:]", named.rstrip("/:"))[-1] if is_iri(named) else named)
+
+
+def act_of_attempt(attempt: str, item: str) -> UUID:
+    """Return the id of an act that is an attempt at an item. No IRI holds a line break, so no other pair has the same id."""
+    return act_id_of(ANYWHERE, f"{attempt}\n{item}")
+
+
+def number(value: Any, place: str) -> int | float:
+    """Return a JSON number that is not negative.
+
+    Raises:
+        Malformed: it is something else.
+    """
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise Malformed(place, "not-a-number", "a score is a number", "send a JSON number, not text")
+    if value < 0:
+        raise Malformed(place, "negative", "a score is never negative", "send 0 for nothing reached")
+    return value  # type: ignore[no-any-return]  # Its exact type was looked at above.
+
+
+def share_of(given: Any, maximum: Any, place_given: str, place_maximum: str) -> int:
+    """Return the share of the possible score in millionths, rounded half to even; extra credit counts as all of it.
+
+    JSON decimals arrive as the nearest binary numbers; `repr` gives back the shortest decimal that means each of them, which is the one
+    sent (up to 15 digits), and with those the quotient is exact.
+
+    Raises:
+        Malformed: either is no number or negative, or the maximum is not above 0.
+    >>> share_of(0.1, 0.3, "", ""), share_of(12, 10, "", ""), share_of(1, 3.0, "", "")
+    (333333, 1000000, 333333)
+    """
+    reached, possible = number(given, place_given), number(maximum, place_maximum)
+    if possible == 0:
+        raise Malformed(place_maximum, "maximum-zero", "the possible score is not above 0", "send the score that could be reached")
+    return min(round(Fraction(repr(reached)) / Fraction(repr(possible)) * MICRO), MICRO)
+
+
+def instant(value: Any, place: str, latest: datetime) -> datetime:
+    """Return an instant in UTC.
+
+    Raises:
+        Malformed: no ISO 8601 instant with a time zone, before 1970 or after `latest`.
+    """
+    remedy = "send it like 2026-11-24T08:00:00.000Z"
+    if not isinstance(value, str) or _INSTANT.fullmatch(value) is None:
+        raise Malformed(place, "not-an-instant", "not an ISO 8601 date and time with its time zone", remedy)
+    try:
+        at = datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Malformed(place, "not-an-instant", "there is no such date or time", remedy) from None
+    if at > latest:
+        raise Malformed(place, "in-the-future", "more than a day ahead of this installation's clock", "set the clock of the sender")
+    if at < EARLIEST:
+        raise Malformed(place, "too-early", "before 1970", remedy)
+    return at
+
+
+def duration_ms(value: Any, place: str) -> int:
+    """Return an ISO 8601 duration in milliseconds.
+
+    Raises:
+        Malformed: it is none, negative, or has years or months, whose length is not known.
+    >>> duration_ms("PT1M2.5S", "")
+    62500
+    """
+    remedy = "send it like PT40M12S"
+    if not isinstance(value, str) or not value.startswith("P") or "Y" in value or "M" in value.partition("T")[0]:
+        raise Malformed(place, "not-a-duration", "not an ISO 8601 duration in weeks, days, hours, minutes and seconds", remedy)
+    try:
+        span = _DURATION.validate_python(value)
+    except ValidationError:
+        raise Malformed(place, "not-a-duration", "not an ISO 8601 duration", remedy) from None
+    return elapsed_ms(span, place)
+
+
+def elapsed_ms(span: timedelta, place: str) -> int:
+    """Return a span in milliseconds.
+
+    Raises:
+        Malformed: it is negative.
+    """
+    milliseconds = span // timedelta(milliseconds=1)
+    if not 0 <= milliseconds <= MAX_INTEGER:
+        raise Malformed(place, "negative-duration", "it ended before it started", "send both instants of the same clock")
+    return milliseconds

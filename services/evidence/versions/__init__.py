@@ -1,0 +1,1 @@
+"""Frozen earlier deciders of evidence, for replay."""
