@@ -7,16 +7,19 @@ import base64
 import binascii
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from importlib.resources import files
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import orjson
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Query
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
 
 from shared.contracts.envelope import canonical
 from shared.errors import BadInput, Fault
@@ -112,12 +115,15 @@ def create_app(
     """Return the application of a service.
 
     It answers every error with a problem document, JSON bodies are checked by `strict_json` before any route sees them, and it has
-    `/health/live` (the process answers), `/health/ready` (503 with reasons while work waits and nothing moves), `/metrics` and `/docs`.
+    `/health/live` (the process answers), `/health/ready` (503 with reasons while work waits and nothing moves), `/metrics` and `/docs`,
+    which need no internet and work behind any prefix.
     """
     app = FastAPI(
         title=title,
         version=version,
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
         responses={422: {"model": Problem, "description": "What is wrong, and where"}},
         telemetry=_NO_OWN_TELEMETRY,
     )
@@ -127,6 +133,7 @@ def create_app(
     for router in routers:
         app.include_router(router)
     app.include_router(_operations(health, metrics))
+    _add_docs(app)
     return app
 
 
@@ -154,6 +161,22 @@ def _operations(health: Callable[[], Awaitable[Health]], metrics: Metrics) -> AP
         return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return router
+
+
+def _add_docs(app: FastAPI) -> None:
+    """Serve the page that shows the API, its scripts from a package; all addresses in it are relative to its own."""
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title=app.title,
+            swagger_js_url="docs/swagger-ui-bundle.js",
+            swagger_css_url="docs/swagger-ui.css",
+            swagger_favicon_url="docs/favicon.png",
+        )
+
+    app.mount("/docs", StaticFiles(directory=str(files("fastapi_offline") / "static")), name="docs-files")
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

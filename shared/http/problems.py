@@ -55,7 +55,7 @@ STATUS: Final[tuple[tuple[type[errors.CairnError], int, str, str], ...]] = (
     (errors.BadInput, 422, "bad-input", "The input cannot be taken"),
     (errors.NotFound, 404, "not-found", "There is nothing under this id"),
     (errors.Refused, 409, "refused", "The request was refused"),
-    (errors.Overloaded, 503, "overloaded", "More is waiting than can be taken"),
+    (errors.Overloaded, 429, "overloaded", "More is waiting than can be taken"),
 )
 _REMEDIES: Final = {
     "missing": "add it",

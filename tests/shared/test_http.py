@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 from uuid import UUID
@@ -52,7 +53,7 @@ RAISED: dict[str, Exception] = {
     "diverged": errors.Diverged(f"position 7 {CANARY}"),
     "broken": RuntimeError(CANARY),
 }
-STATUS_OF = {"malformed": 400, "large": 413, "bad": 422, "unknown": 404, "refused": 409, "busy": 503, "diverged": 500, "broken": 500}
+STATUS_OF = {"malformed": 400, "large": 413, "bad": 422, "unknown": 404, "refused": 409, "busy": 429, "diverged": 500, "broken": 500}
 
 
 def routes() -> APIRouter:
@@ -393,3 +394,13 @@ async def test_the_document_is_openapi_3_1_and_tells_of_problems(client: httpx.A
     content = document["paths"]["/batches"]["post"]["responses"]["422"]["content"]
     assert content == {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     assert "Page_int_" in document["components"]["schemas"]
+
+
+async def test_the_page_of_the_api_needs_no_internet_and_works_behind_a_prefix(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/docs")).text
+    addresses = re.findall(r"""(?:src|href)="([^"]*)"|url: '([^']*)'""", page)
+    named = {first or second for first, second in addresses}
+    assert len(named) == 4
+    for address in named:
+        assert not address.startswith(("/", "http")), f"{address} leads elsewhere behind a prefix"
+        assert (await client.get(f"/{address}")).status_code == 200
