@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 from uuid import UUID
 
 from services.mastery.calibration import CALIBRATION, DEFAULT, Calibration
@@ -196,4 +196,5 @@ def needs_history(command: MasteryCommand, state: State) -> bool:
             return True
 
 
-mastery = Decider("mastery.estimate", 1, "learner", State(), decide, evolve, command_of, CODEC, needs_history)
+mastery: Final = Decider("mastery.estimate", 1, "learner", State(), decide, evolve, command_of, CODEC, needs_history)
+DECIDERS: Final = (mastery,)

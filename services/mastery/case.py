@@ -1,0 +1,243 @@
+"""Competencies from a CASE package (1EdTech Competencies and Academic Standards Exchange 1.0 and 1.1, JSON); pure.
+
+Taken: `CFItems` as competencies, `isChildOf` as hierarchy, `precedes` as prerequisite. What can be understood in one way only is taken and
+noted; what cannot is refused, each place named by a JSON pointer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.mastery.order import cycle_in
+from services.mastery.reading import MAX_WORD, Note, Reader
+from shared.contracts.mastery import Competency
+from shared.errors import BadInput, Fault, MalformedInput, TooLarge
+
+MAX_ITEMS: Final = 20_000
+MAX_ASSOCIATIONS: Final = 200_000
+MAX_STATEMENT: Final = 2_000
+MAX_GRADES: Final = 20
+MAX_CYCLE_NAMED: Final = 20
+
+CHILD, BEFORE = "isChildOf", "precedes"
+UNUSED: Final = frozenset(
+    {"isPeerOf", "isPartOf", "exactMatchOf", "isRelatedTo", "replacedBy", "exemplar", "hasSkillLevel", "isTranslationOf"}
+)
+"""Types of the standard that say nothing about hierarchy or order."""
+HEADINGS: Final = frozenset(
+    {"domain", "cluster", "strand", "substrand", "heading", "grade level", "grade", "course", "conceptual category", "topic", "unit"}
+)
+"""Types of items, lower case, that only group others."""
+STANDARDS: Final = frozenset(
+    {"standard", "substandard", "competency", "skill", "component", "learning target", "learning objective", "objective", "outcome"}
+)
+"""Types of items that can be shown even where they have children. Any other item can be shown where it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a package."""
+
+    document: str
+    title: str
+    items: int
+    headings: int
+    children: int
+    prerequisites: int
+    associations: Mapping[str, int]
+    """How many there are of each type."""
+    unknown_types: tuple[str, ...]
+    """Types that are not of the standard; they say nothing here."""
+    noted: Mapping[str, int]
+    """How many notes there are of each code."""
+    notes: tuple[Note, ...]
+    """The first of them."""
+
+
+def read_package(package: Any) -> tuple[tuple[Competency, ...], Report]:
+    """Return the competencies of a CASE package (a parsed JSON value), sorted by id, and a report.
+
+    Raises:
+        MalformedInput: it is no CASE package.
+        TooLarge: it has more items or associations than a named limit.
+        BadInput: an item or association cannot be understood, the same item stands there twice with different content, or the hierarchy or
+            the prerequisites form a cycle, which is named.
+    """
+    if not isinstance(package, Mapping):
+        raise _malformed("", "not an object", "send the CFPackage as one JSON object")
+    document = package.get("CFDocument")
+    if not isinstance(document, Mapping):
+        raise _malformed("/CFDocument", "missing or not an object", "send a CFPackage with its CFDocument")
+    listed, linked = _list(package, "CFItems", MAX_ITEMS), _list(package, "CFAssociations", MAX_ASSOCIATIONS)
+    if not listed:
+        raise _malformed("/CFItems", "missing or empty", "send a package with at least one item")
+    reader = Reader()
+    root = reader.guid(document, "/CFDocument")
+    title = reader.text(document, "title", "/CFDocument", 200)
+    subjects = reader.texts(document, "subject", "/CFDocument")
+    items = _items(reader, listed)
+    reader.stop()
+    parents, before, counted = _links(reader, linked, root, items)
+    reader.stop()
+    _refuse_cycles(parents, before, items)
+    competencies = _competencies(reader, items, parents, before, subjects)
+    reader.stop()
+    report = Report(
+        document=root, title=title, items=len(competencies), headings=sum(not known.assessable for known in competencies),
+        children=len(parents), prerequisites=sum(len(known) for known in before.values()), associations=dict(sorted(counted.items())),
+        unknown_types=tuple(sorted(name for name in counted if name not in UNUSED | {CHILD, BEFORE})),
+        noted=dict(sorted(reader.noted.items())), notes=tuple(reader.notes),
+    )  # fmt: skip
+    return competencies, report
+
+
+Item = tuple[str, Mapping[str, Any]]
+"""JSON pointer and content."""
+Links = dict[str, dict[str, str]]
+"""Competency -> those before it -> JSON pointer of the association."""
+
+
+def _malformed(place: str, detail: str, remedy: str) -> MalformedInput:
+    return MalformedInput(f"this is no CASE package: {place or 'the body'} is {detail}", [Fault(place, "no-package", detail, remedy)])
+
+
+def _list(package: Mapping[str, Any], name: str, most: int) -> Sequence[Any]:
+    value = package.get(name)
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise _malformed(f"/{name}", "not an array", "send an array")
+    if len(value) > most:
+        fault = Fault(f"/{name}", "too-many", f"{len(value)} entries, at most {most}", "import a smaller framework")
+        raise TooLarge(str(fault), [fault])
+    return value
+
+
+def _items(reader: Reader, listed: Sequence[Any]) -> dict[str, Item]:
+    items: dict[str, Item] = {}
+    for index, content in enumerate(listed):
+        place = f"/CFItems/{index}"
+        if not isinstance(content, Mapping):
+            reader.fault(place, "not-an-object", "this is no object", "send the item as an object")
+            continue
+        name = reader.guid(content, place)
+        if not name:
+            continue
+        if name not in items:
+            items[name] = place, content
+        elif _meaning(items[name][1]) == _meaning(content):
+            reader.note(place, "duplicate", f"item {name} stands at {items[name][0]} already")
+        else:
+            remedy = "keep the one that counts"
+            reader.fault(place, "conflicting-duplicate", f"item {name} stands at {items[name][0]} with other content", remedy)
+    return items
+
+
+def _meaning(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes two copies of an item differ: all but the time of the last change and the spelling of the GUID."""
+    return {key: value for key, value in item.items() if key not in ("lastChangeDateTime", "identifier", "uri")}
+
+
+def _links(
+    reader: Reader, linked: Sequence[Any], root: str, items: Mapping[str, Item]
+) -> tuple[dict[str, tuple[str, str]], Links, Counter[str]]:
+    """Return parent (with pointer) by child, prerequisites by competency, and how many associations there are of each type."""
+    parents: dict[str, tuple[str, str]] = {}
+    before: Links = {}
+    counted: Counter[str] = Counter()
+    seen: dict[tuple[str, str, str], str] = {}
+    for index, content in enumerate(linked):
+        place = f"/CFAssociations/{index}"
+        kind = content.get("associationType") if isinstance(content, Mapping) else None
+        if not isinstance(kind, str) or not kind:
+            remedy = "send an object with an associationType"
+            reader.fault(f"{place}/associationType", "missing", "the association has no type", remedy)
+            continue
+        counted[kind[:MAX_WORD]] += 1
+        if kind not in (CHILD, BEFORE):
+            continue
+        origin, end = _end(reader, content, "originNodeURI", place), _end(reader, content, "destinationNodeURI", place)
+        if not origin or not end:
+            continue
+        first = seen.setdefault((kind, origin, end), place)
+        lost = [name for name in (origin, end) if name not in items and name != root]
+        if first != place:
+            reader.note(place, "duplicate", f"the same association stands at {first} already")
+        elif lost:
+            reader.note(place, "dangling", f"{kind} names {lost[0]}, which is no item of this package")
+        elif origin == root or (end == root and kind == BEFORE):
+            reader.note(place, "not-an-item", f"{kind} names the document where an item belongs")
+        elif kind == BEFORE:
+            before.setdefault(end, {})[origin] = place
+        elif end == root:
+            continue
+        elif origin in parents:
+            reader.note(place, "several-parents", f"{origin} is already a child of {parents[origin][0]}, which stays its parent")
+        else:
+            parents[origin] = end, place
+    return parents, before, counted
+
+
+def _end(reader: Reader, association: Mapping[str, Any], name: str, place: str) -> str:
+    node = association.get(name)
+    if isinstance(node, Mapping):
+        return reader.guid(node, f"{place}/{name}")
+    reader.fault(f"{place}/{name}", "missing", "the association lacks one of its ends", "send an object with the item's identifier")
+    return ""
+
+
+def _refuse_cycles(parents: Mapping[str, tuple[str, str]], before: Links, items: Mapping[str, Item]) -> None:
+    above = {child: {parent: place} for child, (parent, place) in parents.items()}
+    for links, what, remedy in (
+        (before, "prerequisites", "take one `precedes` out of the cycle"),
+        (above, "hierarchy", "take one `isChildOf` out of the cycle"),
+    ):
+        cycle = cycle_in({name: set(known) for name, known in links.items()})
+        if cycle:
+            names = [_label(items[name][1]) for name in [*cycle, cycle[0]][: MAX_CYCLE_NAMED + 1]]
+            more = f" -> ... ({len(cycle)} in all)" if len(cycle) > MAX_CYCLE_NAMED else ""
+            detail = f"the {what} form a cycle: {' -> '.join(names)}{more}"
+            raise BadInput(detail, [Fault(links[cycle[0]][cycle[-1]], "cycle", detail, remedy)])
+
+
+def _label(item: Mapping[str, Any]) -> str:
+    """Return what people call an item: its human coding scheme, else the start of its statement."""
+    return str(item.get("humanCodingScheme") or item.get("fullStatement") or item["identifier"])[:MAX_WORD]
+
+
+def _competencies(
+    reader: Reader, items: Mapping[str, Item], parents: Mapping[str, tuple[str, str]], before: Links, subjects: Sequence[str]
+) -> tuple[Competency, ...]:
+    groups = {parent for parent, _ in parents.values()}
+    result = []
+    for name in sorted(items):
+        place, content = items[name]
+        statement = reader.text(content, "fullStatement", place, MAX_STATEMENT)
+        if not statement and isinstance(content.get("fullStatement"), str | None):
+            reader.fault(f"{place}/fullStatement", "missing", "the item has no statement", "say what a learner can do")
+        kind = reader.text(content, "CFItemType", place, MAX_WORD).lower()
+        subject = (reader.texts(content, "subject", place) or [*subjects, ""])[0].lower()
+        grades = [_grade(level) for level in reader.texts(content, "educationLevel", place)][:MAX_GRADES]
+        code = reader.text(content, "humanCodingScheme", place, MAX_WORD)
+        assessable = kind not in HEADINGS and (kind in STANDARDS or name not in groups)
+        parent = parents[name][0] if name in parents else ""
+        result.append(
+            Competency(
+                id=name, statement=statement, code=code, subject=subject, grades=tuple(grades), parent=parent,
+                prerequisites=tuple(before.get(name, ())), assessable=assessable,
+            )
+        )  # fmt: skip
+    return tuple(result)
+
+
+def _grade(level: str) -> str:
+    """Return a grade level as the roster writes it: two digits, and KG for kindergarten.
+
+    >>> [_grade(level) for level in ("5", "05", "K", "kg", "12")]
+    ['05', '05', 'KG', 'KG', '12']
+    """
+    code = level.upper()
+    return "KG" if code == "K" else code.zfill(2) if code.isdigit() else code

@@ -1,0 +1,1 @@
+"""Frozen earlier deciders of mastery, kept for replay; none yet."""
