@@ -27,18 +27,22 @@ from shared.keys import alias_of
 
 PERSON: Final = "person"
 """The source under which ids of learners are aliases, whoever uses them."""
+MAX_IRI: Final = 2_048
+"""Characters; what is longer is no IRI."""
+
+_IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
 _FILE: Final = "users.csv"
 _TELLING: Final = ("userMasterIdentifier", "identifier")
 _HANDED_ON: Final = ("username", "email")
 
 
 def bare(name: str) -> str:
-    """Return what follows the last `/` or `:` of an id; the id, if nothing does.
+    """Return what an id is hashed as: of an IRI what follows the last `/` or `:`, any other id as it is.
 
-    >>> bare("https://lms.example/users/abc"), bare("urn:cairn:person:7"), bare("7")
-    ('abc', '7', '7')
+    >>> bare("https://lms.example/users/abc"), bare("urn:cairn:person:7"), bare("A/7")
+    ('abc', '7', 'A/7')
     """
-    return re.split(r"[/:]", name)[-1] or name
+    return re.split("[/:]", name.rstrip("/:"))[-1] if len(name) <= MAX_IRI and _IRI.fullmatch(name) else name
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from shared.errors import MalformedInput, TooLarge
 
 MAX_ARCHIVE_BYTES: Final = 16 * 1024 * 1024
 MAX_MEMBERS: Final = 64
-MAX_UNPACKED_BYTES: Final = 256 * 1024 * 1024
+MAX_UNPACKED_BYTES: Final = 128 * 1024 * 1024
 """Of all files of the ZIP together."""
 MAX_RATIO: Final = 200
 """Unpacked to packed size of one file; rosters reach 30."""

@@ -13,8 +13,8 @@ from typing import Final
 from services.profile.oneroster.columns import Column, Form
 from services.profile.oneroster.faults import Faults
 
-MAX_ROWS: Final = 2_000_000
-"""Rows of one file."""
+MAX_ROWS: Final = 500_000
+"""Rows of one file, the header included."""
 MAX_CELL: Final = 4_096
 """Characters of one cell."""
 MAX_ID: Final = 255
