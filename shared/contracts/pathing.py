@@ -75,7 +75,8 @@ class EnrolmentNoted(Event):
     school_id: UUID
     grade: str = ""
     active: bool = True
-    on: date | None = Field(default=None, description="The day it was told, from which pace is counted.")
+    on: date = Field(description="The day it was told, from which pace is counted.")
+    version: int = Field(default=0, ge=0, description="Of the learner's stream in profile that told it: the largest is in force.")
 
 
 class LevelNoted(Event):
@@ -85,7 +86,8 @@ class LevelNoted(Event):
     learner_id: UUID
     competency_id: str
     level: Level
-    on: date | None = Field(default=None, description="The day of the decision, from which pace is counted.")
+    on: date = Field(description="The day of the decision, from which pace is counted.")
+    version: int = Field(default=0, ge=0, description="Of the learner's stream in mastery that told it: the largest is in force.")
 
 
 class PreferencesNoted(Event):
@@ -128,7 +130,7 @@ class ReplanAsked(Event):
     TYPE: ClassVar[str] = "pathing.replan-asked.v1"
     learner_id: UUID
     settings: int = Field(description="Version of pathing's settings that is to be planned with.")
-    on: date | None = None
+    on: date = Field(description="The day from which pace is counted.")
 
 
 class PathPlanned(Event):

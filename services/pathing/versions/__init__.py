@@ -1,0 +1,1 @@
+"""Frozen earlier deciders, kept for replay. None yet."""

@@ -1,0 +1,340 @@
+"""A path: no step before its prerequisites, alternatives of different modality, stable, and the same everywhere."""
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.pathing.catalogue import CONFERENCE, Curriculum, curriculum, parse_catalogue, parse_framework
+from services.pathing.needs import NEEDS_PER_SUBJECT, needs_of
+from services.pathing.options import taste_of
+from services.pathing.pace import school_days
+from services.pathing.planner import Learner, Plan, plan
+from shared.contracts.envelope import canonical
+from shared.contracts.mastery import Level
+from shared.contracts.pathing import MAX_OPTIONS, MAX_STEPS, Goal, Pace, PreferencesNoted, Reason
+from shared.contracts.profile import Area, Modality, Role
+from shared.testing import SOME_TIME
+from tests.pathing.district import TODAY, activity, competency, made_catalogue, made_framework, made_levels
+
+NOBODY = taste_of([])
+KNOWN = {Level.MASTERED, Level.REVERIFY}
+
+
+def both(framework: list[dict[str, Any]], catalogue: list[dict[str, Any]] | None = None) -> Curriculum:
+    entries = made_catalogue(1, framework, 3) if catalogue is None else catalogue
+    return curriculum(parse_framework([framework]), parse_catalogue([entries]))
+
+
+def learner(levels: dict[str, Level] | None = None, grade: str = "05", **more: Any) -> Learner:
+    return Learner(grade, TODAY, levels or {}, more.pop("taste", NOBODY), **more)
+
+
+def steps_of(made: Plan) -> list[tuple[str, Reason]]:
+    return [(step.competency_id, step.reason) for step in made.steps]
+
+
+def mastered(*ids: str) -> dict[str, Level]:
+    return dict.fromkeys(ids, Level.MASTERED)
+
+
+def unmet(framework: list[dict[str, Any]], made: Learner, found: Plan) -> list[str]:
+    """Return the new steps that stand before one of their prerequisites."""
+    before = {entry["id"]: entry.get("prerequisites", []) for entry in framework}
+    met = {id for id, level in made.levels.items() if level in KNOWN}
+    early = []
+    for step in found.steps:
+        if step.reason is not Reason.REVIEW and not met.issuperset(before[step.competency_id]):
+            early.append(step.competency_id)
+        met.add(step.competency_id)
+    return early
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]], Learner]:
+    seed = draw(st.integers(0, 10_000))
+    framework = made_framework(seed, draw(st.integers(1, 60)), subjects=draw(st.integers(1, 3)))
+    ids = [entry["id"] for entry in framework]
+    lost = random.Random(seed)
+    catalogue = [entry for entry in made_catalogue(seed, framework, 3) if lost.random() < 0.8]
+    due = st.none() | st.integers(-5, 200).map(lambda days: TODAY + timedelta(days=days))
+    goals = draw(st.lists(st.builds(Goal, competency_id=st.sampled_from(ids), due=due, weight_e6=st.integers(0, 1_000_000)), max_size=8))
+    activities = {entry["competency_id"]: entry["id"] for entry in catalogue}
+    choices = {id: activities.get(id, CONFERENCE) for id in draw(st.lists(st.sampled_from(ids), max_size=6))}
+    some = st.lists(st.sampled_from(Modality), max_size=3)
+    return framework, catalogue, learner(
+        made_levels(seed, framework, draw(st.sampled_from((0.0, 0.3, 0.9)))), draw(st.sampled_from(("03", "5", "06", "09", ""))),
+        goals=tuple(goals), choices=choices, taste=taste_of([likes(draw(some), draw(some))]),
+    )  # fmt: skip
+
+
+def likes(
+    modalities: Sequence[Modality], avoided: Sequence[Modality] = (), areas: tuple[Area, ...] = (), role: Role = Role.LEARNER
+) -> PreferencesNoted:
+    return PreferencesNoted(
+        learner_id=UUID(int=1), author_id=UUID(int=2), role=role, stated_at=SOME_TIME, areas=areas, modalities=tuple(modalities),
+        avoided=tuple(avoided),
+    )  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(cases())
+def test_every_path_keeps_its_promises(case: tuple[list[dict[str, Any]], list[dict[str, Any]], Learner]) -> None:
+    framework, catalogue, made = case
+    known = both(framework, catalogue)
+    found = plan(known, made)
+    assert unmet(framework, made, found) == []
+    ids = [step.competency_id for step in found.steps]
+    assert len(ids) == len(set(ids)) <= MAX_STEPS
+    activities = {entry["id"]: entry for entry in catalogue}
+    for step in found.steps:
+        assert 1 <= len(step.options) <= MAX_OPTIONS
+        assert len({option.modality for option in step.options}) == len(step.options)
+        here = {entry["modality"] for entry in catalogue if entry["competency_id"] == step.competency_id}
+        assert len(step.options) == min(MAX_OPTIONS, max(len(here), len(here | {Modality.TEACHER_LED}) if len(here) < 2 else 0))
+        for option in step.options:
+            assert option.activity_id == CONFERENCE or activities[option.activity_id]["competency_id"] == step.competency_id
+        scores = [option.score for option in step.options if option.activity_id != step.chosen]
+        assert all(better >= worse for better, worse in pairwise(scores))
+        is_known = made.levels.get(step.competency_id) in KNOWN
+        assert is_known == (step.reason is Reason.REVIEW)
+    needs = needs_of(known.framework, made, found.steps)
+    assert {step.subject for step in needs} <= {step.subject for step in found.steps}
+    assert all(sum(need.subject == subject for need in needs) <= NEEDS_PER_SUBJECT for subject in {need.subject for need in needs})
+    assert (found.pace is Pace.NO_DATE) == (found.due is None)
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases())
+def test_needs_hold_no_unmet_prerequisite_that_is_no_need(case: tuple[list[dict[str, Any]], list[dict[str, Any]], Learner]) -> None:
+    framework, catalogue, made = case
+    known = both(framework, catalogue)
+    needs = needs_of(known.framework, made, plan(known, made).steps)
+    met = {id for id, level in made.levels.items() if level in KNOWN} | {need.competency_id for need in needs}
+    before = {entry["id"]: entry.get("prerequisites", []) for entry in framework}
+    assert all(met.issuperset(before[need.competency_id]) for need in needs if need.reason is not Reason.REVIEW)
+
+
+def test_a_path_walks_down_from_the_goal_and_names_each_reason() -> None:
+    framework = [competency("A", grade="04"), competency("B", "A"), competency("C", "B"), competency("D")]
+    found = plan(both(framework), learner(goals=(Goal(competency_id="C"),)))
+    assert steps_of(found) == [("A", Reason.GAP), ("B", Reason.PREREQUISITE), ("C", Reason.GOAL)]
+    assert [step.goal_id for step in found.steps] == ["C", "C", "C"]
+
+
+def test_the_walk_ends_at_what_is_mastered() -> None:
+    framework = [competency("A"), competency("B", "A"), competency("C", "B")]
+    assert steps_of(plan(both(framework), learner(mastered("B"), goals=(Goal(competency_id="C"),)))) == [("C", Reason.GOAL)]
+
+
+def test_without_goals_her_grade_is_the_goal_and_what_is_beneath_it_a_gap() -> None:
+    beneath = [competency("A", grade="03"), competency("B", "A", grade="04"), competency("E", grade="04")]
+    framework = [*beneath, competency("C", "A"), competency("D")]
+    found = plan(both(framework), learner(mastered("D"), grade="5"))
+    assert steps_of(found) == [("A", Reason.GAP), ("C", Reason.GOAL)]
+
+
+def test_a_heading_is_never_a_step_and_blocks_nobody() -> None:
+    framework = [competency("H", assessable=False), competency("A", "H"), competency("B", "A")]
+    assert steps_of(plan(both(framework), learner())) == [("A", Reason.GOAL), ("B", Reason.GOAL)]
+
+
+def test_urgent_goals_come_first_and_then_the_cheapest() -> None:
+    framework = [competency("A"), competency("B", "A"), competency("C"), competency("Z")]
+    soon, same, late = TODAY + timedelta(days=3), TODAY + timedelta(days=20), TODAY + timedelta(days=60)
+    goals = (Goal(competency_id="C", due=late), Goal(competency_id="B", due=soon), Goal(competency_id="Z", due=same))
+    assert [id for id, _ in steps_of(plan(both(framework, []), learner(goals=goals)))] == ["Z", "A", "B", "C"]
+
+
+def test_a_goal_of_less_weight_counts_as_dearer() -> None:
+    framework = [competency("A"), competency("B", "A"), competency("C")]
+    goals = (Goal(competency_id="B"), Goal(competency_id="C", weight_e6=400_000))
+    assert [id for id, _ in steps_of(plan(both(framework, []), learner(goals=goals)))] == ["A", "B", "C"]
+    goals = (Goal(competency_id="B"), Goal(competency_id="C"))
+    assert [id for id, _ in steps_of(plan(both(framework, []), learner(goals=goals)))] == ["C", "A", "B"]
+
+
+def test_what_goals_share_makes_the_next_one_cheaper() -> None:
+    needed = [competency("A"), competency("B"), competency("X")]
+    framework = [*needed, competency("G1", "A", "B"), competency("G2", "A", "B"), competency("G3", "X")]
+    goals = (Goal(competency_id="G1", weight_e6=1_000_000), Goal(competency_id="G2"), Goal(competency_id="G3", weight_e6=500_000))
+    assert [id for id, _ in steps_of(plan(both(framework, []), learner(goals=goals)))] == ["A", "B", "G1", "G2", "X", "G3"]
+
+
+def test_every_subject_with_goals_has_steps() -> None:
+    framework = [competency(f"M{n:02d}") for n in range(20)] + [competency(f"S{n:02d}", subject="science") for n in range(20)]
+    found = plan(both(framework), learner())
+    assert [step.subject for step in found.steps] == ["mathematics", "science"] * 6
+
+
+def test_one_review_comes_after_four_new_steps_and_reviews_fill_what_is_left() -> None:
+    framework = [competency(f"C{n:02d}") for n in range(9)] + [competency(f"R{n}", grade="04") for n in range(5)]
+    levels = {f"R{n}": Level.REVERIFY for n in range(5)}
+    reasons = [reason for _, reason in steps_of(plan(both(framework), learner(levels)))]
+    new, review = Reason.GOAL, Reason.REVIEW
+    assert reasons == [new] * 4 + [review] + [new] * 4 + [review, new, review]
+
+
+def test_a_competency_without_activity_becomes_a_talk_with_a_teacher() -> None:
+    found = plan(both([competency("A")], []), learner())
+    assert [(option.activity_id, option.modality) for option in found.steps[0].options] == [(CONFERENCE, Modality.TEACHER_LED)]
+
+
+def test_where_all_activities_are_of_one_modality_a_teacher_is_the_alternative() -> None:
+    found = plan(both([competency("A")], [activity("v1", "A"), activity("v2", "A")]), learner())
+    assert [option.activity_id for option in found.steps[0].options] == ["v1", CONFERENCE]
+
+
+def test_activities_are_chosen_by_level_modality_interest_and_gain() -> None:
+    framework = [competency("A")]
+    catalogue = [
+        activity("video", "A", Modality.VIDEO), activity("text", "A", Modality.READING, areas=("space",)),
+        activity("project", "A", Modality.PROJECT, levels=("nearly",)), activity("drill", "A", Modality.PRACTICE, gain_e6=500_000),
+    ]  # fmt: skip
+
+    def best(**more: Any) -> str:
+        return plan(both(framework, catalogue), learner(**more)).steps[0].options[0].activity_id
+
+    assert best() == "drill"
+    assert best(levels={"A": Level.NEARLY}) == "project"
+    assert best(taste=taste_of([likes([Modality.VIDEO])])) == "video"
+    assert best(taste=taste_of([likes([], areas=(Area.SPACE,))])) == "text"
+    assert best(taste=taste_of([likes([], [Modality.PRACTICE])])) == "text"
+
+
+def test_the_learners_own_word_weighs_most() -> None:
+    own, teacher = likes([Modality.VIDEO]), likes([Modality.READING], role=Role.TEACHER)
+    points = taste_of([own, teacher]).points
+    assert points[Modality.VIDEO] == 2 * points[Modality.READING] == 400_000
+
+
+def test_a_choice_stands_first_while_its_activity_exists() -> None:
+    framework, catalogue = [competency("A")], [activity(f"a{n}", "A", modality) for n, modality in enumerate(Modality)]
+    found = plan(both(framework, catalogue), learner(choices={"A": "a5"})).steps[0]
+    assert (found.chosen, found.options[0].activity_id, len(found.options)) == ("a5", "a5", MAX_OPTIONS)
+    gone = plan(both(framework, catalogue[:5]), learner(choices={"A": "a5"})).steps[0]
+    assert (gone.chosen, [option.activity_id for option in gone.options]) == ("", ["a0", "a1", "a2"])
+
+
+def test_a_chosen_step_stays_on_the_path_until_it_is_done() -> None:
+    framework = [competency(f"C{n:02d}") for n in range(20)]
+    known = both(framework, [activity(f"x{n}", f"C{n:02d}") for n in range(20)])
+    assert "C15" not in [id for id, _ in steps_of(plan(known, learner()))]
+    held = plan(known, learner(choices={"C15": "x15"}))
+    assert steps_of(held)[-1] == ("C15", Reason.CHOICE)
+    assert len(held.steps) == MAX_STEPS
+    assert "C15" not in [id for id, _ in steps_of(plan(known, learner(mastered("C15"), choices={"C15": "x15"})))]
+
+
+@pytest.mark.parametrize(("days", "pace"), [(3, Pace.AT_RISK), (4, Pace.ON_TRACK), (5, Pace.ON_TRACK), (6, Pace.AHEAD), (-1, Pace.AT_RISK)])
+def test_pace_is_minutes_needed_by_minutes_available(days: int, pace: Pace) -> None:
+    framework = [competency("A"), competency("B"), competency("C")]
+    monday = date(2026, 11, 23)
+    due = monday + timedelta(days=days if days < 5 else days + 2)
+    made = Learner("05", monday, {}, NOBODY, tuple(Goal(competency_id=id, due=due) for id in "ABC"))
+    found = plan(both(framework, []), made)
+    assert (found.minutes_needed, found.pace, found.due) == (180, pace, due)
+
+
+def test_pace_is_that_of_the_date_that_binds() -> None:
+    framework = [competency("A"), competency("B", subject="science")]
+    near, far = TODAY + timedelta(days=1), TODAY + timedelta(days=100)
+    found = plan(both(framework, []), learner(goals=(Goal(competency_id="A", due=far), Goal(competency_id="B", due=near))))
+    assert (found.pace, found.due, found.minutes_needed) == (Pace.AT_RISK, near, 120)
+
+
+def test_who_has_mastered_her_goals_is_ahead_and_offered_the_next_grade() -> None:
+    next_grade = [competency("B", "A", grade="06"), competency("C", "B", grade="06"), competency("D", "X", grade="06")]
+    framework = [competency("A"), *next_grade, competency("X", grade="07")]
+    found = plan(both(framework), learner(mastered("A")))
+    assert (found.pace, steps_of(found)) == (Pace.AHEAD, [("B", Reason.ENRICHMENT), ("C", Reason.ENRICHMENT)])
+
+
+def test_without_grade_and_goals_there_is_no_path_and_no_date() -> None:
+    assert plan(both([competency("A")]), learner(grade="")) == Plan()
+
+
+def test_school_days_are_weekdays() -> None:
+    monday = date(2026, 11, 23)
+    counted = [sum((monday + timedelta(days=n)).weekday() < 5 for n in range(1, days + 1)) for days in range(30)]
+    assert [school_days(monday, monday + timedelta(days=days)) for days in range(30)] == counted
+    assert school_days(monday, monday - timedelta(days=3)) == 0
+
+
+def test_a_cycle_or_an_unknown_prerequisite_ends_no_plan() -> None:
+    framework = [competency("A", "B", "nowhere"), competency("B", "A"), competency("C", "B"), competency("D")]
+    assert {id for id, _ in steps_of(plan(both(framework), learner()))} == {"A", "B", "C", "D"}
+
+
+def test_what_the_path_does_not_need_moves_none_of_its_next_steps() -> None:
+    framework = made_framework(11, 200)
+    known, levels = both(framework), made_levels(11, framework, 0.4)
+    needed = _needed(framework, levels)
+    before = plan(known, learner(levels)).steps[:8]
+    unrelated = [id for id in sorted({entry["id"] for entry in framework} - needed) if levels.get(id) not in KNOWN]
+    assert len(unrelated) > 20
+    for id in unrelated:
+        for level in (Level.DEVELOPING, Level.NEARLY, Level.MASTERED):
+            assert plan(known, learner(levels | {id: level})).steps[:8] == before
+
+
+def test_a_level_elsewhere_on_the_way_to_her_goals_hardly_moves_the_next_steps() -> None:
+    framework = made_framework(12, 300)
+    known, changed, compared = both(framework), 0, 0
+    for seed in range(12):
+        levels = made_levels(seed, framework, 0.4)
+        before = plan(known, learner(levels)).steps
+        ids = [step.competency_id for step in before[:8]]
+        elsewhere = sorted(_needed(framework, levels) - {step.competency_id for step in before})
+        for id in elsewhere[::3]:
+            after = plan(known, learner(levels | {id: Level.NEARLY})).steps[:8]
+            changed += sum(step.competency_id not in {each.competency_id for each in after} for step in before[:8])
+            compared += len(ids)
+    assert compared > 1_000
+    assert changed <= compared // 100
+
+
+def _needed(framework: list[dict[str, Any]], levels: dict[str, Level]) -> set[str]:
+    entries = {entry["id"]: entry for entry in framework}
+    needed: set[str] = set()
+    waiting = [id for id, entry in entries.items() if entry["grades"] == ["05"]]
+    while waiting:
+        id = waiting.pop()
+        if id not in needed and levels.get(id) not in KNOWN:
+            needed.add(id)
+            waiting.extend(entries[id].get("prerequisites", []))
+    return needed
+
+
+def paths_of_many() -> bytes:
+    """Return the canonical bytes of many paths; run in processes of different hash seeds."""
+    framework = made_framework(5, 150)
+    known = both(framework)
+    goals = tuple(Goal(competency_id=entry["id"]) for entry in framework[:9])
+    made = [plan(known, learner(made_levels(seed, framework), goals=goals if seed % 2 else ())) for seed in range(20)]
+    return canonical([[step.model_dump(mode="json") for step in each.steps] + [each.pace, each.minutes_needed] for each in made])
+
+
+def test_paths_are_the_same_bytes_in_every_process_and_in_any_order_of_pages() -> None:
+    root = Path(__file__).parents[2]
+    code = "import sys; from tests.pathing.test_planner import paths_of_many; sys.stdout.buffer.write(paths_of_many())"
+    made = set()
+    for seed in ("0", "1", "4242"):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        done = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, check=True, timeout=120)
+        made.add(done.stdout)
+    assert made == {paths_of_many()}
+    framework = made_framework(5, 80)
+    catalogue = made_catalogue(1, framework, 3)
+    halves = curriculum(parse_framework([framework[40:], framework[:40]]), parse_catalogue([catalogue[::-1]]))
+    assert plan(halves, learner()) == plan(both(framework, catalogue), learner())
