@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from psycopg_pool import AsyncConnectionPool
-
-from shared.ledger.types import Connection
 
 FETCH: Final = 1_000
 """Rows that one round trip brings."""
@@ -19,7 +18,9 @@ NAMING: Final = """
     ORDER BY recorded_at, partition, position"""
 LENGTHS: Final = "SELECT id, length, head FROM partition ORDER BY id"
 COUNT: Final = "SELECT count(*) FROM event WHERE (%(like)s::text IS NULL OR stream LIKE %(like)s)"
-PAGES: Final = "SELECT hash, data FROM parameter_page"
+INBOX: Final = "SELECT source, partition, position FROM inbox"
+PARKED: Final = "SELECT source, count(*) FROM parked WHERE resolved_at IS NULL GROUP BY source"
+PUBLISHED: Final = "SELECT partition, position FROM published"
 
 Pool = AsyncConnectionPool[Any]
 
@@ -61,11 +62,10 @@ async def count(pool: Pool, like: str | None = None) -> int:
     return int(row[0]) if row else 0
 
 
-async def pages(pool: Pool) -> Mapping[str, bytes]:
-    """Return the parameter pages of the record by their hash."""
+async def standing(pool: Pool) -> tuple[dict[tuple[str, int], int], Counter[str], dict[int, int]]:
+    """Return how far each source was applied, how many records of each are parked, and the next position to publish per partition."""
     async with pool.connection() as connection:
-        return await _pages(connection)
-
-
-async def _pages(connection: Connection) -> dict[str, bytes]:
-    return {row[0]: bytes(row[1]) for row in await (await connection.execute(PAGES)).fetchall()}
+        inbox = {(row[0], row[1]): row[2] for row in await (await connection.execute(INBOX)).fetchall()}
+        parked = Counter({row[0]: row[1] for row in await (await connection.execute(PARKED)).fetchall()})
+        published = {row[0]: row[1] for row in await (await connection.execute(PUBLISHED)).fetchall()}
+    return inbox, parked, published

@@ -1,0 +1,183 @@
+"""`cairn replay show`: what was decided about one learner, in order and in words, across all services, each with its cause."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from services.cli.verify import reading
+from shared.contracts import evidence, mastery, pathing, profile, scheduling
+from shared.contracts.envelope import MICRO, Recorded
+from shared.contracts.topics import Topic
+from shared.ledger import read, store
+
+UNTOLD: Final = (scheduling.PlanAdopted, scheduling.DayDemanded, scheduling.DayStaffed)
+"""Events about a whole school, which a learner's story does not tell; what they mean for her is an event of its own."""
+SHORT: Final = 8
+
+
+@dataclass
+class Names:
+    """What ids are called, from the parameter pages of the record."""
+
+    competencies: dict[str, str] = field(default_factory=dict)
+    activities: dict[str, str] = field(default_factory=dict)
+    spaces: dict[str, str] = field(default_factory=dict)
+
+    def competency(self, id: str) -> str:
+        return self.competencies.get(id, id)
+
+    def activity(self, id: str) -> str:
+        return self.activities.get(id, id)
+
+    def space(self, id: str) -> str:
+        return self.spaces.get(id, id)
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One thing that happened, in words."""
+
+    at: datetime
+    service: str
+    words: str
+    event: Recorded[Any]
+    cause: Recorded[Any] | None
+    """The event that led to it, where the record holds it; otherwise a request or the clock did."""
+
+    @property
+    def because(self) -> str:
+        """What led to it, in a few words."""
+        if self.cause is None:
+            return f"request or tick {str(self.event.causation)[:SHORT]}"
+        return f"{self.cause.type} of {self.cause.time:%H:%M:%S.%f}"[:-3]
+
+
+async def tell(urls: Mapping[str, str], learner: UUID, until: datetime | None) -> list[Chapter]:
+    """Return a learner's story up to an instant. Causes come before effects; events of one instant stand in the order of the services."""
+    names = Names()
+    events: list[Recorded[Any]] = []
+    for service in Topic:
+        async with reading(urls[service]) as pool:
+            if service in (Topic.MASTERY, Topic.PATHING, Topic.SCHEDULING):
+                await _learn_names(pool, service, names)
+            events.extend(store.decoded(raw) for raw in await read.naming(pool, str(learner)))
+    by_id = {event.id: event for event in events}
+    told = [event for event in events if not isinstance(event.data, UNTOLD) and (until is None or event.time <= until)]
+    order = {str(service): place for place, service in enumerate(Topic)}
+    told.sort(key=lambda event: (event.time, order[event.service], event.partition, event.position))
+    return [Chapter(event.time, event.service, words(event.data, names), event, by_id.get(event.causation)) for event in told]
+
+
+async def _learn_names(pool: read.Pool, service: Topic, names: Names) -> None:
+    """Read what ids are called from the pages of a service's settings stream, the latest name of each."""
+    async for _, raw in read.streams(pool, f"{service}/settings"):
+        content = getattr(store.decoded(raw).data, "content", None)
+        for entry in content if isinstance(content, list) else ():
+            if not isinstance(entry, dict):
+                continue
+            if "statement" in entry:
+                names.competencies[entry["id"]] = " ".join(filter(None, (entry.get("code", ""), entry["statement"])))
+            elif "modality" in entry and "title" in entry:
+                names.activities[entry["id"]] = entry["title"]
+            for space in entry.get("spaces", ()):
+                names.spaces[space["id"]] = space["title"]
+
+
+def words(event: Any, names: Names) -> str:
+    """Return one event in words; the type and its ids where nobody found words for it."""
+    match event:
+        case profile.LearnerRostered() | profile.PreferencesStated() | profile.LearnerIdentified():
+            return _of_profile(event)
+        case evidence.EvidenceAccepted() | evidence.EvidenceConflicted() | evidence.EvidenceRecorded() | evidence.AliasNoted():
+            return _of_evidence(event, names)
+        case mastery.Estimated() | mastery.Reestimated() | mastery.LevelChanged():
+            return _of_mastery(event, names)
+        case scheduling.DemandNoted(demand=demand):
+            return f"the school's scheduler heard of her demand, number {demand.version}"
+        case scheduling.PlacementChanged():
+            return _of_placement(event, names)
+        case _:
+            return _of_pathing(event, names)
+
+
+def _of_profile(event: Any) -> str:
+    match event:
+        case profile.LearnerRostered():
+            grade = f", grade {event.grade}" if event.grade else ""
+            return f"the roster names her{grade}, {len(event.class_ids)} classes" if event.active else "the roster no longer names her"
+        case profile.PreferencesStated():
+            likes = ", ".join(event.modalities) or "no way of learning in particular"
+            return f"her {event.role} said: she prefers {likes}" if event.role != profile.Role.LEARNER else f"she said: I prefer {likes}"
+        case _:
+            return "another system's name for her became known"
+
+
+def _of_evidence(event: Any, names: Names) -> str:
+    match event:
+        case evidence.EvidenceAccepted():
+            return f"an answer was accepted, score {_share(event.score_e6)}"
+        case evidence.EvidenceConflicted():
+            return "an answer was told again with other content; the first telling stands"
+        case evidence.EvidenceRecorded():
+            about = "; ".join(names.competency(id) for id in event.competency_ids)
+            return f"{event.kind} recorded, score {_share(event.score_e6)}, about: {about}"
+        case _:
+            return "evidence learned who an alias is"
+
+
+def _of_mastery(event: Any, names: Names) -> str:
+    match event:
+        case mastery.Estimated() | mastery.Reestimated():
+            beliefs = "; ".join(
+                f"{names.competency(belief.competency_id)}: {belief.mean_e6 / MICRO:+.2f} ± {(belief.variance_e6 / MICRO) ** 0.5:.2f} logits"
+                for belief in event.competencies[:SHORT]
+            )
+            if isinstance(event, mastery.Reestimated):
+                return f"everything weighed again in order: {beliefs or 'no competency moved'}"
+            return f"expected {_share(event.expected_e6)}; now {beliefs}"
+        case _:
+            return f"level of {names.competency(event.competency_id)}: {event.before} -> {event.level} (probability {_share(event.probability_e6)})"
+
+
+def _of_pathing(event: Any, names: Names) -> str:
+    match event:
+        case pathing.PathPlanned(steps=steps):
+            first = "; ".join(f"{names.competency(step.competency_id)} ({step.reason})" for step in steps[:3])
+            return f"path of {len(steps)} steps, {event.pace}: {first}"
+        case pathing.DemandChanged(needs=needs):
+            return f"demand number {event.version}: {len(needs)} steps" + (", and a talk with an adult" if event.check_in else "")
+        case pathing.LevelNoted():
+            return f"pathing heard: {names.competency(event.competency_id)} is {event.level}"
+        case pathing.ActivityChosen():
+            return f"she chose: {names.activity(event.activity_id)}"
+        case pathing.GoalsSet(goals=goals):
+            return f"goals set by her {event.role}: " + "; ".join(names.competency(goal.competency_id) for goal in goals[:3])
+        case pathing.EnrolmentNoted():
+            return "pathing heard where she belongs"
+        case pathing.PreferencesNoted():
+            return "pathing heard how she likes to learn"
+        case pathing.ReplanAsked():
+            return "framework, catalogue or day changed, and her path with it"
+        case _:
+            return f"{event.TYPE}"
+
+
+def _of_placement(event: scheduling.PlacementChanged, names: Names) -> str:
+    day = "; ".join(
+        f"{place.period_id}: {place.use} in {names.space(place.space_id)}" if place.use else f"{place.period_id}: unserved"
+        for place in event.placements
+    )
+    return f"her {event.on:%A, %d %B}: {day}"
+
+
+def _share(e6: int) -> str:
+    return f"{e6 / MICRO:.0%}"
+
+
+def gist(chapters: Sequence[Chapter]) -> Mapping[str, int]:
+    """Return how many things each service did in a story."""
+    return {str(service): sum(chapter.service == service for chapter in chapters) for service in Topic}
