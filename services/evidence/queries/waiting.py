@@ -26,7 +26,8 @@ LEARNERS: Final = """
 COMPETENCIES: Final = "SELECT item_id, competency_ids FROM alignment WHERE item_id = ANY(string_to_array(%s, ',')::uuid[])"
 LENGTH: Final = "SELECT sum(length) FROM partition"
 DUE: Final = """
-    SELECT a.correlation, a.act_id AS evidence_id, l.learner_id, a.item_id, i.competency_ids, a.score_e6, a.occurred_at, a.kind, a.duration_ms
+    SELECT a.correlation, a.act_id AS evidence_id, l.learner_id, a.item_id, i.competency_ids, a.score_e6, a.occurred_at,
+        a.kind, a.duration_ms
     FROM act a JOIN alias l USING (alias) JOIN alignment i USING (item_id)
     WHERE a.learner_id IS NULL ORDER BY a.partition, a.position LIMIT %s"""
 
