@@ -1,0 +1,152 @@
+"""What is told again is no news; an alias has one learner; each author's latest statement stands beside the others'."""
+
+from datetime import date, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import strategies as st
+
+from services.profile.domain import (
+    MAX_AUTHORS,
+    IdentifyLearner,
+    NoteImport,
+    StatePreferences,
+    TakeRostered,
+    aliases,
+    classes,
+    learners,
+    rosters,
+    schools,
+    staff,
+)
+from shared.contracts.envelope import Sealed
+from shared.contracts.profile import (
+    Area,
+    ClassRostered,
+    LearnerIdentified,
+    LearnerRostered,
+    Modality,
+    PreferencesStated,
+    Role,
+    RosterImported,
+    SchoolRostered,
+    StaffRostered,
+)
+from shared.seal import seal
+from shared.testing import SOME_TIME, Spec, check_decider
+
+ADA, BEN, SCHOOL, CLASS = UUID(int=1), UUID(int=2), UUID(int=3), UUID(int=4)
+ALIAS = "a" * 64
+KEY = bytes(range(32))
+
+
+def name(text: str = "Ada") -> Sealed:
+    return seal(KEY, text, "profile.name")
+
+
+def rostered(**changes: object) -> LearnerRostered:
+    return LearnerRostered.model_validate({"learner_id": ADA, "school_id": SCHOOL, "aliases": (ALIAS,), "name": name()} | changes)
+
+
+def says(author: UUID = ADA, minutes: int = 0, **said: object) -> StatePreferences:
+    at = SOME_TIME + timedelta(minutes=minutes)
+    plain = {"learner_id": ADA, "author_id": author, "role": Role.LEARNER, "stated_at": at, "areas": (Area.SPACE,)}
+    return StatePreferences(PreferencesStated.model_validate(plain | said))
+
+
+def test_an_alias_is_told_once() -> None:
+    identified = LearnerIdentified(alias=ALIAS, learner_id=ADA)
+    Spec(aliases).when(IdentifyLearner(ALIAS, ADA)).then(identified)
+    Spec(aliases).given(identified).when(IdentifyLearner(ALIAS, ADA)).then_nothing()
+
+
+def test_an_alias_never_changes_hands() -> None:
+    Spec(aliases).asked(IdentifyLearner(ALIAS, ADA)).when(IdentifyLearner(ALIAS, BEN)).then_refused("alias-taken")
+
+
+def test_a_learner_told_as_she_stands_is_no_news_however_her_name_was_sealed() -> None:
+    assert rostered().name != rostered().name
+    Spec(learners).given(rostered()).when(TakeRostered(rostered())).then_nothing()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"grade": "06"},
+        {"class_ids": (CLASS,)},
+        {"active": False},
+        {"school_id": BEN},
+        {"aliases": (ALIAS, "b" * 64)},
+        {"name": name("Ida")},
+    ],
+)
+def test_a_learner_told_otherwise_is_news(change: dict[str, object]) -> None:
+    told = rostered(**change)
+    Spec(learners).given(rostered()).when(TakeRostered(told)).then(told)
+
+
+def test_a_learner_may_become_again_what_she_was() -> None:
+    Spec(learners).given(rostered(), rostered(active=False)).when(TakeRostered(rostered())).then_types(LearnerRostered)
+
+
+def test_saying_the_same_later_is_no_news_and_something_else_is() -> None:
+    said = Spec(learners).given(rostered()).asked(says())
+    said.when(says(minutes=5)).then_nothing()
+    said.when(says(minutes=5, areas=(Area.SPACE, Area.ART))).then_types(PreferencesStated)
+    said.when(says(minutes=5, modalities=(Modality.VIDEO,))).then_types(PreferencesStated)
+
+
+def test_the_same_words_sealed_anew_are_the_same_words() -> None:
+    said = Spec(learners).given(rostered()).asked(says(words=name("dinosaurs")))
+    said.when(says(minutes=5, words=name("dinosaurs"))).then_nothing()
+    said.when(says(minutes=5, words=name("volcanoes"))).then_types(PreferencesStated)
+
+
+def test_what_one_author_says_stands_beside_what_another_says() -> None:
+    both = Spec(learners).given(rostered()).asked(says(ADA), says(BEN, areas=(Area.ART,)))
+    both.when(says(ADA, 5)).then_nothing()
+    both.when(says(BEN, 5, areas=(Area.ART,))).then_nothing()
+
+
+def test_what_was_said_before_what_stands_is_refused() -> None:
+    Spec(learners).given(rostered()).asked(says(minutes=5)).when(says(areas=(Area.ART,))).then_refused("outdated")
+
+
+def test_nobody_speaks_of_a_learner_whom_no_roster_names() -> None:
+    Spec(learners).when(says()).then_refused("unknown-learner")
+
+
+def test_a_learner_has_so_many_authors_at_most() -> None:
+    spec = Spec(learners).given(rostered()).asked(*(says(UUID(int=100 + number)) for number in range(MAX_AUTHORS)))
+    spec.when(says(UUID(int=99))).then_refused("too-many-authors")
+    spec.when(says(UUID(int=100), 5, areas=())).then_types(PreferencesStated)
+    assert len(learners.codec.encode(spec.state)) <= 3 * 1024
+
+
+def test_a_roster_is_noted_once() -> None:
+    note = NoteImport(RosterImported(content_hash=ALIAS, source="sis", rows=3))
+    Spec(rosters).asked(note).when(note).then_nothing()
+
+
+def test_a_class_lies_with_its_school() -> None:
+    stream = TakeRostered(ClassRostered(class_id=CLASS, school_id=SCHOOL, title="5a")).stream
+    assert (str(stream), stream.key) == (f"profile/class/{CLASS}", str(SCHOOL))
+
+
+def test_deciders_keep_the_four_properties() -> None:
+    titles, flags, minutes = st.sampled_from(["5a", "5b"]), st.booleans(), st.integers(0, 3)
+    check_decider(aliases, st.lists(st.sampled_from([IdentifyLearner(ALIAS, ADA), IdentifyLearner(ALIAS, BEN)])))
+    check_decider(rosters, st.lists(st.just(NoteImport(RosterImported(content_hash=ALIAS, source="sis", rows=3)))))
+    school = st.builds(SchoolRostered, school_id=st.just(SCHOOL), title=titles, term_ends=st.sampled_from([None, date(2027, 1, 16)]))
+    check_decider(schools, st.lists(st.builds(TakeRostered, school)))
+    a_class = st.builds(ClassRostered, class_id=st.just(CLASS), school_id=st.just(SCHOOL), title=titles, active=flags)
+    check_decider(classes, st.lists(st.builds(TakeRostered, a_class)))
+    subjects = st.lists(st.sampled_from(["mathematics", "reading"])).map(tuple)
+    member = st.builds(StaffRostered, staff_id=st.just(ADA), school_id=st.just(SCHOOL), subjects=subjects, active=flags)
+    check_decider(staff, st.lists(st.builds(TakeRostered, member)))
+    told = st.builds(lambda active, given: TakeRostered(rostered(active=active, name=name(given))), flags, titles)
+    stated = st.builds(
+        lambda author, later, words, areas: says(author, later, words=words and name(words), areas=areas),
+        st.sampled_from([ADA, BEN]), minutes, st.none() | titles, st.lists(st.sampled_from(Area), max_size=2).map(tuple),
+    )  # fmt: skip
+    check_decider(learners, st.lists(told | stated))
