@@ -1,0 +1,210 @@
+"""One address for all services: passes `/<service>/...` on as it came, and says at `/` what runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Final
+
+import httpcore
+import orjson
+import structlog
+from jinja2 import Environment, StrictUndefined
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from shared.http import Problem
+from shared.http.problems import respond
+
+MAX_CONNECTIONS: Final = 100
+"""To all services together; requests beyond them wait up to POOL_LIMIT_S for one."""
+MAX_IDLE_CONNECTIONS: Final = 50
+IDLE_LIMIT_S: Final = 2.0
+"""Idle connections are closed before the services close them (5 s), else a request could meet one that is just being closed."""
+CONNECT_LIMIT_S: Final = 2.0
+POOL_LIMIT_S: Final = 5.0
+TRANSFER_LIMIT_S: Final = 120.0
+"""Silence of a service or client in the middle of a request, such as while a whole roster is taken."""
+HEALTH_LIMIT_S: Final = 3.0
+RETRY_AFTER_S: Final = 1
+
+TIMEOUTS: Final = {"connect": CONNECT_LIMIT_S, "pool": POOL_LIMIT_S, "read": TRANSFER_LIMIT_S, "write": TRANSFER_LIMIT_S}
+HEALTH_TIMEOUTS: Final = dict.fromkeys(TIMEOUTS, HEALTH_LIMIT_S)
+HOP_BY_HOP: Final = frozenset(
+    (b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te", b"trailer", b"upgrade")
+    + (b"transfer-encoding", b"expect")
+)
+"""Headers that speak of one connection only (RFC 9110, section 7.6.1); `expect` was answered by our own server."""
+OPERATIONS: Final = (b"/health/", b"/docs/")
+"""What every service has beside its routes: these, and OPERATION_PAGES, lie outside the service's own prefix."""
+OPERATION_PAGES: Final = (b"/docs", b"/openapi.json", b"/metrics")
+
+Upstreams = Callable[[], Mapping[str, str]]
+"""Service -> `http://host:port`, asked at every request: a service that was started again may have another port."""
+RawHeaders = list[tuple[bytes, bytes]]
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a service says of itself."""
+
+    name: str
+    ready: bool
+    reasons: tuple[str, ...] = ()
+
+
+class Gateway:
+    """Passes requests on. Bodies are streamed both ways and never held whole; addresses and headers are not read more than needed."""
+
+    def __init__(self, upstreams: Upstreams, pool: httpcore.AsyncConnectionPool) -> None:
+        self._upstreams, self._pool = upstreams, pool
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request with what its service answers, or with a problem that names the service."""
+        name = scope["path_params"]["service"]
+        address = self._upstreams().get(name)
+        if address is None:
+            await _no_such_address(scope["path"])(scope, receive, send)
+            return
+        started = False
+        try:
+            async with self._pool.stream(
+                scope["method"], address.encode() + target(name, scope), headers=_sent_on(scope["headers"]),
+                content=_body(receive) if _has_body(scope["headers"]) else None, extensions={"timeout": TIMEOUTS},
+            ) as answer:  # fmt: skip
+                started = True
+                await send({"type": "http.response.start", "status": answer.status, "headers": _sent_on(answer.headers)})
+                async for part in answer.aiter_stream():
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+        except _ClientGone:
+            return
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
+            _log.warning("service did not answer", service=name, error=type(error).__name__)
+            if started:  # Too late for another answer: the connection is cut, so that the client sees that it is not whole.
+                raise
+            await _unanswered(scope["path"], name, error)(scope, receive, send)
+
+    async def look(self) -> list[Seen]:
+        """Ask every service how it is, all at once."""
+        upstreams = self._upstreams()
+        return list(await asyncio.gather(*(self._ask(name, address) for name, address in upstreams.items())))
+
+    async def _ask(self, name: str, address: str) -> Seen:
+        try:
+            answer = await self._pool.request("GET", f"{address}/health/ready", extensions={"timeout": HEALTH_TIMEOUTS})
+            said = orjson.loads(answer.content)
+            return Seen(name, answer.status == 200, tuple(said["reasons"]))
+        except (httpcore.NetworkError, httpcore.TimeoutException):
+            return Seen(name, False, (f"it does not answer: `cairn up` starts it again, its log is log/{name}.log",))
+        except (httpcore.ProtocolError, ValueError, LookupError, TypeError):
+            return Seen(name, False, ("what it answers is not understood",))
+
+
+def target(name: str, scope: Scope) -> bytes:
+    """Return path and query as the service knows them, as they came: nothing is decoded."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    rest = raw.removeprefix(f"/{name}".encode())
+    if rest in OPERATION_PAGES or rest.startswith(OPERATIONS):
+        raw = rest
+    query: bytes = scope["query_string"]
+    return raw + b"?" + query if query else raw
+
+
+def create_gateway(upstreams: Upstreams) -> Starlette:
+    """Return the application that serves every service under one address.
+
+    `/` is a page that lists them, `/health/live` says that the gateway runs and `/health/ready` whether all services are ready.
+    """
+    pool = httpcore.AsyncConnectionPool(
+        max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_IDLE_CONNECTIONS, keepalive_expiry=IDLE_LIMIT_S, retries=0
+    )
+    gateway = Gateway(upstreams, pool)
+    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(files("shared").joinpath("gateway.html").read_text())
+
+    async def index(request: Request) -> Response:
+        seen = await gateway.look()
+        return HTMLResponse(page.render(services=seen, ready=all(one.ready for one in seen)))
+
+    async def live(request: Request) -> Response:
+        return JSONResponse({"status": "live"})
+
+    async def ready(request: Request) -> Response:
+        reasons = [f"{one.name}: {reason}" for one in await gateway.look() if not one.ready for reason in one.reasons or ("not ready",)]
+        return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with pool:
+            yield
+
+    async def unknown(request: Request, error: Exception) -> Response:
+        return _no_such_address(request.url.path)
+
+    routes = [
+        Route("/", index),
+        Route("/health/live", live),
+        Route("/health/ready", ready),
+        Route("/{service}", gateway),
+        Route("/{service}/{rest:path}", gateway),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: unknown})
+
+
+class _ClientGone(Exception):
+    """Who asked has hung up in the middle of the request."""
+
+
+async def _body(receive: Receive) -> AsyncIterator[bytes]:
+    """Yield the request's body as it arrives; the next part is taken only when the service has taken this one."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _ClientGone
+        yield message.get("body", b"")
+        more = message.get("more_body", False)
+
+
+def _has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(name.lower() == b"transfer-encoding" or (name.lower() == b"content-length" and value != b"0") for name, value in headers)
+
+
+def _sent_on(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """Return the headers without those that speak of this connection."""
+    given = [(name.lower(), value) for name, value in headers]
+    dropped = HOP_BY_HOP.union(*(_words(value) for name, value in given if name == b"connection"))
+    chunked = any(name == b"transfer-encoding" for name, _ in given)  # Then a length beside it must not be believed.
+    return [(name, value) for name, value in given if name not in dropped and not (chunked and name == b"content-length")]
+
+
+def _words(value: bytes) -> set[bytes]:
+    return {word.strip().lower() for word in value.split(b",")}
+
+
+def _unanswered(path: str, name: str, error: Exception) -> Response:
+    """Return the problem that says how a service failed to answer, and what to do."""
+    if isinstance(error, httpcore.PoolTimeout):
+        return _problem(path, "overloaded", 503, "Too many requests are under way", f"{MAX_CONNECTIONS} are: send this one again later")
+    if isinstance(error, httpcore.ConnectError | httpcore.ConnectTimeout):
+        return _problem(path, "service-down", 503, f"{name} is not running", f"nothing was taken; `cairn up` starts {name} again")
+    if isinstance(error, httpcore.TimeoutException):
+        detail = f"within {TRANSFER_LIMIT_S:.0f} s; whether it was taken is unknown, sending the same again is safe"
+        return _problem(path, "service-silent", 504, f"{name} did not answer", detail)
+    return _problem(path, "service-broken-off", 502, f"{name} broke off", "whether it was taken is unknown; sending the same again is safe")
+
+
+def _no_such_address(path: str) -> Response:
+    return _problem(path, "no-such-address", 404, "There is no such address", "see / for the services there are")
+
+
+def _problem(path: str, kind: str, status: int, title: str, detail: str) -> Response:
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
+    return respond(Problem(type=f"urn:cairn:problem:{kind}", title=title, status=status, detail=detail), path, headers)

@@ -1,0 +1,241 @@
+"""Everything passes through one address unchanged, and a service that is down is named."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from shared import gateway
+from shared.gateway import create_gateway
+
+PART, PARTS = b"x" * 65_536, 400
+
+
+@asynccontextmanager
+async def served(app: Any) -> AsyncIterator[str]:
+    """Yield the address at which an application is served in this process."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="on", timeout_graceful_shutdown=1))
+    task = asyncio.create_task(server._serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn sets a flag, no event.
+        await asyncio.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def echo(request: Request) -> Response:
+    """Tell what arrived, as it arrived."""
+    body = await request.body()
+    headers = [(name.decode(), value.decode()) for name, value in request.headers.raw]
+    told = {"method": request.method, "target": request.scope["raw_path"].decode(), "query": request.url.query, "headers": headers}
+    answer = JSONResponse(told | {"size": len(body), "begins": body[:20].decode(errors="replace")})
+    answer.raw_headers += [(b"set-cookie", b"a=1"), (b"set-cookie", b"b=2"), (b"connection", b"x-hop"), (b"x-hop", b"only here")]
+    return answer
+
+
+async def endless(request: Request) -> Response:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(PARTS):
+            request.app.state.sent += 1
+            yield PART
+
+    return StreamingResponse(parts())
+
+
+async def broken_off(request: Request) -> Response:
+    async def parts() -> AsyncIterator[bytes]:
+        yield PART
+        raise asyncio.CancelledError
+
+    return StreamingResponse(parts())
+
+
+async def ready(request: Request) -> Response:
+    state = request.app.state
+    return JSONResponse({"ready": state.ready, "reasons": [] if state.ready else ["12 events wait"]}, 200 if state.ready else 503)
+
+
+def service() -> Starlette:
+    app = Starlette(
+        routes=[
+            Route("/mastery/endless", endless),
+            Route("/mastery/broken", broken_off),
+            Route("/health/ready", ready),
+            Route("/{path:path}", echo, methods=["GET", "POST", "PUT", "DELETE", "PATCH"]),
+        ]
+    )
+    app.state.sent, app.state.ready = 0, True
+    return app
+
+
+@pytest.fixture
+async def mastery() -> AsyncIterator[tuple[Starlette, httpx.AsyncClient]]:
+    """A service, and a client that reaches it through a gateway. The gateway also knows of one that is down."""
+    app = service()
+    async with (
+        served(app) as address,
+        served(create_gateway(lambda: {"mastery": address, "pathing": "http://127.0.0.1:1"})) as front,
+        httpx.AsyncClient(base_url=front, timeout=20) as client,
+    ):
+        yield app, client
+
+
+@pytest.mark.parametrize(
+    ("asked", "target", "query"),
+    [
+        ("/mastery/learners/1?limit=5&after=a%2Bb%3D", "/mastery/learners/1", "limit=5&after=a%2Bb%3D"),
+        ("/mastery/items/a%2Fb%20c", "/mastery/items/a%2Fb%20c", ""),
+        ("/mastery/health/live", "/health/live", ""),
+        ("/mastery/docs", "/docs", ""),
+        ("/mastery/docs/swagger-ui.css", "/docs/swagger-ui.css", ""),
+        ("/mastery/openapi.json", "/openapi.json", ""),
+        ("/mastery/metrics", "/metrics", ""),
+        ("/mastery", "/mastery", ""),
+        ("/mastery/documents", "/mastery/documents", ""),
+    ],
+)
+async def test_an_address_arrives_as_it_was_asked(asked: str, target: str, query: str, mastery: tuple[Any, httpx.AsyncClient]) -> None:
+    request = mastery[1].build_request("GET", httpx.URL(mastery[1].base_url).copy_with(raw_path=asked.encode()))
+    told = (await mastery[1].send(request)).json()
+    assert (told["target"], told["query"]) == (target, query)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_a_body_arrives_whole_with_its_headers(method: str, mastery: tuple[Any, httpx.AsyncClient]) -> None:
+    headers = {"content-type": "application/zip", "traceparent": "00-a-b-01", "connection": "keep-alive, x-mine", "x-mine": "hop"}
+    told = (await mastery[1].request(method, "/mastery/imports", content=b"PK" + PART * 40, headers=headers)).json()
+    assert (told["method"], told["size"], told["begins"][:3]) == (method, 2 + len(PART) * 40, "PKx")
+    arrived = dict(told["headers"])
+    assert arrived["content-type"] == "application/zip"
+    assert arrived["traceparent"] == "00-a-b-01"
+    assert "x-mine" not in arrived
+    assert arrived["host"] == mastery[1].base_url.netloc.decode()
+
+
+async def test_a_body_of_unknown_length_arrives(mastery: tuple[Any, httpx.AsyncClient]) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield PART
+
+    assert (await mastery[1].post("/mastery/imports", content=parts())).json()["size"] == 5 * len(PART)
+
+
+async def test_repeated_headers_of_an_answer_stay_apart_and_those_of_one_connection_stay_away(
+    mastery: tuple[Any, httpx.AsyncClient],
+) -> None:
+    answer = await mastery[1].get("/mastery/x")
+    assert answer.headers.get_list("set-cookie") == ["a=1", "b=2"]
+    assert "x-hop" not in answer.headers
+
+
+async def test_an_answer_is_not_read_faster_than_it_is_taken(mastery: tuple[Starlette, httpx.AsyncClient]) -> None:
+    app, client = mastery
+    async with client.stream("GET", "/mastery/endless") as answer:
+        parts = answer.aiter_raw(1024)
+        await anext(parts)
+        await asyncio.sleep(0.5)
+        assert app.state.sent < PARTS, "26 MB lie in the gateway though nobody took them"
+        size = 1024 + sum([len(part) async for part in parts])
+    assert size == len(PART) * PARTS
+
+
+async def test_a_broken_answer_does_not_look_whole(mastery: tuple[Any, httpx.AsyncClient]) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        await mastery[1].get("/mastery/broken")
+
+
+async def test_a_service_that_is_down_is_named(mastery: tuple[Any, httpx.AsyncClient]) -> None:
+    answer = await mastery[1].get("/pathing/learners")
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert answer.headers["retry-after"] == "1"
+    assert "pathing is not running" in answer.json()["title"]
+    assert answer.json()["instance"] == "/pathing/learners"
+    assert (await mastery[1].get("/mastery/x")).status_code == 200
+
+
+@asynccontextmanager
+async def in_place_of_mastery(behave: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[Any]:
+    """Yield a client of a gateway behind which a server of plain sockets stands."""
+    server = await asyncio.start_server(behave, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, served(create_gateway(lambda: {"mastery": address})) as front, httpx.AsyncClient(base_url=front) as client:
+        yield client
+
+
+async def test_a_service_that_breaks_off_is_named() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.close()
+
+    async with in_place_of_mastery(hang_up) as client:
+        answer = await client.post("/mastery/evidence", content=b"{}")
+    assert (answer.status_code, answer.json()["title"]) == (502, "mastery broke off")
+
+
+async def test_a_service_that_says_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(gateway.TIMEOUTS, "read", 0.1)
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with in_place_of_mastery(say_nothing) as client:
+        answer = await client.get("/mastery/x")
+    assert (answer.status_code, answer.json()["title"]) == (504, "mastery did not answer")
+
+
+@pytest.mark.parametrize("path", ["/nobody/x", "/nobody", "/mastery%00/x"])
+async def test_an_unknown_service_is_a_problem(path: str, mastery: tuple[Any, httpx.AsyncClient]) -> None:
+    answer = await mastery[1].get(path)
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:cairn:problem:no-such-address")
+
+
+async def test_a_service_at_a_new_address_is_found_at_the_next_request() -> None:
+    places = {"mastery": "http://127.0.0.1:1"}
+    async with served(service()) as address, served(create_gateway(lambda: places)) as front, httpx.AsyncClient(base_url=front) as client:
+        assert (await client.get("/mastery/x")).status_code == 503
+        places["mastery"] = address
+        assert (await client.get("/mastery/x")).status_code == 200
+
+
+async def test_a_service_that_was_started_again_is_reached_at_once() -> None:
+    places: dict[str, str] = {}
+    async with served(create_gateway(lambda: places)) as front, httpx.AsyncClient(base_url=front) as client:
+        for _ in range(3):
+            async with served(service()) as places["mastery"]:
+                for _ in range(5):
+                    assert (await client.get("/mastery/x")).status_code == 200
+
+
+async def test_the_first_page_and_the_health_say_how_each_service_is(mastery: tuple[Starlette, httpx.AsyncClient]) -> None:
+    app, client = mastery
+    page = (await client.get("/")).text
+    assert 'href="mastery/docs"' in page
+    assert "it does not answer: `cairn up` starts it again" in page
+    app.state.ready = False
+    answer = await client.get("/health/ready")
+    assert (answer.status_code, answer.json()["reasons"][0]) == (503, "mastery: 12 events wait")
+    assert (await client.get("/health/live")).json() == {"status": "live"}
+
+
+async def test_reasons_are_shown_as_text() -> None:
+    async def evil(request: Request) -> Response:
+        return JSONResponse({"ready": False, "reasons": ["<script>alert(1)</script>"]}, 503)
+
+    app = Starlette(routes=[Route("/health/ready", evil)])
+    async with (
+        served(app) as address,
+        served(create_gateway(lambda: {"mastery": address})) as front,
+        httpx.AsyncClient(base_url=front) as client,
+    ):
+        assert "<script>" not in (await client.get("/")).text
