@@ -1,0 +1,220 @@
+"""The relay on real Kafka and PostgreSQL: in order, repeated rather than skipped, and never from a ledger restored behind its readers."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import NewTopic
+from psycopg import AsyncConnection
+
+from shared.contracts.envelope import Header
+from shared.errors import Diverged, WrongPartitionCount
+from shared.relay import Lengths, Refill, ensure_topics
+from shared.relay.control import Told
+from shared.stack import ServiceDatabase
+from tests.shared.wire import PARTITIONS, Note, Wire, asks, events, learners, name_in, rows, until
+
+
+@pytest.fixture
+def wire(kafka_servers: str, topic_prefix: str, database: Callable[[str], ServiceDatabase]) -> Wire:
+    return Wire(kafka_servers, topic_prefix, database("evidence").app_url, "")
+
+
+def some(count: int, first: int = 1) -> list[Note]:
+    """Notes of twelve names, in all partitions."""
+    return [Note(f"name-{n % 12}", learner) for n, learner in enumerate(learners(count, first))]
+
+
+async def values(wire: Wire) -> dict[int, list[bytes]]:
+    return {partition: [record.value for record in records] for partition, records in (await wire.published()).items()}
+
+
+async def sent(wire: Wire, count: int) -> dict[int, list[bytes]]:
+    """Return the topic's values once it holds so many."""
+
+    async def enough() -> bool:
+        return sum(map(len, (await values(wire)).values())) >= count
+
+    await until(enough, f"{count} records on {wire.topic}")
+    return await values(wire)
+
+
+async def test_every_event_is_published_as_it_is_stored_in_its_partition_and_in_order(wire: Wire) -> None:
+    async with wire.source() as ledger:
+        await ledger.handle(asks(*some(60)))
+        async with wire.relaying() as relay:
+            ledger.on_commit.append(relay.wake)
+            await sent(wire, 60)
+            await ledger.handle(asks(*some(30, 100)))
+            assert await sent(wire, 90) == await events(ledger)
+        records = [record for records in (await wire.published()).values() for record in records]
+        assert all(record.key.decode() == Header.read(record.value).key for record in records)
+        assert {record.timestamp_type for record in records} == {1}, "Kafka's timestamp is the time of publishing"
+
+
+async def test_more_than_one_batch_holds_is_published_in_order(wire: Wire) -> None:
+    async with wire.source() as ledger:
+        name = name_in(3)
+        for first in range(1, 2_401, 800):
+            await ledger.handle(asks(*(Note(name, learner) for learner in learners(800, first))))
+        async with wire.relaying():
+            assert (await sent(wire, 2_400))[3] == (await events(ledger))[3]
+
+
+async def test_after_a_crash_before_the_position_was_moved_events_are_repeated(wire: Wire) -> None:
+    async with wire.source() as ledger:
+        await ledger.handle(asks(*some(40)))
+        async with wire.relaying():
+            await sent(wire, 40)
+        await rows(ledger, "UPDATE published SET position = 0 RETURNING position")
+        await ledger.handle(asks(*some(8, 100)))
+        stored = await events(ledger)
+        async with wire.relaying():
+            topic = await sent(wire, 88)
+        for partition, records in topic.items():
+            first = len(records) - len(stored[partition])
+            assert records == stored[partition][:first] + stored[partition]
+
+
+async def test_two_relays_at_once_only_repeat(wire: Wire) -> None:
+    async with wire.source() as ledger, wire.control() as control:
+        first, second = wire.relay(control), wire.relay(control)
+        await first.start()
+
+        async def work(relay: object) -> None:  # Without the lock, which would keep one of them waiting.
+            producer = AIOKafkaProducer(bootstrap_servers=wire.kafka, acks="all", enable_idempotence=True)
+            connection = await AsyncConnection.connect(wire.source_url, autocommit=True)
+            await producer.start()
+            try:
+                await relay._work(connection, producer)  # type: ignore[attr-defined]
+            finally:
+                await producer.stop()
+                await connection.close()
+
+        tasks = [asyncio.create_task(work(first)), asyncio.create_task(work(second))]
+        for n in range(10):
+            await ledger.handle(asks(*some(20, 1 + 20 * n)))
+            first.wake()
+            second.wake()
+        await sent(wire, 200)
+
+        async def moved() -> bool:
+            return not await rows(ledger, "SELECT 1 FROM published JOIN partition ON id = partition WHERE position <> length")
+
+        await until(moved, "both relays are done")
+        await first.stop()
+        await second.stop()
+        await asyncio.gather(*tasks)
+        stored = await events(ledger)
+        for partition, records in (await values(wire)).items():
+            seen = 0
+            for raw in records:  # Never ahead of what was sent before it.
+                position = Header.read(raw).position
+                assert position <= seen
+                seen = max(seen, position + 1)
+                assert raw == stored[partition][position]
+            assert seen == len(stored[partition])
+
+
+async def test_only_one_relay_works_and_another_takes_over(wire: Wire) -> None:
+    async with wire.source() as ledger, wire.relaying() as second:
+        async with wire.relaying() as first:
+            await ledger.handle(asks(*some(10)))
+            await sent(wire, 10)
+            assert {first.published, second.published} == {0, 10}
+        await ledger.handle(asks(*some(10, 100)))
+        await sent(wire, 20)
+    assert first.published + second.published == 20
+
+
+async def test_a_database_restored_behind_its_topic_is_refused_before_it_writes(
+    wire: Wire, database: Callable[[str], ServiceDatabase]
+) -> None:
+    async with wire.source() as ledger:
+        await ledger.handle(asks(*some(20)))
+        async with wire.relaying():
+            await sent(wire, 20)
+    older = database("evidence").app_url
+    async with wire.control() as control:
+        with pytest.raises(Diverged, match="not in the ledger: this database was restored behind"):
+            await wire.relay(control, older).start()
+        async with wire.source(older) as restored:
+            await restored.handle(asks(*some(40, 500)))  # It went on after all, with other events.
+        with pytest.raises(Diverged, match="another one in the ledger"):
+            await wire.relay(control, older).start()
+        await wire.relay(control).start()
+
+
+async def test_foreign_records_at_the_end_of_a_topic_do_not_hide_a_restored_database(
+    wire: Wire, database: Callable[[str], ServiceDatabase]
+) -> None:
+    async with wire.source() as ledger:
+        await ledger.handle(asks(Note(name_in(2), learners(1)[0])))
+        async with wire.relaying():
+            await sent(wire, 1)
+    await wire.send(2, b"\xff not ours")
+    async with wire.control() as control:
+        await wire.relay(control).start()
+        with pytest.raises(Diverged):
+            await wire.relay(control, database("evidence").app_url).start()
+
+
+async def test_a_refill_sends_exactly_what_was_asked_for_again(wire: Wire) -> None:
+    async with wire.source() as ledger:
+        name = name_in(5)
+        await ledger.handle(asks(*(Note(name, learner) for learner in learners(900))))
+        async with wire.relaying(), wire.control() as reader:
+            await sent(wire, 900)
+            await reader.send(Refill(service="evidence", reader="profile", partition=5, start=100, end=800))
+            await reader.send(Refill(service="mastery", reader="profile", partition=5, start=0, end=800))
+            stored = (await events(ledger))[5]
+            assert (await sent(wire, 1600))[5] == stored + stored[100:800]
+
+
+async def test_lengths_and_heads_are_announced(wire: Wire) -> None:
+    heard: list[Told] = []
+    async with wire.source() as ledger, wire.relaying(), wire.control() as reader:
+        reader.listeners.append(heard.append)
+        await ledger.handle(asks(*some(10)))
+
+        async def announced() -> bool:
+            told = [told.message for told in heard if isinstance(told.message, Lengths)]
+            return bool(told) and sum(each.length for each in told[-1].partitions) == 10
+
+        await until(announced, "lengths of 10 events")
+        message = heard[-1].message
+        assert isinstance(message, Lengths)
+        stored = await rows(ledger, "SELECT id, length, head FROM partition ORDER BY id")
+        assert [(each.partition, each.length, each.head) for each in message.partitions] == stored
+
+
+async def test_a_topic_made_anew_is_gone_on_with(wire: Wire) -> None:
+    async with wire.source() as ledger, wire.relaying():
+        await ledger.handle(asks(*some(10)))
+        await sent(wire, 10)
+        async with wire.admin() as admin:
+            await admin.delete_topics([wire.topic])
+        await ledger.handle(asks(*some(10, 100)))
+        stored = await events(ledger)
+
+        async def there() -> bool:
+            return sum(map(len, (await values(wire)).values())) >= 10
+
+        await until(there, "new events on the new topic", 60)
+        for partition, records in (await values(wire)).items():
+            assert records == stored[partition][len(stored[partition]) - len(records) :]
+
+
+async def test_topics_with_another_number_of_partitions_are_refused(wire: Wire) -> None:
+    async with wire.admin() as admin:
+        await admin.create_topics([NewTopic(wire.topic, PARTITIONS + 1, 1)])
+    with pytest.raises(WrongPartitionCount, match=f"has {PARTITIONS + 1} partitions, the ledger {PARTITIONS}"):
+        await ensure_topics(wire.kafka, wire.prefix, ["evidence"], PARTITIONS)
+
+
+async def test_topics_are_made_once_however_many_ask(wire: Wire) -> None:
+    await asyncio.gather(*(ensure_topics(wire.kafka, wire.prefix, ["evidence", "mastery"], PARTITIONS) for _ in range(4)))
+    async with wire.admin() as admin:
+        described = await admin.describe_topics([wire.topic])
+    assert len(described[0]["partitions"]) == PARTITIONS
