@@ -1,0 +1,335 @@
+"""Profile over HTTP on a real database: rosters in, people out, and nobody's name in clear anywhere."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.profile.api import imports
+from services.profile.app import PARTS
+from shared.clock import FixedClock
+from shared.contracts.envelope import Header
+from shared.keys import alias_of, learner_id_of
+from shared.testing import SOME_TIME, running
+from tests.profile.district import District
+
+KEY = bytes(32)
+"""What the tests' settings give."""
+IMPORTS = "/profile/oneroster/imports"
+TABLES = ["school", "school_class", "learner", "staff", "preference", "roster_import", "person_key", "stream"]
+
+
+@pytest.fixture
+async def profile(database: Any) -> AsyncIterator[Any]:
+    async with running(PARTS, database("profile"), clock=FixedClock(SOME_TIME)) as service:
+        yield service
+
+
+async def send(profile: Any, district: District, status: int = 200, **query: Any) -> dict[str, Any]:
+    content = {"content": district.zip(), "headers": {"Content-Type": "application/zip"}}
+    response = await profile.client.post(IMPORTS, params={"source": "sis"} | query, **content)
+    assert response.status_code == status, response.text
+    return dict(response.json())
+
+
+async def get(profile: Any, path: str, status: int = 200, **query: Any) -> Any:
+    response = await profile.client.get(f"/profile{path}", params=query)
+    assert response.status_code == status, response.text
+    return response.json()
+
+
+async def rows(profile: Any, statement: str) -> list[Any]:
+    async with profile.pool.connection() as connection:
+        return list(await (await connection.execute(statement)).fetchall())
+
+
+async def events(profile: Any) -> list[bytes]:
+    return [bytes(row[0]) for row in await rows(profile, "SELECT bytes FROM event ORDER BY partition, position")]
+
+
+async def types(profile: Any) -> Counter[str]:
+    return Counter(Header.read(raw).event_type.split(".")[1] for raw in await events(profile))
+
+
+async def store(profile: Any) -> list[Any]:
+    return [await rows(profile, f"SELECT t::text FROM {table} t ORDER BY 1") for table in ("event", *TABLES)]  # noqa: S608 - our own words
+
+
+async def learners(profile: Any, **query: Any) -> dict[str, Any]:
+    return {each["given_name"]: each for each in (await get(profile, "/learners", **query))["items"]}
+
+
+async def test_a_first_roster_is_told_whole(profile: Any) -> None:
+    answer = await send(profile, District())
+    assert answer["learners"] == {"created": 3, "changed": 0, "unchanged": 0, "withdrawn": 0}
+    assert (answer["staff"]["created"], answer["schools"]["created"], answer["classes"]["created"], answer["rows"]) == (2, 2, 2, 26)
+    assert answer["aliases"] == 6 + 3 + 3
+    told = {"learner-identified": 12, "learner-rostered": 3, "staff-rostered": 2, "school-rostered": 2, "class-rostered": 2}
+    assert await types(profile) == told | {"roster-imported": 1}
+    assert answer["events"] == 22
+    assert answer["warnings"] == []
+
+
+async def test_the_same_roster_again_is_no_event(profile: Any) -> None:
+    await send(profile, District())
+    before = await store(profile)
+    answer = await send(profile, District())
+    assert (answer["events"], answer["aliases"]) == (0, 0)
+    assert answer["learners"] == {"created": 0, "changed": 0, "unchanged": 3, "withdrawn": 0}
+    assert await store(profile) == before
+
+
+async def test_a_dry_run_says_what_would_change_and_stores_nothing(profile: Any) -> None:
+    before = await store(profile)
+    tried = await send(profile, District(), dry_run=True)
+    assert await store(profile) == before
+    done = await send(profile, District())
+    assert tried["events"] == 0
+    assert tried | {"dry_run": False, "events": 22} == done
+    before = await store(profile)
+    changed = District().put("users.csv", "u1", givenName="Ida").without_user("u2")
+    assert (await send(profile, changed, dry_run=True))["learners"] == {"created": 0, "changed": 1, "unchanged": 1, "withdrawn": 1}
+    assert await store(profile) == before
+
+
+async def test_what_changed_is_told_and_nothing_else(profile: Any) -> None:
+    await send(profile, District())
+    before = await types(profile)
+    answer = await send(profile, District().put("users.csv", "u1", givenName="Ida").put("users.csv", "u2", grades="06"))
+    assert answer["learners"] == {"created": 0, "changed": 2, "unchanged": 1, "withdrawn": 0}
+    assert await types(profile) - before == {"learner-rostered": 2, "roster-imported": 1}
+    assert set(await learners(profile)) == {"Ida", "Ben", "Cyd"}
+    assert (await learners(profile))["Ben"]["grade"] == "06"
+
+
+async def test_whom_a_later_roster_no_longer_names_is_withdrawn_and_never_removed(profile: Any) -> None:
+    await send(profile, District())
+    ben = (await learners(profile))["Ben"]
+    answer = await send(profile, District().without_user("u2").without_user("p2"))
+    assert (answer["learners"]["withdrawn"], answer["staff"]["withdrawn"], answer["events"]) == (1, 1, 3)
+    assert set(await learners(profile)) == {"Ada", "Cyd"}
+    assert (await learners(profile, withdrawn=True))["Ben"] == ben | {"active": False}
+    assert (await get(profile, f"/learners/{ben['learner_id']}"))["given_name"] == "Ben"
+    assert (await send(profile, District().without_user("u2").without_user("p2")))["events"] == 0
+    assert (await send(profile, District()))["learners"] == {"created": 0, "changed": 1, "unchanged": 2, "withdrawn": 0}
+    assert (await learners(profile))["Ben"] == ben
+
+
+async def test_a_user_entered_anew_keeps_her_learner(profile: Any) -> None:
+    await send(profile, District())
+    ada = (await learners(profile))["Ada"]
+    assert UUID(ada["learner_id"]) == learner_id_of(KEY, alias_of(KEY, "sis", "u1"))
+    answer = await send(profile, District().without_user("u1").student("new-1", givenName="Ada", identifier="1001", username="ada.m"))
+    assert answer["learners"] == {"created": 0, "changed": 1, "unchanged": 2, "withdrawn": 0}
+    assert answer["aliases"] == 1
+    assert (await learners(profile))["Ada"]["learner_id"] == ada["learner_id"]
+    assert (await get(profile, f"/learners/{ada['learner_id']}"))["aliases"] == 7
+    for name in ("u1", "new-1", "1001", "lms-1", "ada.m"):
+        (raw,) = [raw for raw in await events(profile) if f"profile/alias/{alias_of(KEY, 'person', name)}".encode() in raw]
+        assert ada["learner_id"].encode() in raw
+
+
+async def test_a_bad_row_leaves_the_store_as_it_was(profile: Any) -> None:
+    for known in (False, True):
+        if known:
+            await send(profile, District())
+        before = await store(profile)
+        for dry_run in (False, True):
+            problem = await send(
+                profile, District().student("u9").put("enrollments.csv", "e3", userSourcedId="nobody"), 422, dry_run=dry_run
+            )
+            assert problem["errors"][0]["place"] == "enrollments.csv:4:userSourcedId"
+            assert problem["errors"][0]["code"] == "unknown-reference"
+            assert problem["errors"][0]["remedy"]
+        assert (await send(profile, District().student("u9", identifier="1001"), 422))["errors"][0]["code"] == "duplicate-identity"
+        assert await store(profile) == before
+
+
+async def test_a_sourced_id_that_is_another_learners_alias_is_refused_by_name(profile: Any) -> None:
+    await send(profile, District())
+    before = await store(profile)
+    problem = await send(profile, District().student("1001"), 422)
+    assert [(each["place"], each["code"]) for each in problem["errors"]] == [("users.csv:9:sourcedId", "alias-taken")]
+    assert await store(profile) == before
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "content", "status"),
+    [
+        ({"source": "sis"}, {"Content-Type": "application/json"}, b"{}", 415),
+        ({"source": "sis"}, {}, b"", 415),
+        ({"source": "sis"}, {"Content-Type": "application/zip"}, b"PK no more", 400),
+        ({"source": "sis"}, {"Content-Type": "application/zip"}, b"x" * (16 * 1024 * 1024 + 1), 413),
+        ({}, {"Content-Type": "application/zip"}, District().zip(), 422),
+        ({"source": "a/b"}, {"Content-Type": "application/zip"}, District().zip(), 422),
+        ({"source": "sis", "dry_run": "perhaps"}, {"Content-Type": "application/zip"}, District().zip(), 422),
+    ],
+)
+async def test_what_is_no_roster_is_refused(
+    profile: Any, query: dict[str, str], headers: dict[str, str], content: bytes, status: int
+) -> None:
+    before = await store(profile)
+    response = await profile.client.post(IMPORTS, params=query, headers=headers, content=content)
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["status"] == status
+    assert await store(profile) == before
+
+
+async def test_an_import_that_broke_off_is_completed_by_sending_it_again(profile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imports, "BATCH", 8)
+    asker = profile.context.asker
+    calls = 0
+    ask = asker.ask
+
+    async def breaks_off(commands: Any, request_id: UUID) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise RuntimeError("power cut")
+        return await ask(commands, request_id)
+
+    monkeypatch.setattr(asker, "ask", breaks_off)
+    await send(profile, District(), 500)
+    assert 0 < sum((await types(profile)).values()) < 22
+    monkeypatch.setattr(asker, "ask", ask)
+    await send(profile, District())
+    assert sum((await types(profile)).values()) == 22
+    assert (await types(profile))["learner-identified"] == 12
+
+
+async def test_nobodys_name_or_id_is_in_clear_in_events_or_tables(profile: Any) -> None:
+    await send(profile, District().put("users.csv", "u1", sms="555-canary", preferredGivenName="Canary-Pip", pronouns="canary/they"))
+    ada = (await learners(profile))["Canary-Pip"]
+    assert (ada["given_name"], ada["family_name"]) == ("Canary-Pip", "Canary-Marmalade")
+    said = {"author_id": ada["learner_id"], "role": "learner", "areas": ["space"], "words": "I love canary-rockets"}
+    await profile.client.post(f"/profile/learners/{ada['learner_id']}/preferences", json=said)
+    assert (await get(profile, f"/learners/{ada['learner_id']}"))["preferences"][0]["words"] == "I love canary-rockets"
+    names = await rows(profile, "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
+    assert {"event", *TABLES} <= {name for (name,) in names}
+    content = b"".join(await events(profile))
+    for (table,) in names:
+        content += str(await rows(profile, f"SELECT t::text FROM {table} t")).encode()  # noqa: S608 - PostgreSQL's own words
+    assert ada["learner_id"].encode() in content, "what is searched is there"
+    for canary in ("canary", "Canary", "Marmalade", "Okafor", "Quill", "ada.m", "ada@brook", "lms-1", "rockets", "Fay"):
+        for form in (canary.encode(), canary.encode().hex().encode()):
+            assert form not in content, canary
+
+
+async def test_a_learners_profile_says_where_she_belongs_and_who_said_what_when(profile: Any) -> None:
+    await send(profile, District())
+    ada = (await learners(profile))["Ada"]
+    path = f"/learners/{ada['learner_id']}"
+    teacher = (await get(profile, "/staff"))["items"][0]["staff_id"]
+    hers = {"author_id": ada["learner_id"], "role": "learner", "areas": ["space", "art"], "modalities": ["video"], "avoided": ["reading"]}
+    his = {"author_id": teacher, "role": "teacher", "modalities": ["project"], "words": "Builds things, Zoë says."}
+    for said, news in ((hers, True), (hers, False), (his, True), (his, False)):
+        profile.context.clock.at = profile.context.clock.now().replace(minute=profile.context.clock.now().minute + 1)
+        response = await profile.client.post(f"/profile{path}/preferences", json=said)
+        assert (response.status_code, response.json()) == (200, {"recorded": news})
+    shown = await get(profile, path)
+    assert (shown["given_name"], shown["family_name"], shown["grade"], shown["source"]) == ("Ada", "Canary-Marmalade", "05", "sis")
+    assert shown["school"]["title"] == "Brook School"
+    assert shown["school"]["term_ends"] == "2027-06-19"
+    assert sorted(each["title"] for each in shown["classes"]) == ["5a Mathematics", '5a Reading, "aloud"']
+    assert shown["aliases"] == 6
+    latest, first = shown["preferences"]
+    assert (latest["author_id"], latest["role"], latest["words"], latest["stated_at"]) == (
+        teacher, "teacher", "Builds things, Zoë says.", "2026-11-24T08:03:00Z",
+    )  # fmt: skip
+    assert (first["areas"], first["modalities"], first["avoided"], first["stated_at"]) == (
+        ["space", "art"], ["video"], ["reading"], "2026-11-24T08:01:00Z",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"areas": ["dragons"]},
+        {"areas": ["space", "space"]},
+        {"role": "uncle"},
+        {"author_id": "me"},
+        {"author_id": None},
+        {"modalities": ["video"], "avoided": ["video"]},
+        {"words": "x" * 2001},
+        {"words": "a\0b"},
+        {"mood": "good"},
+        {"modalities": "video"},
+    ],
+)
+async def test_preferences_that_cannot_be_taken_change_nothing(profile: Any, wrong: dict[str, Any]) -> None:
+    await send(profile, District())
+    ada = (await learners(profile))["Ada"]["learner_id"]
+    before = await store(profile)
+    response = await profile.client.post(f"/profile/learners/{ada}/preferences", json={"author_id": ada, "role": "learner"} | wrong)
+    assert response.status_code in (400, 422), response.text
+    assert response.json()["errors"]
+    assert await store(profile) == before
+
+
+async def test_what_is_not_there_is_a_problem(profile: Any) -> None:
+    await send(profile, District())
+    nobody = UUID(int=7)
+    before = await store(profile)
+    assert (await get(profile, f"/learners/{nobody}", 404))["type"] == "urn:cairn:problem:not-found"
+    await get(profile, f"/schools/{nobody}/classes", 404)
+    await get(profile, "/learners/ada", 422)
+    await get(profile, "/learners", 422, after="bm8=")
+    await get(profile, "/imports", 422, after="WyJub3ciLCJ4Il0=")
+    response = await profile.client.post(f"/profile/learners/{nobody}/preferences", json={"author_id": str(nobody), "role": "learner"})
+    assert response.status_code == 404
+    assert await store(profile) == before
+
+
+async def test_lists_are_paged_and_filtered(profile: Any) -> None:
+    await send(profile, District())
+    await send(profile, District().without_user("u2"))
+    brook = next(each for each in (await get(profile, "/schools"))["items"] if each["title"] == "Brook School")["school_id"]
+    classes = {each["title"]: each for each in (await get(profile, f"/schools/{brook}/classes"))["items"]}
+    assert classes['5a Reading, "aloud"']["subjects"] == ["drama", "reading"]
+    mathematics = classes["5a Mathematics"]["class_id"]
+    assert set(await learners(profile, **{"class": mathematics})) == {"Ada"}
+    assert set(await learners(profile, **{"class": mathematics}, withdrawn=True)) == {"Ada", "Ben"}
+    assert set(await learners(profile, school=brook)) == {"Ada"}
+    assert [each["given_name"] for each in (await get(profile, "/staff", school=brook))["items"]] == ["Dora"]
+    for path, total in (("/learners", 2), ("/staff", 2), ("/schools", 2), (f"/schools/{brook}/classes", 2), ("/imports", 2)):
+        first = await get(profile, path, limit=1)
+        second = await get(profile, path, limit=1, after=first["next"])
+        assert first["items"] + second["items"] == (await get(profile, path))["items"]
+        assert second["next"] is None
+        assert len((await get(profile, path))["items"]) == total
+    assert {each["source"] for each in (await get(profile, "/imports"))["items"]} == {"sis"}
+
+
+async def test_destroying_a_key_erases_the_name_and_words(profile: Any) -> None:
+    await send(profile, District())
+    ada = (await learners(profile))["Ada"]["learner_id"]
+    said = {"author_id": ada, "role": "learner", "words": "rockets"}
+    assert (await profile.client.post(f"/profile/learners/{ada}/preferences", json=said)).json() == {"recorded": True}
+    async with profile.pool.connection() as connection:
+        await connection.execute("DELETE FROM person_key WHERE person_id = %s", [ada])
+    shown = await get(profile, f"/learners/{ada}")
+    assert (shown["given_name"], shown["family_name"], shown["preferences"][0]["words"]) == ("", "", "")
+
+
+@pytest.mark.skipif(not os.environ.get("CAIRN_TEST_LARGE"), reason="takes half a minute: set CAIRN_TEST_LARGE=1")
+async def test_ten_thousand_learners_are_taken(profile: Any) -> None:
+    district = District()
+    for number in range(10_000):
+        district.student(f"n{number}", identifier=f"i{number}", userIds=f"{{LMS:l{number}}}")
+        enrollment = {
+            "sourcedId": f"en{number}",
+            "classSourcedId": "c1",
+            "schoolSourcedId": "s1",
+            "userSourcedId": f"n{number}",
+            "role": "student",
+        }
+        district.rows["enrollments.csv"].append(enrollment)
+    answer = await send(profile, district)
+    assert answer["learners"]["created"] == 10_003
+    assert (await send(profile, district))["events"] == 0

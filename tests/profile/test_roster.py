@@ -1,0 +1,260 @@
+"""Who a row is, where she belongs, and what a roster asks for against what is known."""
+
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.evidence.told import person_alias
+from services.profile import oneroster
+from services.profile.people import PERSON, bare
+from services.profile.roster import Known, Plan, plan
+from shared.contracts.profile import ClassRostered, LearnerRostered, StaffRostered
+from shared.errors import BadInput
+from shared.keys import alias_of, school_id_of
+from tests.profile.district import District
+
+KEY = bytes(32)
+DAY = date(2026, 11, 24)
+
+
+def planned(district: District, known: Known | None = None, on: date = DAY, source: str = "sis") -> Plan:
+    return plan(oneroster.read(district.zip()), source, on, KEY, known or Known())
+
+
+def learners_of(plan: Plan) -> dict[str, LearnerRostered]:
+    """By given name."""
+    return {named.name.split('"')[1]: named.told for named in plan.learners if isinstance(named.told, LearnerRostered)}
+
+
+def after(*plans: Plan) -> Known:
+    """What is known once these were taken, one after the other."""
+    known: dict[type, dict[UUID, Any]] = {LearnerRostered: {}, StaffRostered: {}, ClassRostered: {}}
+    for each in plans:
+        for one in (*each.classes, *(named.told for named in (*each.staff, *each.learners)), *each.gone):
+            known[type(one)][next(iter(dict(one).values()))] = one
+    return Known({}, known[ClassRostered], known[StaffRostered], known[LearnerRostered])
+
+
+def faults_of(district: District, known: Known | None = None) -> set[tuple[str, str]]:
+    with pytest.raises(BadInput) as caught:
+        planned(district, known)
+    return {(fault.place, fault.code) for fault in caught.value.faults}
+
+
+def alias(name: str) -> str:
+    return alias_of(KEY, PERSON, name)
+
+
+def test_a_learner_belongs_to_a_school_and_classes() -> None:
+    plan = planned(District())
+    ada, cyd = learners_of(plan)["Ada"], learners_of(plan)["Cyd"]
+    assert ada.school_id == school_id_of("sis", "s1")
+    assert set(ada.class_ids) == {each.class_id for each in plan.classes}
+    assert (ada.grade, cyd.grade, cyd.class_ids) == ("05", "05", ())
+    assert cyd.school_id == school_id_of("sis", "s2")
+    assert len(plan.learners) == 3, "guardians and teachers are no learners"
+
+
+def test_staff_teach_the_subjects_of_their_classes() -> None:
+    dora, eve = (named.told for named in planned(District()).staff)
+    assert isinstance(dora, StaffRostered)
+    assert isinstance(eve, StaffRostered)
+    assert dora.subjects == ("drama", "mathematics", "reading"), "the course's where the class names none"
+    assert eve.subjects == ()
+    assert eve.school_id == school_id_of("sis", "s2"), "her role is the district's, her organisation a school"
+
+
+def test_staff_of_no_school_are_passed_over_with_a_warning() -> None:
+    plan = planned(District().put("users.csv", "p2", primaryOrgSourcedId=""))
+    assert len(plan.staff) == 1
+    assert [(fault.place, fault.code) for fault in plan.warnings.first] == [("users.csv:7:sourcedId", "no-school")]
+
+
+def test_a_student_of_no_school_is_a_fault() -> None:
+    assert faults_of(District().put("roles.csv", "r3", orgSourcedId="d")) == {("users.csv:4:sourcedId", "no-school")}
+
+
+def test_what_has_ended_does_not_count() -> None:
+    district = District().put("enrollments.csv", "e1", endDate="2026-11-24").put("enrollments.csv", "e2", endDate="2026-11-25")
+    assert len(learners_of(planned(district))["Ada"].class_ids) == 1
+    district.put("roles.csv", "r2", endDate="2026-11-01").remove("enrollments.csv", "e3")
+    assert "Ben" not in learners_of(planned(district))
+
+
+@pytest.mark.parametrize(
+    ("on", "term"),
+    [
+        (date(2026, 8, 1), (date(2026, 8, 31), date(2027, 1, 16))),
+        (date(2026, 11, 24), (date(2026, 8, 31), date(2027, 1, 16))),
+        (date(2027, 1, 16), (date(2027, 1, 18), date(2027, 6, 19))),
+        (date(2028, 1, 1), (date(2027, 1, 18), date(2027, 6, 19))),
+    ],
+)
+def test_a_school_is_in_the_term_of_the_day(on: date, term: tuple[date, date]) -> None:
+    district = District().put("classes.csv", "c1", termSourcedIds="t1,t2").put("classes.csv", "c2", termSourcedIds="t2")
+    spring = {
+        "sourcedId": "t2",
+        "title": "Spring",
+        "type": "term",
+        "startDate": "2027-01-18",
+        "endDate": "2027-06-19",
+        "schoolYear": "2027",
+    }
+    district.rows["academicSessions.csv"].append(spring)
+    brook, hill = planned(district, on=on).schools
+    assert (brook.term_starts, brook.term_ends) == term
+    assert (hill.term_starts, hill.term_ends) == (None, None), "it has no classes"
+
+
+def test_a_learner_is_known_under_all_her_ids() -> None:
+    names = ("u1", "1001", "lms-1", "lti-1", "ada.m", "ada@brook.example")
+    assert set(learners_of(planned(District()))["Ada"].aliases) == {alias(name) for name in names}
+
+
+@pytest.mark.parametrize(
+    "actor",
+    [
+        "u1",
+        "lms-1",
+        "urn:cairn:person:u1",
+        "https://lms.example/users/lms-1",
+        "https://lms.example/users/1001/",
+        "mailto:ada@brook.example",
+    ],
+)
+def test_evidence_makes_the_same_alias_of_an_actor(actor: str) -> None:
+    assert person_alias(KEY, actor) in learners_of(planned(District()))["Ada"].aliases
+
+
+@pytest.mark.parametrize(
+    "name", ["u1", "A/7", "a:b", "urn:uuid:1", "http://x/y", "mailto:a@b", "no: iri", "x" * 3000, "http://x/y/", "ä:ö/ü"]
+)
+def test_profile_and_evidence_read_every_id_alike(name: str) -> None:
+    assert alias(bare(name)) == person_alias(KEY, name)
+
+
+def test_the_same_roster_again_tells_the_same() -> None:
+    first = planned(District())
+    again = planned(District(), after(first))
+    assert again.learners == first.learners
+    assert again.staff == first.staff
+    assert again.gone == []
+
+
+@pytest.mark.parametrize(
+    "ids", [{"identifier": "1001"}, {"userIds": "{LMS:lms-1}"}, {"userMasterIdentifier": "m1"}, {"userIds": "{SIS:new},{LTI:lti-1}"}]
+)
+def test_a_user_entered_anew_under_another_id_is_the_same_learner(ids: dict[str, str]) -> None:
+    first = planned(District().put("users.csv", "u1", userMasterIdentifier="m1"))
+    second = planned(District().without_user("u1").student("new-1", **ids), after(first))
+    was, now = learners_of(first)["Ada"], learners_of(second)["Gus"]
+    assert now.learner_id == was.learner_id
+    assert set(now.aliases) == {
+        *was.aliases,
+        *(alias(name) for name in ("new-1", "user.new-1")),
+        *({alias("new")} if "new" in str(ids) else ()),
+    }
+    assert now.learner_id not in {each.learner_id for each in second.gone if isinstance(each, LearnerRostered)}
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [{"username": "ada.m"}, {"email": "ada@brook.example"}, {"identifier": "lms-1"}, {"identifier": "u1"}, {"userIds": "{Other:lms-1}"}],
+)
+def test_what_is_handed_on_or_stands_in_another_column_matches_nobody(ids: dict[str, str]) -> None:
+    first = planned(District())
+    second = planned(District().without_user("u1").student("new-1", **ids), after(first))
+    assert learners_of(second)["Gus"].learner_id != learners_of(first)["Ada"].learner_id
+    assert set(learners_of(second)["Gus"].aliases).isdisjoint(learners_of(first)["Ada"].aliases)
+    assert [fault.code for fault in second.warnings.first] == ["shared-id"]
+
+
+def test_another_source_has_other_people() -> None:
+    first = planned(District())
+    second = planned(District(), source="other")
+    assert {each.learner_id for each in learners_of(first).values()}.isdisjoint(each.learner_id for each in learners_of(second).values())
+
+
+def test_an_id_that_two_rows_have_is_nobodys_alias_unless_it_is_the_sourced_id_of_one() -> None:
+    district = District().put("users.csv", "u2", email="ada@brook.example", userIds="{Lib:u1}")
+    plan = planned(district)
+    ada, ben = learners_of(plan)["Ada"], learners_of(plan)["Ben"]
+    assert alias("ada@brook.example") not in {*ada.aliases, *ben.aliases}
+    assert alias("u1") in ada.aliases
+    assert alias("u1") not in ben.aliases
+    assert sorted((fault.place, fault.code) for fault in plan.warnings.first) == [
+        ("users.csv:2:email", "shared-id"),
+        ("users.csv:3:email", "shared-id"),
+        ("users.csv:3:userIds", "shared-id"),
+    ]
+
+
+def test_two_rows_of_one_identity_are_a_fault() -> None:
+    assert faults_of(District().put("users.csv", "u2", identifier="1001")) == {("users.csv:3:identifier", "duplicate-identity")}
+    known = after(planned(District().put("users.csv", "u1", userMasterIdentifier="m1")))
+    assert faults_of(District().student("new-1", userMasterIdentifier="m1"), known) == {("users.csv:9:sourcedId", "duplicate-identity")}
+
+
+def test_ids_of_two_earlier_people_in_one_row_are_a_fault() -> None:
+    known = after(planned(District()))
+    district = District().without_user("u2").put("users.csv", "u1", userIds="", identifier="1002")
+    assert faults_of(district, known) == {("users.csv:2:sourcedId", "ambiguous-identity")}
+
+
+def test_a_sourced_id_that_was_another_learners_alias_is_a_fault() -> None:
+    known = after(planned(District()))
+    assert faults_of(District().student("1001"), known) == {("users.csv:9:sourcedId", "alias-taken")}
+
+
+def test_whom_the_roster_no_longer_names_is_withdrawn_and_comes_back_the_same() -> None:
+    first = planned(District())
+    smaller = District().without_user("u2").without_user("p2").remove("classes.csv", "c2").remove("enrollments.csv", "e2", "e5")
+    second = planned(smaller, after(first))
+    ben = learners_of(first)["Ben"]
+    assert {type(each) for each in second.gone} == {LearnerRostered, StaffRostered, ClassRostered}
+    assert [each for each in second.gone if isinstance(each, LearnerRostered)] == [ben.model_copy(update={"active": False})]
+    assert planned(smaller, after(first, second)).gone == [], "withdrawn once"
+    assert learners_of(planned(District(), after(first, second)))["Ben"] == ben
+
+
+def test_another_sources_people_are_not_withdrawn() -> None:
+    other = District()
+    for number, user in enumerate(other.rows["users.csv"]):
+        user.update(username=f"x{number}", identifier="", email="", userIds="")
+        for file, column in (("users.csv", "sourcedId"), ("roles.csv", "userSourcedId"), ("enrollments.csv", "userSourcedId")):
+            for row in other.rows[file]:
+                if file != "users.csv" and row[column] == user["sourcedId"]:
+                    row[column] = f"x-{user['sourcedId']}"
+        user.update(sourcedId=f"x-{user['sourcedId']}", agentSourcedIds="")
+    assert planned(other, after(planned(District())), source="other").gone == []
+
+
+def test_a_class_that_moves_to_another_school_is_another_class() -> None:
+    moved = District().put("classes.csv", "c1", schoolSourcedId="s2")
+    for enrollment in moved.rows["enrollments.csv"]:
+        if enrollment["classSourcedId"] == "c1":
+            enrollment["schoolSourcedId"] = "s2"
+    first = planned(District())
+    second = planned(moved, after(first))
+    assert [each.class_id for each in second.gone if isinstance(each, ClassRostered)] == [first.classes[0].class_id]
+    assert second.classes[0].class_id != first.classes[0].class_id
+
+
+def test_what_is_told_of_one_person_has_a_limit() -> None:
+    district = District()
+    for number in range(2_000):
+        district.rows["classes.csv"].append({**district.row("classes.csv", "c1"), "sourcedId": f"n{number}"})
+        district.rows["enrollments.csv"].append(
+            {**district.row("enrollments.csv", "e1"), "sourcedId": f"n{number}", "classSourcedId": f"n{number}"}
+        )
+    assert faults_of(district) == {("users.csv:2:sourcedId", "too-large")}
+
+
+def test_ids_are_pseudonyms_that_only_the_district_key_gives() -> None:
+    other = plan(oneroster.read(District().zip()), "sis", DAY, bytes(range(32)), Known())
+    assert {each.learner_id for each in learners_of(other).values()}.isdisjoint(
+        each.learner_id for each in learners_of(planned(District())).values()
+    )
+    assert all(each.learner_id.version == 8 and each.learner_id != UUID(int=0) for each in learners_of(other).values())
