@@ -1,0 +1,160 @@
+"""Scheduling over HTTP: resources in; days, groups and reasons out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Annotated, Final
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Path, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.scheduling.checks import faults_of
+from services.scheduling.grid import learner_day, school_day
+from services.scheduling.queries import ChangeView, LearnerDayView, Queries, SchoolDayView, Seen, UnservedView
+from services.scheduling.resources import RESOURCES, next_school_day, schools_of
+from shared.contracts.envelope import MAX_INTEGER
+from shared.contracts.scheduling import SchoolResources
+from shared.contracts.topics import Topic
+from shared.errors import BadInput, Fault, NotFound, Refused
+from shared.http import Page, Paging, read_model
+from shared.parts import Context
+from shared.settings_stream import adoption
+
+MAX_SCHOOLS: Final = 2_000
+NOBODY: Final = UUID(int=0)
+"""Before every id."""
+
+Day = Annotated[str, Path(max_length=10, description="`today`, `tomorrow` (the next school day), or a date such as 2026-11-24.")]
+
+
+class Resources(BaseModel):
+    """All schools of the district, in place of those before."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    schools: list[SchoolResources] = Field(min_length=1, max_length=MAX_SCHOOLS)
+
+
+class Adopted(BaseModel):
+    """What became of the resources."""
+
+    set_id: str = Field(description="The hash of their content.")
+    schools: int
+    events: int = Field(description="Events recorded; none where the same resources were in force.")
+
+
+def routes(context: Context) -> Sequence[APIRouter]:
+    """Return the router of scheduling."""
+    router = APIRouter()
+    _add_resources(router, context)
+    _add_days(router, _Days(context, Queries(context.pool)))
+    return [router]
+
+
+def _add_resources(router: APIRouter, context: Context) -> None:
+    body = {"required": True, "content": {"application/json": {"schema": Resources.model_json_schema()}}}
+
+    @router.put("/resources", openapi_extra={"requestBody": body})
+    async def put_resources(request: Request) -> Adopted:
+        """Take the spaces, periods, staff and group sizes of all schools. May be repeated: the same again changes nothing."""
+        told = await read_model(request, Resources)
+        faults = faults_of(told.schools)
+        if faults:
+            raise BadInput(f"the resources cannot be taken: {faults[0]}", faults)
+        items = [school.model_dump(mode="json", exclude_defaults=True) for school in told.schools]
+        answers = await context.asker.ask(adoption(Topic.SCHEDULING, RESOURCES, items), uuid4())
+        for answer in answers:
+            if answer.refusal is not None:
+                raise Refused(answer.refusal.code, answer.refusal.detail)
+        in_force = (await context.asker.parameters()).id_of(RESOURCES) or ""
+        return Adopted(set_id=in_force, schools=len(items), events=sum(len(answer.events) for answer in answers))
+
+    @router.get("/resources")
+    async def list_resources(paging: Paging) -> Page[SchoolResources]:
+        """List what the days of each school are made of, in order of the schools' ids."""
+        schools, after = schools_of(await context.asker.parameters()), paging.key(str)
+        rows = [schools[school] for school in sorted(schools, key=str) if after is None or str(school) > after[0]]
+        return paging.page(rows[: paging.limit + 1], lambda school: school, lambda school: (str(school.school_id),))
+
+
+def _add_days(router: APIRouter, days: _Days) -> None:
+    @router.get("/learners/{learner_id}/days/{day}")
+    async def get_learner_day(learner_id: UUID, day: Day) -> LearnerDayView:
+        """Show where a learner is in each period, with which adult, doing what and why; and what she could not have, and why not."""
+        school_id = await days.queries.school_of(learner_id)
+        if school_id is None:
+            raise NotFound("no demand of this learner was heard of yet: it comes with her path")
+        school, on = await days.of(school_id, day)
+        seen = await days.seen(school, on)
+        changed = await days.queries.learner_day(school_id, on, learner_id)
+        if changed is None:
+            raise NotFound(f"the plan of {on} does not place this learner: her demand came later, or is empty")
+        return learner_day(seen, learner_id, on, changed)
+
+    @router.get("/schools/{school_id}/days/{day}")
+    async def get_school_day(school_id: UUID, day: Day, paging: Paging) -> SchoolDayView:
+        """Show a day as a grid: every session with its zone, period, adult and learners, in pages."""
+        school, on = await days.of(school_id, day)
+        return school_day(await days.seen(school, on), on, paging)
+
+    @router.get("/schools/{school_id}/days/{day}/unserved")
+    async def list_unserved(school_id: UUID, day: Day, paging: Paging) -> Page[UnservedView]:
+        """List what learners asked of a day and did not get."""
+        school, on = await days.of(school_id, day)
+        key = paging.key(str, int)
+        after = (NOBODY, -1) if key is None else (_id(key[0]), key[1])
+        rows = await days.queries.lacking(school.school_id, on, after, paging.limit + 1)
+        return paging.page(rows, lambda row: row.view(), lambda row: (str(row.learner_id), row.number))
+
+    @router.get("/schools/{school_id}/days/{day}/changes")
+    async def list_changes(school_id: UUID, day: Day, paging: Paging) -> Page[ChangeView]:
+        """List whose day became another one, when, and because of which demand; the latest first."""
+        school, on = await days.of(school_id, day)
+        key = paging.key(int)
+        rows = await days.queries.changes(school.school_id, on, MAX_INTEGER if key is None else key[0], paging.limit + 1)
+        return paging.page(rows, lambda row: row.view(), lambda row: (row.version,))
+
+
+class _Days:
+    """Finds the day that an address names."""
+
+    def __init__(self, context: Context, queries: Queries) -> None:
+        self._context, self.queries = context, queries
+
+    async def of(self, school_id: UUID, day: str) -> tuple[SchoolResources, date]:
+        """Return the school and the date; raise NotFound or BadInput where there is none."""
+        school = schools_of(await self._context.asker.parameters()).get(school_id)
+        if school is None:
+            raise NotFound("this school has no resources: send them with PUT /scheduling/resources")
+        today = self._context.clock.now().date()
+        if day == "today":
+            return school, today
+        if day == "tomorrow":
+            following = next_school_day(school, today)
+            if following is None:
+                raise NotFound("the school is closed for all days that are planned")
+            return school, following
+        try:
+            return school, date.fromisoformat(day)
+        except ValueError:
+            fault = Fault("path/day", "no-date", "this is no date", "send today, tomorrow, or a date such as 2026-11-24")
+            raise BadInput(str(fault), [fault]) from None
+
+    async def seen(self, school: SchoolResources, on: date) -> Seen:
+        """Return the day as it is planned; raise NotFound where it is not."""
+        seen = await self.queries.seen(school, on)
+        if seen is None:
+            raise NotFound(
+                f"there is no plan of {on}: today and the next school day are planned, once demands, resources and adults are known"
+            )
+        return seen
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        fault = Fault("query/after", "cursor-invalid", "the cursor is not of this list", "start again without it")
+        raise BadInput(str(fault), [fault]) from None

@@ -1,0 +1,29 @@
+"""Scheduling, assembled."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services import scheduling
+from services.scheduling.api import routes
+from services.scheduling.domain import DECIDERS
+from services.scheduling.projections import PROJECTIONS
+from services.scheduling.resources import RESOURCES
+from services.scheduling.settings import Settings
+from services.scheduling.subscribers import SUBSCRIPTION, TICKS
+from shared.contracts.scheduling import SchedulingPageAdded
+from shared.contracts.topics import Topic
+from shared.parts import Parts
+
+PARTS: Final = Parts(
+    name=Topic.SCHEDULING,
+    doc=scheduling.__doc__ or "",
+    deciders=DECIDERS,
+    page_added=SchedulingPageAdded,
+    kinds=(RESOURCES,),
+    projections=PROJECTIONS,
+    routes=routes,
+    settings=Settings,
+    subscription=SUBSCRIPTION,
+    ticks=TICKS,
+)

@@ -1,0 +1,144 @@
+"""Why a learner is where she is: each option that she would rather have, and what stood against it. Worked out when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from uuid import UUID
+
+from shared.contracts.pathing import Option, Step
+from shared.contracts.profile import Modality
+from shared.contracts.scheduling import Demand, GroupRule, Period, Placement, SchoolResources, StaffMember, Use
+
+
+class Obstacle(StrEnum):
+    """What stood against an option."""
+
+    OTHER_PERIOD = "other-period"
+    FULL = "full"
+    TOO_FEW = "too-few"
+    NO_ADULT = "no-adult"
+    NO_ZONE = "no-zone"
+    ROOM_FOR_ALL = "room-for-all"
+    PLAN_STAYS = "plan-stays"
+    ADULT_TIME = "adult-time"
+    CHECK_IN = "check-in"
+    NO_SEAT = "no-seat"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An option that is better for the learner than what she was given, and why it was not to be had."""
+
+    competency_id: str
+    activity_id: str
+    modality: Modality
+    obstacle: Obstacle
+    detail: str
+
+
+@dataclass(frozen=True)
+class SchoolDay:
+    """Everybody's day, as far as explaining needs it."""
+
+    school: SchoolResources
+    staff: Sequence[StaffMember]
+    demands: Mapping[UUID, Demand]
+    days: Mapping[UUID, Sequence[Placement]]
+
+    @cached_property
+    def rules(self) -> dict[Modality, GroupRule]:
+        """The group sizes by modality."""
+        return {rule.modality: rule for rule in self.school.rules}
+
+    @cached_property
+    def seats(self) -> dict[tuple[str, str], int]:
+        """The seats of each zone."""
+        return {(space.id, zone.id): zone.seats for space in self.school.spaces for zone in space.zones}
+
+    @cached_property
+    def wanting(self) -> dict[tuple[str, Modality], int]:
+        """How many learners have an option of this competency and modality."""
+        counts: dict[tuple[str, Modality], int] = {}
+        for learner in sorted(self.demands):
+            for key in {(need.competency_id, option.modality) for need in self.demands[learner].needs for option in need.options}:
+                counts[key] = counts.get(key, 0) + 1
+        return counts
+
+    def in_period(self, period_id: str) -> list[Placement]:
+        """Return the placements of a period that are in a session."""
+        return [one for day in self.days.values() for one in day if one.period_id == period_id and one.use is not None]
+
+
+def refused(day: SchoolDay, learner: UUID, period: Period) -> list[Refused]:
+    """Return the options that rank before what the learner was given in a period, best first, each with what stood against it.
+
+    An option ranks by her need (in the order of her path), then by her own order of its options, the chosen first.
+    """
+    placements = {one.period_id: one for one in day.days.get(learner, ())}
+    given = placements.get(period.id) or Placement(period_id=period.id)
+    demand = day.demands.get(learner)
+    if demand is None:
+        return []
+    elsewhere = {one.competency_id: one.period_id for one in placements.values() if one.competency_id and one.period_id != period.id}
+    present = day.in_period(period.id)
+    found: list[Refused] = []
+    for need, option in _ranked(demand, period):
+        if (need.competency_id, option.activity_id) == (given.competency_id, given.activity_id):
+            break
+        obstacle, detail = _obstacle(day, present, given, need, option, period, elsewhere.get(need.competency_id))
+        found.append(Refused(need.competency_id, option.activity_id, option.modality, obstacle, detail))
+    return found
+
+
+def _ranked(demand: Demand, period: Period) -> Iterator[tuple[Step, Option]]:
+    for need in demand.needs:
+        if not period.subject or need.subject == period.subject:
+            for option in sorted(need.options, key=lambda option: option.activity_id != need.chosen):
+                yield need, option
+
+
+def _obstacle(
+    day: SchoolDay, present: Sequence[Placement], given: Placement, need: Step, option: Option, period: Period, elsewhere: str | None
+) -> tuple[Obstacle, str]:
+    if given.use is Use.CHECK_IN:
+        return Obstacle.CHECK_IN, "an adult talks with her in this period"
+    if elsewhere is not None and need.competency_id != given.competency_id:
+        return Obstacle.OTHER_PERIOD, f"she works on it in period {elsewhere}"
+    rule = day.rules.get(option.modality)
+    if rule is not None:
+        return _no_group(day, present, need, option, rule, period)
+    if given.use is Use.GROUP:
+        return Obstacle.ADULT_TIME, "a group with an adult had a seat for her"
+    if given.use is None:
+        return Obstacle.NO_SEAT, "no supervised seat was left"
+    return Obstacle.PLAN_STAYS, "she stays where the running plan has her"
+
+
+def _no_group(
+    day: SchoolDay, present: Sequence[Placement], need: Step, option: Option, rule: GroupRule, period: Period
+) -> tuple[Obstacle, str]:
+    groups: dict[tuple[str, str], int] = {}
+    for one in present:
+        if one.use is Use.GROUP and (one.competency_id, one.modality) == (need.competency_id, option.modality):
+            zone = one.space_id, one.zone_id
+            groups[zone] = groups.get(zone, 0) + 1
+    if groups:
+        if all(members >= min(rule.largest, day.seats.get(zone, 0)) for zone, members in groups.items()):
+            return Obstacle.FULL, f"the group is full with {max(groups.values())} learners"
+        return Obstacle.PLAN_STAYS, "the group had its seats taken when this was planned; one is free by now"
+    wanting = day.wanting.get((need.competency_id, option.modality), 0)
+    if wanting < rule.smallest:
+        return Obstacle.TOO_FEW, f"{wanting} of the school could use it, a group needs {rule.smallest}"
+    busy = {one.staff_id for one in present}
+    if all(adult.staff_id in busy or period.id in adult.away for adult in day.staff):
+        return Obstacle.NO_ADULT, "every adult is with another group"
+    used = {(one.space_id, one.zone_id) for one in present}
+    if not any(seats >= rule.smallest for zone, seats in day.seats.items() if zone not in used):
+        return Obstacle.NO_ZONE, f"no free zone seats {rule.smallest}"
+    return (
+        Obstacle.ROOM_FOR_ALL,
+        "the group was worth less than what others needed, or its adult and room are kept so that all are supervised",
+    )

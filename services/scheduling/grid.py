@@ -1,0 +1,107 @@
+"""From everybody's placements to what is shown: one learner's day with its reasons, and the grid of a school's sessions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from uuid import UUID
+
+from services.scheduling.explain import SchoolDay, refused
+from services.scheduling.queries.reading import Seen
+from services.scheduling.queries.views import LearnerDayView, PeriodView, RefusedView, SchoolDayView, SessionView
+from shared.contracts.scheduling import Period, Placement, Status, Use
+from shared.http import PageAsked
+
+
+@dataclass
+class Cell:
+    """A session and who is in it."""
+
+    key: tuple[int, str, str]
+    """Number of the period, space, zone."""
+    first: Placement
+    learners: list[UUID] = field(default_factory=list)
+
+
+def learner_day(seen: Seen, learner: UUID, on: date, changed: tuple[int, datetime]) -> LearnerDayView:
+    """Return a learner's day: each period with what she does, why, and what she could not have."""
+    day = seen.day
+    demand = day.demands.get(learner)
+    periods = {period.id: period for period in day.school.periods}
+    shown = [_period(day, learner, placement, periods.get(placement.period_id)) for placement in day.days[learner]]
+    return LearnerDayView(
+        learner_id=learner, school_id=day.school.school_id, on=on, demand_version=changed[0], changed_at=changed[1],
+        check_in=demand is not None and demand.check_in, adopted_at=seen.plan.adopted_at, status=Status(seen.plan.status), periods=shown,
+    )  # fmt: skip
+
+
+def _period(day: SchoolDay, learner: UUID, placement: Placement, period: Period | None) -> PeriodView:
+    titles = {space.id: space.title for space in day.school.spaces}
+    place = (placement.space_id, placement.zone_id)
+    others = sum((one.space_id, one.zone_id) == place for one in day.in_period(placement.period_id)) - 1 if placement.use else 0
+    better = refused(day, learner, period) if period else []
+    return PeriodView(
+        period_id=placement.period_id, starts=period.starts if period else "", ends=period.ends if period else "",
+        subject=period.subject if period else "", served=placement.use is not None, use=placement.use, space_id=placement.space_id,
+        space=titles.get(placement.space_id, ""), zone_id=placement.zone_id, staff_id=placement.staff_id, with_learners=others,
+        competency_id=placement.competency_id, modality=placement.modality, activity_id=placement.activity_id, reason=placement.reason,
+        why=_why(placement, bool(better)),
+        refused=[
+            RefusedView(
+                competency_id=one.competency_id,
+                activity_id=one.activity_id,
+                modality=one.modality,
+                obstacle=one.obstacle,
+                detail=one.detail,
+            )
+            for one in better
+        ],
+    )  # fmt: skip
+
+
+def _why(placement: Placement, better: bool) -> str:
+    if placement.use is None:
+        return "no place was found for her in this period: zones or adults are exhausted"
+    if placement.use is Use.CHECK_IN:
+        return "she is behind her pace: an adult talks with her"
+    if not placement.competency_id:
+        return "supervised; no step of her path can be done alone"
+    told = "her next step" if not better else "the best of her steps that could be had"
+    return f"{told}, in a group with an adult" if placement.use is Use.GROUP else f"{told}, on her own under supervision"
+
+
+def school_day(seen: Seen, on: date, paging: PageAsked) -> SchoolDayView:
+    """Return the plan in force and a page of its sessions."""
+    day, plan = seen.day, seen.plan
+    cells = _cells(day)
+    key = paging.key(int, str, str)
+    rows = [cell for _, cell in sorted(cells.items()) if key is None or cell.key > key][: paging.limit + 1]
+    titles = {space.id: space.title for space in day.school.spaces}
+    placed = [(learner, one) for learner, placements in day.days.items() for one in placements]
+    return SchoolDayView(
+        school_id=day.school.school_id, on=on, status=Status(plan.status), solver=plan.solver, value=plan.value, bound=plan.bound,
+        adopted_at=plan.adopted_at, learners=len({learner for learner, one in placed if one.use is not None}),
+        unserved=sum(one.use is None and learner in day.demands and bool(day.demands[learner].needs) for learner, one in placed),
+        sessions=paging.page(rows, lambda cell: _session(cell, day, titles), lambda cell: cell.key),
+    )  # fmt: skip
+
+
+def _cells(day: SchoolDay) -> dict[tuple[int, str, str], Cell]:
+    order = {period.id: number for number, period in enumerate(day.school.periods)}
+    cells: dict[tuple[int, str, str], Cell] = {}
+    for learner in sorted(day.days):
+        for one in day.days[learner]:
+            if one.use is not None and one.period_id in order:
+                key = order[one.period_id], one.space_id, one.zone_id
+                cells.setdefault(key, Cell(key, one)).learners.append(learner)
+    return cells
+
+
+def _session(cell: Cell, day: SchoolDay, titles: dict[str, str]) -> SessionView:
+    first = cell.first
+    group = first.use is Use.GROUP
+    return SessionView(
+        period_id=first.period_id, space_id=first.space_id, space=titles.get(first.space_id, ""), zone_id=first.zone_id,
+        seats=day.seats.get((first.space_id, first.zone_id), 0), staff_id=first.staff_id, use=first.use or Use.INDEPENDENT,
+        competency_id=first.competency_id if group else "", modality=first.modality if group else None, learners=cell.learners,
+    )  # fmt: skip

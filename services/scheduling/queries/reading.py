@@ -1,0 +1,158 @@
+"""Reads the read tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool
+from pydantic import TypeAdapter
+
+from services.scheduling.explain import SchoolDay
+from services.scheduling.queries.views import ChangeView, UnservedView
+from services.scheduling.resources import adults
+from shared.contracts.scheduling import Demand, Placement, SchoolResources, StaffMember
+
+_PLACEMENTS: Final = TypeAdapter(dict[UUID, tuple[Placement, ...]])
+_DEMANDS: Final = TypeAdapter(list[Demand])
+_STAFF: Final = TypeAdapter(list[StaffMember])
+
+_SCHOOL_OF: Final = "SELECT school_id FROM demand WHERE learner_id = %s ORDER BY noted_at DESC, version DESC LIMIT 1"
+_LEARNER_DAY: Final = "SELECT demand_version, changed_at FROM learner_day WHERE school_id = %s AND day = %s AND learner_id = %s"
+_PLAN: Final = """
+    SELECT status, solver, value, bound, adopted_at FROM day_plan WHERE school_id = %s AND day = %s
+"""
+_DAYS: Final = "SELECT coalesce(jsonb_object_agg(learner_id, placements), '{}')::text FROM learner_day WHERE school_id = %s AND day = %s"
+_TAKEN: Final = "SELECT coalesce(jsonb_agg(demand), '[]')::text FROM day_demand WHERE school_id = %s AND day = %s"
+_ROSTER: Final = "SELECT staff::text FROM day_staff WHERE school_id = %s AND day = %s"
+_LACKING: Final = """
+    WITH told AS (
+        SELECT learner_day.learner_id, placements, demand FROM learner_day JOIN day_demand USING (school_id, day, learner_id)
+        WHERE school_id = %(school)s AND day = %(day)s
+    ), lacking AS (
+        SELECT learner_id, number, one->>'period_id' AS period_id, CASE WHEN one->>'use' IS NULL THEN 'place' ELSE 'activity' END AS lacking
+        FROM told CROSS JOIN LATERAL jsonb_array_elements(placements) WITH ORDINALITY AS placed(one, number)
+        WHERE demand ? 'needs' AND (one->>'use' IS NULL OR one->>'use' = 'independent' AND NOT one ? 'competency_id')
+        UNION ALL
+        SELECT learner_id, 0, '', 'check-in' FROM told
+        WHERE demand ? 'check_in' AND NOT placements @> '[{"use": "check-in"}]'
+    )
+    SELECT learner_id, number, period_id, lacking FROM lacking
+    WHERE (learner_id, number) > (%(learner)s::uuid, %(number)s::bigint) ORDER BY learner_id, number LIMIT %(limit)s
+"""
+_CHANGES: Final = """
+    SELECT new.version, new.learner_id, new.changed_at, new.demand_version,
+        new.demand_version > coalesce((
+            SELECT old.demand_version FROM placement_change AS old
+            WHERE old.school_id = new.school_id AND old.day = new.day AND old.learner_id = new.learner_id AND old.version < new.version
+            ORDER BY old.version DESC LIMIT 1
+        ), 0) AS own,
+        demand.event_id AS demand_event, new.event_id, new.causation, new.correlation
+    FROM placement_change AS new
+    LEFT JOIN demand USING (school_id, learner_id, demand_version)
+    WHERE new.school_id = %(school)s AND new.day = %(day)s AND new.version < %(before)s
+    ORDER BY new.version DESC LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """The plan in force of a day."""
+
+    status: str
+    solver: str
+    value: int
+    bound: int | None
+    adopted_at: datetime
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A day as it stands in the read tables."""
+
+    day: SchoolDay
+    plan: PlanRow
+
+
+@dataclass(frozen=True, slots=True)
+class LackingRow:
+    """What a learner did not get, and its place in the list."""
+
+    learner_id: UUID
+    number: int
+    period_id: str
+    lacking: str
+
+    def view(self) -> UnservedView:
+        """Return it as it is shown."""
+        return UnservedView(learner_id=self.learner_id, period_id=self.period_id, lacking=self.lacking)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """A change of a learner's day, and its place in the list."""
+
+    version: int
+    learner_id: UUID
+    changed_at: datetime
+    demand_version: int
+    own: bool
+    demand_event: UUID | None
+    event_id: UUID
+    causation: UUID
+    correlation: UUID
+
+    def view(self) -> ChangeView:
+        """Return it as it is shown."""
+        return ChangeView(
+            learner_id=self.learner_id, changed_at=self.changed_at, demand_version=self.demand_version, own=self.own,
+            demand_event=self.demand_event, event_id=self.event_id, causation=self.causation, correlation=self.correlation,
+        )  # fmt: skip
+
+
+class Queries:
+    """Answers from the read tables."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+        self._pool = pool
+
+    async def school_of(self, learner: UUID) -> UUID | None:
+        """Return the school that last noted a demand of this learner."""
+        row = await self._one(_SCHOOL_OF, [learner])
+        return None if row is None else row[0]
+
+    async def learner_day(self, school: UUID, on: date, learner: UUID) -> tuple[int, datetime] | None:
+        """Return the demand version and the time of the last change of a learner's day."""
+        row = await self._one(_LEARNER_DAY, [school, on, learner])
+        return None if row is None else (row[0], row[1])
+
+    async def seen(self, resources: SchoolResources, on: date) -> Seen | None:
+        """Return everybody's day, or None where no plan was adopted."""
+        place = [resources.school_id, on]
+        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(PlanRow)) as cursor:
+            plan = await (await cursor.execute(_PLAN, place)).fetchone()
+        if plan is None:
+            return None
+        days, taken, roster = await self._one(_DAYS, place), await self._one(_TAKEN, place), await self._one(_ROSTER, place)
+        demands = {demand.learner_id: demand for demand in _DEMANDS.validate_json(taken[0] if taken else "[]")}
+        staff = adults(resources, _STAFF.validate_json(roster[0] if roster else "[]"))
+        return Seen(SchoolDay(resources, staff, demands, _PLACEMENTS.validate_json(days[0] if days else "{}")), plan)
+
+    async def lacking(self, school: UUID, on: date, after: tuple[UUID, int], limit: int) -> list[LackingRow]:
+        """Return what learners asked of a day and did not get, in order of learner and period."""
+        asked = {"school": school, "day": on, "learner": after[0], "number": after[1], "limit": limit}
+        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(LackingRow)) as cursor:
+            return list(await (await cursor.execute(_LACKING, asked)).fetchall())
+
+    async def changes(self, school: UUID, on: date, before: int, limit: int) -> list[ChangeRow]:
+        """Return whose day became another one, the latest first."""
+        asked = {"school": school, "day": on, "before": before, "limit": limit}
+        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(ChangeRow)) as cursor:
+            return list(await (await cursor.execute(_CHANGES, asked)).fetchall())
+
+    async def _one(self, statement: str, values: list[Any]) -> Any:
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(statement.encode(), values)).fetchone()

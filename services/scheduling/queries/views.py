@@ -1,0 +1,111 @@
+"""What people are shown of a day."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from services.scheduling.explain import Obstacle
+from shared.contracts.pathing import Reason
+from shared.contracts.profile import Modality
+from shared.contracts.scheduling import Status, Use
+from shared.http import Page
+
+
+class RefusedView(BaseModel):
+    """An option that ranks before the one given, and what stood against it."""
+
+    competency_id: str
+    activity_id: str
+    modality: Modality
+    obstacle: Obstacle
+    detail: str
+
+
+class PeriodView(BaseModel):
+    """Where a learner is in one period."""
+
+    period_id: str
+    starts: str = Field(default="", description="Local time; empty where the period is no longer one of the school's.")
+    ends: str = ""
+    subject: str = ""
+    served: bool = Field(description="False: no place was found for her, which the school must know.")
+    use: Use | None = None
+    space_id: str = ""
+    space: str = Field(default="", description="Its title.")
+    zone_id: str = ""
+    staff_id: UUID | None = None
+    with_learners: int = Field(default=0, description="Other learners in the same session.")
+    competency_id: str = ""
+    modality: Modality | None = None
+    activity_id: str = ""
+    reason: Reason | None = Field(default=None, description="Why the competency is on her path.")
+    why: str = Field(description="Why this, in words.")
+    refused: list[RefusedView] = Field(description="Options that rank before it, best first.")
+
+
+class LearnerDayView(BaseModel):
+    """A learner's day."""
+
+    learner_id: UUID
+    school_id: UUID
+    on: date
+    demand_version: int = Field(description="The demand that was in force when her day last changed.")
+    check_in: bool = Field(description="Whether an adult was asked to talk with her.")
+    changed_at: datetime
+    adopted_at: datetime | None = Field(description="When the plan in force was adopted.")
+    status: Status | None
+    periods: list[PeriodView]
+
+
+class SessionView(BaseModel):
+    """A session in the grid of spaces and periods."""
+
+    period_id: str
+    space_id: str
+    space: str = ""
+    zone_id: str
+    seats: int = Field(description="0 where the zone is no longer one of the school's.")
+    staff_id: UUID | None
+    use: Use
+    competency_id: str = ""
+    modality: Modality | None = None
+    learners: list[UUID]
+
+
+class SchoolDayView(BaseModel):
+    """A day of a school: the plan in force, and a page of its sessions in order of period, space and zone."""
+
+    school_id: UUID
+    on: date
+    status: Status
+    solver: str
+    value: int
+    bound: int | None
+    adopted_at: datetime
+    learners: int
+    unserved: int = Field(description="Periods of learners without a place.")
+    sessions: Page[SessionView]
+
+
+class UnservedView(BaseModel):
+    """What a learner asked of a day and did not get."""
+
+    learner_id: UUID
+    period_id: str = Field(description="Empty where it is about the whole day.")
+    lacking: str = Field(description="`place`, `activity` (supervised, but no step of hers can be done alone) or `check-in`.")
+
+
+class ChangeView(BaseModel):
+    """A learner's day became another one."""
+
+    learner_id: UUID
+    changed_at: datetime
+    demand_version: int
+    own: bool = Field(description="Her own demand was new; otherwise she was moved by a change of others, of adults or of resources.")
+    demand_event: UUID | None = Field(description="The event that noted her demand, while it is her latest.")
+    event_id: UUID
+    causation: UUID
+    correlation: UUID
