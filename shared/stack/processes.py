@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,11 +19,14 @@ LOG_TAIL_LINES = 15
 UNICODE = {"LC_ALL": "C.UTF-8"}  # Else Java cannot open a folder whose name is not ASCII.
 
 
-def spawn(argv: Sequence[str | Path], log: Path, cwd: Path = Path("/"), user: str | None = None) -> tuple[int, float]:
+def spawn(
+    argv: Sequence[str | Path], log: Path, cwd: Path = Path("/"), user: str | None = None, environment: Mapping[str, str] | None = None
+) -> tuple[int, float]:
     """Start a process of its own session, output to `log`, and return its pid and start (seconds since 1970).
 
     Args:
         user: whom it runs as; only root may say so.
+        environment: what it finds on top of our own.
     """
     with log.open("wb") as output:
         started = subprocess.Popen(
@@ -33,7 +36,7 @@ def spawn(argv: Sequence[str | Path], log: Path, cwd: Path = Path("/"), user: st
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd=cwd,
-            env=os.environ | UNICODE,
+            env=os.environ | UNICODE | dict(environment or {}),
             user=user,
             group=user,
             extra_groups=[] if user else None,

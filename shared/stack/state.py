@@ -77,29 +77,29 @@ def remove_home(home: Path) -> None:
 
 def read_parts(home: Path) -> dict[str, Part]:
     """Return what `stack.json` says, by name; nothing, where there is none."""
-    return {name: Part(**fields) for name, fields in _read(home / "stack.json").items()}
+    return {name: Part(**fields) for name, fields in read_file(home / "stack.json").items()}
 
 
 def write_parts(home: Path, parts: dict[str, Part]) -> None:
     """Replace `stack.json`; it names the administrator's password, so only its owner may read it."""
-    _write(home / "stack.json", {name: asdict(part) for name, part in parts.items()})
+    write_file(home / "stack.json", {name: asdict(part) for name, part in parts.items()})
 
 
-def password(home: Path, role: str) -> str:
-    """Return the role's password in this installation: drawn once, then kept in `secrets.json`."""
+def password(home: Path, role: str, size: int = PASSWORD_BYTES) -> str:
+    """Return the role's password, or another secret of `size` bytes, as hex: drawn once, then kept in `secrets.json`."""
     with locked(home, "secrets"):
-        known = _read(home / "secrets.json")
+        known = read_file(home / "secrets.json")
         if role not in known:
-            known[role] = secrets.token_hex(PASSWORD_BYTES)
-            _write(home / "secrets.json", known)
+            known[role] = secrets.token_hex(size)
+            write_file(home / "secrets.json", known)
         return str(known[role])
 
 
 def forget_passwords(home: Path, roles: list[str]) -> None:
     """Drop the passwords of roles that no longer exist."""
     with locked(home, "secrets"):
-        known = _read(home / "secrets.json")
-        _write(home / "secrets.json", {role: value for role, value in known.items() if role not in roles})
+        known = read_file(home / "secrets.json")
+        write_file(home / "secrets.json", {role: value for role, value in known.items() if role not in roles})
 
 
 @contextmanager
@@ -152,7 +152,12 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_file(path: Path) -> dict[str, Any]:
+    """Return a JSON file of the home folder; nothing, where there is none.
+
+    Raises:
+        StackError: it is not JSON.
+    """
     try:
         found: dict[str, Any] = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -162,7 +167,7 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _write(path: Path, content: object) -> None:
+def write_file(path: Path, content: object) -> None:
     """Replace the file in one step, readable by its owner only."""
     fresh = path.with_suffix(".new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
