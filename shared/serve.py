@@ -125,9 +125,9 @@ def build(parts: Parts, settings: Settings, clock: Clock, executor: Callable[[],
 
 def application(service: Service, health: Callable[[], Any], lifespan: Any = None) -> FastAPI:
     """Return the HTTP application of a service, its routes under `/<name>`."""
-    root = APIRouter(prefix=f"/{service.parts.name}")
+    root = APIRouter()
     for router in service.parts.routes(service.context):
-        root.include_router(router)
+        root.include_router(router, prefix=f"/{service.parts.name}")  # Here, so that a router may have a path "".
     return create_app(f"Cairn {service.parts.name}", service.settings.release, [root], lifespan, health, service.metrics)
 
 
