@@ -113,7 +113,7 @@ class Ledger:
             ids, done = await store.next_streams(connection, self.service, walk)
             parameters = await self._in_force(connection)
             asks = [Ask(command, walk.origin) for id in ids for command in walk.commands(id, parameters)]
-            lanes_of = {ask.command.stream.key: walk.partition for ask in asks}
+            lanes_of = {ask.stream.key: walk.partition for ask in asks}
             turn = await self._run(connection, asks, lanes, lanes_of, parameters) if asks else None
             await store.move_cursor(connection, walk, ids, done)
         self._committed(turn, time.perf_counter() - started)
@@ -193,13 +193,13 @@ class Ledger:
 
     async def _decide(self, connection: Connection, asks: Sequence[Ask], lock_all: bool) -> Turn:
         guess = await self._expand(connection, asks) if self._expand else asks
-        lanes_of = {key: partition_of(key, self.partitions) for key in {ask.command.stream.key for ask in guess}}
+        lanes_of = {key: partition_of(key, self.partitions) for key in {ask.stream.key for ask in guess}}
         numbers = range(self.partitions) if lock_all else lanes_of.values()
         lanes = await store.lock_lanes(connection, set(numbers))
         parameters = await self._in_force(connection)
         if self._expand:
             asks = await self._expand(connection, asks)
-            lanes_of = {key: partition_of(key, self.partitions) for key in {ask.command.stream.key for ask in asks}}
+            lanes_of = {key: partition_of(key, self.partitions) for key in {ask.stream.key for ask in asks}}
             if not lanes.keys() >= set(lanes_of.values()):
                 raise _KeysChanged
         return await self._run(connection, asks, lanes, lanes_of, parameters)
@@ -208,7 +208,7 @@ class Ledger:
         self, connection: Connection, asks: Sequence[Ask], lanes: Mapping[int, Lane], lanes_of: Mapping[str, int], parameters: Parameters
     ) -> Turn:
         """Decide asks whose partitions are locked, and write what they lead to."""
-        streams = {str(ask.command.stream): ask.command.stream for ask in asks}
+        streams = {ask.stream.name: ask.stream for ask in asks}
         held = await self._load(connection, streams, lanes_of)
         turn = Turn(
             source=self.source, release=self._release, deciders=self._deciders, parameters=parameters, lanes=lanes, held=held,
@@ -235,8 +235,8 @@ class Ledger:
         """Load in one query what the states before the batch already show to be needed."""
         needed = set()
         for ask in asks:
-            stream = held[str(ask.command.stream)]
-            decider = self._deciders[ask.command.stream.kind]
+            stream = held[ask.stream.name]
+            decider = self._deciders[ask.stream.kind]
             if stream.read_version and stream.stored is None and decider.needs_history(ask.command, stream.state):
                 needed.add(stream.id)
         await store.load_events(connection, held, sorted(needed))

@@ -71,8 +71,8 @@ class Turn:
             self.answers.append(self._answer(ask))
 
     def _answer(self, ask: Ask) -> Answer:
-        stream = ask.command.stream
-        held = self.held[str(stream)]
+        stream = ask.stream
+        held = self.held[stream.name]
         if held.key != stream.key:
             raise LedgerError(f"stream {held.id} has another key than its command: a stream never changes its key")
         decider = self._deciders[stream.kind]
@@ -92,12 +92,13 @@ class Turn:
         lane = self.lanes[held.partition]
         at = self._now if lane.last_at is None or lane.last_at < self._now else lane.last_at
         version = held.version + 1
+        id = event_id(held.id, version)
         raw = envelope(
-            source=self._source, stream=stream, version=version, partition=lane.number, position=lane.length, previous=lane.head, at=at,
+            id=id, source=self._source, stream=stream, version=version, partition=lane.number, position=lane.length, previous=lane.head, at=at,
             decider=decider.label, settings=self._parameters.version, release=self._release, origin=ask.origin, event=event,
         )  # fmt: skip
         recorded = Recorded(
-            id=event_id(held.id, version), type=event.TYPE, source=self._source, time=at, stream=held.id, version=version, key=held.key,
+            id=id, type=event.TYPE, source=self._source, time=at, stream=held.id, version=version, key=held.key,
             partition=lane.number, position=lane.length, previous=lane.head, decider=decider.label, settings=self._parameters.version,
             release=self._release, causation=ask.origin.causation, correlation=ask.origin.correlation, data=event, raw=raw,
         )  # fmt: skip

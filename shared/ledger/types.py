@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final
 
 from psycopg import AsyncConnection
 
-from shared.contracts.envelope import Origin, Recorded
+from shared.contracts.envelope import Origin, Recorded, StreamId
 from shared.decider import Command, Refusal
 from shared.parameters import Parameters
 
@@ -19,7 +20,7 @@ MAX_BATCH: Final = 1_000
 Connection = AsyncConnection[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ask:
     """A command and what led to it."""
 
@@ -28,6 +29,11 @@ class Ask:
     record: int | None = None
     """Number, unique in its transaction, of the record or request item that it comes from; asks that `expand` adds keep it
     (`dataclasses.replace(ask, command=...)`), so that answers and parking find back. None for commands of the ticker."""
+
+    @cached_property
+    def stream(self) -> StreamId:
+        """The stream whose decider answers."""
+        return self.command.stream
 
 
 @dataclass(frozen=True, slots=True)

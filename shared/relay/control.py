@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from shared.contracts.envelope import Hash
 from shared.contracts.topics import CONTROL, topic_name
+from shared.relay.topics import ensure_topics
 
 RETRY_S: Final = 1.0
 POLL_MS: Final = 500
@@ -73,14 +74,15 @@ class Control:
     """This process's line to the control topic. `listeners` are called with each message; they must neither wait nor raise."""
 
     def __init__(self, kafka_servers: str, prefix: str) -> None:
-        self._servers, self._topic = kafka_servers, topic_name(prefix, CONTROL)
+        self._servers, self._prefix, self._topic = kafka_servers, prefix, topic_name(prefix, CONTROL)
         self.listeners: list[Callable[[Told], None]] = []
         self._producer: AIOKafkaProducer | None = None
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
 
     async def start(self) -> None:
-        """Begin to listen; returns once messages sent from now on will be heard."""
+        """Create the topic where it is missing, and begin to listen; returns once messages sent from now on will be heard."""
+        await ensure_topics(self._servers, self._prefix, (), 1)  # aiokafka searches without pause for a topic that is not there.
         producer = AIOKafkaProducer(bootstrap_servers=self._servers, acks="all")
         try:
             await producer.start()
