@@ -1,0 +1,116 @@
+"""Who goes to the simulated school and who teaches there: the same people for the same seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from demo.content.names import FAMILY, GIVEN
+from demo.framework import SUBJECTS
+
+SCHOOL: Final = "Willowbank School"
+DISTRICT: Final = "Aldermoor District"
+SOURCE: Final = "aldermoor-sis"
+LMS: Final = "https://lms.aldermoor.example"
+GRADES: Final = ("03", "04", "05")
+SECTIONS: Final = ("A", "B")
+TEACHERS: Final = 16
+MIN_LEARNERS, MAX_LEARNERS = 24, 2_400
+
+
+@dataclass(frozen=True)
+class Person:
+    """A learner or teacher as the SIS knows them."""
+
+    sourced_id: str
+    given: str
+    family: str
+    lms_id: str
+    """What the LMS calls them."""
+
+    @property
+    def iri(self) -> str:
+        """By which the LMS names them in Caliper."""
+        return f"{LMS}/users/{self.lms_id}"
+
+
+@dataclass(frozen=True)
+class Learner(Person):
+    """A learner, in one mathematics and one reading class of her grade and section."""
+
+    grade: str
+    section: str
+
+
+@dataclass(frozen=True)
+class SchoolClass:
+    """A class of one subject, taught by a team."""
+
+    sourced_id: str
+    subject: str
+    grade: str
+    section: str
+    teachers: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        return f"{self.subject.capitalize()} {int(self.grade)}{self.section}"
+
+
+@dataclass(frozen=True)
+class School:
+    """Everybody."""
+
+    learners: tuple[Learner, ...]
+    teachers: tuple[Person, ...]
+    classes: tuple[SchoolClass, ...]
+
+    def section(self, grade: str, section: str) -> list[Learner]:
+        """Return the learners of a section."""
+        return [learner for learner in self.learners if (learner.grade, learner.section) == (grade, section)]
+
+
+def school(learners: int, seed: int) -> School:
+    """Return a school with so many learners, spread over its grades and sections; 12 classes and 16 teachers.
+
+    Args:
+        learners: from MIN_LEARNERS to MAX_LEARNERS.
+    """
+    draw = random.Random(f"school {seed}")
+    names = _names(learners + TEACHERS, draw)
+    places = [(grade, section) for grade in GRADES for section in SECTIONS]
+    pupils = tuple(
+        Learner(f"s-{n + 1:04}", *names[n], f"u{draw.getrandbits(40):010x}", *places[n * len(places) // learners]) for n in range(learners)
+    )
+    teachers = tuple(Person(f"t-{n + 1:02}", *names[learners + n], f"u{draw.getrandbits(40):010x}") for n in range(TEACHERS))
+    return School(pupils, teachers, _classes(teachers))
+
+
+def _names(count: int, draw: random.Random) -> list[tuple[str, str]]:
+    """Return so many different names; given names come again only when all were used."""
+    given: list[str] = []
+    while len(given) < count:
+        given += draw.sample(GIVEN, len(GIVEN))
+    taken: set[tuple[str, str]] = set()
+    for name in given[:count]:
+        family = draw.choice(FAMILY)
+        while (name, family) in taken:
+            family = draw.choice(FAMILY)
+        taken.add((name, family))
+    return sorted(taken, key=lambda _: draw.random())
+
+
+def _classes(teachers: Sequence[Person]) -> tuple[SchoolClass, ...]:
+    """Return the classes: each has a teacher of its own, and the rest of a subject's teachers join one class of every grade."""
+    half = len(teachers) // len(SUBJECTS)
+    classes = []
+    for number, subject in enumerate(SUBJECTS):
+        team = teachers[number * half : (number + 1) * half]
+        places = [(grade, section) for grade in GRADES for section in SECTIONS]
+        for place, (grade, section) in enumerate(places):
+            helpers = [person for n, person in enumerate(team[len(places) :]) if SECTIONS[n % len(SECTIONS)] == section]
+            ids = tuple(person.sourced_id for person in (team[place], *helpers))
+            classes.append(SchoolClass(f"c-{subject[:4]}-{int(grade)}{section.lower()}", subject, grade, section, ids))
+    return tuple(classes)
