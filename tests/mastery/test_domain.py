@@ -155,7 +155,7 @@ def test_mastery_is_lost_only_by_a_failed_re_verification() -> None:
 
 
 def test_what_time_made_due_is_found_at_the_first_evidence_of_a_later_day() -> None:
-    fading = parameters(fade_e6=600_000, time_noise_e6=60_000)
+    fading = parameters(fade_e6=300_000, general_variance_e6=50_000, gain_right_e6=250_000)  # What is known lies in the competency.
     spec = asked(strong(0, 1, count=24), fading)
     assert levels(*spec.past) == {competency(1): Level.MASTERED}
     same_day = spec.when(CountEvidence(evidence(90, 2, day=11.3)))

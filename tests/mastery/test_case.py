@@ -1,0 +1,209 @@
+"""CASE packages: what is taken, what is noted, what is refused and where."""
+
+import copy
+import time
+from typing import Any
+
+import pytest
+
+from services.mastery.case import MAX_ITEMS, MAX_STATEMENT, read_package
+from services.mastery.framework import FRAMEWORK
+from shared.errors import BadInput, MalformedInput, TooLarge
+from shared.parameters import paged
+from tests.mastery.samples import competency
+
+DOCUMENT = "d0000000-0000-4000-8000-000000000000"
+
+
+def item(number: int, **changes: Any) -> dict[str, Any]:
+    """Return an item as a CASE package holds it."""
+    return {
+        "identifier": competency(number), "uri": f"https://case.example/items/{number}", "fullStatement": f"Can do {number}",
+        "humanCodingScheme": f"5.T.{number}", "educationLevel": ["05"], "CFItemType": "Standard",
+        "lastChangeDateTime": "2026-01-01T00:00:00Z",
+    } | changes  # fmt: skip
+
+
+def link(kind: str, origin: str | int, destination: str | int) -> dict[str, Any]:
+    """Return an association between two items, or an item and the document."""
+    ends = [competency(end) if isinstance(end, int) else end for end in (origin, destination)]
+    return {
+        "identifier": "a0000000-0000-4000-8000-000000000001", "associationType": kind,
+        "originNodeURI": {"identifier": ends[0], "uri": "urn:o", "title": "o"},
+        "destinationNodeURI": {"identifier": ends[1], "uri": "urn:d", "title": "d"},
+    }  # fmt: skip
+
+
+def package(items: list[Any], links: list[Any] | None = None, **document: Any) -> dict[str, Any]:
+    """Return a package with these items and associations."""
+    return {
+        "CFDocument": {"identifier": DOCUMENT, "title": "Mathematics", "subject": ["Mathematics"], **document}, "CFItems": items,
+        "CFAssociations": links or [],
+    }  # fmt: skip
+
+
+GOOD = package(
+    [item(1, CFItemType="Domain", humanCodingScheme="5.T"), item(2), item(3, educationLevel=["5", "K"], subject=["Number"])],
+    [link("isChildOf", 1, DOCUMENT), link("isChildOf", 2, 1), link("isChildOf", 3, 1), link("precedes", 2, 3), link("isRelatedTo", 2, 3)],
+)
+
+
+def test_items_hierarchy_and_order_are_taken() -> None:
+    (domain, first, second), report = read_package(GOOD)
+    assert (domain.assessable, first.assessable, second.assessable) == (False, True, True)
+    assert (domain.parent, first.parent, second.parent) == ("", domain.id, domain.id)
+    assert (first.prerequisites, second.prerequisites) == ((), (first.id,))
+    assert (first.subject, first.grades, first.code, first.statement) == ("mathematics", ("05",), "5.T.2", "Can do 2")
+    assert (second.subject, second.grades) == ("number", ("05", "KG"))
+    assert (report.items, report.headings, report.children, report.prerequisites) == (3, 1, 2, 1)
+    assert report.associations == {"isChildOf": 3, "isRelatedTo": 1, "precedes": 1}
+    assert (report.unknown_types, report.notes, report.document, report.title) == ((), (), DOCUMENT, "Mathematics")
+
+
+def test_the_order_of_a_package_means_nothing() -> None:
+    turned = copy.deepcopy(GOOD)
+    turned["CFItems"].reverse()
+    turned["CFAssociations"].reverse()
+    assert read_package(turned)[0] == read_package(GOOD)[0]
+
+
+def test_what_was_read_makes_a_framework() -> None:
+    items = [known.model_dump(mode="json", exclude_defaults=True) for known in read_package(GOOD)[0]]
+    framework = FRAMEWORK.parse(list(paged(items)))
+    assert list(framework.competencies) == [competency(1), competency(2), competency(3)]
+    assert framework.prerequisites == {competency(3): (competency(2),)}
+    assert framework.dependents == {competency(2): (competency(3),)}
+
+
+def test_a_guid_in_capitals_is_the_same_guid() -> None:
+    capitals = [item(1), item(2, identifier=competency(2).upper())]
+    found, _ = read_package(package(capitals, [link("precedes", competency(2).upper(), 1)]))
+    assert [known.id for known in found] == [competency(1), competency(2)]
+    assert found[0].prerequisites == (competency(2),)
+
+
+def test_copies_are_folded_and_noted() -> None:
+    again = item(1, lastChangeDateTime="2026-05-05T00:00:00Z", identifier=competency(1).upper())
+    found, report = read_package(package([item(1), item(2), again], [link("precedes", 1, 2), link("precedes", 1, 2)]))
+    assert len(found) == 2
+    assert found[1].prerequisites == (competency(1),)
+    assert report.noted == {"duplicate": 2}
+    assert [note.place for note in report.notes] == ["/CFItems/2", "/CFAssociations/1"]
+    assert "/CFItems/0" in report.notes[0].detail
+
+
+def test_dangling_ends_are_noted_and_left_out() -> None:
+    found, report = read_package(package([item(1)], [link("precedes", 9, 1), link("isChildOf", 1, 8), link("precedes", 1, DOCUMENT)]))
+    assert (found[0].prerequisites, found[0].parent) == ((), "")
+    assert report.noted == {"dangling": 2, "not-an-item": 1}
+    assert competency(9) in report.notes[0].detail
+
+
+def test_unknown_types_of_association_are_counted() -> None:
+    _, report = read_package(package([item(1), item(2)], [link("ext:needs", 1, 2), link("ext:needs", 2, 1), link("replacedBy", 1, 2)]))
+    assert report.associations == {"ext:needs": 2, "replacedBy": 1}
+    assert report.unknown_types == ("ext:needs",)
+
+
+def test_the_first_of_several_parents_counts() -> None:
+    links = [link("isChildOf", 3, 1), link("isChildOf", 3, 2)]
+    found, report = read_package(package([item(1), item(2), item(3)], links))
+    assert found[2].parent == competency(1)
+    assert report.noted == {"several-parents": 1}
+
+
+def test_what_can_be_shown_depends_on_type_and_children() -> None:
+    items = [
+        item(1, CFItemType="Cluster"), item(2, CFItemType="Standard"), item(3, CFItemType=None), item(4, CFItemType="Odd word"),
+        item(5, CFItemType="Odd word"), item(6, CFItemType="Component"),
+    ]  # fmt: skip
+    found, _ = read_package(package(items, [link("isChildOf", 6, 2), link("isChildOf", 5, 4)]))
+    assert [known.assessable for known in found] == [False, True, True, False, True, True]
+
+
+def test_a_statement_that_is_too_long_is_cut_and_noted() -> None:
+    found, report = read_package(package([item(1, fullStatement="x" * 3_000)]))
+    assert len(found[0].statement) == MAX_STATEMENT
+    assert (report.noted, report.notes[0].place) == ({"clipped": 1}, "/CFItems/0/fullStatement")
+
+
+def test_associations_may_be_missing_and_unknown_fields_are_ignored() -> None:
+    plain = package([item(1, extensions={"x": 1})])
+    del plain["CFAssociations"]
+    assert len(read_package(plain | {"CFRubrics": []})[0]) == 1
+
+
+def test_five_thousand_competencies_take_seconds() -> None:
+    items = [item(n) for n in range(5_000)]
+    links = [link("precedes", n, n + step) for n in range(4_900) for step in (1, 7, 50)]
+    links += [link("isChildOf", n, n // 20) for n in range(20, 5_000)]
+    started = time.process_time()
+    found, _ = read_package(package(items, links))
+    pages = list(paged([known.model_dump(mode="json", exclude_defaults=True) for known in found]))
+    assert len(FRAMEWORK.parse(pages).competencies) == 5_000
+    assert time.process_time() - started < 5.0
+
+
+BAD = {
+    "not an object": ([], "", "no-package"),
+    "no document": ({"CFItems": [item(1)]}, "/CFDocument", "no-package"),
+    "document of another type": ({"CFDocument": "x", "CFItems": [item(1)]}, "/CFDocument", "no-package"),
+    "no items": (package([]), "/CFItems", "no-package"),
+    "items of another type": (package([item(1)]) | {"CFItems": {}}, "/CFItems", "no-package"),
+    "associations of another type": (package([item(1)]) | {"CFAssociations": "x"}, "/CFAssociations", "no-package"),
+    "document without identifier": (package([item(1)], identifier=None), "/CFDocument/identifier", "missing"),
+    "document title of another type": (package([item(1)], title=5), "/CFDocument/title", "not-text"),
+    "item of another type": (package([item(1), "x"]), "/CFItems/1", "not-an-object"),
+    "item without identifier": (package([item(1), item(2, identifier=None)]), "/CFItems/1/identifier", "missing"),
+    "identifier that is no GUID": (package([item(1, identifier="5.NF.1")]), "/CFItems/0/identifier", "not-a-guid"),
+    "identifier that is a number": (package([item(1, identifier=7)]), "/CFItems/0/identifier", "not-a-guid"),
+    "identifier in braces": (package([item(1, identifier="{" + competency(1) + "}")]), "/CFItems/0/identifier", "not-a-guid"),
+    "item without statement": (package([item(1), item(2, fullStatement=None)]), "/CFItems/1/fullStatement", "missing"),
+    "statement of blanks": (package([item(1, fullStatement="  ")]), "/CFItems/0/fullStatement", "missing"),
+    "statement of another type": (package([item(1, fullStatement=["x"])]), "/CFItems/0/fullStatement", "not-text"),
+    "code of another type": (package([item(1, humanCodingScheme=5)]), "/CFItems/0/humanCodingScheme", "not-text"),
+    "grade levels of another type": (package([item(1, educationLevel=[5])]), "/CFItems/0/educationLevel", "not-a-list"),
+    "same item, other content": (package([item(1), item(1, fullStatement="Other")]), "/CFItems/1", "conflicting-duplicate"),
+    "association of another type": (package([item(1)], ["x"]), "/CFAssociations/0/associationType", "missing"),
+    "association without type": (package([item(1)], [{}]), "/CFAssociations/0/associationType", "missing"),
+    "association without an end": (
+        package([item(1)], [link("precedes", 1, 1) | {"destinationNodeURI": None}]), "/CFAssociations/0/destinationNodeURI", "missing",
+    ),
+    "association whose end is no GUID": (
+        package([item(1)], [link("precedes", "x", 1)]), "/CFAssociations/0/originNodeURI/identifier", "not-a-guid",
+    ),
+    "item before itself": (package([item(1)], [link("precedes", 1, 1)]), "/CFAssociations/0", "cycle"),
+    "cycle of three": (
+        package([item(1), item(2), item(3)], [link("precedes", 1, 2), link("precedes", 2, 3), link("precedes", 3, 1)]),
+        "/CFAssociations/2", "cycle",
+    ),
+    "cycle in the hierarchy": (package([item(1), item(2)], [link("isChildOf", 1, 2), link("isChildOf", 2, 1)]), "/CFAssociations/0", "cycle"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_package_is_refused_with_place_and_remedy(name: str) -> None:
+    content, place, code = BAD[name]
+    with pytest.raises(BadInput) as refused:
+        read_package(content)
+    fault = refused.value.faults[0]
+    assert (fault.place, fault.code) == (place, code)
+    assert fault.remedy
+    assert isinstance(refused.value, MalformedInput) == (code == "no-package")
+
+
+def test_every_bad_place_is_named() -> None:
+    with pytest.raises(BadInput) as refused:
+        read_package(package([item(1), item(2, identifier="x"), "y", item(3, identifier=None)]))
+    assert [fault.place for fault in refused.value.faults] == ["/CFItems/1/identifier", "/CFItems/2", "/CFItems/3/identifier"]
+
+
+def test_a_cycle_is_named_by_the_codes_in_it() -> None:
+    links = [link("precedes", 1, 2), link("precedes", 2, 3), link("precedes", 3, 2), link("precedes", 3, 4)]
+    with pytest.raises(BadInput, match=r"prerequisites form a cycle: 5\.T\.2 -> 5\.T\.3 -> 5\.T\.2$"):
+        read_package(package([item(n) for n in range(1, 5)], links))
+
+
+def test_too_many_items_are_refused_by_the_limit_that_says_so() -> None:
+    with pytest.raises(TooLarge, match=str(MAX_ITEMS)):
+        read_package(package([None] * (MAX_ITEMS + 1)))
