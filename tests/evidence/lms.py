@@ -1,0 +1,116 @@
+"""A learning management system that speaks Caliper 1.2, and the direct API's words: values to send, to vary and to break."""
+
+from typing import Any
+from uuid import UUID, uuid5
+
+CONTEXT = "http://purl.imsglobal.org/ctx/caliper/v1p2"
+LMS = "https://lms.example"
+QUIZ = f"{LMS}/quizzes/7"
+NAMES = UUID(int=7)
+
+
+def urn(name: str) -> str:
+    """The id of an event that is called so in a test."""
+    return f"urn:uuid:{uuid5(NAMES, name)}"
+
+
+def item_iri(number: int) -> str:
+    """The IRI of an item of the quiz."""
+    return f"{QUIZ}/items/{number}"
+
+
+def attempt_iri(learner: str, number: int = 1) -> str:
+    """The IRI of a learner's attempt."""
+    return f"{QUIZ}/users/{learner}/attempts/{number}"
+
+
+def envelope(*data: Any, **other: Any) -> dict[str, Any]:
+    """An envelope with these events."""
+    return {"sensor": f"{LMS}/sensors/1", "sendTime": "2026-11-24T08:00:00.000Z", "dataVersion": CONTEXT, "data": list(data)} | other
+
+
+def graded(
+    name: str = "grade", learner: str = "s-1", item: int = 1, given: Any = 3, maximum: Any = 4, attempt: str | None = None,
+    at: str = "2026-11-23T10:00:00.000Z", kind: str = "AssessmentItem",
+) -> dict[str, Any]:  # fmt: skip
+    """A grade, as the autograder of the system sends it."""
+    return {
+        "@context": CONTEXT,
+        "id": urn(name),
+        "type": "GradeEvent",
+        "profile": "GradingProfile",
+        "actor": {"id": f"{LMS}/autograder", "type": "SoftwareApplication"},
+        "action": "Graded",
+        "object": {
+            "id": attempt or attempt_iri(learner),
+            "type": "Attempt",
+            "assignee": {"id": f"{LMS}/users/{learner}", "type": "Person"},
+            "assignable": {"id": item_iri(item), "type": kind, "isPartOf": {"id": QUIZ, "type": "Assessment"}},
+            "count": 1,
+        },
+        "eventTime": at,
+        "edApp": LMS,
+        "generated": {
+            "id": f"{LMS}/scores/{name}",
+            "type": "Score",
+            "scoreGiven": given,
+            "maxScore": maximum,
+            "scoredBy": f"{LMS}/autograder",
+        },
+    }
+
+
+def answered(
+    name: str = "answer", learner: str = "s-1", item: int = 1, given: Any = 3, maximum: Any = 4, attempt: str | None = None,
+    at: str = "2026-11-23T09:00:00.000Z",
+) -> dict[str, Any]:  # fmt: skip
+    """An answer that the system scored when it was given."""
+    return {
+        "@context": CONTEXT,
+        "id": urn(name),
+        "type": "AssessmentItemEvent",
+        "profile": "AssessmentProfile",
+        "actor": {"id": f"{LMS}/users/{learner}", "type": "Person"},
+        "action": "Completed",
+        "object": {"id": item_iri(item), "type": "AssessmentItem"},
+        "eventTime": at,
+        "generated": {
+            "id": f"{LMS}/responses/{name}",
+            "type": "FillinBlankResponse",
+            "attempt": {"id": attempt or attempt_iri(learner), "type": "Attempt", "assignee": f"{LMS}/users/{learner}"},
+            "extensions": {"scoreGiven": given, "maxScore": maximum},
+        },
+    }
+
+
+def used(name: str = "use") -> dict[str, Any]:
+    """Valid Caliper that scores nothing."""
+    return {
+        "@context": [CONTEXT, "https://lms.example/ctx"],
+        "id": urn(name),
+        "type": "ToolUseEvent",
+        "actor": f"{LMS}/users/s-1",
+        "action": "Used",
+        "object": LMS,
+        "eventTime": "2026-11-23T09:00:00Z",
+    }
+
+
+def act(id: str = "a-1", learner: str = "s-1", item: int = 1, **other: Any) -> dict[str, Any]:
+    """An item of the direct API."""
+    told = {"id": id, "source": "gradebook", "learner": learner, "item": item_iri(item), "occurred_at": "2026-11-23T09:00:00.000Z"}
+    return told | ({} if "share" in other else {"score": {"given": 3, "max": 4}}) | other
+
+
+def put(value: Any, path: str, new: Any) -> Any:
+    """Return a copy of a JSON value with another value at a path such as `data/0/object`; `...` takes away what stands there."""
+    step, _, rest = path.partition("/")
+    copy = list(value) if isinstance(value, list) else dict(value)
+    key: Any = int(step) if isinstance(value, list) else step
+    if rest:
+        copy[key] = put(copy[key], rest, new)
+    elif new is ...:
+        del copy[key]
+    else:
+        copy[key] = new
+    return copy

@@ -1,0 +1,258 @@
+"""Caliper 1.2 in: what is evidence and of what, what is not, and what is refused with its place."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from services.evidence.caliper import EVENT_TYPES, read_envelope
+from services.evidence.told import MAX_ACTS, Heard, person_alias
+from shared.contracts.evidence import EvidenceAccepted, Kind
+from shared.errors import BadInput, MalformedInput, TooLarge
+from shared.keys import act_id_of, alias_of, item_id_of
+from tests.evidence.lms import CONTEXT, LMS, QUIZ, answered, attempt_iri, envelope, graded, item_iri, put, urn, used
+
+KEY = bytes(32)
+TOMORROW = datetime(2026, 11, 25, 8, tzinfo=UTC)
+
+
+def read(value: Any) -> list[Heard]:
+    return read_envelope(value, lambda named: person_alias(KEY, named), TOMORROW)
+
+
+def told(event: Any) -> EvidenceAccepted:
+    [heard] = read(envelope(event))
+    assert heard.told is not None, heard.reason
+    return heard.told
+
+
+def reason(event: Any) -> str:
+    [heard] = read(envelope(event))
+    assert heard.told is None
+    return heard.reason
+
+
+def test_a_grade_tells_whose_work_it_was_at_which_item_and_how_good() -> None:
+    act = told(graded(given=10.0, maximum=15.0))
+    assert act.alias == alias_of(KEY, "person", "s-1")
+    assert act.item_id == item_id_of(item_iri(1))
+    assert act.score_e6 == 666_667
+    assert act.occurred_at == datetime(2026, 11, 23, 10, tzinfo=UTC)
+    assert act.kind is Kind.ITEM
+
+
+def test_a_scored_answer_tells_the_same() -> None:
+    act = told(answered(given=1, maximum=8))
+    assert (act.alias, act.item_id, act.score_e6) == (alias_of(KEY, "person", "s-1"), item_id_of(item_iri(1)), 125_000)
+
+
+def test_the_answer_and_the_grade_of_one_attempt_are_one_act() -> None:
+    answer, grade = told(answered()), told(graded())
+    assert answer.act_id == grade.act_id
+    assert answer.telling_id != grade.telling_id
+
+
+def test_one_attempt_at_a_quiz_may_hold_many_items() -> None:
+    assert len({told(answered(f"answer-{n}", item=n)).act_id for n in range(10)}) == 10
+
+
+def test_without_an_attempt_the_event_is_the_act() -> None:
+    act = told(put(answered(), "generated/attempt", ...))
+    assert (act.act_id, act.telling_id) == (act_id_of("", urn("answer")), None)
+    assert told(put(answered(), "generated/attempt/id", "_:attempt")).act_id == act.act_id, "a blank node means nothing elsewhere"
+
+
+def test_an_id_in_capitals_is_the_same_event() -> None:
+    event = put(answered(), "generated/attempt", ...)
+    assert told(put(event, "id", event["id"].upper())) == told(event)
+
+
+def test_work_happened_when_it_ended() -> None:
+    event = put(graded(), "object/startedAtTime", "2026-11-20T09:00:00.000Z")
+    event = put(event, "object/endedAtTime", "2026-11-20T09:01:30.500Z")
+    assert told(event).occurred_at == datetime(2026, 11, 20, 9, 1, 30, 500_000, tzinfo=UTC)
+    assert told(event).duration_ms == 90_500
+    assert told(put(event, "object/duration", "PT1M5S")).duration_ms == 65_000
+
+
+def test_a_quiz_and_a_project_are_told_by_the_type_of_the_work() -> None:
+    assert told(graded(kind="Assessment")).kind is Kind.QUIZ
+    assert told(graded(kind="AssignableDigitalResource")).kind is Kind.PROJECT
+    assert told(put(graded(), "object/assignable", QUIZ)).kind is Kind.ITEM
+
+
+@pytest.mark.parametrize(
+    ("given", "maximum", "share"),
+    [
+        (0, 4, 0),
+        (4, 4, 1_000_000),
+        (5, 4, 1_000_000),
+        (0.1, 0.3, 333_333),
+        (0.5, 1_000_000, 0),
+        (1.5, 1_000_000, 2),
+        (2.5, 1_000_000, 2),
+        (1e-9, 1e-9, 1_000_000),
+    ],
+)
+def test_a_score_is_an_exact_share(given: float, maximum: float, share: int) -> None:
+    assert told(graded(given=given, maximum=maximum)).score_e6 == share
+
+
+@pytest.mark.parametrize("holder", [{"scoreGiven": 3, "maxScore": 4}, {"score": {"type": "Score", "scoreGiven": 3, "maxScore": 4}}])
+def test_the_score_of_an_answer_may_stand_in_the_response(holder: dict[str, Any]) -> None:
+    event = answered()
+    event["generated"] = {name: value for name, value in event["generated"].items() if name != "extensions"} | holder
+    assert told(event).score_e6 == 750_000
+
+
+def test_the_possible_score_may_stand_at_the_item() -> None:
+    event = put(put(graded(), "generated/maxScore", ...), "object/assignable/maxScore", 4)
+    assert told(event).score_e6 == 750_000
+
+
+def test_an_item_may_be_graded_itself() -> None:
+    event = put(graded(), "object", {"id": item_iri(1), "type": "AssessmentItem"})
+    event = put(event, "generated/attempt", {"id": attempt_iri("s-1"), "type": "Attempt", "assignee": f"{LMS}/users/s-1"})
+    assert told(event) == told(graded())
+
+
+def test_a_person_who_is_graded_may_be_the_actor() -> None:
+    event = put(put(graded(), "object/assignee", ...), "actor", {"id": f"{LMS}/users/s-1", "type": "Person"})
+    assert told(event).alias == alias_of(KEY, "person", "s-1")
+
+
+def test_events_may_name_what_the_envelope_describes() -> None:
+    attempt = {"@context": CONTEXT} | graded()["object"]
+    heard = read(envelope(put(graded(), "object", attempt["id"]), attempt))
+    assert heard[0].told == told(graded())
+    assert (heard[1].told, heard[1].reason) == (None, "an entity")
+
+
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [
+        (used(), "not scored work"),
+        (put(answered(), "action", "Started"), "not completed"),
+        (put(answered(), "generated/extensions", ...), "no score"),
+        (put(answered(), "generated", ...), "no score"),
+        (put(graded(), "generated", ...), "no score"),
+        (put(graded(), "generated", f"{LMS}/scores/1"), "no score"),
+        (put(put(graded(), "generated/scoreGiven", ...), "generated/maxScore", 0.0), "no score"),
+        (put(graded(), "generated/maxScore", ...), "no possible score"),
+        (put(graded(), "object/assignee", ...), "nobody is assigned"),
+        (put(graded(), "object/assignable", ...), "no item"),
+        (put(graded(), "object", attempt_iri("s-1")), "nobody is assigned"),
+    ],
+)
+def test_other_valid_events_are_taken_and_say_why_they_are_no_evidence(event: Any, why: str) -> None:
+    assert reason(event) == why
+
+
+@pytest.mark.parametrize("kind", sorted(EVENT_TYPES - {"GradeEvent", "AssessmentItemEvent"}))
+def test_every_type_of_caliper_is_taken(kind: str) -> None:
+    assert reason(put(used(), "type", kind)) == "not scored work"
+
+
+BAD_EVENTS = [
+    ("id", ..., "not-a-uuid"),
+    ("id", 7, "not-a-uuid"),
+    ("id", "c51570e4-f8ed-4c18-bb3a-dfe51b2cc594", "not-a-uuid"),
+    ("id", "urn:uuid:c51570e4", "not-a-uuid"),
+    ("type", ..., "missing"),
+    ("type", "", "not-a-text"),
+    ("type", "GradingEvent", "unknown-type"),
+    ("@context", ..., "missing"),
+    ("@context", CONTEXT.replace("v1p2", "v1p1"), "unsupported-version"),
+    ("actor", ..., "missing"),
+    ("actor", None, "missing"),
+    ("actor", 7, "not-an-entity"),
+    ("actor", "s-1", "not-an-iri"),
+    ("actor/id", ..., "not-an-iri"),
+    ("actor/type", ..., "missing"),
+    ("action", ..., "missing"),
+    ("action", ["Graded"], "not-a-text"),
+    ("action", "Submitted", "wrong-action"),
+    ("object", ..., "missing"),
+    ("object/id", 3, "not-an-iri"),
+    ("object/assignee", [], "not-an-entity"),
+    ("object/assignable/id", "item 1", "not-an-iri"),
+    ("object/endedAtTime", "2026-13-01T00:00:00.000Z", "not-an-instant"),
+    ("object/duration", "40 minutes", "not-a-duration"),
+    ("object/duration", "-PT5S", "not-a-duration"),
+    ("object/duration", "P1M", "not-a-duration"),
+    ("eventTime", ..., "not-an-instant"),
+    ("eventTime", "yesterday", "not-an-instant"),
+    ("eventTime", "2026-11-23T10:00:00", "not-an-instant"),
+    ("eventTime", 1_764_000_000, "not-an-instant"),
+    ("eventTime", "2026-02-30T10:00:00.000Z", "not-an-instant"),
+    ("eventTime", "2027-11-23T10:00:00.000Z", "in-the-future"),
+    ("eventTime", "0001-01-01T00:00:00.000+14:00", "not-an-instant"),
+    ("eventTime", "1969-12-31T23:59:59.000Z", "too-early"),
+    ("generated", 3, "not-an-entity"),
+    ("generated/scoreGiven", "3", "not-a-number"),
+    ("generated/scoreGiven", True, "not-a-number"),
+    ("generated/scoreGiven", -1, "negative"),
+    ("generated/scoreGiven", float("nan"), "not-a-number"),
+    ("generated/maxScore", 0, "maximum-zero"),
+    ("generated/maxScore", -4, "negative"),
+    ("generated/maxScore", "4", "not-a-number"),
+    ("generated/attempt", 1, "not-an-entity"),
+]
+
+
+@pytest.mark.parametrize(("path", "new", "code"), BAD_EVENTS)
+def test_a_malformed_event_is_named_with_its_field(path: str, new: Any, code: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        read(envelope(used(), put(graded(), path, new)))
+    [fault] = caught.value.faults
+    assert (fault.code, fault.place.startswith(f"/data/1/{path}"), bool(fault.remedy)) == (code, True, True)
+    assert "s-1" not in str(fault), "an error never repeats who it was about"
+
+
+def test_what_ends_before_it_starts_is_named() -> None:
+    event = put(put(graded(), "object/startedAtTime", "2026-11-20T09:00:01.000Z"), "object/endedAtTime", "2026-11-20T09:00:00.000Z")
+    with pytest.raises(BadInput) as caught:
+        read(envelope(event))
+    assert caught.value.faults[0].place == "/data/0/object/endedAtTime"
+
+
+def test_every_malformed_event_is_named() -> None:
+    with pytest.raises(BadInput) as caught:
+        read(envelope("no event", graded(), put(graded(), "id", 1), []))
+    assert [fault.place for fault in caught.value.faults] == ["/data/0", "/data/2/id", "/data/3"]
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ([], ""),
+        ("text", ""),
+        (None, ""),
+        ({}, "/sensor"),
+        (envelope(used(), sensor=None), "/sensor"),
+        (envelope(used(), sensor="lms"), "/sensor"),
+        (envelope(used(), sendTime="now"), "/sendTime"),
+        (put(envelope(used()), "sendTime", ...), "/sendTime"),
+        (envelope(used(), dataVersion=1.2), "/dataVersion"),
+        (envelope(), "/data"),
+        (envelope(data=used()), "/data"),
+        (put(envelope(), "data", ...), "/data"),
+    ],
+)
+def test_what_is_no_envelope_is_refused_with_the_place(value: Any, place: str) -> None:
+    with pytest.raises(MalformedInput) as caught:
+        read(value)
+    assert caught.value.faults[0].place == place
+
+
+def test_another_version_is_not_supported() -> None:
+    with pytest.raises(BadInput) as caught:
+        read(envelope(used(), dataVersion=CONTEXT.replace("v1p2", "v1p1")))
+    assert (caught.value.faults[0].place, isinstance(caught.value, MalformedInput)) == ("/dataVersion", False)
+
+
+def test_an_envelope_has_a_limit() -> None:
+    assert len(read(envelope(*[used()] * MAX_ACTS))) == MAX_ACTS
+    with pytest.raises(TooLarge) as caught:
+        read(envelope(*[used()] * (MAX_ACTS + 1)))
+    assert caught.value.faults[0].place == "/data"

@@ -1,0 +1,273 @@
+"""From told to meant, over a real database: what waits, for what, what releases it and in which order."""
+
+from collections.abc import AsyncIterator, Callable
+from itertools import permutations
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.evidence.app import PARTS
+from services.evidence.domain import AcceptEvidence
+from services.evidence.queries import waiting
+from services.evidence.told import person_alias
+from shared.contracts.envelope import StreamId, event_id
+from shared.contracts.evidence import EvidenceAccepted, EvidenceConflicted, EvidenceRecorded
+from shared.contracts.profile import LearnerIdentified
+from shared.keys import item_id_of
+from shared.ledger.store import project
+from shared.stack import ServiceDatabase
+from shared.testing import SOME_TIME, recorded, running
+from tests.evidence.lms import act, answered, envelope, graded, item_iri
+
+KEY = bytes(32)
+ANN, BOB = UUID(int=0xA), UUID(int=0xB)
+
+
+@pytest.fixture
+async def service(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Any]:
+    async with running(PARTS, database("evidence")) as service:
+        yield service
+
+
+async def identify(service: Any, name: str = "s-1", learner: UUID = ANN) -> None:
+    alias = person_alias(KEY, name)
+    await service.hear(*recorded(StreamId("profile", "alias", alias), [LearnerIdentified(alias=alias, learner_id=learner)]))
+
+
+async def align(service: Any, *items: int, competency: str = "K") -> Any:
+    rows = [{"item": item_iri(n), "competencies": [competency]} for n in items or (1,)]
+    return (await service.client.put("/evidence/alignments", json={"alignments": rows})).raise_for_status().json()
+
+
+async def tell(service: Any, *items: Any) -> list[str]:
+    answer = await service.client.post("/evidence", json={"items": list(items)})
+    return [each["result"] for each in answer.raise_for_status().json()["results"]]
+
+
+async def meant(service: Any, learner: UUID = ANN) -> list[EvidenceRecorded]:
+    return [event.data for event in await service.ledger.stream(f"evidence/learner/{learner}")]
+
+
+async def counts(service: Any) -> Any:
+    found = (await service.client.get("/evidence/counts")).json()
+    assert found["accepted"] == found["recorded"] + sum(found["waiting"].values())
+    return found
+
+
+async def test_an_act_is_recorded_with_its_acceptance_where_all_is_known(service: Any) -> None:
+    await identify(service)
+    await align(service)
+    assert await tell(service, act()) == ["recorded"]
+    [evidence] = await service.ledger.stream(f"evidence/learner/{ANN}")
+    [accepted] = await service.ledger.stream(f"evidence/act/{evidence.data.evidence_id}")
+    assert (evidence.data.learner_id, evidence.data.competency_ids, evidence.data.score_e6) == (ANN, ("K",), 750_000)
+    assert (evidence.causation, evidence.correlation) == (accepted.id, accepted.correlation)
+    assert (evidence.key, accepted.key) == (str(ANN), person_alias(KEY, "s-1"))
+
+
+async def test_every_order_of_what_must_be_known_ends_in_the_same_record(service: Any) -> None:
+    ends = []
+    for number, order in enumerate(permutations(["alias", "item", "act", "other act"]), 1):
+        learner, name = UUID(int=number), f"s-{number}"
+        for step in order:
+            match step:
+                case "alias":
+                    await identify(service, name, learner)
+                case "item":
+                    await align(service, number)
+                case "act":
+                    await tell(service, act(f"{number}-1", name, number))
+                case _:
+                    await tell(service, act(f"{number}-2", name, number, share=1))
+            await service.tick()
+        ends.append(sorted((each.score_e6, each.competency_ids, each.occurred_at, each.kind) for each in await meant(service, learner)))
+    assert len(ends) == 24
+    assert [score for score, *_ in ends[0]] == [750_000, 1_000_000]
+    assert all(end == ends[0] for end in ends)
+    assert (await counts(service))["recorded"] == 48
+
+
+async def test_what_waits_says_for_what(service: Any) -> None:
+    await identify(service)
+    await align(service)
+    assert await tell(service, act("1"), act("2", item=2), act("3", learner="s-2"), act("4", learner="s-2", item=2)) == [
+        "recorded", "waiting", "waiting", "waiting",
+    ]  # fmt: skip
+    assert (await counts(service))["waiting"] == {"unknown-learner": 2, "unaligned": 1, "being-released": 0}
+    first = (await service.client.get("/evidence/waiting?limit=2")).json()
+    rest = (await service.client.get(f"/evidence/waiting?limit=2&after={first['acts']['next']}")).json()
+    listed = first["acts"]["items"] + rest["acts"]["items"]
+    assert sorted(each["reason"] for each in listed) == ["unaligned", "unknown-learner", "unknown-learner"]
+    assert rest["acts"]["next"] is None
+    shown = (await service.client.get(f"/evidence/acts/{listed[0]['act_id']}")).json()
+    assert (shown["status"], shown["reason"]) == ("waiting", listed[0]["reason"])
+
+
+async def test_waiting_acts_are_released_in_the_order_in_which_they_were_accepted(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "MAX_RELEASED", 3)
+    await align(service)
+    names = [f"a-{n}" for n in range(8)]
+    for name in names:
+        assert await tell(service, act(name)) == ["waiting"]
+    await identify(service)
+    assert await tell(service, act("behind")) == ["waiting"], "new acts go behind those that wait"
+    assert (await counts(service))["waiting"]["being-released"] == 9
+    assert await service.tick() == 3
+    assert [each.evidence_id for each in await meant(service)] == [
+        event.data.act_id for event in await accepted(service) if isinstance(event.data, EvidenceAccepted)
+    ]
+    assert await tell(service, act("after")) == ["recorded"]
+
+
+async def accepted(service: Any) -> list[Any]:
+    """The acts of one alias as they stand in their partition."""
+    query = "SELECT stream FROM event WHERE type = 'evidence.accepted.v1' ORDER BY partition, position"
+    async with service.pool.connection() as connection:
+        streams = [row[0] for row in await (await connection.execute(query)).fetchall()]
+    return [(await service.ledger.stream(stream))[0] for stream in streams]
+
+
+async def test_an_unaligned_item_waits_alone(service: Any) -> None:
+    await identify(service)
+    await align(service, 1)
+    assert await tell(service, act("1", item=2), act("2", item=1)) == ["waiting", "recorded"]
+    await service.tick()
+    assert (await counts(service))["waiting"]["unaligned"] == 1
+    await align(service, 2)
+    await service.tick()
+    assert len(await meant(service)) == 2
+
+
+async def test_a_released_act_names_its_acceptance_as_cause(service: Any) -> None:
+    await tell(service, act())
+    await identify(service)
+    await align(service)
+    await service.tick()
+    [evidence] = await service.ledger.stream(f"evidence/learner/{ANN}")
+    [told] = await service.ledger.stream(f"evidence/act/{evidence.data.evidence_id}")
+    assert (evidence.causation, evidence.correlation) == (event_id(told.stream, 1), told.correlation)
+
+
+async def test_a_new_alignment_counts_for_later_acts_only(service: Any) -> None:
+    await identify(service)
+    await align(service)
+    await tell(service, act("1"))
+    assert await align(service, competency="L") == {"items": 1, "changed": 1}
+    assert await align(service, competency="L") == {"items": 1, "changed": 0}
+    await tell(service, act("2"))
+    await service.tick()
+    assert [each.competency_ids for each in await meant(service)] == [("K",), ("L",)]
+
+
+async def test_acts_of_several_aliases_come_together_at_their_learner(service: Any) -> None:
+    await align(service)
+    await tell(service, act("1", learner="s-1"), act("2", learner="s-2"), act("3", learner="s-3"))
+    for name, learner in (("s-1", ANN), ("s-2", ANN), ("s-3", BOB)):
+        await identify(service, name, learner)
+    await service.tick()
+    assert (len(await meant(service, ANN)), len(await meant(service, BOB))) == (2, 1)
+
+
+async def test_a_duplicate_in_one_request_is_one_act(service: Any) -> None:
+    await identify(service)
+    await align(service)
+    assert await tell(service, act(), act(), act(share=0), act()) == ["recorded", "duplicate", "conflict", "duplicate"]
+    assert len(await meant(service)) == 1
+
+
+async def test_the_first_telling_stands_whoever_tells_it_of_whom(service: Any) -> None:
+    await identify(service, "s-1", ANN)
+    await identify(service, "s-2", BOB)
+    await align(service)
+    assert await tell(service, act()) == ["recorded"]
+    assert await tell(service, act(), act(learner="s-2")) == ["duplicate", "conflict"]
+    assert await tell(service, act(), act(learner="s-2")) == ["duplicate", "conflict"]
+    [evidence] = await meant(service)
+    stream = await service.ledger.stream(f"evidence/act/{evidence.evidence_id}")
+    assert [type(event.data) for event in stream] == [EvidenceAccepted, EvidenceConflicted]
+    assert {event.key for event in stream} == {person_alias(KEY, "s-1")}
+    assert await meant(service, BOB) == []
+    shown = (await service.client.get(f"/evidence/acts/{evidence.evidence_id}")).json()
+    assert (shown["status"], [each["same_person"] for each in shown["conflicts"]]) == ("recorded", [False])
+
+
+async def test_a_conflict_in_one_request_with_the_first_telling_finds_it(service: Any) -> None:
+    assert await tell(service, act(learner="s-1"), act(learner="s-2")) == ["waiting", "conflict"]
+    assert (await counts(service))["conflicts"] == 1
+
+
+async def test_an_answer_and_its_grade_are_one_piece_of_evidence(service: Any) -> None:
+    await identify(service)
+    await align(service)
+    sent = envelope(answered(), graded(), graded("another", given=1))
+    answer = (await service.client.post("/evidence/caliper", json=sent)).json()
+    assert [each["result"] for each in answer["results"]] == ["recorded", "duplicate", "conflict"]
+    assert len(await meant(service)) == 1
+
+
+async def test_a_release_that_is_asked_twice_records_once(service: Any) -> None:
+    await align(service)
+    await tell(service, act("1"), act("2"))
+    await identify(service)
+    async with service.pool.connection() as connection:
+        due = await waiting.Releases().due(connection, "")
+    assert len(due) == 2
+    for _ in range(2):
+        await service.ledger.handle(due)
+    assert len(await meant(service)) == 2
+
+
+async def test_nothing_is_looked_for_while_nothing_happened(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    releases = waiting.Releases()
+    await tell(service, act())
+    async with service.pool.connection() as connection:
+        assert await releases.due(connection, "") == []
+        with monkeypatch.context() as patch:
+            patch.setattr(waiting, "DUE", "SELECT 1 / 0")
+            assert await releases.due(connection, "") == []
+    await align(service)
+    await identify(service)
+    async with service.pool.connection() as connection:
+        assert len(await releases.due(connection, "")) == 1
+
+
+async def test_read_tables_can_be_filled_again_in_any_order_of_partitions(service: Any) -> None:
+    await align(service)
+    await identify(service)
+    await tell(service, act("1"), act("2", learner="s-2"), act("1", share=0))
+    before = await tables(service)
+    events = []
+    async with service.pool.connection() as connection:
+        for (stream,) in await (await connection.execute("SELECT DISTINCT stream FROM event ORDER BY stream DESC")).fetchall():
+            events.extend(await service.ledger.stream(stream))
+        await connection.execute("TRUNCATE act, alias, alignment, conflict")
+        for start in range(len(events)):
+            await project(connection, PARTS.projections, events[start : start + 1])
+        await project(connection, PARTS.projections, events)
+    assert await tables(service) == before
+
+
+async def tables(service: Any) -> list[Any]:
+    found = []
+    async with service.pool.connection() as connection:
+        for table in ("act", "alias", "alignment", "conflict"):
+            found.append(await (await connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2")).fetchall())  # noqa: S608
+    assert all(found)
+    return found
+
+
+async def test_a_full_batch_of_acts_takes_one_transaction(service: Any) -> None:
+    await identify(service)
+    await align(service, *range(20))
+    acts = [
+        EvidenceAccepted(
+            act_id=uuid4(), alias=person_alias(KEY, "s-1"), item_id=item_id_of(item_iri(n % 20)), score_e6=n, occurred_at=SOME_TIME
+        )
+        for n in range(500)
+    ]
+    transactions = []
+    service.ledger.on_commit.append(transactions.append)
+    answers = await service.asker.ask([AcceptEvidence(each) for each in acts], uuid4())
+    assert all([type(event.data) for event in answer.events] == [EvidenceAccepted, EvidenceRecorded] for answer in answers)
+    assert [len(events) for events in transactions] == [1000]
