@@ -5,6 +5,7 @@ It reads what clients were told, the ledgers, the topics and the inboxes, and tr
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -180,3 +181,17 @@ def compare_evidence(records_of: Mapping[str, Record], acks: list[tuple[str, str
         findings.wrong("acknowledged and not in the ledger", {act for act, result in acks if result in KEPT} - set(accepted))
         was_told = {act for act, result in acks if result == "recorded"}
         findings.wrong("told as recorded and not recorded", was_told - set(recorded))
+
+
+async def settle(urls: Mapping[str, str], seconds: float, pause_s: float) -> None:
+    """Wait until every subscriber has applied what its sources hold, or the time is over."""
+    until = asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < until:
+        lengths, inboxes = {}, {}
+        for service in urls:
+            async with reading(urls[service]) as pool:
+                lengths[service] = {number: length for number, (length, _) in (await read.lengths(pool)).items()}
+                inboxes[service], _, _ = await read.standing(pool)
+        if all(position == lengths[source][number] - 1 for inbox in inboxes.values() for (source, number), position in inbox.items()):
+            return
+        await asyncio.sleep(pause_s)

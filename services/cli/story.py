@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -111,7 +111,7 @@ def _of_profile(event: Any) -> str:
             return f"the roster names her{grade}, {len(event.class_ids)} classes" if event.active else "the roster no longer names her"
         case profile.PreferencesStated():
             likes = ", ".join(event.modalities) or "no way of learning in particular"
-            return f"her {event.role} said: she prefers {likes}" if event.role != profile.Role.LEARNER else f"she said: I prefer {likes}"
+            return f"she said: I prefer {likes}" if event.role == profile.Role.LEARNER else f"her {event.role} said: she prefers {likes}"
         case _:
             return "another system's name for her became known"
 
@@ -133,14 +133,16 @@ def _of_mastery(event: Any, names: Names) -> str:
     match event:
         case mastery.Estimated() | mastery.Reestimated():
             beliefs = "; ".join(
-                f"{names.competency(belief.competency_id)}: {belief.mean_e6 / MICRO:+.2f} ± {(belief.variance_e6 / MICRO) ** 0.5:.2f} logits"
+                f"{names.competency(belief.competency_id)}: {belief.mean_e6 / MICRO:+.2f}"
+                f" ± {(belief.variance_e6 / MICRO) ** 0.5:.2f} logits"
                 for belief in event.competencies[:SHORT]
             )
             if isinstance(event, mastery.Reestimated):
                 return f"everything weighed again in order: {beliefs or 'no competency moved'}"
             return f"expected {_share(event.expected_e6)}; now {beliefs}"
         case _:
-            return f"level of {names.competency(event.competency_id)}: {event.before} -> {event.level} (probability {_share(event.probability_e6)})"
+            name, sure = names.competency(event.competency_id), _share(event.probability_e6)
+            return f"level of {name}: {event.before} -> {event.level} (probability {sure})"
 
 
 def _of_pathing(event: Any, names: Names) -> str:
@@ -176,8 +178,3 @@ def _of_placement(event: scheduling.PlacementChanged, names: Names) -> str:
 
 def _share(e6: int) -> str:
     return f"{e6 / MICRO:.0%}"
-
-
-def gist(chapters: Sequence[Chapter]) -> Mapping[str, int]:
-    """Return how many things each service did in a story."""
-    return {str(service): sum(chapter.service == service for chapter in chapters) for service in Topic}
