@@ -1,0 +1,5 @@
+"""`python -m services.cli` is `cairn`."""
+
+from services.cli import app
+
+app()

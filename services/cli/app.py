@@ -1,0 +1,55 @@
+"""All commands, and the one place where an error of ours becomes a message and exit code 1."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import httpx
+import psycopg
+import psycopg_pool
+import typer
+from typer.core import TyperGroup
+
+from services.cli import imports, installation, proof, record, serving
+from services.cli.words import tell_error
+from shared.errors import BadInput, CairnError
+
+FAILED: Final = 1
+INTERRUPTED: Final = 130
+NO_DATABASE: Final = "PostgreSQL does not answer: `cairn status` says what runs, `cairn up` starts what does not"
+
+
+class Commands(TyperGroup):
+    """Runs a command; whatever Cairn raises on purpose is told in words, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Return what the command returns.
+
+        Raises:
+            typer.Exit: it failed; why was written to standard error.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except BadInput as error:
+            tell_error(str(error), error.faults)
+        except CairnError as error:
+            tell_error(str(error))
+        except (psycopg.OperationalError, psycopg_pool.PoolTimeout):
+            tell_error(NO_DATABASE)
+        except httpx.TransportError as error:
+            tell_error(f"the service does not answer ({type(error).__name__}): `cairn status` says what runs")
+        raise typer.Exit(FAILED)
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False, rich_markup_mode=None)
+
+
+@app.callback()
+def cairn() -> None:
+    """Personalized learning at the scale of a school district: five services, every decision replayable to the byte."""
+
+
+for module in (installation, serving, imports, record, proof):
+    module.add_to(app)

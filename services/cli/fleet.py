@@ -1,0 +1,193 @@
+"""The processes of the local installation: planned, started where they do not run, watched until they are ready."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from services.cli.home import GATEWAY, MEMBER_OF, Entry, log_file, member_mark, members, read_entries, setting, write_entries
+from shared.clock import clock_from
+from shared.contracts.topics import Topic
+from shared.errors import CairnError, Misconfigured
+from shared.migrate import migrate
+from shared.settings import Settings, load_settings, variable_of
+from shared.stack import Stack, create_database
+from shared.stack.processes import ask_to_stop, await_end, spawn, tail
+from shared.stack.state import Progress, free_port, password
+
+KEY_BYTES: Final = 32
+KNOWS_THE_DISTRICT: Final = (Topic.PROFILE, Topic.EVIDENCE)
+"""Services that turn names into ids; no other is given the district's key."""
+FIXED: Final = ("installation", "partitions", "topic_prefix")
+"""Settings that an installation keeps for ever."""
+ASK_LIMIT_S: Final = 6.0
+POLL_S: Final = 0.1
+READY_LIMIT_S: Final = 120.0
+"""For all processes together to answer and be ready, from a cold start on a busy machine."""
+
+
+class NotReady(CairnError):
+    """A process of the installation ended, or does not get ready; the message holds its last words."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How a process is, in words."""
+
+    text: str
+    ready: bool = False
+    answers: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to run, and the settings that all services share."""
+
+    home: Path
+    settings: Settings
+    services: Sequence[Topic]
+    port: int | None = None
+
+
+def plan_of(home: Path, now: str | None, installation: str | None, port: int | None, services: Sequence[Topic]) -> Plan:
+    """Return what is to run, and start the installation's clock. What was fixed at the first start need not be said again.
+
+    Raises:
+        Misconfigured: it was said otherwise, or a setting cannot be taken.
+    """
+    asked = {"home": home, "now": now, "installation": installation}
+    known = next((entry.environment for name, entry in read_entries(home).items() if name != GATEWAY), {})
+    given = {name: value for name, value in asked.items() if value is not None}
+    said = load_settings(Settings, **given)
+    for name in FIXED:
+        kept = setting(known, name)
+        if kept is None:
+            continue
+        if name in said.model_fields_set and str(getattr(said, name)) != kept:
+            raise Misconfigured(
+                f"{variable_of(name)} is {getattr(said, name)}, but this installation was made with {kept}, and that is for ever: "
+                "take it away, or start another installation in another --home"
+            )
+        given[name] = kept
+    settings = load_settings(Settings, **given)
+    clock_from(settings.now, home)
+    return Plan(home, settings, services, port)
+
+
+def prepare(plan: Plan, stack: Stack, progress: Progress) -> dict[str, Entry]:
+    """Return what is to run, each with its port and settings, its database made and at the newest schema."""
+    known, entries = read_entries(plan.home), dict[str, Entry]()
+    for service in plan.services:
+        progress(f"bringing the database of {service} to the newest schema")
+        database = create_database(stack.postgres_url, service, plan.home)
+        migrate(service, database.owner_url, installation=plan.settings.installation, partitions=plan.settings.partitions)
+        entry = _entry(plan.home, service, known)
+        environment = _environment(plan, stack, service) | {
+            "CAIRN_DATABASE_URL": database.app_url,
+            "CAIRN_PORT": str(entry.port),
+        }
+        entries[service] = replace(entry, environment=environment, owner_url=database.owner_url)
+    gateway = _entry(plan.home, GATEWAY, known, plan.port)
+    entries[GATEWAY] = replace(gateway, environment={"CAIRN_HOME": str(plan.home), "CAIRN_PORT": str(gateway.port)})
+    return known | entries
+
+
+def _environment(plan: Plan, stack: Stack, service: Topic) -> dict[str, str]:
+    """Return the settings of a service. An empty one counts as not set: it hides what `cairn up` itself was given."""
+    knows = service in KNOWS_THE_DISTRICT
+    fixed = {variable_of(name): str(getattr(plan.settings, name)) for name in FIXED}
+    return fixed | {
+        "CAIRN_HOME": str(plan.home),
+        "CAIRN_KAFKA_SERVERS": stack.kafka_servers,
+        "CAIRN_DISTRICT_KEY": password(plan.home, "district-key", KEY_BYTES) if knows else "",
+        "CAIRN_PARKING_KEY": password(plan.home, f"parking-key/{service}", KEY_BYTES),
+        "CAIRN_OWNER_DATABASE_URL": "",
+        "CAIRN_HOST": "127.0.0.1",
+        "CAIRN_NOW": "",
+    }
+
+
+def _entry(home: Path, name: str, known: Mapping[str, Entry], port: int | None = None) -> Entry:
+    """Return the entry with a port that it has already or that is free."""
+    old = known.get(name)
+    if old is not None and old.process is not None and port in (None, old.port):
+        return old
+    return Entry(port=port or free_port(home, name))
+
+
+def start(home: Path, entries: dict[str, Entry], progress: Progress) -> None:
+    """Start what does not run, and anew what runs with other settings; write down each process as soon as it is started."""
+    known = read_entries(home)
+    (home / "log").mkdir(exist_ok=True)
+    for name, entry in list(entries.items()):
+        old = known.get(name)
+        if old is not None and old.process is not None and old.environment == entry.environment:
+            entries[name] = old
+            continue
+        left = members(home, (name,))
+        if left:
+            progress(f"ending what is left of {name}")
+            ask_to_stop(left)
+            await_end(left)
+        progress(f"starting {name} on port {entry.port}")
+        pid, started = _spawn(home, name, entry)
+        entries[name] = replace(entry, pid=pid, started=started)
+        write_entries(home, known | entries)
+    write_entries(home, known | entries)
+
+
+def _spawn(home: Path, name: str, entry: Entry) -> tuple[int, float]:
+    log = log_file(home, name)
+    if log.exists():
+        log.replace(log.with_suffix(".before.log"))
+    words = ["gateway"] if name == GATEWAY else ["serve", name]
+    argv = [sys.executable, "-m", "services.cli", *words]
+    return spawn(argv, log, cwd=home, environment=entry.environment | {MEMBER_OF: member_mark(home, name)})
+
+
+def await_ready(home: Path, entries: Mapping[str, Entry], progress: Progress) -> None:
+    """Return when all of these are ready.
+
+    Raises:
+        NotReady: one of them ended, or is not ready within READY_LIMIT_S.
+    """
+    waiting = dict(entries)
+    deadline = time.monotonic() + READY_LIMIT_S
+    with httpx.Client(timeout=ASK_LIMIT_S) as client:
+        while waiting:
+            progress(f"waiting until {', '.join(waiting)} {'is' if len(waiting) == 1 else 'are'} ready")
+            before = len(waiting)
+            while len(waiting) == before:
+                states = {name: health(client, entry) for name, entry in waiting.items()}
+                waiting = {name: waiting[name] for name, state in states.items() if not state.ready}
+                for name, entry in waiting.items():
+                    if entry.process is None:
+                        raise NotReady(f"{name} ended while it started.{_last_words(home, name)}")
+                    if time.monotonic() > deadline:
+                        raise NotReady(f"{name} is not ready after {READY_LIMIT_S:.0f} s: {states[name].text}.{_last_words(home, name)}")
+                time.sleep(POLL_S)
+
+
+def health(client: httpx.Client, entry: Entry) -> State:
+    """Return how a process says it is."""
+    try:
+        answer = client.get(f"{entry.address}/health/ready")
+        said: dict[str, Any] = answer.json()
+    except httpx.TransportError:
+        return State("it does not answer")
+    except ValueError:
+        return State("its answer is not understood")
+    if answer.status_code == httpx.codes.OK:
+        return State("ready", ready=True, answers=True)
+    return State(f"not ready: {'; '.join(said.get('reasons', [])) or answer.status_code}", answers=True)
+
+
+def _last_words(home: Path, name: str) -> str:
+    log = log_file(home, name)
+    return f" Its last words ({log}):\n{tail(log)}\nMend what it names and run `cairn up` again: what runs is kept"

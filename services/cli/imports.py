@@ -1,0 +1,124 @@
+"""`cairn roster|framework|alignments|activities|resources import`: files into the services, over HTTP like any client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import httpx
+import typer
+from rich.markup import escape
+
+from services.cli.home import GATEWAY, HomeOption, entry_of, home_of
+from services.cli.words import in_words, out
+from shared.errors import BadInput, CairnError, Fault
+
+IMPORT_LIMIT_S: Final = 300.0
+"""For the largest roster on a busy machine."""
+JSON, CSV, ZIP = "application/json", "text/csv", "application/zip"
+
+FileArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The file.")]
+AddressOption = Annotated[str | None, typer.Option("--address", help="Where Cairn answers; else the local installation's address.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and store nothing.")]
+
+
+class ServiceFailed(CairnError):
+    """The service did not take it for a reason that is not in the file."""
+
+
+def roster(
+    file: FileArgument,
+    source: Annotated[str, typer.Option(help="The student information system, always under the same name.")] = "sis",
+    dry_run: DryRun = False,
+    address: AddressOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Take a OneRoster 1.2 ZIP (bulk mode): all of it, or nothing with each bad row named. The same file again changes nothing."""
+    send("POST", "/profile/oneroster/imports", file, ZIP, where(address, home), {"source": source} | _dry(dry_run))
+
+
+def framework(file: FileArgument, dry_run: DryRun = False, address: AddressOption = None, home: HomeOption = None) -> None:
+    """Take a CASE package (JSON) as the competency framework from now on. The same file again changes nothing."""
+    send("POST", "/mastery/case/packages", file, JSON, where(address, home), _dry(dry_run))
+
+
+def alignments(file: FileArgument, address: AddressOption = None, home: HomeOption = None) -> None:
+    """Say which competencies items give evidence about (JSON, or CSV with the header item,competency). May be repeated."""
+    send("PUT", "/evidence/alignments", file, CSV if file.suffix.lower() == ".csv" else JSON, where(address, home))
+
+
+def activities(file: FileArgument, address: AddressOption = None, home: HomeOption = None) -> None:
+    """Take the catalogue of activities (JSON) in place of the one before. The same file again changes nothing."""
+    send("PUT", "/pathing/activities", file, JSON, where(address, home))
+
+
+def resources(file: FileArgument, address: AddressOption = None, home: HomeOption = None) -> None:
+    """Take spaces, periods and staff (JSON) in place of those before. The same file again changes nothing."""
+    send("PUT", "/scheduling/resources", file, JSON, where(address, home))
+
+
+def where(address: str | None, home: Path | None) -> str:
+    """Return the address that was given, or the local installation's."""
+    return address.rstrip("/") if address else entry_of(home_of(home), GATEWAY).address
+
+
+def send(method: str, path: str, file: Path, media: str, address: str, query: Mapping[str, str] | None = None) -> None:
+    """Send a file and tell the answer in words.
+
+    Raises:
+        BadInput: it was refused; each fault names its place in the file.
+        ServiceFailed: nobody answers, or the service cannot take anything now.
+    """
+    try:
+        answer = httpx.request(
+            method, address + path, params=query, content=file.read_bytes(), headers={"Content-Type": media}, timeout=IMPORT_LIMIT_S
+        )
+    except httpx.ConnectError:
+        raise ServiceFailed(f"nobody answers at {address}: run `cairn up`, or name another address with --address") from None
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise ServiceFailed(f"{address} broke off ({type(error).__name__}): send the file again, which is safe") from None
+    if answer.is_success:
+        for line in in_words(answer.json() or {}):
+            out.print(escape(line))
+        return
+    raise refusal(answer, file)
+
+
+def refusal(answer: httpx.Response, file: Path) -> CairnError:
+    """Return the error that tells a problem document in words."""
+    try:
+        problem: dict[str, Any] = answer.json()
+        title, detail = problem["title"], problem.get("detail", "")
+        faults = [Fault(**fault) for fault in problem.get("errors", [])]
+    except (ValueError, LookupError, TypeError):
+        return ServiceFailed(f"{answer.url} answered {answer.status_code}, and not as Cairn does: does --address name Cairn?")
+    later = answer.headers.get("Retry-After")
+    if later or answer.is_server_error:
+        again = f"; send it again in {later} s" if later else ""
+        return ServiceFailed(f"{title}: {detail}{again}")
+    placed = [Fault(_in_file(fault.place, file), fault.code, fault.detail, fault.remedy) for fault in faults]
+    return BadInput(f"{file.name} was refused, and nothing of it was stored. {title}: {detail}", placed)
+
+
+def _in_file(place: str, file: Path) -> str:
+    """Return a place with the name of the file where it is a JSON pointer into it; others name a file themselves."""
+    return f"{file.name}{'#' if place.startswith('/') else ''}{place}" if place.startswith("/") or not place else place
+
+
+def _dry(dry_run: bool) -> dict[str, str]:
+    return {"dry_run": "true"} if dry_run else {}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    for name, command in (
+        ("roster", roster), ("framework", framework), ("alignments", alignments), ("activities", activities), ("resources", resources),
+    ):  # fmt: skip
+        group = typer.Typer(no_args_is_help=True, help=f"Import {name}.")
+        group.callback()(_group)
+        group.command("import")(command)
+        app.add_typer(group, name=name)
+
+
+def _group() -> None: ...

@@ -1,0 +1,102 @@
+"""`cairn up`, `cairn down`, `cairn status`: the local installation, one process per service behind one address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from rich.table import Table
+
+from services.cli import fleet
+from services.cli.home import GATEWAY, HomeOption, home_of, members, read_entries, services_file
+from services.cli.words import Steps, out
+from shared.contracts.topics import Topic
+from shared.stack import Stack, down, find_stack
+from shared.stack.processes import ask_to_stop, await_end
+from shared.stack.state import claim, is_claimed, locked
+
+
+def up(
+    home: HomeOption = None,
+    now: Annotated[
+        str | None, typer.Option(help="Instant at which the clock starts, such as 2026-11-24T08:00:00Z. First start only.")
+    ] = None,
+    installation: Annotated[str | None, typer.Option(help="Name of the installation, for ever part of every event.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Port of the one address of all services; else a free one.")] = None,
+    only: Annotated[list[Topic] | None, typer.Option(help="Start this service only; may be given several times.")] = None,
+) -> None:
+    """Start Kafka, PostgreSQL, every service and the gateway, and wait until all are ready.
+
+    May be repeated: what runs stays, what died is started again, and everything stored is kept.
+    """
+    place = home_of(home)
+    claim(place)
+    with Steps() as step:
+        plan = fleet.plan_of(place, now, installation, port, only or list(Topic))
+        with locked(place, "services", step):
+            stack = find_stack(place, step)
+            entries = fleet.prepare(plan, stack, step)
+            fleet.start(place, entries, step)
+        fleet.await_ready(place, entries, step)
+    out.print(f"Cairn runs at {entries[GATEWAY].address} ({stack.how}; state in {place}).")
+    out.print("`cairn status` says how it is, `cairn down` stops it and keeps everything stored.")
+
+
+def stop(
+    home: HomeOption = None,
+    wipe: Annotated[bool, typer.Option(help="Also remove everything stored, keys included: there is no way back.")] = False,
+) -> None:
+    """Stop the gateway, the services, Kafka and PostgreSQL. May be repeated, also after a crash."""
+    place = home_of(home)
+    stopped: list[str] = []
+    with Steps() as step:
+        if is_claimed(place):
+            with locked(place, "services", step):
+                stopped = _stop_services(place, step)
+                step("stopping Kafka and PostgreSQL")
+                stopped += down(place, wipe)
+    out.print(f"Stopped: {', '.join(stopped)}." if stopped else f"Nothing was running in {place}.")
+
+
+def _stop_services(place: Path, step: Steps) -> list[str]:
+    """End the gateway first, so that nobody meets a service that is going; then the services, each of which finishes its batch."""
+    stopped: list[str] = []
+    for names in ((GATEWAY,), tuple(str(topic) for topic in Topic)):
+        some = members(place, names)
+        if some:
+            step(f"stopping {'the gateway' if names == (GATEWAY,) else 'the services'}")
+            ask_to_stop(some)
+            await_end(some)
+            stopped.append("gateway" if names == (GATEWAY,) else "services")
+    return stopped
+
+
+def status(home: HomeOption = None) -> None:
+    """Say what runs, where, and whether it is ready or why not. Changes nothing; exit code 1 where something is not ready."""
+    place = home_of(home)
+    entries = read_entries(place)
+    if not entries:
+        out.print(f"Nothing was started in {place}: run `cairn up`.")
+        raise typer.Exit(1)
+    table = Table("what", "state", "address", "process", box=None, pad_edge=False)
+    stack = Stack.running(place)
+    table.add_row("Kafka, PostgreSQL", stack.how if stack else "not running", stack.kafka_servers if stack else "", "")
+    healthy = stack is not None
+    with httpx.Client(timeout=fleet.ASK_LIMIT_S) as client:
+        for name, entry in entries.items():
+            state = fleet.health(client, entry) if entry.process else fleet.State("not running: `cairn up` starts it")
+            healthy = healthy and state.ready
+            table.add_row(name, state.text, entry.address, str(entry.pid) if entry.process else "")
+    out.print(table)
+    out.print(f"Logs: {place / 'log'}; settings and keys: {services_file(place)}.")
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(up)
+    app.command("down")(stop)
+    app.command()(status)

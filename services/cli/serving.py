@@ -1,0 +1,117 @@
+"""`cairn serve`, `cairn gateway`, `cairn migrate`: what a container or `cairn up` runs. Settings come from the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.home import GATEWAY, MEMBER_OF, HomeOption, entry_of, home_of, read_entries, register, services_file, take_settings
+from services.cli.words import Steps, out
+from shared.contracts.topics import Topic
+from shared.errors import Misconfigured
+from shared.settings import Settings, load_settings
+from shared.stack.state import locked
+
+EVERY = "all"
+
+
+def serve(name: Annotated[Topic, typer.Argument(help="The service.")], home: HomeOption = None) -> None:
+    """Run one service, API, consumer, relay and ticker, until it is asked to stop (SIGTERM or Ctrl-C; the second time, at once).
+
+    What the environment does not say is taken from the local installation, so a service that died can be started by hand.
+    """
+    from services.cli.verify import parts_of  # Here, so that other commands need not wait for all that a service imports.
+    from shared.serve import run
+
+    take_over(home_of(home), name)
+    parts = parts_of(name)
+    asyncio.run(run(parts, load_settings(parts.settings)))
+
+
+def gateway(home: HomeOption = None) -> None:
+    """Serve all services of the local installation under one address, until it is asked to stop."""
+    import uvicorn
+
+    from shared.gateway import create_gateway
+    from shared.telemetry import configure_logging
+
+    place = home_of(home)
+    take_over(place, GATEWAY)
+    settings = load_settings(Settings)
+    configure_logging(GATEWAY, settings.log_level)
+    app = create_gateway(upstreams_of(place))
+    uvicorn.run(app, host=settings.host, port=settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+
+
+def take_over(home: Path, name: str) -> None:
+    """Take from the local installation, where there is one, what the environment lacks, and be its process from now on."""
+    if os.environ.get(MEMBER_OF) or not services_file(home).exists():  # `cairn up` has said it all, or there is no installation.
+        return
+    with locked(home, "services"):
+        if take_settings(home, name):
+            register(home, name)
+
+
+def upstreams_of(home: Path) -> Callable[[], Mapping[str, str]]:
+    """Return what tells where each service is: read again whenever `cairn up` has written it down anew."""
+    seen: tuple[int, int] = (0, 0)
+    places: dict[str, str] = {}
+
+    def upstreams() -> Mapping[str, str]:
+        nonlocal seen, places
+        try:
+            found = services_file(home).stat()
+        except FileNotFoundError:  # `cairn down --wipe` is at work.
+            return {}
+        if (found.st_mtime_ns, found.st_ino) != seen:
+            seen = (found.st_mtime_ns, found.st_ino)
+            places = {name: entry.address for name, entry in read_entries(home).items() if name != GATEWAY}
+        return places
+
+    return upstreams
+
+
+def migrate(
+    name: Annotated[str, typer.Argument(help=f"The service, or `{EVERY}` of the local installation.")], home: HomeOption = None
+) -> None:
+    """Bring a service's database to the newest schema. May be repeated; nothing that is recorded changes."""
+    from shared.migrate import migrate as bring
+
+    if name not in (*Topic, EVERY):
+        raise Misconfigured(f"there is no service {name}: name one of {', '.join(Topic)}, or {EVERY}")
+    place = home_of(home)
+    with Steps() as step:
+        for service in Topic if name == EVERY else [Topic(name)]:
+            url = owner_url(place, service, alone=name != EVERY)
+            settings = load_settings(Settings)
+            step(f"bringing the database of {service} to the newest schema")
+            bring(service, url, installation=settings.installation, partitions=settings.partitions)
+    out.print("All at the newest schema.")
+
+
+def owner_url(home: Path, service: Topic, alone: bool = True) -> str:
+    """Return the address of a service's database for its owner, from the environment or the local installation; takes its settings, too.
+
+    Args:
+        alone: the environment may name it: it can name one service's only.
+    """
+    given = os.environ.get("CAIRN_OWNER_DATABASE_URL") if alone else None
+    if given:
+        return given
+    entry = entry_of(home, service)
+    take_settings(home, service)
+    if entry.owner_url is None:
+        raise Misconfigured("CAIRN_OWNER_DATABASE_URL is not set: give the database's address with its owner role")
+    return entry.owner_url
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(serve)
+    app.command()(gateway)
+    app.command()(migrate)
