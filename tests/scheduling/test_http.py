@@ -1,0 +1,338 @@
+"""Scheduling on a real database over real HTTP: what is heard becomes groups, and every question about a day is answered."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.scheduling.app import PARTS
+from services.scheduling.domain import AdoptPlan
+from services.scheduling.queries import due_searches
+from services.scheduling.search import solve
+from shared.clock import FixedClock
+from shared.contracts.envelope import Event, Recorded, StreamId
+from shared.contracts.pathing import DemandChanged
+from shared.contracts.profile import StaffRostered
+from shared.contracts.scheduling import Demand, SchoolResources
+from shared.ledger.types import Ask
+from shared.stack import ServiceDatabase
+from shared.testing import SOMEBODY, recorded, running
+from tests.scheduling.school import SCHOOL, SUBJECTS, TUESDAY, WEDNESDAY, learner, made_demand, made_school, staff
+
+BEFORE_SCHOOL = datetime(2026, 11, 24, 7, tzinfo=UTC)
+COUNT = 30
+
+
+def told(stream: StreamId, event: Event) -> Recorded[Any]:
+    return recorded(stream, [event])[0]
+
+
+def demanded(demand: Demand, school: UUID = SCHOOL) -> Recorded[Any]:
+    """What pathing tells of a demand."""
+    event = DemandChanged(
+        learner_id=demand.learner_id, school_id=school, version=demand.version, needs=demand.needs, check_in=demand.check_in
+    )
+    return told(StreamId("pathing", "learner", f"{demand.learner_id}-{demand.version}"), event)
+
+
+def rostered(count: int, first: int = 1) -> list[Recorded[Any]]:
+    """What profile tells of so many adults."""
+    return [
+        told(StreamId("profile", "staff", str(one.staff_id)), StaffRostered(staff_id=one.staff_id, school_id=SCHOOL, subjects=one.subjects))
+        for one in staff(count, first)
+    ]
+
+
+def demands(version: int = 1, who: Sequence[int] = range(COUNT)) -> list[Recorded[Any]]:
+    return [demanded(made_demand(1, number, version, competencies=6)) for number in who]
+
+
+def resources(**more: Any) -> dict[str, Any]:
+    school: SchoolResources = made_school(1, COUNT, 4, 6).model_copy(update=more)
+    return {"schools": [school.model_dump(mode="json", exclude_defaults=True)]}
+
+
+@pytest.fixture
+async def service(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Any]:
+    async with running(PARTS, database("scheduling"), clock=FixedClock(BEFORE_SCHOOL)) as service:
+        yield service
+
+
+async def planned(service: Any) -> None:
+    """Bring in everything a day needs."""
+    await service.hear(*rostered(8))
+    await service.hear(*demands())
+    assert (await service.client.put("/scheduling/resources", json=resources())).status_code == 200
+    await service.tick()
+
+
+async def got(service: Any, address: str, **query: Any) -> Any:
+    response = await service.client.get(f"/scheduling/{address}", params=query)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+async def everything(service: Any, address: str, part: str = "", limit: int = 7) -> list[Any]:
+    """Read a list to its end, page by page."""
+    items: list[Any] = []
+    query: dict[str, Any] = {"limit": limit}
+    while True:
+        page = await got(service, address, **query)
+        page = page[part] if part else page
+        items += page["items"]
+        if page["next"] is None:
+            return items
+        query["after"] = page["next"]
+
+
+async def test_resources_are_taken_once(service: Any) -> None:
+    first = (await service.client.put("/scheduling/resources", json=resources())).json()
+    again = (await service.client.put("/scheduling/resources", json=resources())).json()
+    assert (first["schools"], first["events"], again["events"]) == (1, 2, 0)
+    assert first["set_id"] == again["set_id"]
+    assert [school["school_id"] for school in await everything(service, "resources")] == [str(SCHOOL)]
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "code"),
+    [
+        ({"periods": [{"id": "p", "starts": "09:00", "ends": "08:00"}]}, "/schools/0/periods/0/ends", "out-of-order"),
+        ({"periods": [{"id": "p", "starts": "29:00", "ends": "30:00"}]}, "/schools/0/periods/0/starts", "no-time"),
+        ({"periods": [{"id": p, "starts": "09:00", "ends": "10:00"} for p in "ab"]}, "/schools/0/periods/1/starts", "out-of-order"),
+        ({"periods": [{"id": "p", "starts": s, "ends": s[:4] + "9"} for s in ("09:00", "10:00")]}, "/schools/0/periods/1/id", "duplicate"),
+        ({"spaces": [{"id": "s", "title": "", "zones": [{"id": "z", "seats": 1}] * 2}]}, "/schools/0/spaces/0/zones/1/id", "duplicate"),
+        ({"spaces": [{"id": "s", "title": "", "zones": []}]}, "/schools/0/spaces/0/zones", "too-short"),
+        ({"rules": [{"modality": "project", "smallest": 3, "largest": 2}]}, "/schools/0/rules/0", "out-of-order"),
+        ({"rules": [{"modality": "song", "smallest": 1, "largest": 2}]}, "/schools/0/rules/0/modality", "enum"),
+        ({"staff": [{"staff_id": str(SCHOOL), "away": ["p9"]}]}, "/schools/0/staff/0/away", "unknown-reference"),
+        ({"school_id": "nobody"}, "/schools/0/school_id", "uuid-parsing"),
+        ({"colour": "red"}, "/schools/0/colour", "extra-forbidden"),
+    ],
+)
+async def test_bad_resources_are_refused_with_their_place(service: Any, change: dict[str, Any], place: str, code: str) -> None:
+    body = resources()
+    body["schools"][0] |= change
+    response = await service.client.put("/scheduling/resources", json=body)
+    assert response.status_code == 422
+    assert (place, code) in [(fault["place"], fault["code"]) for fault in response.json()["errors"]]
+    assert (await got(service, "resources"))["items"] == []
+
+
+async def test_the_same_school_twice_is_refused(service: Any) -> None:
+    response = await service.client.put("/scheduling/resources", json={"schools": resources()["schools"] * 2})
+    assert [fault["place"] for fault in response.json()["errors"]] == ["/schools/1/school_id"]
+
+
+async def test_a_plan_is_made_once_demands_resources_and_adults_are_known_in_any_order(service: Any) -> None:
+    steps = [service.hear(*demands()), service.client.put("/scheduling/resources", json=resources()), service.hear(*rostered(8))]
+    for number, step in enumerate(steps):
+        assert (await service.client.get(f"/scheduling/schools/{SCHOOL}/days/tomorrow")).status_code == 404, number
+        await step
+        await service.tick()
+    for day in ("today", "tomorrow", WEDNESDAY.isoformat()):
+        seen = await got(service, f"schools/{SCHOOL}/days/{day}")
+        assert (seen["status"], seen["learners"], seen["unserved"]) == ("greedy", COUNT, 0)
+    assert (await got(service, f"schools/{SCHOOL}/days/today"))["on"] == TUESDAY.isoformat()
+    assert await service.tick() == 0
+
+
+async def test_the_grid_shows_everybody_once_in_each_period(service: Any) -> None:
+    await planned(service)
+    sessions = await everything(service, f"schools/{SCHOOL}/days/tomorrow", "sessions")
+    for period in ("p0", "p1", "p2", "p3"):
+        inside = [one for one in sessions if one["period_id"] == period]
+        assert sorted(who for one in inside for who in one["learners"]) == sorted(str(learner(number)) for number in range(COUNT))
+        assert len({one["staff_id"] for one in inside}) == len(inside)
+        assert all(len(one["learners"]) <= one["seats"] for one in inside)
+    assert {"group", "independent"} <= {one["use"] for one in sessions}
+
+
+async def test_a_learner_sees_her_day_and_what_she_could_not_have(service: Any) -> None:
+    await planned(service)
+    refused: set[str] = set()
+    for number in range(COUNT):
+        view = await got(service, f"learners/{learner(number)}/days/tomorrow")
+        assert [period["period_id"] for period in view["periods"]] == ["p0", "p1", "p2", "p3"]
+        demand = made_demand(1, number, 1, competencies=6)
+        options = {(need.competency_id, one.activity_id) for need in demand.needs for one in need.options}
+        for period in view["periods"]:
+            assert period["served"]
+            assert period["why"]
+            if period["use"] in ("group", "independent"):
+                assert (period["competency_id"], period["activity_id"]) in options
+                assert period["reason"] == "goal"
+            for one in period["refused"]:
+                assert (one["competency_id"], one["activity_id"]) in options
+                assert one["activity_id"] != period["activity_id"]
+                assert one["detail"]
+                refused.add(one["obstacle"])
+    assert len(refused) > 1
+
+
+async def test_a_changed_demand_moves_its_learner_in_one_repair(service: Any) -> None:
+    await planned(service)
+    before = {number: await got(service, f"learners/{learner(number)}/days/tomorrow") for number in range(COUNT)}
+    service.context.clock.advance(timedelta(minutes=1))
+    changed = [3, 4]
+    await service.hear(*demands(2, changed))
+    await service.tick()
+    after = {number: await got(service, f"learners/{learner(number)}/days/tomorrow") for number in range(COUNT)}
+    moved = [number for number in range(COUNT) if before[number]["changed_at"] != after[number]["changed_at"]]
+    assert set(changed) <= set(moved)
+    assert len(moved) <= 8
+    assert [after[number]["demand_version"] for number in changed] == [2, 2]
+    day = await got(service, f"schools/{SCHOOL}/days/tomorrow")
+    assert day["status"] == "repaired"
+    changes = await everything(service, f"schools/{SCHOOL}/days/tomorrow/changes")
+    newest = changes[: len(moved)]
+    assert {one["learner_id"] for one in newest} == {str(learner(number)) for number in moved}
+    assert {one["learner_id"] for one in newest if one["own"]} == {str(learner(number)) for number in changed}
+    assert all(one["demand_event"] for one in newest if one["own"])
+    assert len(changes) == COUNT + len(moved)
+
+
+async def test_many_changes_in_one_window_are_one_repair(service: Any) -> None:
+    await planned(service)
+    for version in (2, 3, 4):
+        await service.hear(*demands(version, [1, 2, 3]))
+    before = await _versions(service)
+    await service.tick()
+    after = await _versions(service)
+    for day in (TUESDAY, WEDNESDAY):
+        types = after[day][len(before[day]) :]
+        assert types.count("scheduling.day-demanded.v1") == 1
+        assert types.count("scheduling.plan-adopted.v1") == 1
+
+
+async def _versions(service: Any) -> dict[Any, list[str]]:
+    async with service.context.pool.connection() as connection:
+        rows = await (
+            await connection.execute("SELECT stream, type FROM event WHERE stream LIKE '%/day/%' ORDER BY stream, version")
+        ).fetchall()
+    return {day: [kind for stream, kind in rows if stream.endswith(day.isoformat())] for day in (TUESDAY, WEDNESDAY)}
+
+
+async def test_a_demand_is_named_by_the_day_and_leads_to_it(service: Any) -> None:
+    await planned(service)
+    heard = demands(2, [5])[0]
+    await service.hear(heard)
+    await service.tick()
+    taken, noted = await _latest(service, "scheduling.day-demanded.v1"), await _latest(service, "scheduling.demand-noted.v1")
+    assert [(one["learner_id"], one["version"]) for one in taken["data"]["demands"]] == [(str(learner(5)), 2)]
+    assert taken["causationid"] == noted["id"]
+    assert noted["causationid"] == str(heard.id)
+    assert taken["correlationid"] == noted["correlationid"] == str(heard.correlation)
+
+
+async def _latest(service: Any, kind: str) -> Any:
+    """Return the newest event of a type; all events of a school are in one partition."""
+    statement = "SELECT convert_from(bytes, 'utf8')::jsonb FROM event WHERE type = %s ORDER BY position DESC LIMIT 1"
+    async with service.context.pool.connection() as connection:
+        row = await (await connection.execute(statement, [kind])).fetchone()
+    return row[0]
+
+
+async def test_periods_that_have_begun_are_not_changed(service: Any) -> None:
+    await planned(service)
+    before = await got(service, f"learners/{learner(3)}/days/today")
+    service.context.clock.advance(timedelta(hours=2))  # 09:00: two of four periods have begun.
+    await service.hear(demanded(made_demand(9, 3, 2, competencies=6)))
+    await service.tick()
+    after = await got(service, f"learners/{learner(3)}/days/today")
+    shown = ("space_id", "zone_id", "staff_id", "competency_id", "activity_id")
+    assert [[one[name] for name in shown] for one in after["periods"][:2]] == [
+        [one[name] for name in shown] for one in before["periods"][:2]
+    ]
+    assert after["periods"][2:] != before["periods"][2:]
+
+
+async def test_without_room_learners_are_unserved_and_said_to_be(service: Any) -> None:
+    await service.hear(*rostered(1), *demands())
+    small = [{"id": "s", "title": "Small", "zones": [{"id": "z", "seats": 5}]}]
+    body = resources()
+    body["schools"][0]["spaces"] = small
+    await service.client.put("/scheduling/resources", json=body)
+    await service.tick()
+    lacking = await everything(service, f"schools/{SCHOOL}/days/tomorrow/unserved")
+    places = [one for one in lacking if one["lacking"] == "place"]
+    day = await got(service, f"schools/{SCHOOL}/days/tomorrow")
+    assert len(places) == day["unserved"] > 0
+    view = await got(service, f"learners/{places[0]['learner_id']}/days/tomorrow")
+    period = next(one for one in view["periods"] if one["period_id"] == places[0]["period_id"])
+    assert (period["served"], period["use"]) == (False, None)
+    assert period["why"].startswith("no place was found")
+    assert {one["obstacle"] for one in period["refused"]}
+
+
+async def test_new_adults_and_new_resources_plan_the_days_again(service: Any) -> None:
+    await planned(service)
+    await service.hear(*rostered(1, first=40))
+    await service.tick()
+    body = resources()
+    body["schools"][0]["staff"] = [{"staff_id": str(UUID(int=9001)), "away": ["p0"]}]
+    await service.client.put("/scheduling/resources", json=body)
+    assert await service.tick() > 0
+    sessions = await everything(service, f"schools/{SCHOOL}/days/tomorrow", "sessions")
+    assert str(UUID(int=9001)) not in {one["staff_id"] for one in sessions if one["period_id"] == "p0"}
+    assert (await _versions(service))[WEDNESDAY].count("scheduling.plan-adopted.v1") == 3
+
+
+async def test_closed_days_and_weekends_are_left_out(service: Any) -> None:
+    await service.hear(*rostered(8), *demands())
+    closed = [TUESDAY, WEDNESDAY, WEDNESDAY + timedelta(days=1), WEDNESDAY + timedelta(days=2)]
+    body = resources()
+    body["schools"][0]["closed"] = [day.isoformat() for day in closed]
+    await service.client.put("/scheduling/resources", json=body)
+    await service.tick()
+    assert (await got(service, f"schools/{SCHOOL}/days/tomorrow"))["on"] == "2026-11-30"
+    assert (await service.client.get(f"/scheduling/schools/{SCHOOL}/days/today")).status_code == 404
+
+
+async def test_a_plan_that_comes_too_late_is_refused_and_the_day_repairs_itself_inside(service: Any) -> None:
+    await planned(service)
+    await service.hear(*demands(2, [1]))
+    await service.ticker._drains(PARTS.ticks(service.context)[0])()
+    async with service.context.pool.connection() as connection:
+        asked = (await due_searches(connection, await service.ledger.parameters(), BEFORE_SCHOOL))[0]
+    late = solve(asked)
+    assert isinstance(late, AdoptPlan)
+    await service.hear(*demands(2, [2]))
+    await service.ticker._drains(PARTS.ticks(service.context)[0])()
+    answers = await service.ledger.handle([Ask(late, SOMEBODY)])
+    assert answers[0].refusal is not None
+    assert answers[0].refusal.code == "stale"
+    answers = await service.ledger.handle([Ask(PARTS.ticks(service.context)[1].greedy(asked), SOMEBODY)])
+    assert answers[0].events[0].data.inside
+    assert {one.data.learner_id for one in answers[0].events[1:]} >= {learner(1), learner(2)}
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        (f"learners/{UUID(int=5)}/days/today", 404),
+        (f"schools/{UUID(int=5)}/days/today", 404),
+        (f"schools/{SCHOOL}/days/yesterday", 422),
+        (f"schools/{SCHOOL}/days/2026-01-05", 404),
+        (f"schools/{SCHOOL}/days/tomorrow/changes?after=nonsense", 422),
+        (f"schools/{SCHOOL}/days/tomorrow/unserved?limit=0", 422),
+        ("schools/nobody/days/today", 422),
+    ],
+)
+async def test_bad_questions_are_answered_with_a_problem(service: Any, address: str, status: int) -> None:
+    await planned(service)
+    response = await service.client.get(f"/scheduling/{address}")
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+async def test_subjects_without_a_need_are_spent_on_others(service: Any) -> None:
+    await service.hear(*rostered(8))
+    await service.hear(*(demanded(made_demand(1, number, subjects=SUBJECTS[:1], competencies=6)) for number in range(8)))
+    await service.client.put("/scheduling/resources", json=resources())
+    await service.tick()
+    view = await got(service, f"learners/{learner(1)}/days/tomorrow")
+    assert all(one["served"] and (one["competency_id"] or one["use"] == "check-in") for one in view["periods"])
