@@ -76,11 +76,11 @@ def answers_needed(known: Known, now: Estimate, calibration: Calibration) -> int
     return None
 
 
-def missing(known: Known, now: Estimate, waiting: list[str], calibration: Calibration) -> list[str]:
+def missing(known: Known, now: Estimate, waiting: list[str] | None, calibration: Calibration) -> list[str]:
     """Return in words what stands between the learner and `mastered`; nothing where nothing does.
 
     Args:
-        waiting: names of the prerequisites that are not met.
+        waiting: names of the prerequisites that are not met; None where no framework is in force.
     """
     policy = calibration.policy
     lacks = []
@@ -93,7 +93,9 @@ def missing(known: Known, now: Estimate, waiting: list[str], calibration: Calibr
     ):
         if has < asked:
             lacks.append(f"breadth: {has} of {asked} {what}")
-    lacks.extend(f"prerequisite: {name}" for name in waiting)
+    if waiting is None:
+        lacks.append("framework: none was imported, so what comes before is not known")
+    lacks.extend(f"prerequisite: {name}" for name in waiting or ())
     return lacks
 
 

@@ -146,7 +146,8 @@ class Queries:
         known = _known(row, learner, calibration)
         waiting = unmet(competency_id, framework, levels)
         shown = estimate(known, minute_of(now), calibration)
-        lacks = missing(known, shown, [_named(name, framework) for name in waiting], calibration)
+        names = [_named(name, framework) for name in waiting] if framework.competencies else None
+        lacks = missing(known, shown, names, calibration)
         more, policy = answers_needed(known, shown, calibration), calibration.policy
         return Why(
             **_plain(competency_id, known, shown, framework), learner_id=learner_id,

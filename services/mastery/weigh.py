@@ -149,6 +149,10 @@ class _Levels:
         return Standing(logit, *breadth, prerequisites_met=self._met(name, told), share=share)
 
     def _met(self, name: str, told: Mapping[str, LevelChanged]) -> bool:
+        """Return whether nothing that comes before is missing. Before the first framework nobody knows, so that evidence and framework may
+        come in any order."""
+        if not self.framework.competencies:
+            return False
         for before in self.framework.prerequisites.get(name, ()):
             level = told[before].level if before in told else self.state.level(self.state.find(before))
             if level not in MET:

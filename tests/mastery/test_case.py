@@ -177,7 +177,9 @@ BAD = {
         package([item(1), item(2), item(3)], [link("precedes", 1, 2), link("precedes", 2, 3), link("precedes", 3, 1)]),
         "/CFAssociations/2", "cycle",
     ),
-    "cycle in the hierarchy": (package([item(1), item(2)], [link("isChildOf", 1, 2), link("isChildOf", 2, 1)]), "/CFAssociations/0", "cycle"),
+    "cycle in the hierarchy": (
+        package([item(1), item(2)], [link("isChildOf", 1, 2), link("isChildOf", 2, 1)]), "/CFAssociations/0", "cycle",
+    ),
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from shared.testing import Spec, answer, check_decider
 from tests.mastery.samples import LEARNER, competency, counted, evidence, evidence_sets, parameters
 
 CHAIN = parameters((1, 2), (2, 3), (4, 5), (5, 6))
+PLAIN = parameters()
 
 
 def levels(*events: object) -> dict[str, Level]:
@@ -21,7 +22,7 @@ def levels(*events: object) -> dict[str, Level]:
     return {event.competency_id: event.level for event in events if isinstance(event, LevelChanged)}
 
 
-def asked(seen: list[EvidenceRecorded], parameters: Parameters = NO_PARAMETERS) -> Spec[object]:
+def asked(seen: list[EvidenceRecorded], parameters: Parameters = PLAIN) -> Spec[object]:
     return Spec(mastery, parameters).asked(*counted(seen))
 
 
@@ -184,6 +185,14 @@ def test_mastering_a_prerequisite_lets_what_waited_behind_it_through() -> None:
             break
     assert levels(*answered.events) == dict.fromkeys(map(competency, (1, 2, 3)), Level.MASTERED)
     assert all(each.evidence_id in event.evidence_ids for event in answered.events if isinstance(event, LevelChanged))
+
+
+def test_evidence_and_the_first_framework_may_come_in_any_order() -> None:
+    before = asked(strong(0, 2), NO_PARAMETERS)
+    assert levels(*before.past) == {competency(2): Level.NEARLY}
+    for numbers in (PLAIN, CHAIN):
+        recalibrated = Spec(mastery, numbers, before.past).when(Recalibrate(LEARNER, 2))
+        assert encode(recalibrated.state) == encode(asked(strong(0, 2), numbers).state)
 
 
 def test_a_competency_that_the_framework_does_not_know_is_still_weighed() -> None:
