@@ -58,7 +58,7 @@ class Id:
 def ids_of(row: Row) -> list[Id]:
     """Return the ids by which a user may be known again, the `sourcedId` first."""
     ids = [Id("sourcedId", "sourcedId", row["sourcedId"])]
-    ids += [Id(column, column, row[column]) for column in _TELLING if row[column].strip()]
+    ids += [Id(column, column, row[column].strip()) for column in _TELLING if row[column]]
     for pair in listed(row["userIds"]):
         kind, _, value = pair[1:-1].partition(":")
         ids.append(Id("userIds", f"userIds/{kind.strip()}", value.strip()))
@@ -67,7 +67,7 @@ def ids_of(row: Row) -> list[Id]:
 
 def names_of(row: Row) -> list[Id]:
     """Return all ids that another system may call a user by."""
-    return ids_of(row) + [Id(column, column, row[column]) for column in _HANDED_ON if row[column].strip()]
+    return ids_of(row) + [Id(column, column, row[column].strip()) for column in _HANDED_ON if row[column]]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -181,6 +181,15 @@ async def test_what_is_no_roster_is_refused(
     assert await store(profile) == before
 
 
+async def test_one_roster_is_taken_at_a_time(profile: Any) -> None:
+    content = {"params": {"source": "sis"}, "content": District().zip(), "headers": {"Content-Type": "application/zip"}}
+    responses = await asyncio.gather(*(profile.client.post(IMPORTS, **content) for _ in range(3)))
+    refused = [response for response in responses if response.status_code != 200]
+    assert [response.json()["type"] for response in refused] == ["urn:cairn:problem:overloaded"] * 2
+    assert {response.headers["retry-after"] for response in refused} == {str(imports.RETRY_AFTER_S)}
+    assert (await send(profile, District()))["events"] == 0
+
+
 async def test_an_import_that_broke_off_is_completed_by_sending_it_again(profile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imports, "BATCH", 8)
     asker = profile.context.asker
@@ -317,7 +326,6 @@ async def test_destroying_a_key_erases_the_name_and_words(profile: Any) -> None:
     assert (shown["given_name"], shown["family_name"], shown["preferences"][0]["words"]) == ("", "", "")
 
 
-@pytest.mark.skipif(not os.environ.get("CAIRN_TEST_LARGE"), reason="takes half a minute: set CAIRN_TEST_LARGE=1")
 async def test_ten_thousand_learners_are_taken(profile: Any) -> None:
     district = District()
     for number in range(10_000):

@@ -1,14 +1,19 @@
 """A OneRoster file set is taken whole, or each thing wrong with it is named by file, line, column and code."""
 
+import contextlib
 import io
 import warnings
 import zipfile
 from collections.abc import Callable
+from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.profile import oneroster
 from services.profile.oneroster import archive, columns, listed, table
+from services.profile.roster import Known, plan
 from shared.errors import BadInput, MalformedInput, TooLarge
 from tests.profile.district import HEADERS, District, zip_of
 
@@ -250,3 +255,31 @@ def test_rows_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(6):
         district.student(f"n{number}")
     assert ("users.csv:14", "rows") in faults_of(district.zip())
+
+
+@given(
+    st.sampled_from(sorted(District().files())),
+    st.integers(0, 2_000),
+    st.integers(0, 40),
+    st.binary(max_size=40) | st.sampled_from([b'"', b",", b"\n", b"{", b" "]),
+)
+def test_any_damage_to_a_file_is_a_fault_or_harmless(file: str, start: int, length: int, inserted: bytes) -> None:
+    files = District().files()
+    content = files[file]
+    start %= len(content)
+    files[file] = content[:start] + inserted + content[start + length :]
+    with contextlib.suppress(BadInput):
+        plan(oneroster.read(zip_of(files)), "sis", date(2026, 11, 24), bytes(32), Known())
+
+
+@given(st.integers(0, 20_000), st.binary(min_size=1, max_size=8), st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]))
+def test_any_damage_to_a_zip_is_a_fault_or_harmless(start: int, inserted: bytes, compression: int) -> None:
+    content = zip_of(District().files(), compression)
+    start %= len(content)
+    with contextlib.suppress(BadInput):
+        oneroster.read(content[:start] + inserted + content[start + len(inserted) :])
+
+
+def test_cells_of_spaces_are_empty() -> None:
+    roster = oneroster.read(District().put("enrollments.csv", "e1", beginDate=" ", endDate=" ", primary=" ").zip())
+    assert roster["enrollments.csv"][0]["endDate"] == ""

@@ -86,10 +86,10 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
         May be repeated: the same files again change nothing, and an import that was interrupted is completed by sending it again.
         """
         require_content_type(request, "application/zip")
-        roster = await asyncio.to_thread(oneroster.read, await request.body())
-        if one_at_a_time.locked():
+        if one_at_a_time.locked():  # Reading one is work, and two at once could claim the same ids.
             raise Overloaded("the importer, which takes one roster at a time,", RETRY_AFTER_S)
         async with one_at_a_time:
+            roster = await asyncio.to_thread(oneroster.read, await request.body())
             known = await queries.known()
             day = context.clock.now().date()
             planned = await asyncio.to_thread(plan, roster, source, day, context.settings.district(), known)

@@ -132,7 +132,7 @@ def _rows(file: str, rows: Iterator[tuple[int, list[str]]], columns: Sequence[Co
         known = cells[0]
         if known and lines.setdefault(known, line) != line:
             faults.add(file, line, names[0], "duplicate-id", f"line {lines[known]} has the same {names[0]}", "keep one of the rows")
-        yield Row(line, dict(zip(names, cells, strict=False)))
+        yield Row(line, {name: cell if cell.strip() else "" for name, cell in zip(names, cells, strict=False)})
 
 
 def _wrong(column: Column, cell: str) -> tuple[str, str, str] | None:
