@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias, assert_never
 from uuid import UUID
 
-from shared.contracts.envelope import Event, StreamId, instant_text
-from shared.contracts.evidence import AliasNoted, EvidenceAccepted, EvidenceConflicted, EvidenceRecorded, ItemAligned
+from shared.contracts.envelope import Event, StreamId
+from shared.contracts.evidence import AliasNoted, EvidenceAccepted, EvidenceConflicted, EvidenceRecorded, ItemAligned, Kind
 from shared.decider import Codec, Decider, History, Refusal, json_codec
 from shared.parameters import Parameters
 
@@ -20,7 +20,10 @@ MAX_TELLINGS: Final = 16
 DIGEST_BYTES: Final = 16
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_ID: Final = UUID(int=0)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _WATERMARK: Final = struct.Struct(">q16s")
+_CORE: Final = struct.Struct(">64s16sq")
+_REST: Final = struct.Struct(">qq16s")
 CONFLICT: Final = Refusal("conflict", "this act was told before, with other content or of another person: the first telling stands")
 
 
@@ -33,14 +36,12 @@ class AcceptEvidence:
 
     told: EvidenceAccepted
     key: str = ""
+    stream: StreamId = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not self.key:
-            object.__setattr__(self, "key", self.told.alias)
-
-    @property
-    def stream(self) -> StreamId:
-        return StreamId("evidence", "act", str(self.told.act_id), self.key)
+        key = self.key or self.told.alias
+        object.__setattr__(self, "key", key)
+        object.__setattr__(self, "stream", StreamId("evidence", "act", str(self.told.act_id), key))  # Asked for many times.
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +53,27 @@ class ActState:
     tellings: tuple[bytes, ...] = ()
 
 
-def _digest(*parts: object) -> bytes:
-    return hashlib.blake2b("\n".join(map(str, parts)).encode(), digest_size=DIGEST_BYTES).digest()
-
-
 def _core(told: EvidenceAccepted) -> bytes:
     """Return a digest of what two messages about one act must agree in."""
-    return _digest(told.alias, told.item_id, told.score_e6)
+    return _digest(_CORE.pack(told.alias.encode(), told.item_id.bytes, told.score_e6))
 
 
 def _whole(told: EvidenceAccepted) -> bytes:
     """Return a digest of everything that a message says of an act."""
-    return _digest(
-        told.alias, told.item_id, told.score_e6, instant_text(told.occurred_at), told.kind, told.duration_ms, told.telling_id or told.act_id
-    )
+    lasted = -1 if told.duration_ms is None else told.duration_ms
+    return _digest(_core(told) + _REST.pack(_microseconds(told.occurred_at), lasted, _telling(told)) + told.kind.encode())
+
+
+def _telling(told: EvidenceAccepted) -> bytes:
+    return (told.telling_id or told.act_id).bytes
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND
 
 
 def decide_act(command: AcceptEvidence, state: ActState, parameters: Parameters, history: History = ()) -> Sequence[Event] | Refusal:
@@ -75,14 +83,14 @@ def decide_act(command: AcceptEvidence, state: ActState, parameters: Parameters,
     agree about the person, the item and the score: when it says that it happened may differ.
     """
     told = command.told
-    whole = _whole(told)
     if not state.tellings:
         return [told]
+    whole = _whole(told)
     if whole == state.tellings[0]:
         return []
     if whole in state.tellings:
         return CONFLICT
-    if _core(told) == state.core and (told.telling_id or told.act_id).bytes != state.telling:
+    if _core(told) == state.core and _telling(told) != state.telling:
         return []
     if len(state.tellings) >= MAX_TELLINGS:
         return CONFLICT
@@ -93,7 +101,7 @@ def evolve_act(state: ActState, event: EvidenceAccepted | EvidenceConflicted) ->
     """Return the state after the event."""
     match event:
         case EvidenceAccepted():
-            return ActState(_core(event), (event.telling_id or event.act_id).bytes, (_whole(event),))
+            return ActState(_core(event), _telling(event), (_whole(event),))
         case EvidenceConflicted(told=told):
             return replace(state, tellings=(*state.tellings, _whole(told)))
         case _:
@@ -121,13 +129,20 @@ def decode_act(encoded: bytes) -> ActState:
 
 @dataclass(frozen=True, slots=True)
 class RecordEvidence:
-    """Record what an accepted act means: whose it is, and which competencies it is evidence of."""
+    """Record what an accepted act means: whose it is, and which competencies (sorted) it is evidence of."""
 
-    evidence: EvidenceRecorded
+    evidence_id: UUID
+    learner_id: UUID
+    item_id: UUID
+    competency_ids: tuple[str, ...]
+    score_e6: int
+    occurred_at: datetime
+    kind: Kind
+    duration_ms: int | None
 
     @property
     def stream(self) -> StreamId:
-        return StreamId("evidence", "learner", str(self.evidence.learner_id))
+        return StreamId("evidence", "learner", str(self.learner_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +155,15 @@ class LearnerState:
 
 def decide_learner(command: RecordEvidence, state: LearnerState, parameters: Parameters, history: History = ()) -> list[Event]:
     """Return that the evidence is recorded; nothing, if it was recorded before. Late evidence is recorded like any other."""
-    evidence = command.evidence
-    return [] if any(past.data.evidence_id == evidence.evidence_id for past in history) else [evidence]
+    if any(past.data.evidence_id == command.evidence_id for past in history):
+        return []
+    return [
+        EvidenceRecorded(
+            evidence_id=command.evidence_id, learner_id=command.learner_id, item_id=command.item_id,
+            competency_ids=command.competency_ids, score_e6=command.score_e6, occurred_at=command.occurred_at, kind=command.kind,
+            duration_ms=command.duration_ms,
+        )
+    ]  # fmt: skip
 
 
 def evolve_learner(state: LearnerState, event: EvidenceRecorded) -> LearnerState:
@@ -152,23 +174,26 @@ def evolve_learner(state: LearnerState, event: EvidenceRecorded) -> LearnerState
 
 def learner_needs_history(command: RecordEvidence, state: LearnerState) -> bool:
     """Evidence at or before the watermark may have been recorded; evidence behind it cannot have been."""
-    return (command.evidence.occurred_at, command.evidence.evidence_id) <= (state.last_at, state.last_id)
+    return (command.occurred_at, command.evidence_id) <= (state.last_at, state.last_id)
 
 
 def learner_command_of(event: EvidenceRecorded) -> RecordEvidence:
     """Return the command that the event answers."""
-    return RecordEvidence(event)
+    return RecordEvidence(
+        event.evidence_id, event.learner_id, event.item_id, event.competency_ids, event.score_e6, event.occurred_at, event.kind,
+        event.duration_ms,
+    )  # fmt: skip
 
 
 def encode_learner(state: LearnerState) -> bytes:
     """Return 24 bytes: microseconds since 1970, and the id."""
-    return _WATERMARK.pack((state.last_at - _EPOCH) // timedelta(microseconds=1), state.last_id.bytes)
+    return _WATERMARK.pack(_microseconds(state.last_at), state.last_id.bytes)
 
 
 def decode_learner(encoded: bytes) -> LearnerState:
     """Return the state that was encoded."""
     microseconds, id = _WATERMARK.unpack(encoded)
-    return LearnerState(_EPOCH + timedelta(microseconds=microseconds), UUID(bytes=id))
+    return LearnerState(_EPOCH + microseconds * _MICROSECOND, UUID(bytes=id))
 
 
 # What makes it known whose an act is, and of what ------------------------------------------------------------------------------------

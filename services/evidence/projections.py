@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from shared.contracts.envelope import Recorded, instant_text
+from shared.contracts.envelope import Recorded
 from shared.contracts.evidence import AliasNoted, EvidenceAccepted, EvidenceConflicted, EvidenceRecorded, ItemAligned
 from shared.ledger import Projection, Row
 
@@ -61,14 +61,14 @@ def act_rows(event: Recorded[Any]) -> Iterable[Row]:
         case EvidenceAccepted() as told:
             return [{
                 "act_id": told.act_id, "alias": told.alias, "item_id": told.item_id, "score_e6": told.score_e6,
-                "occurred_at": instant_text(told.occurred_at), "kind": told.kind, "format": told.format, "duration_ms": told.duration_ms,
-                "partition": event.partition, "position": event.position, "accepted_at": instant_text(event.time),
+                "occurred_at": told.occurred_at, "kind": told.kind, "format": told.format, "duration_ms": told.duration_ms,
+                "partition": event.partition, "position": event.position, "accepted_at": event.time,
                 "correlation": event.correlation, "learner_id": None,
             }]  # fmt: skip
         case EvidenceRecorded() as meant:
             return [{
                 "act_id": meant.evidence_id, "learner_id": meant.learner_id, "competency_ids": meant.competency_ids,
-                "recorded_at": instant_text(event.time),
+                "recorded_at": event.time,
             }]  # fmt: skip
         case _:
             return []
@@ -79,8 +79,8 @@ def conflict_rows(event: Recorded[Any]) -> Iterable[Row]:
     match event.data:
         case EvidenceConflicted(told=told):
             return [{
-                "act_id": told.act_id, "version": event.version, "score_e6": told.score_e6, "occurred_at": instant_text(told.occurred_at),
-                "item_id": told.item_id, "same_person": event.data.alias is None, "told_at": instant_text(event.time),
+                "act_id": told.act_id, "version": event.version, "score_e6": told.score_e6, "occurred_at": told.occurred_at,
+                "item_id": told.item_id, "same_person": event.data.alias is None, "told_at": event.time,
             }]  # fmt: skip
         case _:
             return []

@@ -19,7 +19,7 @@ from services.evidence.domain import (
     item,
     learner,
 )
-from shared.contracts.evidence import AliasNoted, EvidenceAccepted, EvidenceConflicted, EvidenceRecorded, Format, ItemAligned
+from shared.contracts.evidence import AliasNoted, EvidenceAccepted, EvidenceConflicted, EvidenceRecorded, Format, ItemAligned, Kind
 from shared.testing import Spec, check_decider
 
 ANN, BOB = "a" * 64, "b" * 64
@@ -35,13 +35,8 @@ def accept(**other: Any) -> AcceptEvidence:
     return AcceptEvidence(told(**other), ANN)
 
 
-def record(id: int = 1, minute: int = 0, learner_id: UUID = ONE) -> RecordEvidence:
-    at = MORNING + timedelta(minutes=minute)
-    return RecordEvidence(
-        EvidenceRecorded(
-            evidence_id=UUID(int=id), learner_id=learner_id, item_id=TWO, competency_ids=("K",), score_e6=750_000, occurred_at=at
-        )
-    )
+def record(id: int = 1, minute: int = 0) -> RecordEvidence:
+    return RecordEvidence(UUID(int=id), ONE, TWO, ("K", "L"), 750_000, MORNING + timedelta(minutes=minute), Kind.QUIZ, None)
 
 
 def test_an_act_is_accepted_as_it_was_told() -> None:
@@ -82,7 +77,11 @@ def test_what_is_remembered_of_an_act_is_bounded() -> None:
 
 
 def test_evidence_is_recorded_once() -> None:
-    Spec(learner).when(record()).then(record().evidence)
+    Spec(learner).when(record()).then(
+        EvidenceRecorded(
+            evidence_id=ONE, learner_id=ONE, item_id=TWO, competency_ids=("K", "L"), score_e6=750_000, occurred_at=MORNING, kind=Kind.QUIZ
+        )
+    )
     Spec(learner).asked(record()).when(record()).then_nothing()
 
 

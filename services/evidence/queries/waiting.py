@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from psycopg.rows import dict_row
 
 from services.evidence.domain import AcceptEvidence, RecordEvidence
 from shared.contracts.envelope import Origin, event_id
-from shared.contracts.evidence import EvidenceAccepted, EvidenceRecorded
+from shared.contracts.evidence import Kind
 from shared.ledger import Ask, Connection
 
 MAX_RELEASED: Final = 500
@@ -38,13 +39,14 @@ async def expand(connection: Connection, asks: Sequence[Ask]) -> list[Ask]:
     It is not yet known where the alias is no learner, the item has no alignment, or earlier acts of the alias are still to be released:
     then the act waits, and `Releases` finds it.
     """
-    told = [ask.command.told for ask in asks if isinstance(ask.command, AcceptEvidence)]
+    told = [ask.command for ask in asks if isinstance(ask.command, AcceptEvidence)]
     if not told:
         return list(asks)
-    kept: dict[UUID, str] = await _pairs(connection, KEPT, {str(act.act_id) for act in told})
-    fresh = [act for act in told if act.act_id not in kept]
+    kept: dict[UUID, str] = await _pairs(connection, KEPT, {command.stream.id for command in told})
+    fresh = [command.told for command in told if command.told.act_id not in kept]
     learners: dict[str, UUID] = await _pairs(connection, LEARNERS, {act.alias for act in fresh})
-    competencies: dict[UUID, list[str]] = await _pairs(connection, COMPETENCIES, {str(act.item_id) for act in fresh})
+    aligned = await _pairs(connection, COMPETENCIES, map(str, {act.item_id for act in fresh}))
+    competencies: dict[UUID, tuple[str, ...]] = {item: tuple(ids) for item, ids in aligned.items()}
     result: list[Ask] = []
     for ask in asks:
         if not isinstance(ask.command, AcceptEvidence):
@@ -57,8 +59,11 @@ async def expand(connection: Connection, asks: Sequence[Ask]) -> list[Ask]:
         kept[act.act_id] = act.alias
         result.append(ask)
         if act.alias in learners and act.item_id in competencies:
-            meant = _recorded(act, learners[act.alias], competencies[act.item_id])
-            result.append(Ask(meant, _caused_by(act.act_id, ask.origin.correlation), ask.record))
+            meant = RecordEvidence(
+                act.act_id, learners[act.alias], act.item_id, competencies[act.item_id], act.score_e6, act.occurred_at, act.kind,
+                act.duration_ms,
+            )  # fmt: skip
+            result.append(Ask(meant, Origin(_acceptance(act.act_id), ask.origin.correlation), ask.record))
     return result
 
 
@@ -85,24 +90,16 @@ class Releases:
 
 async def _pairs(connection: Connection, query: str, keys: Iterable[str]) -> dict[Any, Any]:
     """Return what a query of two columns finds for these keys."""
-    found = await (await connection.execute(query, [",".join(keys)])).fetchall() if keys else []
-    return dict(found)
+    joined = ",".join(keys)
+    return dict(await (await connection.execute(query, [joined])).fetchall()) if joined else {}
 
 
-def _recorded(act: EvidenceAccepted, learner_id: UUID, competency_ids: Sequence[str]) -> RecordEvidence:
-    return RecordEvidence(
-        EvidenceRecorded(
-            evidence_id=act.act_id, learner_id=learner_id, item_id=act.item_id, competency_ids=tuple(competency_ids),
-            score_e6=act.score_e6, occurred_at=act.occurred_at, kind=act.kind, duration_ms=act.duration_ms,
-        )
-    )  # fmt: skip
+def _released(correlation: UUID, competency_ids: list[str], kind: str, **other: Any) -> Ask:
+    meant = RecordEvidence(competency_ids=tuple(competency_ids), kind=Kind(kind), **other)
+    return Ask(meant, Origin(_acceptance(meant.evidence_id), correlation))
 
 
-def _released(correlation: UUID, **evidence: Any) -> Ask:
-    meant = EvidenceRecorded(**evidence)
-    return Ask(RecordEvidence(meant), _caused_by(meant.evidence_id, correlation))
-
-
-def _caused_by(act_id: UUID, correlation: UUID) -> Origin:
-    """Return that the act's acceptance, always the first event of its stream, led to what is asked."""
-    return Origin(event_id(f"evidence/act/{act_id}", 1), correlation)
+@lru_cache(maxsize=4_096)  # Asked for twice in each transaction.
+def _acceptance(act_id: UUID) -> UUID:
+    """Return the id of the event by which the act was accepted, always the first of its stream."""
+    return event_id(f"evidence/act/{act_id}", 1)
