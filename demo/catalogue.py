@@ -49,6 +49,7 @@ def _ways(draw: random.Random) -> list[str]:
 
 def _activity(skill: Skill, way: str, draw: random.Random) -> dict[str, Any]:
     return {
-        "id": f"{skill.code}-{way}", "title": draw.choice(TITLES[way]).format(name=skill.name), "competency_id": skill.guid, "modality": way,
-        "minutes": MINUTES[way], "levels": LEVELS[way], "areas": sorted(draw.sample(AREAS, draw.randint(0, 2))), "gain_e6": GAINS_E6[way],
+        "id": f"{skill.code}-{way}", "title": draw.choice(TITLES[way]).format(name=skill.name), "competency_id": skill.guid,
+        "modality": way, "minutes": MINUTES[way], "levels": LEVELS[way], "areas": sorted(draw.sample(AREAS, draw.randint(0, 2))),
+        "gain_e6": GAINS_E6[way],
     }  # fmt: skip

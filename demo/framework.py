@@ -80,7 +80,7 @@ def teaching_order() -> tuple[str, ...]:
 
 @cache
 def beneath(subject: str, grade: str) -> tuple[str, ...]:
-    """Return what a learner of this grade should bring along: all that its competencies rest on and lower grades teach, in teaching order."""
+    """Return what a learner of this grade should bring along: all of lower grades that its competencies rest on, in teaching order."""
     all_skills = skills()
     waiting = [code for code, skill in all_skills.items() if (skill.subject, skill.grade) == (subject, grade)]
     own, met = frozenset(waiting), set[str]()

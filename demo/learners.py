@@ -1,7 +1,7 @@
 """How simulated learners learn and answer. They know nothing of Cairn, and Cairn nothing of what goes on in here.
 
-Each learner has a talent, gaps in what came before, a pace and an engagement of her own. She works on one competency of a subject at a time,
-gets better by working on it, and moves on when it goes well, or after a while with help. What she answers also depends on luck.
+Each learner has a talent, gaps in what came before, a pace and an engagement of her own. She works on one competency of a subject at a
+time, gets better by working on it, and moves on when it goes well, or after a while with help. What she answers also depends on luck.
 """
 
 from __future__ import annotations
@@ -117,8 +117,12 @@ def start_of_year(mind: Mind) -> Iterator[Answer]:
                 at += timedelta(minutes=18)
 
 
-def quiz(mind: Mind, day: date) -> list[Answer]:
-    """Return what she hands in on a day, in order of time: nothing on some days; mathematics and reading in turn."""
+def quiz(mind: Mind, day: date, at: datetime | None = None) -> list[Answer]:
+    """Return what she hands in on a day, in order of time: nothing on some days; mathematics and reading in turn.
+
+    Args:
+        at: when she begins; by default when the subject's first lesson does.
+    """
     if mind.draw.random() > mind.engagement:
         return []
     subject = SUBJECTS[day.toordinal() % len(SUBJECTS)]
@@ -126,7 +130,7 @@ def quiz(mind: Mind, day: date) -> list[Answer]:
     place = mind.at.get(subject, 0)
     if place >= len(codes):
         return []
-    answers = list(ask(mind, codes[place], QUIZ, _begin(day, subject, mind)))
+    answers = list(ask(mind, codes[place], QUIZ, at or _begin(day, subject, mind)))
     mind.skill[codes[place]] += LEARNED * mind.pace * mind.draw.uniform(0.5, 1.5)
     right = sum(answer.given for answer in answers)
     mind.streak = mind.streak + right if right == len(answers) else 0

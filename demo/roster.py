@@ -27,8 +27,8 @@ HEADERS: Final[Mapping[str, str]] = {
     "academicSessions": "sourcedId status dateLastModified title type startDate endDate parentSourcedId schoolYear",
     "courses": "sourcedId status dateLastModified schoolYearSourcedId title courseCode grades orgSourcedId subjects subjectCodes",
     "classes": (
-        "sourcedId status dateLastModified title grades courseSourcedId classCode classType location schoolSourcedId termSourcedIds subjects "
-        "subjectCodes periods"
+        "sourcedId status dateLastModified title grades courseSourcedId classCode classType location schoolSourcedId termSourcedIds "
+        "subjects subjectCodes periods"
     ),
     "users": (
         "sourcedId status dateLastModified enabledUser username userIds givenName familyName middleName identifier email sms phone "
@@ -120,8 +120,9 @@ def _courses() -> list[Row]:
 def _classes(school: School) -> list[Row]:
     return [
         {
-            "sourcedId": each.sourced_id, "title": each.title, "grades": each.grade, "courseSourcedId": f"course-{each.subject}-{each.grade}",
-            "classType": "scheduled", "schoolSourcedId": SCHOOL_ID, "termSourcedIds": TERM_ID, "subjects": each.subject.capitalize(),
+            "sourcedId": each.sourced_id, "title": each.title, "grades": each.grade,
+            "courseSourcedId": f"course-{each.subject}-{each.grade}", "classType": "scheduled", "schoolSourcedId": SCHOOL_ID,
+            "termSourcedIds": TERM_ID, "subjects": each.subject.capitalize(),
         }
         for each in school.classes
     ]  # fmt: skip

@@ -90,16 +90,19 @@ def school(learners: int, seed: int) -> School:
 
 def _names(count: int, draw: random.Random) -> list[tuple[str, str]]:
     """Return so many different names; given names come again only when all were used."""
+    all_given, all_family = GIVEN.split(), FAMILY.split()
     given: list[str] = []
     while len(given) < count:
-        given += draw.sample(GIVEN, len(GIVEN))
+        given += draw.sample(all_given, len(all_given))
+    names: list[tuple[str, str]] = []
     taken: set[tuple[str, str]] = set()
     for name in given[:count]:
-        family = draw.choice(FAMILY)
+        family = draw.choice(all_family)
         while (name, family) in taken:
-            family = draw.choice(FAMILY)
+            family = draw.choice(all_family)
         taken.add((name, family))
-    return sorted(taken, key=lambda _: draw.random())
+        names.append((name, family))
+    return names
 
 
 def _classes(teachers: Sequence[Person]) -> tuple[SchoolClass, ...]:

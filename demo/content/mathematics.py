@@ -50,14 +50,14 @@ M.2.ME.3 | M.1.ME.2 M.2.PV.3 | Clocks to five minutes | Tells and writes time to
 M.2.ME.4 | M.2.AS.2 | Coins and notes | Solves stories with coins and notes and gives change.
 M.2.DA.1 | M.1.DA.1 | Bar and picture graphs | Draws bar and picture graphs with one-unit steps and reads differences from them.
 M.2.GE.1 | M.1.GE.1 | Sides and corners | Draws shapes with a given number of sides, corners or faces.
-M.2.GE.2 | M.1.GE.2 | Halves, thirds, quarters | Splits shapes into two, three or four equal shares and sees that equal shares may look different.
+M.2.GE.2 | M.1.GE.2 | Halves, thirds, quarters | Splits shapes into equal shares and sees that equal shares may look different.
 M.2.GE.3 | M.2.GE.1 M.2.MD.2 | Squares in a rectangle | Splits a rectangle into rows and columns of equal squares and counts them.
 M.3.MD.1 | M.2.MD.2 | What multiplying means | Reads a product as equal groups, rows or jumps, and draws it.
 M.3.MD.2 | M.3.MD.1 | What dividing means | Reads a quotient as sharing out or as making groups, and draws it.
 M.3.MD.3 | M.3.MD.1 | Order and grouping | Uses that factors may be swapped, grouped and split to find a product.
 M.3.MD.4 | M.3.MD.2 M.3.MD.3 | The missing factor | Finds an unknown factor and links each division to a multiplication.
 M.3.MD.5 | M.3.MD.4 | Times tables | Multiplies and divides within 100 quickly and without help.
-M.3.MD.6 | M.3.MD.2 M.2.AS.4 | Stories with four operations | Solves two-step stories with any of the four operations and checks whether the answer makes sense.
+M.3.MD.6 | M.3.MD.2 M.2.AS.4 | Stories with four operations | Solves two-step stories with any operation and checks the answer.
 M.3.PV.1 | M.2.PV.2 | Rounding to 100 | Rounds to the nearest ten or hundred and says when that helps.
 M.3.PV.2 | M.2.AS.3 | Fluent to 1000 | Adds and subtracts within 1000 with a method that always works.
 M.3.PV.3 | M.3.MD.3 | Times ten | Multiplies a one-digit number by a multiple of ten.
@@ -74,7 +74,7 @@ M.4.PV.1 | M.3.PV.3 M.2.PV.2 | Ten times the place | Explains that each place is
 M.4.PV.2 | M.4.PV.1 M.3.PV.1 | Large numbers | Compares and rounds numbers up to a million.
 M.4.PV.3 | M.3.PV.2 M.4.PV.1 | Column sums | Adds and subtracts many-digit numbers in columns.
 M.4.MD.1 | M.3.MD.5 | Times as many | Tells 'times as many' from 'more than' and writes each as an equation.
-M.4.MD.2 | M.3.MD.5 M.3.PV.3 | Multiplying larger numbers | Multiplies by one- and two-digit numbers with an area sketch or partial products.
+M.4.MD.2 | M.3.MD.5 M.3.PV.3 | Multiplying larger numbers | Multiplies by one or two digits with an area sketch or partial products.
 M.4.MD.3 | M.3.MD.5 M.4.MD.2 | Dividing with remainder | Divides up to four digits by one digit and says what the remainder means.
 M.4.MD.4 | M.3.MD.5 | Factors and multiples | Finds all factor pairs up to 100 and tells primes from composites.
 M.4.MD.5 | M.4.MD.1 M.3.MD.6 | Multi-step problems | Plans and solves problems of several steps, with a letter for the unknown.
@@ -121,7 +121,7 @@ M.6.NS.5 | M.6.NS.4 M.5.PV.2 | Order and distance | Orders numbers on both sides
 M.6.NS.6 | M.6.NS.4 | All four quadrants | Plots points in all four quadrants and finds lengths between them.
 M.6.EX.1 | M.5.MD.3 | Exponents | Writes and evaluates powers with whole exponents.
 M.6.EX.2 | M.6.EX.1 M.5.MD.3 | Letters for numbers | Writes, reads and evaluates expressions with letters.
-M.6.EX.3 | M.6.EX.2 M.6.NS.3 | Equivalent expressions | Rewrites an expression by the rules of arithmetic and shows that both are worth the same.
+M.6.EX.3 | M.6.EX.2 M.6.NS.3 | Equivalent expressions | Rewrites an expression by the rules of arithmetic without changing its worth.
 M.6.EX.4 | M.6.EX.2 | One-step equations | Solves equations of one step and checks by putting the answer in.
 M.6.EX.5 | M.6.EX.4 M.6.NS.5 | Inequalities on a line | Writes a condition as an inequality and shows all its answers on a line.
 M.6.GE.1 | M.5.GE.2 M.4.ME.2 | Areas by cutting | Finds areas of triangles and other polygons by cutting and putting together.
@@ -151,9 +151,9 @@ M.8.EX.1 | M.6.EX.1 M.7.NS.2 | Laws of exponents | Works with powers of whole ex
 M.8.EX.2 | M.8.EX.1 M.5.PV.3 | Scientific notation | Writes and compares very large and very small numbers as powers of ten.
 M.8.EX.3 | M.8.NS.1 M.8.EX.1 | Roots | Solves equations with squares and cubes by taking roots.
 M.8.EQ.1 | M.7.RA.2 M.6.NS.6 | Slope | Reads slope from a graph, a table and a rule, and explains it with similar triangles.
-M.8.EQ.2 | M.7.EX.1 M.7.EX.2 | Linear equations | Solves linear equations with the unknown on both sides and sees when there is no answer or every one.
+M.8.EQ.2 | M.7.EX.1 M.7.EX.2 | Linear equations | Solves linear equations with the unknown on both sides, also without a single answer.
 M.8.EQ.3 | M.8.EQ.1 M.8.EQ.2 | Two equations at once | Solves two linear equations together by graph and by algebra.
-M.8.FN.1 | M.8.EQ.1 | What a function is | Decides whether a rule gives each input exactly one output and compares functions told in different ways.
+M.8.FN.1 | M.8.EQ.1 | What a function is | Decides whether a rule gives each input exactly one output, however it is told.
 M.8.FN.2 | M.8.FN.1 | Linear or not | Tells linear functions from others and gives an example of each.
 M.8.FN.3 | M.8.FN.2 M.8.EQ.2 | Modeling with lines | Builds a linear function for a situation and says what rate and start mean.
 M.8.GE.1 | M.7.GE.2 M.6.NS.6 | Slides, turns, flips | Moves figures by slides, turns and flips and says what stays the same.
