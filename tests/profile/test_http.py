@@ -14,7 +14,9 @@ from services.profile.api import imports
 from services.profile.app import PARTS
 from shared.clock import FixedClock
 from shared.contracts.envelope import Header
+from shared.errors import Overloaded
 from shared.keys import alias_of, learner_id_of
+from shared.replay import Settings, Verifier, replay
 from shared.testing import SOME_TIME, running
 from tests.profile.district import District
 
@@ -200,16 +202,32 @@ async def test_an_import_that_broke_off_is_completed_by_sending_it_again(profile
         nonlocal calls
         calls += 1
         if calls == 3:
-            raise RuntimeError("power cut")
+            raise Overloaded("the ledger's queue")
         return await ask(commands, request_id)
 
     monkeypatch.setattr(asker, "ask", breaks_off)
-    await send(profile, District(), 500)
+    response = await profile.client.post(
+        IMPORTS, params={"source": "sis"}, content=District().zip(), headers={"Content-Type": "application/zip"}
+    )
+    assert response.json()["type"] == "urn:cairn:problem:overloaded"
     assert 0 < sum((await types(profile)).values()) < 22
     monkeypatch.setattr(asker, "ask", ask)
     await send(profile, District())
     assert sum((await types(profile)).values()) == 22
     assert (await types(profile))["learner-identified"] == 12
+
+
+async def test_every_decision_replays_to_the_same_bytes(profile: Any) -> None:
+    await send(profile, District())
+    ada = (await learners(profile))["Ada"]["learner_id"]
+    await profile.client.post(f"/profile/learners/{ada}/preferences", json={"author_id": ada, "role": "learner", "words": "rockets"})
+    await send(profile, District().without_user("u1"))
+    await send(profile, District().put("users.csv", "u2", givenName="Bo"))
+    stored = await rows(profile, "SELECT stream, bytes FROM event ORDER BY stream, version")
+    verifier = Verifier(PARTS.deciders, Settings((), ()))
+    tally = replay(verifier, [(stream, bytes(raw)) for stream, raw in stored], lambda tally: None)
+    assert tally.differences == []
+    assert tally.decisions == len(stored) == 22 + 1 + 2 + 3
 
 
 async def test_nobodys_name_or_id_is_in_clear_in_events_or_tables(profile: Any) -> None:
