@@ -11,8 +11,8 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.scheduling.checks import faults_of
-from services.scheduling.grid import learner_day, school_day
 from services.scheduling.queries import ChangeView, LearnerDayView, Queries, SchoolDayView, Seen, UnservedView
+from services.scheduling.queries.grid import learner_day, school_day
 from services.scheduling.resources import RESOURCES, next_school_day, schools_of
 from shared.contracts.envelope import MAX_INTEGER
 from shared.contracts.scheduling import SchoolResources
