@@ -254,3 +254,11 @@ def test_only_recorded_evidence_asks_for_anything() -> None:
     assert commands_for(told(evidence(1), 0)) == [CountEvidence(evidence(1))]
     level = LevelChanged(learner_id=LEARNER, competency_id=competency(1), level=Level.NEARLY, probability_e6=600_000)
     assert commands_for(replace(told(evidence(1), 0), data=level)) == []  # type: ignore[arg-type]  # Another service's event.
+
+
+async def test_a_framework_of_many_pages_is_taken_whole(service: Any) -> None:
+    many = package([item(n) for n in range(3_000)], [link("precedes", n, n + 1) for n in range(2_999)])
+    imported = (await service.client.post("/mastery/case/packages", json=many)).json()
+    assert imported["events"] == 4  # Three pages, and the adoption.
+    assert (await get(service, "/framework"))["prerequisites"] == 2_999
+    assert (await service.client.post("/mastery/case/packages", json=many)).json()["events"] == 0
