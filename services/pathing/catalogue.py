@@ -98,6 +98,7 @@ class Catalogue:
     """The activities."""
 
     activities: Mapping[str, Activity]
+    """In order of id."""
     candidates: Mapping[str, tuple[Candidate, ...]]
     """Competency -> its activities in order of id."""
 
@@ -147,7 +148,7 @@ def parse_catalogue(pages: Sequence[Any]) -> Catalogue:
     for activity_id in sorted(activities):
         activity = activities[activity_id]
         candidates.setdefault(activity.competency_id, []).append(_candidate(activity))
-    return Catalogue(activities, {competency: tuple(found) for competency, found in candidates.items()})
+    return Catalogue({id: activities[id] for id in sorted(activities)}, {id: tuple(found) for id, found in candidates.items()})
 
 
 FRAMEWORK: Final = ParameterKind(FrameworkNoted, parse_framework)

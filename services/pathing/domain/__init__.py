@@ -182,8 +182,10 @@ def _replanned(learner_id: UUID, state: State, parameters: Parameters) -> list[E
 
 
 pathing: Final = Decider("pathing.plan", 1, "learner", State(), decide, evolve, command_of, STATE_CODEC)
+DECIDERS: Final = (pathing,)
 
 __all__ = [
+    "DECIDERS",
     "Choose",
     "NoteEnrolment",
     "NoteLevel",

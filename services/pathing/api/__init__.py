@@ -1,0 +1,254 @@
+"""Pathing over HTTP: activities, goals and choices in; paths, their history and who is behind out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.pathing.api.reading import CatalogueSent, read_catalogue
+from services.pathing.catalogue import CATALOGUE, FRAMEWORK
+from services.pathing.domain import Choose, SetGoals
+from services.pathing.queries import (
+    GoalView,
+    PaceView,
+    PastPathView,
+    PathView,
+    Queries,
+    activities_in,
+    goal_views,
+    pace_view,
+    past_path_view,
+    path_view,
+)
+from shared.contracts.envelope import MAX_INTEGER
+from shared.contracts.pathing import Activity, ActivityChosen, Goal, GoalsSet, Pace
+from shared.contracts.profile import Role
+from shared.contracts.topics import Topic
+from shared.errors import BadInput, Fault, NotFound, Refused
+from shared.http import Page, Paging, Problem, read_json, read_model
+from shared.parameters import Parameters, set_id_of
+from shared.parts import Context
+from shared.settings_stream import AdoptSet, adoption
+
+MAX_GOALS: Final = 64
+MAX_UNKNOWN_SHOWN: Final = 20
+NOBODY: Final = UUID(int=0)
+CompetencyId = Annotated[str | None, Query(max_length=64, description="Of this competency only.")]
+AtPace = Annotated[Pace, Query(description="Who stands so.")]
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    400: {"model": Problem, "description": "Not well formed; nothing was stored"},
+    404: {"model": Problem, "description": "There is no such learner"},
+    409: {"model": Problem, "description": "Refused; the code and detail say why and what to do"},
+    413: {"model": Problem, "description": "Larger than a named limit; nothing was stored"},
+    415: {"model": Problem, "description": "Of another media type"},
+    503: {"model": Problem, "description": "Too much waits: send again after the time that Retry-After names"},
+}
+
+
+class CatalogueTaken(BaseModel):
+    """What a catalogue led to. Sent again it leads to nothing."""
+
+    catalogue_id: str
+    activities: int
+    competencies: int = Field(description="That have an activity.")
+    unknown: int = Field(description="Competencies with activities that the framework in force does not have; they count once it has.")
+    unknown_ids: list[str] = Field(description="The first of them.")
+    events: int = Field(description="Recorded by this request.")
+
+
+class ChoiceSent(BaseModel):
+    """How a learner wants to take a step of her path."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    competency_id: str = Field(min_length=1, max_length=64)
+    activity_id: str = Field(min_length=1, max_length=64)
+
+
+class GoalsSent(BaseModel):
+    """Goals in place of those before; an empty list brings back those of the grade."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    author_id: UUID
+    role: Role
+    goals: list[Goal] = Field(max_length=MAX_GOALS)
+
+
+class SchoolPace(BaseModel):
+    """How the learners of a school stand."""
+
+    counts: dict[Pace, int]
+    learners: Page[PaceView]
+
+
+def routes(context: Context) -> Sequence[APIRouter]:
+    """Return the routers of pathing."""
+    queries = Queries(context.pool)
+    return [_activities(context), _paths(context, queries), _goals(context, queries), _schools(queries)]
+
+
+def _activities(context: Context) -> APIRouter:
+    router = APIRouter(tags=["activities"])
+
+    @router.put("/activities", responses=_PROBLEMS, openapi_extra=_body(CatalogueSent))
+    async def put_activities(request: Request) -> CatalogueTaken:
+        """Take a whole catalogue in place of the one before: all of it or, where a place is wrong, none.
+
+        May be repeated: the same catalogue again changes nothing. Every learner's path is then planned again, in the background.
+        """
+        activities = await asyncio.to_thread(read_catalogue, await read_json(request))
+        items = [activity.model_dump(mode="json", exclude_defaults=True) for activity in activities]
+        commands = await asyncio.to_thread(adoption, Topic.PATHING, CATALOGUE, items)
+        events = await _ask(context, commands)
+        framework = (await context.asker.parameters()).get(FRAMEWORK)
+        competencies = {activity.competency_id for activity in activities}
+        unknown = [] if framework is None else sorted(competencies - framework.index.keys())
+        return CatalogueTaken(
+            catalogue_id=_set_id(commands), activities=len(activities), competencies=len(competencies), unknown=len(unknown),
+            unknown_ids=unknown[:MAX_UNKNOWN_SHOWN], events=events,
+        )  # fmt: skip
+
+    @router.get("/activities")
+    async def list_activities(paging: Paging, competency: CompetencyId = None) -> Page[Activity]:
+        """List the activities in force, in order of their ids."""
+        (after,) = paging.key(str) or ("",)
+        found = activities_in(await context.asker.parameters(), competency, after, paging.limit + 1)
+        return paging.page(found, lambda each: each, lambda each: [each.id])
+
+    return router
+
+
+def _paths(context: Context, queries: Queries) -> APIRouter:
+    router = APIRouter(tags=["paths"])
+
+    async def path_now(learner_id: UUID) -> PathView:
+        row = await queries.path_of(learner_id)
+        if row is None:
+            raise NotFound("no roster has named this learner yet, or its news have not arrived")
+        parameters = await context.asker.parameters()
+        if row["version"] is None:
+            raise NotFound(f"this learner has no path yet: {_missing(parameters)}")
+        return path_view(row, parameters)
+
+    @router.get("/learners/{learner_id}/path", responses=_PROBLEMS)
+    async def show_path(learner_id: UUID) -> PathView:
+        """Show a learner's path: what comes next, why, the ways to take each step, and how she stands against her dates."""
+        return await path_now(learner_id)
+
+    @router.get("/learners/{learner_id}/path/history", responses=_PROBLEMS)
+    async def list_paths(learner_id: UUID, paging: Paging) -> Page[PastPathView]:
+        """List the paths a learner had, the one in force first, each with what led to it."""
+        (before,) = paging.key(int) or (MAX_INTEGER,)
+        rows = await queries.paths_before(learner_id, before, paging.limit + 1)
+        parameters = await context.asker.parameters()
+        return paging.page(rows, lambda row: past_path_view(row, parameters), lambda row: [row["version"]])
+
+    @router.post("/learners/{learner_id}/choices", responses=_PROBLEMS, openapi_extra=_body(ChoiceSent))
+    async def choose(learner_id: UUID, request: Request) -> PathView:
+        """Choose one of the ways that a step of the path offers, and show the path that follows. It holds until the step is done."""
+        sent = await read_model(request, ChoiceSent)
+        await path_now(learner_id)
+        fact = ActivityChosen(
+            learner_id=learner_id, competency_id=sent.competency_id, activity_id=sent.activity_id, chosen_at=context.clock.now()
+        )
+        await _ask(context, [Choose(fact)])
+        return await path_now(learner_id)
+
+    return router
+
+
+def _goals(context: Context, queries: Queries) -> APIRouter:
+    router = APIRouter(tags=["goals"])
+
+    @router.get("/learners/{learner_id}/goals", responses=_PROBLEMS)
+    async def list_goals(learner_id: UUID, paging: Paging) -> Page[GoalView]:
+        """List what a learner works towards: the goals that were set for her or, without any, those of her grade."""
+        (after,) = paging.key(int) or (0,)
+        row = await queries.goals_of(learner_id)
+        if row is None:
+            raise NotFound("no roster has named this learner yet, or its news have not arrived")
+        goals = goal_views(row, await context.asker.parameters(), context.clock.now().date())
+        numbered = list(enumerate(goals, 1))[after : after + paging.limit + 1]
+        return paging.page(numbered, lambda each: each[1], lambda each: [each[0]])
+
+    @router.post("/learners/{learner_id}/goals", responses=_PROBLEMS, openapi_extra=_body(GoalsSent))
+    async def set_goals(learner_id: UUID, request: Request, paging: Paging) -> Page[GoalView]:
+        """Set a learner's goals, at most 64, in place of those before; her path follows at once."""
+        sent = await read_model(request, GoalsSent)
+        if await queries.goals_of(learner_id) is None:
+            raise NotFound("no roster has named this learner yet, or its news have not arrived")
+        _refuse_floating_ids(sent.goals)
+        fact = GoalsSet(
+            learner_id=learner_id, author_id=sent.author_id, role=sent.role, set_at=context.clock.now(), goals=tuple(sent.goals)
+        )
+        await _ask(context, [SetGoals(fact)])
+        return await list_goals(learner_id, paging)
+
+    return router
+
+
+def _schools(queries: Queries) -> APIRouter:
+    router = APIRouter(tags=["schools"])
+
+    @router.get("/schools/{school_id}/pace")
+    async def list_pace(school_id: UUID, paging: Paging, pace: AtPace = Pace.AT_RISK) -> SchoolPace:
+        """Count how the learners of a school stand, and list those behind their dates, or those who stand otherwise."""
+        (after,) = paging.key(str) or (str(NOBODY),)
+        rows = await queries.learners_at(school_id, pace, _learner(after), paging.limit + 1)
+        page = paging.page(rows, pace_view, lambda row: [str(row["learner_id"])])
+        return SchoolPace(counts=await queries.paces_of(school_id), learners=page)
+
+    return router
+
+
+def _learner(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        fault = Fault("query/after", "cursor-invalid", "the cursor is not of this list", "start again without it")
+        raise BadInput(str(fault), [fault]) from None
+
+
+def _refuse_floating_ids(goals: Sequence[Goal]) -> None:
+    """Raise BadInput for a goal without a competency: the contract leaves that to the edge."""
+    faults = [
+        Fault(f"/goals/{place}/competency_id", "length", "1 to 64 characters", "send the id of a competency")
+        for place, goal in enumerate(goals)
+        if not 1 <= len(goal.competency_id) <= 64
+    ]
+    if faults:
+        raise BadInput(f"the goals cannot be taken: {faults[0]}", faults)
+
+
+def _missing(parameters: Parameters) -> str:
+    if parameters.get(FRAMEWORK) is None:
+        return "there is no framework; import one into mastery"
+    if parameters.get(CATALOGUE) is None:
+        return "there are no activities; send them with PUT /pathing/activities"
+    return "it is being planned; look again in a moment, unless she is not enrolled"
+
+
+async def _ask(context: Context, commands: Sequence[Any]) -> int:
+    """Ask, and return how many events followed."""
+    answers = await context.asker.ask(commands, uuid4())
+    for answer in answers:
+        if answer.refusal is not None:
+            raise Refused(answer.refusal.code, answer.refusal.detail)
+    return sum(len(answer.events) for answer in answers)
+
+
+def _set_id(commands: Sequence[Any]) -> str:
+    last = commands[-1]
+    assert isinstance(last, AdoptSet)
+    return set_id_of(last.kind, last.pages)
+
+
+def _body(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the documentation of a body that the route reads itself."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}

@@ -1,0 +1,202 @@
+"""What pathing shows: a path with its words, paths of the past, goals, and who is behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from services.pathing.catalogue import CATALOGUE, FRAMEWORK, Framework
+from services.pathing.goals import next_year_end
+from services.pathing.queries.words import cause_in_words, pace_in_words, statement_of, title_of, why
+from shared.contracts.mastery import Competency
+from shared.contracts.pathing import Activity, Goal, Pace, Reason, Step
+from shared.contracts.profile import Modality, Role
+from shared.parameters import Parameters
+
+
+class OptionView(BaseModel):
+    """One way to take a step."""
+
+    activity_id: str
+    title: str
+    modality: Modality
+    minutes: int
+    score: int = Field(description="How well it fits the learner, in millionths of a point; larger is better.")
+    chosen: bool = False
+
+
+class StepView(BaseModel):
+    """One competency to work on."""
+
+    competency_id: str
+    code: str = ""
+    statement: str
+    subject: str
+    reason: Reason
+    why: str = Field(description="The reason in words.")
+    goal_id: str = ""
+    open: bool = Field(description="She can begin it now: it waits for no other step.")
+    unlocks: list[str] = Field(default=[], description="Later steps that wait for this one.")
+    chosen: str = Field(default="", description="The activity she chose, if any.")
+    options: list[OptionView]
+
+
+class PathView(BaseModel):
+    """A learner's path as it is in force."""
+
+    learner_id: UUID
+    school_id: UUID
+    grade: str
+    pace: Pace
+    pace_in_words: str
+    minutes_needed: int
+    due: date | None = None
+    planned_at: datetime
+    version: int = Field(description="Of the learner's stream when it was planned.")
+    settings: int
+    steps: list[StepView]
+
+
+class PastStepView(BaseModel):
+    """A step of a path of the past."""
+
+    competency_id: str
+    statement: str
+    reason: Reason
+    chosen: str = ""
+
+
+class PastPathView(BaseModel):
+    """A path as it was planned once, and what led to it."""
+
+    version: int
+    planned_at: datetime
+    cause: str = Field(description="What was told right before, in words.")
+    cause_type: str = Field(description="Type of the event that told it.")
+    causation_id: UUID = Field(description="Id of the event of another service, or of the request, that led to it.")
+    pace: Pace
+    minutes_needed: int
+    due: date | None = None
+    steps: list[PastStepView]
+
+
+class GoalView(BaseModel):
+    """One competency to master."""
+
+    competency_id: str
+    statement: str
+    due: date
+    weight_e6: int
+    is_default: bool = Field(description="Nobody set it: it belongs to the learner's grade.")
+    author_id: UUID | None = None
+    role: Role | None = None
+    set_at: datetime | None = None
+
+
+class PaceView(BaseModel):
+    """How one learner stands."""
+
+    learner_id: UUID
+    pace: Pace
+    pace_in_words: str
+    minutes_needed: int
+    due: date | None = None
+
+
+def path_view(row: Mapping[str, Any], parameters: Parameters) -> PathView:
+    """Return a path with titles, statements and reasons of what is in force now."""
+    framework, catalogue = parameters.get(FRAMEWORK), parameters.get(CATALOGUE)
+    activities = {} if catalogue is None else catalogue.activities
+    steps = [Step.model_validate(step) for step in row["steps"]]
+    waits_for = _waits_for(steps, framework)
+    views = [
+        StepView(
+            **step.model_dump(include={"competency_id", "subject", "reason", "goal_id", "chosen"}),
+            code="" if (entry := _entry(framework, step.competency_id)) is None else entry.code,
+            statement=statement_of(framework, step.competency_id),
+            why=why(step, framework),
+            open=not waits_for[step.competency_id],
+            unlocks=[id for id, needed in waits_for.items() if step.competency_id in needed],
+            options=[
+                OptionView(**each.model_dump(), title=title_of(activities, each.activity_id), chosen=each.activity_id == step.chosen)
+                for each in step.options
+            ],
+        )
+        for step in steps
+    ]
+    return PathView(
+        **{name: row[name] for name in ("learner_id", "school_id", "grade", "minutes_needed", "due", "planned_at", "version", "settings")},
+        pace=row["pace"],
+        pace_in_words=pace_in_words(Pace(row["pace"]), row["minutes_needed"], row["due"]),
+        steps=views,
+    )
+
+
+def past_path_view(row: Mapping[str, Any], parameters: Parameters) -> PastPathView:
+    """Return a path of the past with the words of now."""
+    framework = parameters.get(FRAMEWORK)
+    steps = [
+        PastStepView(
+            competency_id=step["competency_id"], statement=statement_of(framework, step["competency_id"]), reason=step["reason"],
+            chosen=step["chosen"],
+        )
+        for step in row["steps"]
+    ]  # fmt: skip
+    beside = {name: row[name] for name in ("version", "planned_at", "causation_id", "pace", "minutes_needed", "due")}
+    cause = cause_in_words(row["type"], row["detail"] or {}, framework)
+    return PastPathView(**beside, cause=cause, cause_type=row["type"] or "", steps=steps)
+
+
+def goal_views(row: Mapping[str, Any], parameters: Parameters, today: date) -> list[GoalView]:
+    """Return the goals that were set for a learner, or those of her grade."""
+    framework, year_end = parameters.get(FRAMEWORK), next_year_end(today)
+    goals = [Goal.model_validate(goal) for goal in row["goals"] or ()]
+    if goals:
+        beside = {"author_id": row["author_id"], "role": row["role"], "set_at": row["set_at"], "is_default": False}
+        return [
+            GoalView(
+                competency_id=goal.competency_id, statement=statement_of(framework, goal.competency_id), due=goal.due or year_end,
+                weight_e6=goal.weight_e6, **beside,
+            )
+            for goal in goals
+        ]  # fmt: skip
+    entries = [] if framework is None else [framework.entries[place] for place in framework.goals_of(row["grade"])]
+    return [
+        GoalView(competency_id=entry.id, statement=entry.statement, due=year_end, weight_e6=1_000_000, is_default=True) for entry in entries
+    ]
+
+
+def pace_view(row: Mapping[str, Any]) -> PaceView:
+    """Return how a learner stands."""
+    return PaceView(**row, pace_in_words=pace_in_words(Pace(row["pace"]), row["minutes_needed"], row["due"]))
+
+
+def activities_in(parameters: Parameters, competency_id: str | None, after: str, most: int) -> list[Activity]:
+    """Return activities behind an id, in order of id; of one competency where it is named."""
+    catalogue = parameters.get(CATALOGUE)
+    if catalogue is None:
+        return []
+    ids: Sequence[str] = list(catalogue.activities)
+    if competency_id is not None:
+        ids = [candidate.activity_id for candidate in catalogue.candidates.get(competency_id, ())]
+    return [catalogue.activities[id] for id in ids if id > after][:most]
+
+
+def _entry(framework: Framework | None, competency_id: str) -> Competency | None:
+    place = None if framework is None else framework.index.get(competency_id)
+    return None if framework is None or place is None else framework.entries[place]
+
+
+def _waits_for(steps: Sequence[Step], framework: Framework | None) -> dict[str, set[str]]:
+    """Return for each step the earlier ones that are its prerequisites."""
+    earlier: set[str] = set()
+    waits: dict[str, set[str]] = {}
+    for step in steps:
+        entry = _entry(framework, step.competency_id)
+        waits[step.competency_id] = set() if entry is None or step.reason is Reason.REVIEW else earlier.intersection(entry.prerequisites)
+        earlier.add(step.competency_id)
+    return waits

@@ -1,0 +1,76 @@
+"""Reasons, pace and causes in words that a learner can read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final
+
+from services.pathing.catalogue import CONFERENCE, Framework
+from shared.contracts.pathing import Activity, Pace, Reason, Step
+
+_CAUSES: Final = {
+    "pathing.enrolment-noted.v1": "The roster said where you belong.",
+    "pathing.preferences-noted.v1": "Somebody said how you like to learn.",
+    "pathing.goals-set.v1": "Your goals were set.",
+    "pathing.replan-asked.v1": "There is a new framework, new activities or a new day.",
+}
+
+
+def statement_of(framework: Framework | None, competency_id: str) -> str:
+    """Return what a competency is about; its id where the framework in force does not know it."""
+    place = None if framework is None else framework.index.get(competency_id)
+    return competency_id if framework is None or place is None else framework.entries[place].statement
+
+
+def title_of(activities: Mapping[str, Activity], activity_id: str) -> str:
+    """Return the title of an activity; its id where the catalogue in force does not know it."""
+    if activity_id == CONFERENCE:
+        return "Talk it over with a teacher"
+    return activities[activity_id].title if activity_id in activities else activity_id
+
+
+def why(step: Step, framework: Framework | None) -> str:
+    """Return why a step is on the path."""
+    goal = statement_of(framework, step.goal_id)
+    match step.reason:
+        case Reason.GOAL:
+            return "It is one of your goals."
+        case Reason.PREREQUISITE:
+            return f"You need it first for: {goal}"
+        case Reason.GAP:
+            return f"It is from an earlier grade, and you need it first for: {goal}"
+        case Reason.REVIEW:
+            return "You mastered it some time ago: show that you still can."
+        case Reason.ENRICHMENT:
+            return "You are ahead: it is something new from the next grade."
+        case Reason.CHOICE:
+            return "You chose it, and it is not done yet."
+        case Reason.PIN:
+            return "A teacher put it here."
+
+
+def pace_in_words(pace: Pace, minutes_needed: int, due: date | None) -> str:
+    """Return how a learner stands, and the hours that her goals still take."""
+    hours = f"about {max(round(minutes_needed / 60), 1)} hours of work" if minutes_needed else "no work"
+    match pace:
+        case Pace.AT_RISK:
+            return f"There are {hours} left, more than there is time for until {due}: talk with a teacher about it."
+        case Pace.ON_TRACK:
+            return f"There are {hours} left, and time for it until {due}."
+        case Pace.AHEAD:
+            return f"There is {hours} left for your goals until {due}." if not minutes_needed else f"Well ahead: {hours} left until {due}."
+        case Pace.NO_DATE:
+            return "There are no goals to measure against."
+
+
+def cause_in_words(fact_type: str | None, detail: Mapping[str, Any], framework: Framework | None) -> str:
+    """Return what led to a path: the fact that was told right before it."""
+    competency = statement_of(framework, str(detail.get("competency_id", "")))
+    match fact_type:
+        case "pathing.level-noted.v1":
+            return f"You are now at '{detail.get('level')}' in: {competency}"
+        case "pathing.activity-chosen.v1":
+            return f"You chose how to learn: {competency}"
+        case _:
+            return _CAUSES.get(fact_type or "", "")

@@ -1,0 +1,381 @@
+"""The rules of a path: facts in any order, one path; choices, goals and schools; and the four properties of every decider."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from itertools import permutations
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.pathing.catalogue import CATALOGUE, CONFERENCE, FRAMEWORK
+from services.pathing.domain import (
+    Choose,
+    NoteEnrolment,
+    NoteLevel,
+    NotePreferences,
+    PathingCommand,
+    Replan,
+    SetGoals,
+    pathing,
+)
+from services.pathing.domain.state import MAX_AUTHORS, MAX_CHOICES, State
+from shared.contracts.mastery import Level
+from shared.contracts.pathing import (
+    ActivityChosen,
+    DemandChanged,
+    EnrolmentNoted,
+    Goal,
+    GoalsSet,
+    LevelNoted,
+    Pace,
+    PathPlanned,
+    PreferencesNoted,
+    Reason,
+    ReplanAsked,
+)
+from shared.contracts.profile import Area, Modality, Role
+from shared.decider import Refusal
+from shared.parameters import NO_PARAMETERS, Parameters
+from shared.testing import SOME_TIME, Spec, answer, check_decider, in_force
+from tests.pathing.district import TODAY, activity, competency, made_catalogue, made_framework
+
+LEARNER, SCHOOL, OTHER_SCHOOL, AUTHOR = (UUID(int=n) for n in range(1, 5))
+FRAMEWORK_ENTRIES = [
+    competency("A", grade="04"), competency("B", "A"), competency("C", "B"), competency("H", assessable=False),
+    competency("S", subject="science"), competency("T", "S", "B", subject="science"),
+]  # fmt: skip
+CATALOGUE_ENTRIES = [
+    activity(f"{id}-{modality.value}", id, modality, levels=("developing",) if modality is Modality.PROJECT else ())
+    for id in "ABCST"
+    for modality in (Modality.VIDEO, Modality.READING, Modality.PROJECT, Modality.PRACTICE)
+]
+IN_FORCE = in_force((FRAMEWORK, FRAMEWORK_ENTRIES), (CATALOGUE, CATALOGUE_ENTRIES))
+SPEC = Spec(pathing, IN_FORCE)
+
+
+def enrolled(school: UUID = SCHOOL, grade: str = "05", active: bool = True, version: int = 1, on: date = TODAY) -> NoteEnrolment:
+    return NoteEnrolment(EnrolmentNoted(learner_id=LEARNER, school_id=school, grade=grade, active=active, on=on, version=version))
+
+
+def level(id: str, level: Level = Level.MASTERED, version: int = 1, on: date = TODAY) -> NoteLevel:
+    return NoteLevel(LevelNoted(learner_id=LEARNER, competency_id=id, level=level, on=on, version=version))
+
+
+def liked(*modalities: Modality, author: UUID = AUTHOR, minute: int = 0, role: Role = Role.LEARNER) -> NotePreferences:
+    at = SOME_TIME + timedelta(minutes=minute)
+    return NotePreferences(PreferencesNoted(learner_id=LEARNER, author_id=author, role=role, stated_at=at, modalities=modalities))
+
+
+def goals(*ids: str, due: date | None = None, minute: int = 0) -> SetGoals:
+    at = SOME_TIME + timedelta(minutes=minute)
+    wanted = tuple(Goal(competency_id=id, due=due) for id in ids)
+    return SetGoals(GoalsSet(learner_id=LEARNER, author_id=AUTHOR, role=Role.TEACHER, set_at=at, goals=wanted))
+
+
+def choose(id: str, activity_id: str, minute: int = 0) -> Choose:
+    at = SOME_TIME + timedelta(minutes=minute)
+    return Choose(ActivityChosen(learner_id=LEARNER, competency_id=id, activity_id=activity_id, chosen_at=at))
+
+
+def replan(on: date = TODAY, version: int = 1) -> Replan:
+    return Replan(ReplanAsked(learner_id=LEARNER, settings=version, on=on))
+
+
+def path_in(events: Sequence[Any]) -> PathPlanned:
+    return next(event for event in reversed(events) if isinstance(event, PathPlanned))
+
+
+def demand_in(events: Sequence[Any]) -> DemandChanged:
+    return next(event for event in reversed(events) if isinstance(event, DemandChanged))
+
+
+def ids(path: PathPlanned | DemandChanged) -> list[str]:
+    return [step.competency_id for step in (path.steps if isinstance(path, PathPlanned) else path.needs)]
+
+
+def test_an_enrolment_is_answered_with_a_path_and_a_demand() -> None:
+    events = SPEC.when(enrolled()).events
+    assert [type(event) for event in events] == [EnrolmentNoted, PathPlanned, DemandChanged]
+    path, demand = path_in(events), demand_in(events)
+    assert [(step.competency_id, step.reason) for step in path.steps] == [
+        ("A", Reason.GAP), ("S", Reason.GOAL), ("B", Reason.GOAL), ("T", Reason.GOAL), ("C", Reason.GOAL),
+    ]  # fmt: skip
+    assert (path.school_id, demand.school_id, demand.version, demand.check_in) == (SCHOOL, SCHOOL, 1, False)
+    assert [(step.subject, step.competency_id) for step in demand.needs] == [
+        ("mathematics", "A"), ("mathematics", "B"), ("mathematics", "C"), ("science", "S"), ("science", "T"),
+    ]  # fmt: skip
+
+
+def test_a_level_moves_path_and_demand() -> None:
+    events = SPEC.asked(enrolled()).when(level("A")).events
+    assert [type(event) for event in events] == [LevelNoted, PathPlanned, DemandChanged]
+    assert ids(path_in(events)) == ["B", "S", "C", "T"]
+    assert demand_in(events).version == 2
+
+
+def test_a_level_that_changes_nothing_of_the_path_is_noted_alone() -> None:
+    SPEC.asked(enrolled(), level("A")).when(level("A", Level.REVERIFY, 2)).then_types(LevelNoted, PathPlanned, DemandChanged)
+    SPEC.asked(enrolled()).when(level("elsewhere")).then_types(LevelNoted)
+
+
+def test_a_level_can_change_what_a_step_offers_first() -> None:
+    events = SPEC.asked(enrolled()).when(level("A", Level.DEVELOPING)).events
+    assert path_in(events).steps[0].options[0].activity_id == "A-project"
+
+
+def test_a_repeated_or_overtaken_level_is_no_news() -> None:
+    spec = SPEC.asked(enrolled(), level("A", Level.DEVELOPING, 1), level("A", Level.MASTERED, 2))
+    spec.when(level("A", Level.DEVELOPING, 1)).then_nothing()
+    spec.when(level("A", Level.MASTERED, 2)).then_nothing()
+
+
+def test_a_lapse_brings_the_step_back() -> None:
+    spec = SPEC.asked(enrolled(), level("A"), level("B", version=2))
+    spec.when(level("A", Level.DEVELOPING, 3)).then_types(LevelNoted)  # Nothing she still needs rests on it.
+    assert ids(path_in(spec.when(level("B", Level.NEARLY, 3)).events)) == ["B", "S", "C", "T"]
+
+
+def test_a_preference_changes_what_is_offered_first() -> None:
+    events = SPEC.asked(enrolled()).when(liked(Modality.VIDEO)).events
+    assert {step.options[0].modality for step in path_in(events).steps} == {Modality.VIDEO}
+
+
+def test_goals_take_the_place_of_those_of_the_grade_and_none_bring_them_back() -> None:
+    spec = SPEC.asked(enrolled())
+    events = spec.when(goals("C", due=TODAY + timedelta(days=1))).events
+    assert [(step.competency_id, step.reason, step.goal_id) for step in path_in(events).steps] == [
+        ("A", Reason.GAP, "C"), ("B", Reason.PREREQUISITE, "C"), ("C", Reason.GOAL, "C"),
+    ]  # fmt: skip
+    assert (path_in(events).pace, demand_in(events).check_in) == (Pace.AT_RISK, True)
+    assert path_in(spec.asked(goals("C")).when(goals(minute=1)).events) == path_in(spec.past)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [(goals("A", "A"), "duplicate-goal"), (goals("X"), "unknown-competency"), (goals("H"), "not-assessable")]
+)
+def test_goals_that_cannot_be_are_refused(command: SetGoals, code: str) -> None:
+    SPEC.asked(enrolled()).when(command).then_refused(code)
+
+
+def test_goals_set_before_others_are_refused() -> None:
+    SPEC.asked(enrolled(), goals("B", minute=5)).when(goals("C", minute=4)).then_refused("stale")
+    SPEC.asked(enrolled(), goals("B", minute=5)).when(goals("B", minute=9)).then_nothing()
+
+
+def test_goals_set_before_there_is_a_framework_count_once_it_is_there() -> None:
+    without = Spec(pathing, NO_PARAMETERS).asked(enrolled(), goals("B", "X"))
+    assert ids(path_in(Spec(pathing, IN_FORCE, without.past).when(replan()).events)) == ["A", "B"]
+
+
+def test_a_choice_stands_first_and_holds_until_the_step_is_done() -> None:
+    spec = SPEC.asked(enrolled()).when(choose("B", "B-video"))
+    step = path_in(spec.events).steps[2]
+    assert (step.competency_id, step.chosen, step.options[0].activity_id) == ("B", "B-video", "B-video")
+    held = spec.asked(enrolled(), choose("B", "B-video"), liked(Modality.READING), level("B", Level.NEARLY))
+    assert path_in(held.past).steps[2].options[0].activity_id == "B-video"
+    done = held.asked(level("B", Level.MASTERED, 2), level("B", Level.DEVELOPING, 3))
+    assert [step.chosen for step in path_in(done.past).steps] == [""] * 5
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (choose("B", "A-video"), "not-offered"), (choose("B", CONFERENCE), "not-offered"), (choose("H", "x"), "not-on-path"),
+        (choose("X", "x"), "not-on-path"),
+    ],
+)  # fmt: skip
+def test_a_choice_that_is_not_offered_is_refused(command: Choose, code: str) -> None:
+    SPEC.asked(enrolled()).when(command).then_refused(code)
+
+
+def test_a_choice_for_a_learner_without_path_is_refused() -> None:
+    SPEC.when(choose("B", "B-video")).then_refused("no-path")
+    SPEC.asked(enrolled(), enrolled(active=False, version=2)).when(choose("B", "B-video")).then_refused("no-path")
+    Spec(pathing, NO_PARAMETERS).asked(enrolled()).when(choose("B", "B-video")).then_refused("no-path")
+
+
+def test_an_overtaken_choice_is_refused_and_the_same_again_is_nothing() -> None:
+    spec = SPEC.asked(enrolled(), choose("B", "B-video", minute=5))
+    spec.when(choose("A", "A-video", minute=4)).then_refused("stale")
+    spec.when(choose("B", "B-video", minute=5)).then_nothing()
+    spec.when(choose("B", "B-video", minute=9)).then_nothing()
+
+
+def test_nothing_is_planned_until_everything_is_there() -> None:
+    Spec(pathing, NO_PARAMETERS).when(enrolled()).then_types(EnrolmentNoted)
+    Spec(pathing, in_force((FRAMEWORK, FRAMEWORK_ENTRIES))).when(enrolled()).then_types(EnrolmentNoted)
+    SPEC.when(level("A")).then_types(LevelNoted)
+    SPEC.asked(level("A")).when(replan()).then_nothing()
+
+
+def test_a_replan_that_changes_nothing_leaves_no_trace() -> None:
+    SPEC.asked(enrolled()).when(replan(TODAY + timedelta(days=1))).then_nothing()
+
+
+def test_time_puts_a_learner_at_risk_and_opens_a_check_in() -> None:
+    spec = SPEC.asked(enrolled(), goals("C", due=TODAY + timedelta(days=8)))
+    assert path_in(spec.past).pace is Pace.ON_TRACK
+    events = spec.when(replan(TODAY + timedelta(days=6))).events
+    assert [type(event) for event in events] == [ReplanAsked, PathPlanned, DemandChanged]
+    assert (path_in(events).pace, demand_in(events).check_in, ids(demand_in(events))) == (Pace.AT_RISK, True, ["A", "B", "C"])
+
+
+def test_days_never_go_back() -> None:
+    spec = SPEC.asked(enrolled(), goals("C", due=TODAY + timedelta(days=8)), replan(TODAY + timedelta(days=6)))
+    spec.when(replan(TODAY)).then_nothing()
+
+
+def test_who_leaves_needs_nothing_any_more_and_who_was_never_there_neither() -> None:
+    events = SPEC.asked(enrolled()).when(enrolled(active=False, version=2)).events
+    assert [type(event) for event in events] == [EnrolmentNoted, PathPlanned, DemandChanged]
+    assert (ids(path_in(events)), path_in(events).pace, ids(demand_in(events))) == ([], Pace.NO_DATE, [])
+    SPEC.when(enrolled(active=False)).then_types(EnrolmentNoted)
+
+
+def test_who_changes_school_needs_nothing_at_the_old_one() -> None:
+    events = SPEC.asked(enrolled()).when(enrolled(OTHER_SCHOOL, version=2)).events
+    assert [type(event) for event in events] == [EnrolmentNoted, PathPlanned, DemandChanged, DemandChanged]
+    gone, now = [event for event in events if isinstance(event, DemandChanged)]
+    assert (gone.school_id, gone.version, ids(gone)) == (SCHOOL, 2, [])
+    assert (now.school_id, now.version, len(now.needs)) == (OTHER_SCHOOL, 3, 5)
+
+
+def test_what_a_learner_needs_now_comes_before_what_opens_later() -> None:
+    events = SPEC.asked(level("S", version=1), level("A", version=2)).when(enrolled()).events
+    assert ids(path_in(events)) == ["B", "T", "C"]
+    assert ids(demand_in(events)) == ["B", "C", "T"]
+
+
+def test_statements_and_choices_are_bounded() -> None:
+    authors = [liked(Modality.VIDEO, author=UUID(int=100 + n), minute=n) for n in range(MAX_AUTHORS + 3)]
+    framework = [competency(f"C{n:02d}") for n in range(30)]
+    parameters = in_force((FRAMEWORK, framework), (CATALOGUE, [activity(f"x{n:02d}", f"C{n:02d}") for n in range(30)]))
+    spec = Spec(pathing, parameters).asked(*authors, enrolled())
+    for n in range(MAX_CHOICES + 3):
+        first = next(step for step in path_in(spec.past).steps if not step.chosen) if n < MAX_CHOICES else None
+        if first:
+            spec = spec.asked(choose(first.competency_id, first.options[0].activity_id, minute=n))
+    state: State = spec.state
+    assert len(state.preferences) == MAX_AUTHORS
+    assert min(each.stated_at for each in state.preferences) == SOME_TIME + timedelta(minutes=3)
+    assert len(state.choices) == MAX_CHOICES
+    spec.when(authors[0]).then_nothing()
+
+
+FACTS: tuple[PathingCommand, ...] = (
+    enrolled(on=TODAY - timedelta(days=4)), level("A", on=TODAY - timedelta(days=3)), level("S", Level.REVERIFY, 2, on=TODAY),
+    goals("C", "T", due=TODAY + timedelta(days=9)),
+)  # fmt: skip
+
+
+def test_every_interleaving_of_framework_catalogue_enrolment_and_levels_ends_in_the_same_path() -> None:
+    ends = set()
+    for order in permutations(["framework", "catalogue", *FACTS]):
+        past: list[Any] = []
+        sets: list[Any] = []
+        parameters = NO_PARAMETERS
+        for arrival in order:
+            command = arrival
+            if isinstance(arrival, str):  # A set is adopted, and its sweep reaches the learner.
+                sets.append((FRAMEWORK, FRAMEWORK_ENTRIES) if arrival == "framework" else (CATALOGUE, CATALOGUE_ENTRIES))
+                parameters = _parsed(tuple(kind.name for kind, _ in sets))
+                command = replan(TODAY, parameters.version)
+            events = answer(pathing, command, past, parameters)
+            assert not isinstance(events, Refusal)
+            past.extend(events)
+        past.extend(_agreed(answer(pathing, replan(TODAY, parameters.version), past, parameters)))  # The day's sweep.
+        demand = demand_in(past).model_copy(update={"version": 1})
+        ends.add((path_in(past).model_dump_json(), demand.model_dump_json()))
+    assert len(ends) == 1
+    assert ids(PathPlanned.model_validate_json(ends.pop()[0])) == ["B", "T", "C", "S"]
+
+
+def _agreed(answered: Sequence[Any] | Refusal) -> Sequence[Any]:
+    assert not isinstance(answered, Refusal)
+    return answered
+
+
+_sets: dict[tuple[str, ...], Parameters] = {}
+
+
+def _parsed(names: tuple[str, ...]) -> Parameters:
+    """Return the sets in force, each parsed once as a running service does."""
+    if names not in _sets:
+        values = {name: IN_FORCE.values[name] for name in names}
+        _sets[names] = Parameters(len(names), values, {name: IN_FORCE.ids[name] for name in names})
+    return _sets[names]
+
+
+MADE = made_framework(3, 40)
+MADE_ACTIVITIES = made_catalogue(3, MADE, 3)
+MADE_IN_FORCE = in_force((FRAMEWORK, MADE), (CATALOGUE, MADE_ACTIVITIES))
+MADE_IDS = [entry["id"] for entry in MADE] + ["plain-id", "another"]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[PathingCommand]:
+    minutes, commands = 0, []
+    for version in range(1, draw(st.integers(1, 25)) + 1):
+        minutes += draw(st.integers(1, 2_000))
+        day = TODAY + timedelta(days=draw(st.integers(-3, 40)))
+        some = draw(st.sampled_from(MADE_IDS))
+        kind = draw(st.sampled_from(("enrolment", "level", "level", "level", "preferences", "goals", "choice", "choice", "replan")))
+        if kind == "enrolment":
+            school = draw(st.sampled_from((SCHOOL, OTHER_SCHOOL)))
+            commands.append(enrolled(school, draw(st.sampled_from(("04", "5", ""))), draw(st.booleans()), version, day))
+        elif kind == "level":
+            commands.append(level(some, draw(st.sampled_from(Level)), version, day))
+        elif kind == "preferences":
+            modalities = draw(st.lists(st.sampled_from(Modality), max_size=3))
+            commands.append(liked(*modalities, author=UUID(int=draw(st.integers(1, 9))), minute=minutes))
+        elif kind == "goals":
+            commands.append(goals(*draw(st.lists(st.sampled_from(MADE_IDS[:40]), max_size=4, unique=True)), due=day, minute=minutes))
+        elif kind == "choice":
+            offered = [entry["id"] for entry in MADE_ACTIVITIES if entry["competency_id"] == some] + [CONFERENCE]
+            commands.append(choose(some, draw(st.sampled_from(offered)), minute=draw(st.sampled_from((minutes, minutes - 1)))))
+        else:
+            commands.append(replan(day, version))
+    return commands
+
+
+def test_the_decider_has_the_four_properties() -> None:
+    check_decider(pathing, histories(), MADE_IN_FORCE, examples=150)
+    check_decider(pathing, histories(), NO_PARAMETERS, examples=30)
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories())
+def test_the_path_in_force_is_always_that_of_all_facts_and_no_command_of_the_past_adds_to_it(commands: list[PathingCommand]) -> None:
+    past: list[Any] = []
+    for command in commands:
+        events = answer(pathing, command, past, MADE_IN_FORCE)
+        past.extend([] if isinstance(events, Refusal) else events)
+    state: State = pathing.fold(past)
+    again = answer(pathing, replan(state.on or TODAY), past, MADE_IN_FORCE)
+    assert again == []
+    for fact in [event for event in past if isinstance(event, EnrolmentNoted | LevelNoted | PreferencesNoted)]:
+        command = pathing.command_of(fact)
+        repeated = answer(pathing, command, past, MADE_IN_FORCE)
+        assert repeated == []
+
+
+def test_a_state_of_150_levels_is_small() -> None:
+    made = made_framework(9, 150)
+    spec = Spec(pathing, in_force((FRAMEWORK, made), (CATALOGUE, []))).asked(enrolled(), liked(Modality.VIDEO))
+    state = pathing.fold([level(entry["id"], Level.NEARLY, n + 2).fact for n, entry in enumerate(made)], spec.state)
+    content = pathing.codec.encode(state)
+    assert len(content) < 3_800
+    assert pathing.codec.decode(content) == state
+
+
+def test_the_area_of_an_interest_is_weighed() -> None:
+    fact = PreferencesNoted(learner_id=LEARNER, author_id=AUTHOR, role=Role.LEARNER, stated_at=SOME_TIME, areas=(Area.SPACE,))
+    entries = [activity("plain", "B"), activity("stars", "B", Modality.READING, areas=("space",))]
+    spec = Spec(pathing, in_force((FRAMEWORK, [competency("B")]), (CATALOGUE, entries))).asked(enrolled())
+    assert path_in(spec.past).steps[0].options[0].activity_id == "plain"
+    assert path_in(spec.when(NotePreferences(fact)).events).steps[0].options[0].activity_id == "stars"

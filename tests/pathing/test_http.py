@@ -1,0 +1,344 @@
+"""Pathing as its clients and neighbours meet it: over HTTP, on a real database, and through what it hears."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.pathing.api.reading import MAX_ACTIVITIES, MAX_OF_A_COMPETENCY
+from services.pathing.app import PARTS
+from services.pathing.catalogue import CONFERENCE
+from shared.clock import FixedClock
+from shared.contracts.envelope import Event, Recorded, StreamId
+from shared.contracts.mastery import FrameworkAdopted, Level, LevelChanged, MasteryPageAdded
+from shared.contracts.parameters import set_id_of
+from shared.contracts.pathing import DemandChanged, PathPlanned
+from shared.contracts.profile import LearnerRostered, Modality, PreferencesStated, Role
+from shared.ledger import store
+from shared.parameters import page_hash
+from shared.serve import Service
+from shared.testing import recorded, running
+from tests.pathing.district import activity, competency
+
+NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
+LEARNER, SCHOOL, TEACHER = UUID(int=11), UUID(int=12), UUID(int=13)
+FRAMEWORK = [
+    competency("A", grade="04"), competency("B", "A"), competency("C", "B"), competency("S", subject="science"),
+]  # fmt: skip
+ACTIVITIES = [
+    activity(f"{id}-{modality.value}", id, modality)
+    for id in "ABCS"
+    for modality in (Modality.VIDEO, Modality.READING, Modality.PROJECT, Modality.PRACTICE)
+]
+CATALOGUE = {"activities": ACTIVITIES}
+
+
+def told(event: Event, version: int = 1, at: datetime = NOW) -> Recorded[Any]:
+    """Return the event as another service's ledger holds it."""
+    service, kind = event.TYPE.split(".")[0], "settings" if isinstance(event, MasteryPageAdded | FrameworkAdopted) else "learner"
+    one = recorded(StreamId(service, kind, "" if kind == "settings" else str(LEARNER)), [event], at)[0]
+    return Recorded(**{name: getattr(one, name) for name in one.__slots__} | {"version": version})
+
+
+def framework_told(entries: list[dict[str, Any]] = FRAMEWORK) -> list[Recorded[Any]]:
+    pages = (page_hash(entries),)
+    return [told(MasteryPageAdded(content=entries)), told(FrameworkAdopted(set_id=set_id_of("framework", pages), pages=pages), 2)]
+
+
+def rostered(learner_id: UUID = LEARNER, active: bool = True, grade: str = "05", version: int = 1) -> Recorded[Any]:
+    return told(LearnerRostered(learner_id=learner_id, school_id=SCHOOL, aliases=("a" * 64,), grade=grade, active=active), version)
+
+
+def levelled(id: str, level: Level = Level.MASTERED, version: int = 2) -> Recorded[Any]:
+    return told(LevelChanged(learner_id=LEARNER, competency_id=id, level=level, probability_e6=900_000), version)
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock(NOW)
+
+
+@pytest.fixture
+async def service(database: Callable[[str], Any], clock: FixedClock) -> AsyncIterator[Service]:
+    async with running(PARTS, database("pathing"), clock=clock) as service:
+        yield service
+
+
+@pytest.fixture
+async def planned(service: Service) -> Service:
+    """A service with a framework, a catalogue, and a learner who has a path."""
+    await service.hear(*framework_told())
+    assert (await service.client.put("/pathing/activities", json=CATALOGUE)).status_code == 200
+    await service.hear(rostered())
+    return service
+
+
+async def get(service: Service, path: str, status: int = 200) -> Any:
+    answer = await service.client.get(f"/pathing{path}")
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+async def post(service: Service, path: str, body: Any, status: int = 200) -> Any:
+    answer = await service.client.post(f"/pathing{path}", json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+async def lengths(service: Service) -> int:
+    async with service.pool.connection() as connection:
+        row = await (await connection.execute("SELECT sum(length)::int FROM partition")).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def test_a_path_shows_steps_with_words_alternatives_and_pace(planned: Service) -> None:
+    path = await get(planned, f"/learners/{LEARNER}/path")
+    assert [(step["competency_id"], step["reason"], step["open"], step["unlocks"]) for step in path["steps"]] == [
+        ("A", "gap", True, ["B"]), ("S", "goal", True, []), ("B", "goal", False, ["C"]), ("C", "goal", False, []),
+    ]  # fmt: skip
+    first = path["steps"][0]
+    assert first["statement"] == "Can do A"
+    assert first["why"] == "It is from an earlier grade, and you need it first for: Can do B"
+    assert first["code"] == "A"
+    assert [option["title"] for option in first["options"]] == ["Activity A-practice", "Activity A-project", "Activity A-reading"]
+    assert (path["pace"], path["due"], path["school_id"], path["grade"]) == ("ahead", "2027-06-15", str(SCHOOL), "05")
+    assert path["pace_in_words"] == "Well ahead: about 6 hours of work left until 2027-06-15."
+
+
+async def test_a_level_from_mastery_moves_the_path_and_tells_scheduling(planned: Service) -> None:
+    (answer,) = await planned.hear(levelled("A"))
+    types = [type(event.data) for event in answer.events]
+    assert types[1:] == [PathPlanned, DemandChanged]
+    assert [need.competency_id for need in answer.events[2].data.needs] == ["B", "C", "S"]
+    assert [step["competency_id"] for step in (await get(planned, f"/learners/{LEARNER}/path"))["steps"]] == ["B", "S", "C"]
+    (again,) = await planned.hear(levelled("A"))
+    assert (again.events, again.refusal) == ((), None)
+
+
+async def test_a_choice_is_honored_and_survives_a_new_level(planned: Service, clock: FixedClock) -> None:
+    choice = {"competency_id": "B", "activity_id": "B-reading"}
+    path = await post(planned, f"/learners/{LEARNER}/choices", choice)
+    step = next(step for step in path["steps"] if step["competency_id"] == "B")
+    assert (step["chosen"], step["options"][0]["activity_id"], step["options"][0]["chosen"]) == ("B-reading", "B-reading", True)
+    before = await lengths(planned)
+    clock.advance(timedelta(minutes=1))
+    assert await post(planned, f"/learners/{LEARNER}/choices", choice) == path
+    assert await lengths(planned) == before
+    await planned.hear(levelled("A"))
+    assert (await get(planned, f"/learners/{LEARNER}/path"))["steps"][0]["chosen"] == "B-reading"
+
+
+@pytest.mark.parametrize(
+    ("choice", "status", "code"),
+    [
+        ({"competency_id": "B", "activity_id": "A-video"}, 409, "not-offered"),
+        ({"competency_id": "Z", "activity_id": "A-video"}, 409, "not-on-path"),
+        ({"competency_id": "B"}, 422, "missing"),
+        ({"competency_id": "B", "activity_id": 7}, 422, "string-type"),
+        ({"competency_id": "B", "activity_id": "A-video", "more": 1}, 422, "extra-forbidden"),
+        ({"competency_id": "B\x00", "activity_id": "A-video"}, 400, "null-character"),
+        ([], 422, "model-type"),
+    ],
+)
+async def test_a_choice_that_cannot_be_taken_is_refused_with_its_reason(planned: Service, choice: Any, status: int, code: str) -> None:
+    before = await lengths(planned)
+    problem = await post(planned, f"/learners/{LEARNER}/choices", choice, status)
+    assert [error["code"] for error in problem["errors"]] == [code]
+    assert await lengths(planned) == before
+
+
+async def test_an_unknown_learner_has_no_path_goals_or_choices(planned: Service) -> None:
+    nobody = UUID(int=99)
+    await get(planned, f"/learners/{nobody}/path", 404)
+    await get(planned, f"/learners/{nobody}/goals", 404)
+    await post(planned, f"/learners/{nobody}/choices", {"competency_id": "A", "activity_id": "A-video"}, 404)
+    await post(planned, f"/learners/{nobody}/goals", {"author_id": str(TEACHER), "role": "teacher", "goals": []}, 404)
+    assert (await get(planned, f"/learners/{nobody}/path/history"))["items"] == []
+    await get(planned, "/learners/7/path", 422)
+
+
+async def test_a_learner_without_path_is_told_what_it_waits_for(service: Service) -> None:
+    await service.hear(rostered())
+    assert "framework" in (await get(service, f"/learners/{LEARNER}/path", 404))["detail"]
+    await service.hear(*framework_told())
+    assert "PUT /pathing/activities" in (await get(service, f"/learners/{LEARNER}/path", 404))["detail"]
+    await service.client.put("/pathing/activities", json=CATALOGUE)
+    assert "moment" in (await get(service, f"/learners/{LEARNER}/path", 404))["detail"]
+    await service.tick()
+    assert len((await get(service, f"/learners/{LEARNER}/path"))["steps"]) == 4
+
+
+async def test_goals_are_set_shown_and_taken_back(planned: Service, clock: FixedClock) -> None:
+    of_grade = await get(planned, f"/learners/{LEARNER}/goals?limit=2")
+    assert [(goal["competency_id"], goal["is_default"], goal["due"]) for goal in of_grade["items"]] == [
+        ("B", True, "2027-06-15"), ("C", True, "2027-06-15"),
+    ]  # fmt: skip
+    rest = await get(planned, f"/learners/{LEARNER}/goals?limit=2&after={of_grade['next']}")
+    assert ([goal["competency_id"] for goal in rest["items"]], rest["next"]) == (["S"], None)
+    body = {"author_id": str(TEACHER), "role": "teacher", "goals": [{"competency_id": "C", "due": "2026-11-26"}]}
+    (goal,) = (await post(planned, f"/learners/{LEARNER}/goals", body))["items"]
+    assert (goal["statement"], goal["due"], goal["role"], goal["is_default"]) == ("Can do C", "2026-11-26", "teacher", False)
+    path = await get(planned, f"/learners/{LEARNER}/path")
+    assert ([step["competency_id"] for step in path["steps"]], path["pace"]) == (["A", "B", "C"], "at-risk")
+    assert "talk with a teacher" in path["pace_in_words"]
+    clock.advance(timedelta(hours=1))
+    assert len((await post(planned, f"/learners/{LEARNER}/goals", body | {"goals": []}))["items"]) == 3
+    assert (await get(planned, f"/learners/{LEARNER}/path"))["pace"] == "ahead"
+
+
+@pytest.mark.parametrize(
+    ("goals", "status", "code", "place"),
+    [
+        ([{"competency_id": "Z"}], 409, "unknown-competency", ""),
+        ([{"competency_id": "B"}, {"competency_id": "B"}], 409, "duplicate-goal", ""),
+        ([{"competency_id": "B", "due": "soon"}], 422, "date-from-datetime-parsing", "/goals/0/due"),
+        ([{"competency_id": "B", "weight_e6": 0.5}], 422, "int-from-float", "/goals/0/weight_e6"),
+        ([{"competency_id": "B"}, {"competency_id": "x" * 65}], 422, "length", "/goals/1/competency_id"),
+        ([{"competency_id": f"{n}"} for n in range(65)], 422, "too-long", "/goals"),
+    ],
+)
+async def test_goals_that_cannot_be_taken_name_the_place(planned: Service, goals: Any, status: int, code: str, place: str) -> None:
+    before = await lengths(planned)
+    body = {"author_id": str(TEACHER), "role": "teacher", "goals": goals}
+    problem = await post(planned, f"/learners/{LEARNER}/goals", body, status)
+    assert (problem["errors"][0]["code"], problem["errors"][0]["place"]) == (code, place)
+    assert await lengths(planned) == before
+
+
+async def test_history_tells_each_path_with_its_cause(planned: Service) -> None:
+    level = levelled("A")
+    await planned.hear(level)
+    await post(planned, f"/learners/{LEARNER}/choices", {"competency_id": "C", "activity_id": "C-reading"})
+    page = await get(planned, f"/learners/{LEARNER}/path/history?limit=2")
+    assert [item["cause"] for item in page["items"]] == ["You chose how to learn: Can do C", "You are now at 'mastered' in: Can do A"]
+    assert page["items"][1]["causation_id"] == str(level.id)
+    assert [step["competency_id"] for step in page["items"][1]["steps"]] == ["B", "S", "C"]
+    rest = await get(planned, f"/learners/{LEARNER}/path/history?limit=2&after={page['next']}")
+    assert [item["cause_type"] for item in rest["items"]] == ["pathing.enrolment-noted.v1"]
+    assert rest["next"] is None
+    await get(planned, f"/learners/{LEARNER}/path/history?after=nonsense", 422)
+
+
+async def test_a_school_sees_who_is_behind(planned: Service) -> None:
+    others = [UUID(int=100 + n) for n in range(3)]
+    await planned.hear(*[rostered(learner) for learner in others], rostered(UUID(int=200), active=False))
+    for learner in (others[0], others[2]):
+        body = {"author_id": str(TEACHER), "role": "teacher", "goals": [{"competency_id": "C", "due": "2026-11-25"}]}
+        await post(planned, f"/learners/{learner}/goals", body)
+    behind = await get(planned, f"/schools/{SCHOOL}/pace?limit=1")
+    assert behind["counts"] == {"at-risk": 2, "ahead": 2}
+    assert [each["learner_id"] for each in behind["learners"]["items"]] == [str(others[0])]
+    rest = await get(planned, f"/schools/{SCHOOL}/pace?limit=1&after={behind['learners']['next']}")
+    assert ([each["learner_id"] for each in rest["learners"]["items"]], rest["learners"]["next"]) == ([str(others[2])], None)
+    assert len((await get(planned, f"/schools/{SCHOOL}/pace?pace=ahead"))["learners"]["items"]) == 2
+    await get(planned, f"/schools/{SCHOOL}/pace?pace=asleep", 422)
+
+
+async def test_a_catalogue_is_taken_whole_and_the_same_again_is_nothing(planned: Service) -> None:
+    before = await lengths(planned)
+    again = (await planned.client.put("/pathing/activities", json={"activities": ACTIVITIES[::-1]})).json()
+    assert (again["events"], again["activities"], again["competencies"], again["unknown"]) == (0, 16, 4, 0)
+    assert await lengths(planned) == before
+    more = [*ACTIVITIES[:4], activity("z", "elsewhere")]
+    taken = (await planned.client.put("/pathing/activities", json={"activities": more})).json()
+    assert (taken["events"], taken["unknown"], taken["unknown_ids"]) == (2, 1, ["elsewhere"])
+    await planned.tick()
+    path = await get(planned, f"/learners/{LEARNER}/path")
+    assert [[option["activity_id"] for option in step["options"]] for step in path["steps"][1:]] == [[CONFERENCE]] * 3
+    assert path["steps"][1]["options"][0]["title"] == "Talk it over with a teacher"
+    listed = await get(planned, "/activities?limit=3")
+    assert [each["id"] for each in listed["items"]] == ["A-practice", "A-project", "A-reading"]
+    assert [each["id"] for each in (await get(planned, f"/activities?after={listed['next']}"))["items"]] == ["A-video", "z"]
+    assert [each["id"] for each in (await get(planned, "/activities?competency=elsewhere"))["items"]] == ["z"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "place"),
+    [
+        ({}, 422, "missing", "/activities"),
+        ({"activities": "all"}, 422, "list-type", "/activities"),
+        ({"activities": [activity("a", "A"), {"id": "b"}]}, 422, "missing", "/activities/1/title"),
+        ({"activities": [activity("a", "A"), activity("a", "B")]}, 422, "duplicate-id", "/activities/1/id"),
+        ({"activities": [activity(CONFERENCE, "A")]}, 422, "reserved-id", "/activities/0/id"),
+        ({"activities": [activity("a", "A", levels=("expert",))]}, 422, "unknown-word", "/activities/0/levels"),
+        ({"activities": [activity("a", "A", areas=("opera",))]}, 422, "unknown-word", "/activities/0/areas"),
+        ({"activities": [activity("a", "A") | {"minutes": 0}]}, 422, "greater-than-equal", "/activities/0/minutes"),
+        ({"activities": [activity("a", "A") | {"minutes": 1.5}]}, 422, "int-from-float", "/activities/0/minutes"),
+        ({"activities": [activity("a", "A") | {"modality": "osmosis"}]}, 422, "enum", "/activities/0/modality"),
+        ({"activities": [activity("a", "A") | {"title": "x\x00"}]}, 400, "null-character", "/activities/0/title"),
+        (
+            {"activities": [activity(f"{n}", "A") for n in range(MAX_OF_A_COMPETENCY + 1)]},
+            422, "too-many", f"/activities/{MAX_OF_A_COMPETENCY}/competency_id",
+        ),
+    ],
+)  # fmt: skip
+async def test_a_catalogue_with_one_fault_is_not_taken_and_the_place_is_named(
+    service: Service, body: Any, status: int, code: str, place: str
+) -> None:
+    answer = await service.client.put("/pathing/activities", json=body)
+    assert answer.status_code == status, answer.text
+    error = answer.json()["errors"][0]
+    assert (error["code"], error["place"]) == (code, place)
+    assert await lengths(service) == 0
+
+
+async def test_a_catalogue_that_is_no_json_or_too_large_is_not_taken(service: Service) -> None:
+    for content, kind, status in ((b"{", "application/json", 400), (b"\xff", "application/json", 400), (b"{}", "text/csv", 415)):
+        answer = await service.client.put("/pathing/activities", content=content, headers={"Content-Type": kind})
+        assert answer.status_code == status, answer.text
+    answer = await service.client.put("/pathing/activities", json={"activities": [1] * (MAX_ACTIVITIES + 1)})
+    assert answer.status_code == 413, answer.text
+    assert await lengths(service) == 0
+
+
+async def test_preferences_and_departure_are_heard(planned: Service) -> None:
+    wish = PreferencesStated(learner_id=LEARNER, author_id=LEARNER, role=Role.LEARNER, stated_at=NOW, modalities=(Modality.VIDEO,))
+    await planned.hear(told(wish, 2))
+    assert (await get(planned, f"/learners/{LEARNER}/path"))["steps"][0]["options"][0]["modality"] == "video"
+    (answer,) = await planned.hear(rostered(active=False, version=3))
+    assert answer.events[-1].data.needs == ()
+    assert (await get(planned, f"/learners/{LEARNER}/path"))["steps"] == []
+
+
+async def test_a_new_framework_and_a_new_day_reach_every_learner(planned: Service, clock: FixedClock) -> None:
+    body = {"author_id": str(TEACHER), "role": "teacher", "goals": [{"competency_id": "B", "due": "2026-11-27"}]}
+    assert (await post(planned, f"/learners/{LEARNER}/goals", body))["items"]
+    assert (await get(planned, f"/learners/{LEARNER}/path"))["pace"] == "at-risk"
+    await planned.tick()
+    before = await lengths(planned)
+    await planned.hear(*framework_told([competency("A"), competency("B"), competency("C", "B")]))
+    await planned.tick()
+    path = await get(planned, f"/learners/{LEARNER}/path")
+    assert ([step["competency_id"] for step in path["steps"]], path["pace"]) == (["B"], "ahead")
+    assert await lengths(planned) > before
+    clock.advance(timedelta(days=2))
+    await planned.tick()
+    assert (await get(planned, f"/learners/{LEARNER}/path"))["pace"] == "at-risk"
+    quiet = await lengths(planned)
+    await planned.tick()
+    assert await lengths(planned) == quiet
+
+
+async def test_tables_can_be_rebuilt_from_the_ledger_to_the_same_rows(planned: Service) -> None:
+    await planned.hear(levelled("A"), levelled("S", Level.NEARLY, 3))
+    await post(planned, f"/learners/{LEARNER}/choices", {"competency_id": "C", "activity_id": "C-reading"})
+    tables = [projection.table for projection in PARTS.projections]
+    events = await planned.ledger.stream(f"pathing/learner/{LEARNER}")
+
+    async def rows() -> dict[str, Any]:
+        async with planned.pool.connection() as connection:
+            return {table: await (await connection.execute(f"SELECT * FROM {table} ORDER BY 1, version")).fetchall() for table in tables}  # noqa: S608 - our own names
+
+    before = await rows()
+    assert all(before[table] for table in tables if table != "goals")
+    async with planned.pool.connection() as connection:
+        for table in tables:
+            await connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+        await store.project(connection, PARTS.projections, events)
+        await store.project(connection, PARTS.projections, events[-2:])  # A second delivery changes nothing.
+    assert await rows() == before
