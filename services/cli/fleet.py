@@ -11,11 +11,10 @@ from typing import Any, Final
 
 import httpx
 
-from services.cli.home import GATEWAY, MEMBER_OF, Entry, log_file, member_mark, members, read_entries, setting, write_entries
+from services.cli.home import GATEWAY, MEMBER_OF, NAMES, Entry, log_file, member_mark, members, read_entries, setting, write_entries
 from shared.clock import clock_from
 from shared.contracts.topics import Topic
 from shared.errors import CairnError, Misconfigured
-from shared.migrate import migrate
 from shared.settings import Settings, load_settings, variable_of
 from shared.stack import Stack, create_database
 from shared.stack.processes import ask_to_stop, await_end, spawn, tail
@@ -82,6 +81,8 @@ def plan_of(home: Path, now: str | None, installation: str | None, port: int | N
 
 def prepare(plan: Plan, stack: Stack, progress: Progress) -> dict[str, Entry]:
     """Return what is to run, each with its port and settings, its database made and at the newest schema."""
+    from shared.migrate import migrate  # Here, so that other commands need not wait for all that it imports.
+
     known, entries = read_entries(plan.home), dict[str, Entry]()
     for service in plan.services:
         progress(f"bringing the database of {service} to the newest schema")
@@ -95,7 +96,8 @@ def prepare(plan: Plan, stack: Stack, progress: Progress) -> dict[str, Entry]:
         entries[service] = replace(entry, environment=environment, owner_url=database.owner_url)
     gateway = _entry(plan.home, GATEWAY, known, plan.port)
     entries[GATEWAY] = replace(gateway, environment={"CAIRN_HOME": str(plan.home), "CAIRN_PORT": str(gateway.port)})
-    return known | entries
+    every = known | entries
+    return {name: every[name] for name in NAMES if name in every}
 
 
 def _environment(plan: Plan, stack: Stack, service: Topic) -> dict[str, str]:

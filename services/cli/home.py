@@ -86,6 +86,18 @@ def entry_of(home: Path, name: str) -> Entry:
     return entries[name]
 
 
+def services_of(home: Path) -> dict[Topic, Entry]:
+    """Return what is written down about the services.
+
+    Raises:
+        Misconfigured: nothing was ever started here.
+    """
+    entries = read_entries(home)
+    if not entries:
+        raise Misconfigured(f"nothing was started in {home}: run `cairn up` first, or name the installation's folder with --home")
+    return {topic: entries[topic] for topic in Topic if topic in entries}
+
+
 def take_settings(home: Path, name: str) -> bool:
     """Set in this process's environment what it lacks and the installation knows; return whether the installation knows the service."""
     entry = read_entries(home).get(name)

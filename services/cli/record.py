@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import psycopg
@@ -10,7 +11,7 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from services.cli.home import HomeOption, home_of
+from services.cli.home import HomeOption, home_of, services_of, setting
 from services.cli.serving import owner_url
 from services.cli.words import err, out
 from shared.contracts.topics import Topic
@@ -30,11 +31,12 @@ def ledger_status(
 ) -> None:
     """Say how long each ledger is, how much of it is published, and how far its readers are. Changes nothing."""
     place = home_of(home)
-    lanes = {service: _rows(place_url(place, service), LANES) for service in Topic}
-    heard = {service: _rows(place_url(place, service), HEARD) for service in Topic}
+    urls = app_urls(place)
+    lanes = {service: _rows(url, LANES) for service, url in urls.items()}
+    heard = {service: _rows(url, HEARD) for service, url in urls.items()}
     table = Table("ledger", "events", "to publish", "parked", "behind its sources", box=None, pad_edge=False)
-    for service in Topic:
-        (parked,) = _rows(place_url(place, service), PARKED)[0]
+    for service, url in urls.items():
+        (parked,) = _rows(url, PARKED)[0]
         length = sum(row[1] for row in lanes[service])
         table.add_row(
             service, f"{length:,}", f"{length - sum(row[3] for row in lanes[service]):,}", f"{parked:,}", _behind(heard[service], lanes)
@@ -42,8 +44,8 @@ def ledger_status(
     out.print(table)
     if partitions:
         each = Table("ledger", "partition", "events", "to publish", "head", box=None, pad_edge=False)
-        for service in Topic:
-            for number, length, head, published in lanes[service]:
+        for service, rows in lanes.items():
+            for number, length, head, published in rows:
                 each.add_row(service, str(number), f"{length:,}", f"{length - published:,}", head[:HEAD_SHOWN])
         out.print(each)
 
@@ -75,11 +77,14 @@ def rebuild(
     out.print(f"{service}: {table} made again from {done.events:,} events: {done.after:,} rows, {done.before:,} before.")
 
 
-def place_url(home: Any, service: Topic) -> str:
-    """Return the address of a service's database for its app role."""
-    from services.cli.home import entry_of
+def app_urls(home: Path) -> dict[Topic, str]:
+    """Return the addresses of the local installation's databases for their app roles.
 
-    return entry_of(home, service).environment["CAIRN_DATABASE_URL"]
+    Raises:
+        Misconfigured: nothing was ever started here.
+    """
+    urls = {service: setting(entry.environment, "database_url") for service, entry in services_of(home).items()}
+    return {service: url for service, url in urls.items() if url}
 
 
 def _rows(url: str, statement: str) -> list[tuple[Any, ...]]:
