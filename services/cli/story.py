@@ -69,7 +69,15 @@ async def tell(urls: Mapping[str, str], learner: UUID, until: datetime | None) -
     told = [event for event in events if not isinstance(event.data, UNTOLD) and (until is None or event.time <= until)]
     order = {str(service): place for place, service in enumerate(Topic)}
     told.sort(key=lambda event: (event.time, order[event.service], event.partition, event.position))
-    return [Chapter(event.time, event.service, words(event.data, names), event, by_id.get(event.causation)) for event in told]
+    heard = {event.data.demand.version: event for event in events if isinstance(event.data, scheduling.DemandNoted)}
+    return [Chapter(event.time, event.service, words(event.data, names), event, _cause(event, by_id, heard)) for event in told]
+
+
+def _cause(event: Recorded[Any], by_id: Mapping[UUID, Recorded[Any]], heard: Mapping[int, Recorded[Any]]) -> Recorded[Any] | None:
+    """Return the event that led to this one. A day is planned for many at once: what led to a learner's place in it is her demand."""
+    if isinstance(event.data, scheduling.PlacementChanged):
+        return heard.get(event.data.demand_version)
+    return by_id.get(event.causation)
 
 
 async def _learn_names(pool: read.Pool, service: Topic, names: Names) -> None:
