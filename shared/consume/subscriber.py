@@ -15,7 +15,7 @@ from psycopg import Error
 from shared.consume.health import Health, Progress
 from shared.consume.inward import Inward
 from shared.consume.reader import Lane
-from shared.consume.wiring import MAX_POLL_INTERVAL_MS, batches, traceparents
+from shared.consume.wiring import MAX_POLL_INTERVAL_MS, batches, start, traceparents
 from shared.consume.write import Applies, Impatient, Stopping, Writer
 from shared.contracts.topics import topic_name
 from shared.ledger import InboxMoved, Incoming
@@ -76,7 +76,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         await ensure_topics(settings.kafka(), settings.topic_prefix, self._sources, settings.partitions)
         watch = None
         try:
-            await self.broker.start()
+            await start(self.broker)
             watch = asyncio.create_task(self._watch(), name="consumer-watch")
             await self._ended.wait()
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import ConsumerRebalanceListener
@@ -11,6 +12,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 
+from shared.relay.tolerant import TolerantConsumer
 from shared.settings import Settings
 from shared.telemetry import MAX_LINKS
 
@@ -33,8 +35,9 @@ def batches(
         Misconfigured: Kafka's address is not set.
     """
     broker = KafkaBroker(
-        settings.kafka(), apply_types=False, logger=None, allow_auto_create_topics=False, graceful_timeout=DRAIN_S, client_id=service
-    )
+        settings.kafka(), apply_types=False, logger=None, consumer_only=True, allow_auto_create_topics=False, graceful_timeout=DRAIN_S,
+        client_id=service,
+    )  # fmt: skip
     subscriber = broker.subscriber(
         *topics, batch=True, group_id=f"{settings.topic_prefix}.{service}", group_instance_id=settings.instance_of(service),
         max_records=settings.consume_max_records, batch_timeout_ms=BATCH_TIMEOUT_MS, fetch_max_wait_ms=FETCH_MAX_WAIT_MS, fetch_min_bytes=1,
@@ -44,6 +47,14 @@ def batches(
     )  # fmt: skip
     subscriber(handle)
     return broker, subscriber
+
+
+async def start(broker: KafkaBroker) -> None:
+    """Start a broker whose consumer gets past records that aiokafka cannot read."""
+    builder = await broker.connect()
+    assert isinstance(builder, partial), "FastStream makes its consumers otherwise than it did"
+    broker.config.broker_config.builder = partial(TolerantConsumer, **builder.keywords)
+    await broker.start()
 
 
 async def _as_it_is(message: Any) -> KafkaAckableMessage:

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 from psycopg import AsyncConnection
 
 from shared.contracts.envelope import Header, digest
 from shared.errors import Diverged
+from shared.relay.tolerant import TolerantConsumer
 
 LAST: Final = 20
 """Records at the end of each topic partition that are looked at: the very last may be a foreign one, or a repeat."""
@@ -53,7 +54,7 @@ def _ours(raws: Iterable[bytes], source: str, partition: int) -> list[Header]:
 
 async def _last_records(kafka_servers: str, places: list[TopicPartition]) -> dict[TopicPartition, list[bytes]]:
     """Return the values of the last records of each partition, as far as they are still there."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka_servers, enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = TolerantConsumer(bootstrap_servers=kafka_servers, enable_auto_commit=False, auto_offset_reset="earliest")
     try:
         await consumer.start()
         consumer.assign(places)

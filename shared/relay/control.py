@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from shared.contracts.envelope import Hash
 from shared.contracts.topics import CONTROL, topic_name
+from shared.relay.tolerant import TolerantConsumer
 from shared.relay.topics import ensure_topics
 
 RETRY_S: Final = 1.0
@@ -117,7 +118,7 @@ class Control:
 
     async def _listen(self) -> None:
         while True:
-            consumer = AIOKafkaConsumer(bootstrap_servers=self._servers, auto_offset_reset="latest", enable_auto_commit=False)
+            consumer = TolerantConsumer(bootstrap_servers=self._servers, auto_offset_reset="latest", enable_auto_commit=False)
             try:
                 await consumer.start()
                 place = TopicPartition(self._topic, 0)
@@ -131,7 +132,7 @@ class Control:
                 await consumer.stop()
             await asyncio.sleep(RETRY_S)
 
-    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+    async def _read(self, consumer: TolerantConsumer) -> None:
         while True:
             for records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_MESSAGES)).values():
                 for record in records:

@@ -154,6 +154,8 @@ async def test_foreign_records_at_the_end_of_a_topic_do_not_hide_a_restored_data
         async with wire.relaying():
             await sent(wire, 1)
     await wire.send(2, b"\xff not ours")
+    await wire.send_unreadable(2)
+    await wire.send_unreadable(6)
     async with wire.control() as control:
         await wire.relay(control).start()
         with pytest.raises(Diverged):

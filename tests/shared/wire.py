@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.record.util import calc_crc32c
 from psycopg_pool import AsyncConnectionPool
 
 from shared.clock import FixedClock
@@ -23,17 +24,19 @@ from shared.contracts.evidence import AliasNoted, ItemAligned
 from shared.contracts.topics import Topic, topic_name
 from shared.decider import Decider, History, Refusal, json_codec
 from shared.ledger.ledger import Ledger
+from shared.ledger.store import decoded
 from shared.ledger.types import Ask
 from shared.parameters import Parameters
 from shared.parts import Subscription
 from shared.relay import Control, Relay
+from shared.relay.tolerant import TolerantConsumer
 from shared.settings import Settings
 
 PARTITIONS = 8
 ORIGIN = Origin(UUID(int=7), UUID(int=7))
-POISON = UUID(int=666)
+POISON = UUID(int=10**9)
 """A learner whose note breaks the hearer's decider."""
-UNTRANSLATABLE = UUID(int=667)
+UNTRANSLATABLE = UUID(int=10**9 + 1)
 """A learner whose note breaks the hearer's `commands_for`."""
 
 
@@ -169,8 +172,8 @@ class Wire:
                 await asyncio.gather(task, return_exceptions=True)
 
     @asynccontextmanager
-    async def hearing(self, ledger: Ledger, instance: str = "profile-0") -> AsyncIterator[Consumer]:
-        """A consumer at work."""
+    async def hearing(self, ledger: Ledger, instance: str = "profile-0", kill: bool = False) -> AsyncIterator[Consumer]:
+        """A consumer at work; with `kill` its batch in hand is broken off in the end, wherever it is."""
         async with self.control() as control:
             consumer = Consumer(
                 ledger=ledger, subscription=SUBSCRIPTION, service="profile", settings=self.settings(instance), control=control
@@ -178,6 +181,9 @@ class Wire:
             task = asyncio.create_task(consumer.run())
             try:
                 yield consumer
+                if kill:
+                    for each in consumer._subscriber.tasks:
+                        each.cancel()
                 await consumer.stop()
                 await task
             finally:
@@ -187,7 +193,7 @@ class Wire:
     async def published(self) -> dict[int, list[Any]]:
         """Return all records of the source's topic, by partition."""
         places = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka, enable_auto_commit=False, auto_offset_reset="earliest")
+        consumer = TolerantConsumer(bootstrap_servers=self.kafka, enable_auto_commit=False, auto_offset_reset="earliest")
         await consumer.start()
         try:
             consumer.assign(places)
@@ -211,6 +217,20 @@ class Wire:
         await producer.start()
         try:
             await producer.send_and_wait(self.topic, value, partition=partition, **({"key": b"x"} | given))
+        finally:
+            await producer.stop()
+
+    async def send_unreadable(self, partition: int) -> None:
+        """Put a record onto the source's topic whose header has a name that is no UTF-8, as other languages' clients can."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.kafka, acks="all")
+        await producer.start()
+        try:
+            batch = producer.create_batch()
+            batch.append(timestamp=None, key=b"x", value=b"{}", headers=[("xy", b"1")])
+            raw = bytearray(batch._build().replace(b"\x04xy", b"\x04\xff\xfe"))
+            raw[17:21] = calc_crc32c(bytes(raw[21:])).to_bytes(4, "big")
+            batch._buffer = bytes(raw)
+            await (await producer.send_batch(batch, self.topic, partition=partition))
         finally:
             await producer.stop()
 
@@ -267,8 +287,6 @@ async def copied(ledger: Ledger) -> dict[str, list[UUID]]:
     """Return what the hearer's ledger holds: alias -> learners in the order of its stream."""
     found: dict[str, list[UUID]] = {}
     for (raw,) in await rows(ledger, "SELECT bytes FROM event ORDER BY stream, version"):
-        from shared.ledger.store import decoded
-
         data = decoded(bytes(raw)).data
         found.setdefault(data.alias, []).append(data.learner_id)
     return found
