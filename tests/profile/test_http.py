@@ -122,6 +122,22 @@ async def test_whom_a_later_roster_no_longer_names_is_withdrawn_and_never_remove
     assert (await learners(profile))["Ben"] == ben
 
 
+async def test_most_learners_are_withdrawn_only_on_purpose(profile: Any) -> None:
+    large = District()
+    for number in range(imports.FEW + 1):
+        large.student(f"n{number}")
+    await send(profile, large)
+    before = await store(profile)
+    problem = await send(profile, District(), 409)
+    assert [each["code"] for each in problem["errors"]] == ["too-many-withdrawn"]
+    assert "21 of 24 learners" in problem["detail"]
+    assert (await send(profile, District(), dry_run=True))["learners"]["withdrawn"] == 21
+    assert await store(profile) == before
+    assert (await send(profile, District(), withdraw_many=True))["learners"]["withdrawn"] == 21
+    await send(profile, large)
+    assert (await send(profile, large.without_user("n0")))["learners"]["withdrawn"] == 1, "a few may go"
+
+
 async def test_a_user_entered_anew_keeps_her_learner(profile: Any) -> None:
     await send(profile, District())
     ada = (await learners(profile))["Ada"]

@@ -28,8 +28,11 @@ from shared.seal import same, seal
 BATCH: Final = 400
 """Commands asked at once: a person's aliases and roster entry stay together, so that no crash parts them."""
 RETRY_AFTER_S: Final = 5
+FEW: Final = 20
+"""Learners that a roster may withdraw, however many there are; more only where they are at most half of its source's."""
 
 Source = Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$", description="The SIS, always under the same name.")]
+Many = Annotated[bool, Query(description="Withdraw more than half of the learners, if the roster no longer names them.")]
 DryRun = Annotated[bool, Query(description="Say what would change, and store nothing.")]
 
 
@@ -80,7 +83,7 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
     one_at_a_time = asyncio.Lock()
 
     @router.post("/oneroster/imports", openapi_extra=ZIP_BODY)
-    async def import_roster(request: Request, source: Source, dry_run: DryRun = False) -> Imported:
+    async def import_roster(request: Request, source: Source, dry_run: DryRun = False, withdraw_many: Many = False) -> Imported:
         """Take a OneRoster 1.2 ZIP of CSV files in bulk mode: all of it, or nothing with each bad row named.
 
         May be repeated: the same files again change nothing, and an import that was interrupted is completed by sending it again.
@@ -93,6 +96,8 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
             known = await queries.known()
             day = context.clock.now().date()
             planned = await asyncio.to_thread(plan, roster, source, day, context.settings.district(), known)
+            if not (dry_run or withdraw_many):
+                _check_withdrawals(planned, known, source)
             people = [person_id(each.told) for each in (*planned.staff, *planned.learners)]
             keys = await (keyring.of(people) if dry_run else keyring.ensure(people))
             news = await asyncio.to_thread(lambda: list(_news(planned, known, keys)))
@@ -112,6 +117,15 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
         return paging.page(found, lambda each: each, lambda each: [each.imported_at.isoformat(), each.content_hash])
 
     return router
+
+
+def _check_withdrawals(planned: Plan, known: Known, source: str) -> None:
+    """Raise Refused where most learners of a source would go: an export that was cut short looks like that."""
+    gone = sum(isinstance(each, LearnerRostered) for each in planned.gone)
+    active = sum(each.active and each.source == source for each in known.learners.values())
+    if gone > FEW and 2 * gone > active:
+        detail = f"the roster no longer names {gone} of {active} learners: send a whole export, or the same with withdraw_many=true"
+        raise Refused("too-many-withdrawn", detail)
 
 
 def person_id(told: LearnerRostered | StaffRostered) -> UUID:
