@@ -16,7 +16,7 @@ MAX_BATCH_BYTES: Final = 1024 * 1024
 """What the broker takes as one batch of a topic: four of the largest events."""
 CONTROL_RETENTION_MS: Final = 60 * 60 * 1000
 MOST_REPLICAS: Final = 3
-LOOKS: Final = 50
+LOOKS: Final = 300
 """Times that a new topic is looked for before the broker is thought not to have made it; 0.1 s apart."""
 
 
