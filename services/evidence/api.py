@@ -174,4 +174,15 @@ def _instant_and_id(at: str, act_id: str) -> tuple[datetime, UUID]:
 
 def _body(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the documentation of a body that the route reads itself."""
-    return {"requestBody": {"required": True, "content": {media: {"schema": schema} for media, schema in schemas.items()}}}
+    content = {media: {"schema": _inlined(schema, schema.get("$defs", {}))} for media, schema in schemas.items()}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _inlined(schema: Any, models: dict[str, Any]) -> Any:
+    """Return a JSON schema with the models that it refers to in their places: the OpenAPI document keeps models elsewhere."""
+    if isinstance(schema, list):
+        return [_inlined(each, models) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    rest = {name: _inlined(value, models) for name, value in schema.items() if name not in ("$ref", "$defs")}
+    return _inlined(models[schema["$ref"].removeprefix("#/$defs/")], models) | rest if "$ref" in schema else rest

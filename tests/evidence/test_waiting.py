@@ -218,18 +218,56 @@ async def test_a_release_that_is_asked_twice_records_once(service: Any) -> None:
     assert len(await meant(service)) == 2
 
 
-async def test_nothing_is_looked_for_while_nothing_happened(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_waits_is_walked_through_only_after_news_that_let_an_act_go(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     releases = waiting.Releases()
-    await tell(service, act())
+
+    async def due() -> int:
+        async with service.pool.connection() as connection:
+            return len(await releases.due(connection, ""))
+
+    await tell(service, act("1"), act("2", item=2))
+    assert await due() == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(waiting, "DUE", "SELECT 1 / 0")
+        assert await due() == 0
+        await tell(service, act("3"))
+        await align(service, 1, 3)
+        await identify(service, "s-2")
+        assert await due() == 0, "nothing of this lets an act go"
+    await identify(service)
+    assert await due() == 2
+    assert await due() == 2, "they were not recorded, so they are found again"
+    await service.tick()
+    assert await due() == 0
+    await align(service, 2)
+    assert await due() == 1
+
+
+async def test_an_act_that_just_missed_its_alignment_is_released(service: Any) -> None:
+    await identify(service)
+    releases = waiting.Releases()
     async with service.pool.connection() as connection:
         assert await releases.due(connection, "") == []
-        with monkeypatch.context() as patch:
-            patch.setattr(waiting, "DUE", "SELECT 1 / 0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(waiting, "COMPETENCIES", waiting.COMPETENCIES.replace("WHERE", "WHERE false AND"))  # As it was a moment ago.
+        await align(service)
+        async with service.pool.connection() as connection:
             assert await releases.due(connection, "") == []
-    await align(service)
-    await identify(service)
+        assert await tell(service, act()) == ["waiting"]
     async with service.pool.connection() as connection:
         assert len(await releases.due(connection, "")) == 1
+
+
+async def test_more_news_than_are_looked_through_are_walked(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "MAX_NEWS", 2)
+    releases = waiting.Releases()
+    await align(service)
+    async with service.pool.connection() as connection:
+        assert await releases.due(connection, "") == []
+    await tell(service, *(act(f"a-{n}") for n in range(6)))
+    await identify(service)
+    async with service.pool.connection() as connection:
+        assert len(await releases.due(connection, "")) == 6
 
 
 async def test_read_tables_can_be_filled_again_in_any_order_of_partitions(service: Any) -> None:

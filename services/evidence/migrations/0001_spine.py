@@ -17,6 +17,7 @@ TABLES = (
     )""",
     "CREATE INDEX act_waiting ON act (partition, position) INCLUDE (alias, item_id) WHERE learner_id IS NULL",
     "CREATE INDEX act_waiting_of_alias ON act (alias, item_id) WHERE learner_id IS NULL",
+    "CREATE INDEX act_waiting_at_item ON act (item_id) WHERE learner_id IS NULL",
     "CREATE INDEX act_of_learner ON act (learner_id, occurred_at, act_id) WHERE learner_id IS NOT NULL",
     """CREATE TABLE conflict (
         act_id uuid NOT NULL, version bigint NOT NULL, score_e6 integer NOT NULL, occurred_at timestamptz NOT NULL, item_id uuid NOT NULL,

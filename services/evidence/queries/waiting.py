@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
+from orjson import dumps
 from psycopg.rows import dict_row
 
 from services.evidence.domain import AcceptEvidence, RecordEvidence
@@ -17,20 +18,37 @@ from shared.ledger import Ask, Connection
 
 MAX_RELEASED: Final = 500
 """Acts released in one transaction."""
+MAX_NEWS: Final = 2_000
+"""Events of a partition that are looked through, before everything that waits is."""
+BEGINNING: Final = (-1, -1)
 
 # Ids go as one text: psycopg builds arrays element by element, which costs more than the query.
 KEPT: Final = "SELECT act_id, alias FROM act WHERE alias IS NOT NULL AND act_id = ANY(string_to_array(%s, ',')::uuid[])"
+# LIMIT keeps the planner from joining all that waits: an alias has few acts, the district may have many.
 LEARNERS: Final = """
     SELECT l.alias, l.learner_id FROM alias l
-    WHERE l.alias = ANY(string_to_array(%s, ',')) AND NOT EXISTS (
-        SELECT FROM act w JOIN alignment i USING (item_id) WHERE w.alias = l.alias AND w.learner_id IS NULL)"""
+    WHERE l.alias = ANY(string_to_array(%s, ',')) AND (
+        SELECT 1 FROM act w JOIN alignment i USING (item_id) WHERE w.alias = l.alias AND w.learner_id IS NULL LIMIT 1) IS NULL"""
 COMPETENCIES: Final = "SELECT item_id, competency_ids FROM alignment WHERE item_id = ANY(string_to_array(%s, ',')::uuid[])"
-LENGTH: Final = "SELECT sum(length) FROM partition"
+LENGTHS: Final = "SELECT id, length FROM partition"
+NEWS: Final = """
+    WITH news AS MATERIALIZED (
+        SELECT CASE WHEN e.type = 'evidence.alias-noted.v1' THEN split_part(e.stream, '/', 3) END AS alias,
+            CASE WHEN e.type = 'evidence.item-aligned.v1' THEN split_part(e.stream, '/', 3)::uuid END AS item_id,
+            CASE WHEN e.type = 'evidence.accepted.v1' THEN split_part(e.stream, '/', 3)::uuid END AS act_id
+        FROM jsonb_to_recordset(%(since)s) AS r(partition integer, position bigint), LATERAL (
+            SELECT type, stream FROM event WHERE partition = r.partition AND position >= r.position ORDER BY position LIMIT %(most)s) e
+    ), touched AS (
+        SELECT a.alias, a.item_id FROM news n JOIN act a ON a.alias = n.alias WHERE a.learner_id IS NULL
+        UNION ALL SELECT a.alias, a.item_id FROM news n JOIN act a ON a.item_id = n.item_id WHERE a.learner_id IS NULL
+        UNION ALL SELECT a.alias, a.item_id FROM news n JOIN act a ON a.act_id = n.act_id WHERE a.learner_id IS NULL
+    )
+    SELECT EXISTS (SELECT FROM touched JOIN alias USING (alias) JOIN alignment USING (item_id))"""
 DUE: Final = """
-    SELECT a.correlation, a.act_id AS evidence_id, l.learner_id, a.item_id, i.competency_ids, a.score_e6, a.occurred_at,
-        a.kind, a.duration_ms
+    SELECT a.partition, a.position, a.correlation, a.act_id AS evidence_id, l.learner_id, a.item_id, i.competency_ids, a.score_e6,
+        a.occurred_at, a.kind, a.duration_ms
     FROM act a JOIN alias l USING (alias) JOIN alignment i USING (item_id)
-    WHERE a.learner_id IS NULL ORDER BY a.partition, a.position LIMIT %s"""
+    WHERE a.learner_id IS NULL AND (a.partition, a.position) > (%s, %s) ORDER BY a.partition, a.position LIMIT %s"""
 
 
 async def expand(connection: Connection, asks: Sequence[Ask]) -> list[Ask]:
@@ -68,24 +86,45 @@ async def expand(connection: Connection, asks: Sequence[Ask]) -> list[Ask]:
 
 
 class Releases:
-    """Finds acts that wait although their learner and competencies are known by now, in the order in which they were accepted."""
+    """Finds acts that wait although their learner and competencies are known by now, in the order in which they were accepted.
+
+    Everything that waits is walked through only after an event that lets an act go; many may wait for long.
+    """
 
     def __init__(self) -> None:
-        self._settled_at = -1
+        self._settled: dict[int, int] | None = None
+        """Lengths of the partitions before the last walk, which found nothing; None: walk, whatever happened."""
+        self._after, self._lengths, self._found = BEGINNING, dict[int, int](), False
+        """Of the walk under way: the place it has come to, the lengths before it, and whether it found anything."""
 
     async def due(self, connection: Connection, now: str) -> list[Ask]:
-        """Return what the next waiting acts mean; nothing where none can be released.
-
-        Where nothing was released and no event came since, there is nothing to look for: the ledger's length tells.
-        """
-        length = (await (await connection.execute(LENGTH)).fetchall())[0][0]
-        if length == self._settled_at:
-            return []
+        """Return what the next waiting acts mean; nothing where none can be released."""
+        lengths: dict[int, int] = dict(await (await connection.execute(LENGTHS)).fetchall())
+        if self._settled is not None:
+            if not await _news(connection, self._settled, lengths):
+                self._settled = lengths
+                return []
+            self._settled = None
+        if self._after == BEGINNING:
+            self._lengths, self._found = lengths, False
         async with connection.cursor(row_factory=dict_row) as cursor:
-            rows = await (await cursor.execute(DUE, [MAX_RELEASED])).fetchall()
-        if not rows:
-            self._settled_at = length
+            rows = await (await cursor.execute(DUE, [*self._after, MAX_RELEASED])).fetchall()
+        self._found = self._found or bool(rows)
+        if len(rows) == MAX_RELEASED:
+            self._after = (rows[-1]["partition"], rows[-1]["position"])
+        else:
+            self._after = BEGINNING
+            self._settled = None if self._found else self._lengths  # What was found may still fail to be recorded: look again.
         return [_released(**row) for row in rows]
+
+
+async def _news(connection: Connection, since: Mapping[int, int], lengths: Mapping[int, int]) -> bool:
+    """Return whether an event after these lengths lets an act go, or so much happened that it is quicker to walk."""
+    moved = [{"partition": number, "position": since[number]} for number in since if lengths[number] > since[number]]
+    if any(lengths[number] - since[number] > MAX_NEWS for number in since):
+        return True
+    rows = await (await connection.execute(NEWS, {"since": dumps(moved).decode(), "most": MAX_NEWS})).fetchall() if moved else [[False]]
+    return bool(rows[0][0])
 
 
 async def _pairs(connection: Connection, query: str, keys: Iterable[str]) -> dict[Any, Any]:
@@ -94,7 +133,7 @@ async def _pairs(connection: Connection, query: str, keys: Iterable[str]) -> dic
     return dict(await (await connection.execute(query, [joined])).fetchall()) if joined else {}
 
 
-def _released(correlation: UUID, competency_ids: list[str], kind: str, **other: Any) -> Ask:
+def _released(partition: int, position: int, correlation: UUID, competency_ids: list[str], kind: str, **other: Any) -> Ask:
     meant = RecordEvidence(competency_ids=tuple(competency_ids), kind=Kind(kind), **other)
     return Ask(meant, Origin(_acceptance(meant.evidence_id), correlation))
 
