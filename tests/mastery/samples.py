@@ -72,7 +72,7 @@ def told(seen: EvidenceRecorded, position: int) -> Recorded[EvidenceRecorded]:
 
 
 @st.composite
-def evidence_sets(draw: st.DrawFn, most: int = 30) -> list[EvidenceRecorded]:
+def evidence_sets(draw: st.DrawFn, most: int = 20) -> list[EvidenceRecorded]:
     """Draw distinct pieces of evidence of one learner in any order: days apart and together, items old and new, all scores."""
     count = draw(st.integers(1, most))
     result = []

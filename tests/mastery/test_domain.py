@@ -68,7 +68,7 @@ def test_evidence_of_the_same_instant_is_ordered_by_its_id() -> None:
     assert encode(asked([evidence(1), evidence(2, right=False)]).state) == encode(asked([evidence(2, right=False), evidence(1)]).state)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(evidence_sets(), st.sampled_from((NO_PARAMETERS, CHAIN)))
 def test_any_order_of_the_same_evidence_gives_the_same_state(seen: list[EvidenceRecorded], numbers: Parameters) -> None:
     in_order = sorted(seen, key=lambda known: (known.occurred_at, known.evidence_id.int))
