@@ -155,9 +155,9 @@ FRAMEWORK: Final = ParameterKind(FrameworkNoted, parse_framework)
 CATALOGUE: Final = ParameterKind(CatalogueAdopted, parse_catalogue)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=64)
 def curriculum(framework: Framework, catalogue: Catalogue) -> Curriculum:
-    """Return both together. Kept for the pairs last asked for, which are known by identity: the parser makes one object for each set."""
+    """Return both together. Kept for the pairs last asked for (replay asks for many), known by identity: a set is parsed once."""
     found = [catalogue.candidates.get(entry.id, ()) for entry in framework.entries]
     candidates = tuple(each if len({candidate.modality for candidate in each}) > 1 else (*each, A_TALK) for each in found)
     minutes = tuple(_effort([catalogue.activities[candidate.activity_id] for candidate in each]) for each in found)

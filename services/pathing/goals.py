@@ -51,7 +51,7 @@ def targets_of(framework: Framework, goals: Sequence[Goal], grade: str, on: date
     )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _grade_targets(framework: Framework, grade: str, due: date) -> Lanes:
     return _by_subject(framework, [Target(place, due, MICRO) for place in framework.goals_of(grade)])
 

@@ -173,6 +173,18 @@ async def test_a_learner_without_path_is_told_what_it_waits_for(service: Service
     assert len((await get(service, f"/learners/{LEARNER}/path"))["steps"]) == 4
 
 
+async def test_what_a_choice_would_lead_to_is_shown_and_not_recorded(planned: Service) -> None:
+    before, path = await lengths(planned), await get(planned, f"/learners/{LEARNER}/path")
+    what_if = f"/learners/{LEARNER}/path/what-if?competency_id=B&activity_id="
+    shown = await get(planned, what_if + "B-reading")
+    assert (shown["changes"], shown["joining"], shown["leaving"]) == (True, [], [])
+    assert (await get(planned, what_if + "A-video", 409))["errors"][0]["code"] == "not-offered"
+    assert (await lengths(planned), await get(planned, f"/learners/{LEARNER}/path")) == (before, path)
+    chosen = await post(planned, f"/learners/{LEARNER}/choices", {"competency_id": "B", "activity_id": "B-reading"})
+    assert shown["path"]["steps"] == chosen["steps"]
+    assert (await get(planned, what_if + "B-reading"))["changes"] is False
+
+
 async def test_goals_are_set_shown_and_taken_back(planned: Service, clock: FixedClock) -> None:
     of_grade = await get(planned, f"/learners/{LEARNER}/goals?limit=2")
     assert [(goal["competency_id"], goal["is_default"], goal["due"]) for goal in of_grade["items"]] == [

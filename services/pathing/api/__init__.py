@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 from uuid import UUID, uuid4
 
@@ -12,23 +12,26 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.pathing.api.reading import CatalogueSent, read_catalogue
 from services.pathing.catalogue import CATALOGUE, FRAMEWORK
-from services.pathing.domain import Choose, SetGoals
+from services.pathing.domain import Choose, SetGoals, pathing
 from services.pathing.queries import (
     GoalView,
     PaceView,
     PastPathView,
     PathView,
     Queries,
+    WhatIfView,
     activities_in,
     goal_views,
     pace_view,
     past_path_view,
     path_view,
+    what_if_view,
 )
 from shared.contracts.envelope import MAX_INTEGER
-from shared.contracts.pathing import Activity, ActivityChosen, Goal, GoalsSet, Pace
+from shared.contracts.pathing import Activity, ActivityChosen, Goal, GoalsSet, Pace, PathPlanned
 from shared.contracts.profile import Role
 from shared.contracts.topics import Topic
+from shared.decider import Refusal
 from shared.errors import BadInput, Fault, NotFound, Refused
 from shared.http import Page, Paging, Problem, read_json, read_model
 from shared.parameters import Parameters, set_id_of
@@ -38,6 +41,8 @@ from shared.settings_stream import AdoptSet, adoption
 MAX_GOALS: Final = 64
 MAX_UNKNOWN_SHOWN: Final = 20
 NOBODY: Final = UUID(int=0)
+UNKNOWN_LEARNER: Final = "no roster has named this learner yet, or its news have not arrived"
+Word = Annotated[str, Query(min_length=1, max_length=64)]
 CompetencyId = Annotated[str | None, Query(max_length=64, description="Of this competency only.")]
 AtPace = Annotated[Pace, Query(description="Who stands so.")]
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
@@ -127,14 +132,16 @@ def _activities(context: Context) -> APIRouter:
 def _paths(context: Context, queries: Queries) -> APIRouter:
     router = APIRouter(tags=["paths"])
 
-    async def path_now(learner_id: UUID) -> PathView:
+    async def planned(learner_id: UUID) -> Mapping[str, Any]:
         row = await queries.path_of(learner_id)
         if row is None:
-            raise NotFound("no roster has named this learner yet, or its news have not arrived")
-        parameters = await context.asker.parameters()
+            raise NotFound(UNKNOWN_LEARNER)
         if row["version"] is None:
-            raise NotFound(f"this learner has no path yet: {_missing(parameters)}")
-        return path_view(row, parameters)
+            raise NotFound(f"this learner has no path yet: {_missing(await context.asker.parameters())}")
+        return row
+
+    async def path_now(learner_id: UUID) -> PathView:
+        return path_view(await planned(learner_id), await context.asker.parameters())
 
     @router.get("/learners/{learner_id}/path", responses=_PROBLEMS)
     async def show_path(learner_id: UUID) -> PathView:
@@ -147,13 +154,23 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
         (before,) = paging.key(int) or (MAX_INTEGER,)
         rows = await queries.paths_before(learner_id, before, paging.limit + 1)
         parameters = await context.asker.parameters()
-        return paging.page(rows, lambda row: past_path_view(row, parameters), lambda row: [row["version"]])
+        return paging.page(rows, lambda past: past_path_view(past, parameters), lambda past: [past[0].version])
+
+    @router.get("/learners/{learner_id}/path/what-if", responses=_PROBLEMS)
+    async def what_if(learner_id: UUID, competency_id: Word, activity_id: Word) -> WhatIfView:
+        """Show what a choice would lead to, and record nothing; refused for the reasons for which the choice would be."""
+        row, parameters = await planned(learner_id), await context.asker.parameters()
+        fact = ActivityChosen(learner_id=learner_id, competency_id=competency_id, activity_id=activity_id, chosen_at=context.clock.now())
+        answer = pathing.decide(Choose(fact), await queries.state_of(learner_id), parameters, ())
+        if isinstance(answer, Refusal):
+            raise Refused(answer.code, answer.detail)
+        return what_if_view(row, next((event for event in answer if isinstance(event, PathPlanned)), None), parameters)
 
     @router.post("/learners/{learner_id}/choices", responses=_PROBLEMS, openapi_extra=_body(ChoiceSent))
     async def choose(learner_id: UUID, request: Request) -> PathView:
         """Choose one of the ways that a step of the path offers, and show the path that follows. It holds until the step is done."""
         sent = await read_model(request, ChoiceSent)
-        await path_now(learner_id)
+        await planned(learner_id)
         fact = ActivityChosen(
             learner_id=learner_id, competency_id=sent.competency_id, activity_id=sent.activity_id, chosen_at=context.clock.now()
         )
@@ -172,7 +189,7 @@ def _goals(context: Context, queries: Queries) -> APIRouter:
         (after,) = paging.key(int) or (0,)
         row = await queries.goals_of(learner_id)
         if row is None:
-            raise NotFound("no roster has named this learner yet, or its news have not arrived")
+            raise NotFound(UNKNOWN_LEARNER)
         goals = goal_views(row, await context.asker.parameters(), context.clock.now().date())
         numbered = list(enumerate(goals, 1))[after : after + paging.limit + 1]
         return paging.page(numbered, lambda each: each[1], lambda each: [each[0]])
@@ -182,7 +199,7 @@ def _goals(context: Context, queries: Queries) -> APIRouter:
         """Set a learner's goals, at most 64, in place of those before; her path follows at once."""
         sent = await read_model(request, GoalsSent)
         if await queries.goals_of(learner_id) is None:
-            raise NotFound("no roster has named this learner yet, or its news have not arrived")
+            raise NotFound(UNKNOWN_LEARNER)
         _refuse_floating_ids(sent.goals)
         fact = GoalsSet(
             learner_id=learner_id, author_id=sent.author_id, role=sent.role, set_at=context.clock.now(), goals=tuple(sent.goals)

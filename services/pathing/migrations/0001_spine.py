@@ -20,13 +20,6 @@ TABLES = (
         learner_id uuid PRIMARY KEY, steps jsonb NOT NULL, pace text NOT NULL, minutes_needed integer NOT NULL, due date,
         planned_at timestamptz NOT NULL, settings bigint NOT NULL, version bigint NOT NULL
     )""",
-    """CREATE TABLE past_path (
-        learner_id uuid NOT NULL, version bigint NOT NULL, steps jsonb NOT NULL, pace text NOT NULL, minutes_needed integer NOT NULL,
-        due date, planned_at timestamptz NOT NULL, settings bigint NOT NULL, causation_id uuid NOT NULL, PRIMARY KEY (learner_id, version)
-    )""",
-    """CREATE TABLE fact (
-        learner_id uuid NOT NULL, version bigint NOT NULL, type text NOT NULL, detail jsonb NOT NULL, PRIMARY KEY (learner_id, version)
-    )""",
 )
 
 

@@ -12,8 +12,9 @@ from pydantic import BaseModel, Field
 from services.pathing.catalogue import CATALOGUE, FRAMEWORK, Framework
 from services.pathing.goals import next_year_end
 from services.pathing.queries.words import cause_in_words, pace_in_words, statement_of, title_of, why
+from shared.contracts.envelope import Header, Recorded
 from shared.contracts.mastery import Competency
-from shared.contracts.pathing import Activity, Goal, Pace, Reason, Step
+from shared.contracts.pathing import Activity, Goal, Pace, PathPlanned, Reason, Step
 from shared.contracts.profile import Modality, Role
 from shared.parameters import Parameters
 
@@ -84,6 +85,15 @@ class PastPathView(BaseModel):
     steps: list[PastStepView]
 
 
+class WhatIfView(BaseModel):
+    """What a choice would lead to. Nothing is recorded."""
+
+    changes: bool = Field(description="False: it is chosen so already.")
+    path: PathView = Field(description="As it would be.")
+    joining: list[str] = Field(description="Competencies that would come onto the path.")
+    leaving: list[str] = Field(description="Competencies that would leave it.")
+
+
 class GoalView(BaseModel):
     """One competency to master."""
 
@@ -136,19 +146,47 @@ def path_view(row: Mapping[str, Any], parameters: Parameters) -> PathView:
     )
 
 
-def past_path_view(row: Mapping[str, Any], parameters: Parameters) -> PastPathView:
+PastPath = tuple[Recorded[PathPlanned], Header]
+"""A path, and the event of the fact that led to it."""
+
+
+def past_path_view(past: PastPath, parameters: Parameters) -> PastPathView:
     """Return a path of the past with the words of now."""
-    framework = parameters.get(FRAMEWORK)
-    steps = [
-        PastStepView(
-            competency_id=step["competency_id"], statement=statement_of(framework, step["competency_id"]), reason=step["reason"],
-            chosen=step["chosen"],
-        )
-        for step in row["steps"]
-    ]  # fmt: skip
-    beside = {name: row[name] for name in ("version", "planned_at", "causation_id", "pace", "minutes_needed", "due")}
-    cause = cause_in_words(row["type"], row["detail"] or {}, framework)
-    return PastPathView(**beside, cause=cause, cause_type=row["type"] or "", steps=steps)
+    (planned, fact), framework = past, parameters.get(FRAMEWORK)
+    return PastPathView(
+        version=planned.version,
+        planned_at=planned.time,
+        cause=cause_in_words(fact.event_type, fact.attributes["data"], framework),
+        cause_type=fact.event_type,
+        causation_id=planned.causation,
+        pace=planned.data.pace,
+        minutes_needed=planned.data.minutes_needed,
+        due=planned.data.due,
+        steps=[
+            PastStepView(
+                competency_id=step.competency_id,
+                statement=statement_of(framework, step.competency_id),
+                reason=step.reason,
+                chosen=step.chosen,
+            )
+            for step in planned.data.steps
+        ],
+    )
+
+
+def what_if_view(row: Mapping[str, Any], planned: PathPlanned | None, parameters: Parameters) -> WhatIfView:
+    """Return the path that would be in force, beside the one that is; `planned` is None where it would stay as it is."""
+    would_be = (
+        {} if planned is None else planned.model_dump(mode="json", include={"steps", "pace", "minutes_needed"}) | {"due": planned.due}
+    )
+    path = path_view({**row, **would_be}, parameters)
+    before, after = [step["competency_id"] for step in row["steps"]], [step.competency_id for step in path.steps]
+    return WhatIfView(
+        path=path,
+        changes=planned is not None,
+        joining=[id for id in after if id not in before],
+        leaving=[id for id in before if id not in after],
+    )
 
 
 def goal_views(row: Mapping[str, Any], parameters: Parameters, today: date) -> list[GoalView]:

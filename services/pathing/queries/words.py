@@ -64,7 +64,7 @@ def pace_in_words(pace: Pace, minutes_needed: int, due: date | None) -> str:
             return "There are no goals to measure against."
 
 
-def cause_in_words(fact_type: str | None, detail: Mapping[str, Any], framework: Framework | None) -> str:
+def cause_in_words(fact_type: str, detail: Mapping[str, Any], framework: Framework | None) -> str:
     """Return what led to a path: the fact that was told right before it."""
     competency = statement_of(framework, str(detail.get("competency_id", "")))
     match fact_type:
@@ -73,4 +73,4 @@ def cause_in_words(fact_type: str | None, detail: Mapping[str, Any], framework: 
         case "pathing.activity-chosen.v1":
             return f"You chose how to learn: {competency}"
         case _:
-            return _CAUSES.get(fact_type or "", "")
+            return _CAUSES.get(fact_type, "")
