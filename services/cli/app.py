@@ -5,18 +5,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 import httpx
-import psycopg
-import psycopg_pool
 import typer
 from typer.core import TyperGroup
 
 from services.cli import imports, installation, proof, record, serving
-from services.cli.words import tell_error
+from services.cli.words import silent_server, tell_error
 from shared.errors import BadInput, CairnError
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130
-NO_DATABASE: Final = "PostgreSQL does not answer: `cairn status` says what runs, `cairn up` starts what does not"
 
 
 class Commands(TyperGroup):
@@ -36,14 +33,17 @@ class Commands(TyperGroup):
             tell_error(str(error), error.faults)
         except CairnError as error:
             tell_error(str(error))
-        except (psycopg.OperationalError, psycopg_pool.PoolTimeout):
-            tell_error(NO_DATABASE)
         except httpx.TransportError as error:
             tell_error(f"the service does not answer ({type(error).__name__}): `cairn status` says what runs")
+        except Exception as error:
+            silent = silent_server(error)
+            if silent is None:
+                raise
+            tell_error(f"{silent} does not answer: `cairn status` says what runs, `cairn up` starts what does not")
         raise typer.Exit(FAILED)
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False, rich_markup_mode=None)
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.callback()

@@ -78,11 +78,14 @@ def send(method: str, path: str, file: Path, media: str, address: str, query: Ma
         raise ServiceFailed(f"nobody answers at {address}: run `cairn up`, or name another address with --address") from None
     except (httpx.TransportError, httpx.InvalidURL) as error:
         raise ServiceFailed(f"{address} broke off ({type(error).__name__}): send the file again, which is safe") from None
-    if answer.is_success:
-        for line in in_words(answer.json() or {}):
-            out.print(escape(line))
-        return
-    raise refusal(answer, file)
+    if not answer.is_success:
+        raise refusal(answer, file)
+    try:
+        lines = in_words(answer.json())
+    except (ValueError, AttributeError):
+        raise _not_cairn(answer) from None
+    for line in lines:
+        out.print(escape(line))
 
 
 def refusal(answer: httpx.Response, file: Path) -> CairnError:
@@ -92,13 +95,17 @@ def refusal(answer: httpx.Response, file: Path) -> CairnError:
         title, detail = problem["title"], problem.get("detail", "")
         faults = [Fault(**fault) for fault in problem.get("errors", [])]
     except (ValueError, LookupError, TypeError):
-        return ServiceFailed(f"{answer.url} answered {answer.status_code}, and not as Cairn does: does --address name Cairn?")
+        return _not_cairn(answer)
     later = answer.headers.get("Retry-After")
     if later or answer.is_server_error:
         again = f"; send it again in {later} s" if later else ""
         return ServiceFailed(f"{title}: {detail}{again}")
     placed = [Fault(_in_file(fault.place, file), fault.code, fault.detail, fault.remedy) for fault in faults]
     return BadInput(f"{file.name} was refused, and nothing of it was stored. {title}: {detail}", placed)
+
+
+def _not_cairn(answer: httpx.Response) -> CairnError:
+    return ServiceFailed(f"{answer.url} answered {answer.status_code}, and not as Cairn does: does --address name Cairn?")
 
 
 def _in_file(place: str, file: Path) -> str:

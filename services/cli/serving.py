@@ -8,16 +8,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
 from services.cli.home import GATEWAY, MEMBER_OF, HomeOption, entry_of, home_of, read_entries, register, services_file, take_settings
-from services.cli.words import Steps, out
+from services.cli.words import Steps, out, silent_server
 from shared.contracts.topics import Topic
-from shared.errors import Misconfigured
+from shared.errors import CairnError, Misconfigured
 from shared.settings import Settings, load_settings
 from shared.stack.state import locked
 
 EVERY = "all"
+
+
+class Ended(CairnError):
+    """A service met something that nobody thought of."""
 
 
 def serve(name: Annotated[Topic, typer.Argument(help="The service.")], home: HomeOption = None) -> None:
@@ -26,11 +31,19 @@ def serve(name: Annotated[Topic, typer.Argument(help="The service.")], home: Hom
     What the environment does not say is taken from the local installation, so a service that died can be started by hand.
     """
     from services.cli.verify import parts_of  # Here, so that other commands need not wait for all that a service imports.
+    from shared.consume.inward import reason_of  # An error's words may quote data: they are neither logged nor shown.
     from shared.serve import run
 
     take_over(home_of(home), name)
     parts = parts_of(name)
-    asyncio.run(run(parts, load_settings(parts.settings)))
+    settings = load_settings(parts.settings)
+    try:
+        asyncio.run(run(parts, settings))
+    except Exception as error:
+        if isinstance(error, CairnError) or silent_server(error):
+            raise
+        structlog.get_logger().error("ended by a failure", exc_info=error)
+        raise Ended(f"{name} was ended by a failure of ours: {reason_of(error)}; start it again, nothing is lost") from error
 
 
 def gateway(home: HomeOption = None) -> None:

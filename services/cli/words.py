@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
+import psycopg
+import psycopg_pool
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
@@ -58,6 +60,17 @@ def tell_error(message: str, faults: Iterable[Fault] = ()) -> None:
     err.print(f"[red]cairn:[/red] {escape(message)}")
     for fault in faults:
         err.print(f"  {escape(str(fault))}")
+
+
+def silent_server(error: BaseException | None) -> str | None:
+    """Return which server's silence this error comes from, whichever library wrapped it; None for any other error."""
+    while error is not None:
+        if isinstance(error, psycopg.OperationalError | psycopg_pool.PoolTimeout):
+            return "PostgreSQL"
+        if type(error).__module__ == "aiokafka.errors":  # Known by its name: services import no Kafka.
+            return "Kafka"
+        error = error.__cause__
+    return None
 
 
 def in_words(answer: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,156 @@
+"""What the command line says: why it failed and what to do, never a traceback; answers in words."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from services.cli import app
+
+NOBODY = "http://127.0.0.1:1"
+PROBLEM = {
+    "type": "urn:cairn:problem:bad-input",
+    "title": "The input cannot be taken",
+    "status": 422,
+    "detail": "2 rows are wrong",
+    "errors": [
+        {"place": "users.csv:3:2", "code": "missing", "detail": "no given name", "remedy": "fill it in"},
+        {"place": "/data/0", "code": "unknown", "detail": "no such [place]"},
+    ],
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder that nothing was started in."""
+    for name in ("CAIRN_DATABASE_URL", "CAIRN_OWNER_DATABASE_URL", "CAIRN_KAFKA_SERVERS", "CAIRN_PARKING_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CAIRN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "district.zip"
+    path.write_bytes(b"PK")
+    return path
+
+
+@pytest.fixture
+def answering(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[Any]]]:
+    """A server that answers everything with the test's (status, content, headers), and what it was asked."""
+    status, content, headers = request.param
+    asked: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            asked.append((self.command, self.path, self.headers["Content-Type"], body))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content.encode())
+
+        do_POST = do_PUT = answer  # noqa: N815 - names that the library looks for.
+
+        def log_message(self, *words: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, words)
+
+
+def failed(result: Result) -> str:
+    """Return what a command said that failed as commands should."""
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def test_nobody_answers(home: Path, file: Path) -> None:
+    said = failed(run("roster", "import", str(file), "--address", NOBODY))
+    assert f"nobody answers at {NOBODY}: run `cairn up`" in said
+
+
+def test_nothing_was_started(home: Path, file: Path) -> None:
+    for words in (("framework", "import", str(file)), ("ledger", "status"), ("rebuild", "mastery", "level"), ("migrate", "mastery")):
+        assert "run `cairn up` first" in failed(run(*words))
+    assert "Nothing was started" in run("status").output
+    assert "Nothing was running" in run("down").output
+    assert not home.exists()
+
+
+def test_a_file_that_is_not_there(home: Path, tmp_path: Path) -> None:
+    result = run("activities", "import", str(tmp_path / "nothing.json"))
+    assert (result.exit_code, "does not exist" in result.output) == (2, True)
+
+
+@pytest.mark.parametrize("answering", [(422, json.dumps(PROBLEM), {})], indirect=True)
+def test_each_fault_is_told_with_its_place_and_remedy(answering: tuple[str, list[Any]], home: Path, file: Path) -> None:
+    said = failed(run("roster", "import", str(file), "--source", "sis", "--dry-run", "--address", answering[0])).splitlines()
+    assert said == [
+        "cairn: district.zip was refused, and nothing of it was stored. The input cannot be taken: 2 rows are wrong",
+        "  users.csv:3:2: no given name - fill it in",
+        "  district.zip#/data/0: no such [place]",
+    ]
+    assert answering[1] == [("POST", "/profile/oneroster/imports?source=sis&dry_run=true", "application/zip", b"PK")]
+
+
+@pytest.mark.parametrize("answering", [(200, "<html>", {}), (404, "<html>", {}), (500, "[1]", {})], indirect=True)
+def test_what_is_not_cairn_is_told_apart(answering: tuple[str, list[Any]], home: Path, file: Path) -> None:
+    assert "does --address name Cairn?" in failed(run("resources", "import", str(file), "--address", answering[0]))
+
+
+@pytest.mark.parametrize("answering", [(429, json.dumps(PROBLEM | {"status": 429, "errors": []}), {"Retry-After": "7"})], indirect=True)
+def test_whoever_is_told_to_come_back_knows_when(answering: tuple[str, list[Any]], home: Path, file: Path) -> None:
+    assert "send it again in 7 s" in failed(run("roster", "import", str(file), "--address", answering[0]))
+
+
+@pytest.mark.parametrize("answering", [(200, '{"items": 1200, "changed": 3, "learners": {"created": 2, "changed": 0}}', {})], indirect=True)
+def test_an_answer_is_told_in_words(answering: tuple[str, list[Any]], home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "alignments.CSV"
+    file.write_text("item,competency\n")
+    told = run("alignments", "import", str(file), "--address", answering[0])
+    assert (told.exit_code, told.stdout.splitlines()) == (0, ["items: 1,200", "changed: 3", "learners: 2 created"])
+    assert answering[1][0][:3] == ("PUT", "/evidence/alignments", "text/csv")
+
+
+def test_no_database_answers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAIRN_OWNER_DATABASE_URL", "postgresql://mastery_owner:secret@127.0.0.1:1/cairn_mastery")
+    for words in (("rebuild", "mastery", "level"), ("migrate", "mastery")):
+        said = failed(run(*words))
+        assert "PostgreSQL does not answer" in said
+        assert "secret" not in said
+
+
+def test_a_service_without_settings_names_them(home: Path) -> None:
+    assert "CAIRN_" in failed(run("serve", "mastery"))
+    assert "local installation" in run("serve", "--help").output
+
+
+def test_no_kafka_answers(home: Path, monkeypatch: pytest.MonkeyPatch, database: Any) -> None:
+    monkeypatch.setenv("CAIRN_DATABASE_URL", database("mastery").app_url)
+    monkeypatch.setenv("CAIRN_KAFKA_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv("CAIRN_PARKING_KEY", "00" * 32)
+    assert "Kafka does not answer" in failed(run("serve", "mastery"))
+
+
+def test_a_wrong_instant_is_named(home: Path) -> None:
+    assert "give an instant with its time zone" in failed(run("up", "--now", "tomorrow"))
