@@ -19,7 +19,7 @@ from shared.decider import Command
 from shared.ledger.types import Ask, Connection
 from shared.parts import Context, Drain, Search, Subscription, Tick
 
-WINDOW_MS: Final = 500
+WINDOW_MS: Final = 1_000
 """Pause between two looks for days to search: however many demands change in it, a day is repaired once."""
 
 

@@ -97,28 +97,28 @@ async def test_resources_are_taken_once(service: Any) -> None:
     assert [school["school_id"] for school in await everything(service, "resources")] == [str(SCHOOL)]
 
 
-@pytest.mark.parametrize(
-    ("change", "place", "code"),
-    [
-        ({"periods": [{"id": "p", "starts": "09:00", "ends": "08:00"}]}, "/schools/0/periods/0/ends", "out-of-order"),
-        ({"periods": [{"id": "p", "starts": "29:00", "ends": "30:00"}]}, "/schools/0/periods/0/starts", "no-time"),
-        ({"periods": [{"id": p, "starts": "09:00", "ends": "10:00"} for p in "ab"]}, "/schools/0/periods/1/starts", "out-of-order"),
-        ({"periods": [{"id": "p", "starts": s, "ends": s[:4] + "9"} for s in ("09:00", "10:00")]}, "/schools/0/periods/1/id", "duplicate"),
-        ({"spaces": [{"id": "s", "title": "", "zones": [{"id": "z", "seats": 1}] * 2}]}, "/schools/0/spaces/0/zones/1/id", "duplicate"),
-        ({"spaces": [{"id": "s", "title": "", "zones": []}]}, "/schools/0/spaces/0/zones", "too-short"),
-        ({"rules": [{"modality": "project", "smallest": 3, "largest": 2}]}, "/schools/0/rules/0", "out-of-order"),
-        ({"rules": [{"modality": "song", "smallest": 1, "largest": 2}]}, "/schools/0/rules/0/modality", "enum"),
-        ({"staff": [{"staff_id": str(SCHOOL), "away": ["p9"]}]}, "/schools/0/staff/0/away", "unknown-reference"),
-        ({"school_id": "nobody"}, "/schools/0/school_id", "uuid-parsing"),
-        ({"colour": "red"}, "/schools/0/colour", "extra-forbidden"),
-    ],
-)
-async def test_bad_resources_are_refused_with_their_place(service: Any, change: dict[str, Any], place: str, code: str) -> None:
-    body = resources()
-    body["schools"][0] |= change
-    response = await service.client.put("/scheduling/resources", json=body)
-    assert response.status_code == 422
-    assert (place, code) in [(fault["place"], fault["code"]) for fault in response.json()["errors"]]
+BAD_RESOURCES: list[tuple[dict[str, Any], str, str]] = [
+    ({"periods": [{"id": "p", "starts": "09:00", "ends": "08:00"}]}, "/schools/0/periods/0/ends", "out-of-order"),
+    ({"periods": [{"id": "p", "starts": "29:00", "ends": "30:00"}]}, "/schools/0/periods/0/starts", "no-time"),
+    ({"periods": [{"id": p, "starts": "09:00", "ends": "10:00"} for p in "ab"]}, "/schools/0/periods/1/starts", "out-of-order"),
+    ({"periods": [{"id": "p", "starts": s, "ends": s[:4] + "9"} for s in ("09:00", "10:00")]}, "/schools/0/periods/1/id", "duplicate"),
+    ({"spaces": [{"id": "s", "title": "", "zones": [{"id": "z", "seats": 1}] * 2}]}, "/schools/0/spaces/0/zones/1/id", "duplicate"),
+    ({"spaces": [{"id": "s", "title": "", "zones": []}]}, "/schools/0/spaces/0/zones", "too-short"),
+    ({"rules": [{"modality": "project", "smallest": 3, "largest": 2}]}, "/schools/0/rules/0", "out-of-order"),
+    ({"rules": [{"modality": "song", "smallest": 1, "largest": 2}]}, "/schools/0/rules/0/modality", "enum"),
+    ({"staff": [{"staff_id": str(SCHOOL), "away": ["p9"]}]}, "/schools/0/staff/0/away", "unknown-reference"),
+    ({"school_id": "nobody"}, "/schools/0/school_id", "uuid-parsing"),
+    ({"colour": "red"}, "/schools/0/colour", "extra-forbidden"),
+]
+
+
+async def test_bad_resources_are_refused_with_their_place(service: Any) -> None:
+    for change, place, code in BAD_RESOURCES:
+        body = resources()
+        body["schools"][0] |= change
+        response = await service.client.put("/scheduling/resources", json=body)
+        assert response.status_code == 422, change
+        assert (place, code) in [(fault["place"], fault["code"]) for fault in response.json()["errors"]], change
     assert (await got(service, "resources"))["items"] == []
 
 
@@ -310,23 +310,39 @@ async def test_a_plan_that_comes_too_late_is_refused_and_the_day_repairs_itself_
     assert {one.data.learner_id for one in answers[0].events[1:]} >= {learner(1), learner(2)}
 
 
-@pytest.mark.parametrize(
-    ("address", "status"),
-    [
-        (f"learners/{UUID(int=5)}/days/today", 404),
-        (f"schools/{UUID(int=5)}/days/today", 404),
-        (f"schools/{SCHOOL}/days/yesterday", 422),
-        (f"schools/{SCHOOL}/days/2026-01-05", 404),
-        (f"schools/{SCHOOL}/days/tomorrow/changes?after=nonsense", 422),
-        (f"schools/{SCHOOL}/days/tomorrow/unserved?limit=0", 422),
-        ("schools/nobody/days/today", 422),
-    ],
-)
-async def test_bad_questions_are_answered_with_a_problem(service: Any, address: str, status: int) -> None:
+async def test_a_day_takes_nothing_while_it_is_searched_so_that_the_answer_is_in_time(service: Any) -> None:
     await planned(service)
-    response = await service.client.get(f"/scheduling/{address}")
-    assert response.status_code == status
-    assert response.headers["content-type"] == "application/problem+json"
+    take, search = PARTS.ticks(service.context)
+    drain, now = service.ticker._drains(take), "2026-11-24T07:00:00.000000Z"
+    await service.hear(*demands(2, [1]))
+    assert await drain()
+    async with service.context.pool.connection() as connection:
+        under_way = await search.due(connection, now)
+    assert {asked.on for asked in under_way} == {TUESDAY, WEDNESDAY}
+    await service.hear(*demands(2, [2]))
+    assert not await drain()
+    answers = await service.ledger.handle([Ask(solve(asked), SOMEBODY) for asked in under_way])
+    assert [answer.refusal for answer in answers] == [None, None]
+    assert await drain()
+
+
+BAD_QUESTIONS = [
+    (f"learners/{UUID(int=5)}/days/today", 404),
+    (f"schools/{UUID(int=5)}/days/today", 404),
+    (f"schools/{SCHOOL}/days/yesterday", 422),
+    (f"schools/{SCHOOL}/days/2026-01-05", 404),
+    (f"schools/{SCHOOL}/days/tomorrow/changes?after=nonsense", 422),
+    (f"schools/{SCHOOL}/days/tomorrow/unserved?limit=0", 422),
+    ("schools/nobody/days/today", 422),
+]
+
+
+async def test_bad_questions_are_answered_with_a_problem(service: Any) -> None:
+    await planned(service)
+    for address, status in BAD_QUESTIONS:
+        response = await service.client.get(f"/scheduling/{address}")
+        assert response.status_code == status, address
+        assert response.headers["content-type"] == "application/problem+json"
 
 
 async def test_subjects_without_a_need_are_spent_on_others(service: Any) -> None:
