@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 from services.scheduling.checker import Days
@@ -101,9 +102,9 @@ def made_demand(
     return Demand(learner_id=learner(number), version=version, needs=tuple(needs), check_in=draw.random() < 0.05)
 
 
-def made_demands(seed: int, learners: int, **more: object) -> dict[UUID, Demand]:
+def made_demands(seed: int, learners: int, **more: Any) -> dict[UUID, Demand]:
     """Return the demands of so many learners."""
-    return {demand.learner_id: demand for demand in (made_demand(seed, number, **more) for number in range(learners))}  # type: ignore[arg-type]
+    return {demand.learner_id: demand for demand in (made_demand(seed, number, **more) for number in range(learners))}
 
 
 def applied(problem: Problem, plan: Plan) -> Days:

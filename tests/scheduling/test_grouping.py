@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +19,7 @@ from hypothesis import strategies as some
 from services.scheduling.checker import Inputs, check
 from services.scheduling.grouping import Plan, Problem, plan, repair, search
 from shared.contracts.profile import Modality
-from shared.contracts.scheduling import MAX_CHECK_INS, SchoolResources, Session, Space, Use, Zone
+from shared.contracts.scheduling import MAX_CHECK_INS, Demand, SchoolResources, Session, Space, Use, Zone
 from tests.scheduling.school import (
     RULES,
     SCHOOL,
@@ -135,7 +137,7 @@ def test_the_first_need_comes_first() -> None:
     assert set(told.needs) == {(0, 1, 2)}
 
 
-def alike(number: int, version: int = 1, modality: Modality = Modality.SMALL_GROUP, competency: str = "ma001") -> dict[str, object]:
+def alike(number: int, version: int = 1, modality: Modality = Modality.SMALL_GROUP, competency: str = "ma001") -> dict[str, Any]:
     """A demand with one need, in a group or by oneself."""
     ways = [(modality, "first"), (Modality.READING, "second")] if modality is not Modality.READING else [(modality, "first")]
     options = [{"activity_id": f"{competency}-{name}", "modality": way, "minutes": 20, "score": 1} for way, name in ways]
@@ -143,8 +145,8 @@ def alike(number: int, version: int = 1, modality: Modality = Modality.SMALL_GRO
     return {"learner_id": learner(number), "version": version, "needs": [need]}
 
 
-def demands_of(*told: dict[str, object]) -> dict[object, object]:
-    made = [made_demand(0, 0).model_validate(one) for one in told]
+def demands_of(*told: dict[str, Any]) -> dict[UUID, Demand]:
+    made = [Demand.model_validate(one) for one in told]
     return {one.learner_id: one for one in made}
 
 
@@ -157,7 +159,7 @@ def session_of(told: Plan, number: int) -> Session:
 
 
 def test_those_with_the_same_next_competency_are_grouped_with_an_adult_who_teaches_it() -> None:
-    told = plan(Problem(small(), staff(3), demands_of(*(alike(number) for number in range(4)), alike(9, competency="ma002")), {}))  # type: ignore[arg-type]
+    told = plan(Problem(small(), staff(3), demands_of(*(alike(number) for number in range(4)), alike(9, competency="ma002")), {}))
     group = session_of(told, 0)
     assert (group.use, group.competency_id, group.modality) == (Use.GROUP, "ma001", Modality.SMALL_GROUP)
     assert [session_of(told, number) for number in range(4)] == [group] * 4
@@ -168,7 +170,7 @@ def test_those_with_the_same_next_competency_are_grouped_with_an_adult_who_teach
 def test_a_changed_learner_joins_a_running_group_and_nobody_else_moves() -> None:
     before = Problem(
         small(((6,), (4,), (12,))), staff(3), demands_of(*(alike(number) for number in range(4)), alike(9, competency="ma002")), {}
-    )  # type: ignore[arg-type]
+    )
     running = applied(before, plan(before))
     later = replace(before, demands={**before.demands, **demands_of(alike(9, 2))}, running=running)
     told = repair(later, {learner(9)})
@@ -177,7 +179,7 @@ def test_a_changed_learner_joins_a_running_group_and_nobody_else_moves() -> None
 
 
 def test_a_group_that_falls_below_its_smallest_size_ends() -> None:
-    before = Problem(small(), staff(3), demands_of(alike(0), alike(1), alike(9, competency="ma002")), {})  # type: ignore[arg-type]
+    before = Problem(small(), staff(3), demands_of(alike(0), alike(1), alike(9, competency="ma002")), {})
     running = applied(before, plan(before))
     assert running[learner(0)][0].use is Use.GROUP
     later = replace(before, demands={**before.demands, **demands_of(alike(0, 2, Modality.READING, "ma003"))}, running=running)
@@ -187,10 +189,10 @@ def test_a_group_that_falls_below_its_smallest_size_ends() -> None:
 
 
 def test_a_learner_whose_need_stays_holds_the_group_that_would_end_without_her() -> None:
-    before = Problem(small(), staff(3), demands_of(alike(0), alike(1)), {})  # type: ignore[arg-type]
+    before = Problem(small(), staff(3), demands_of(alike(0), alike(1)), {})
     running = applied(before, plan(before))
     both = alike(0, 2, Modality.READING, "ma003")
-    both["needs"] += alike(0)["needs"]  # type: ignore[operator]
+    both["needs"] += alike(0)["needs"]
     told = repair(replace(before, demands={**before.demands, **demands_of(both)}, running=running), {learner(0)})
     assert told.learners == (learner(0),)
     assert session_of(told, 0).use is Use.GROUP
@@ -211,11 +213,11 @@ def test_a_repair_moves_only_who_changed_where_seats_are_free(seed: int, who: in
 
 
 def test_who_was_unserved_is_seated_as_soon_as_there_is_room() -> None:
-    crowded = Problem(small(((3,),)), staff(1), demands_of(*(alike(number, modality=Modality.READING) for number in range(4))), {})  # type: ignore[arg-type]
+    crowded = Problem(small(((3,),)), staff(1), demands_of(*(alike(number, modality=Modality.READING) for number in range(4))), {})
     running = applied(crowded, plan(crowded))
     assert [day[0].use for day in running.values()].count(None) == 1
     gone = demands_of({**alike(0, 2), "needs": []})
-    told = repair(replace(crowded, demands={**crowded.demands, **gone}, running=running), {learner(0)})  # type: ignore[arg-type]
+    told = repair(replace(crowded, demands={**crowded.demands, **gone}, running=running), {learner(0)})
     assert dict(zip(told.learners, told.placements, strict=True)) == {learner(0): (-1,), learner(3): (0,)}
 
 
@@ -244,6 +246,8 @@ def test_many_changes_are_planned_anew_and_few_repaired() -> None:
 FINGERPRINT = """
 import hashlib
 from dataclasses import replace
+from typing import Any
+from uuid import UUID
 from services.scheduling.grouping import Problem, plan, repair
 from tests.scheduling.school import *
 problem = Problem(made_school(11, 80, 4, 8), staff(9), made_demands(11, 80), {})
