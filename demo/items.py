@@ -14,8 +14,10 @@ EASE: Final = (1.1, 0.8, 0.6, 0.4, 0.1)
 """Easiness of a competency's items in logits, the easiest first."""
 ROUNDS: Final = 5
 """How often the start of the year is checked, each time with other items."""
-BLOCK: Final = 16
-"""Competencies in one check: as many as an alignment takes."""
+BLOCK: Final = 10
+"""Competencies in one check, at most; an alignment takes 16."""
+CHECKS: Final = {"mathematics": 4, "reading": 2}
+"""Checks of a round, at least."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def items_of(code: str) -> tuple[Item, ...]:
 def checks(subject: str, grade: str) -> tuple[tuple[Item, ...], ...]:
     """Return the start-of-year checks of a grade: for each round its checks, which together cover all that the grade rests on."""
     codes = beneath(subject, grade)
-    size = -(-len(codes) // -(-len(codes) // BLOCK))
+    size = -(-len(codes) // max(CHECKS[subject], -(-len(codes) // BLOCK)))
     blocks = [codes[start : start + size] for start in range(0, len(codes), size)]
     place = f"{BANK}/{subject}/check/{grade}"
     return tuple(tuple(Item(f"{place}/{number}/{n}", block, 0.6) for n, block in enumerate(blocks, 1)) for number in range(1, ROUNDS + 1))

@@ -35,22 +35,22 @@ M.1.DA.1 | M.K.DA.1 | Three kinds in a chart | Sorts answers into up to three ki
 M.1.GE.1 | M.K.GE.3 | What makes a shape | Tells the properties that make a shape what it is from those that do not, such as its color.
 M.1.GE.2 | M.1.GE.1 | Halves and quarters | Cuts circles and rectangles into two or four equal parts and names one of them.
 M.1.GE.3 | M.K.GE.2 | Building with solids | Joins two or three solids and describes what came of it.
-M.2.PV.1 | M.1.PV.2 | Hundreds, tens, ones | Reads, writes and builds numbers to 1000 from hundreds, tens and ones.
+M.2.PV.1 | | Hundreds, tens, ones | Reads, writes and builds numbers to 1000 from hundreds, tens and ones.
 M.2.PV.2 | M.2.PV.1 | Comparing to 1000 | Compares three-digit numbers and defends the answer by place value.
 M.2.PV.3 | M.2.PV.1 | Skip counting | Counts by fives, tens and hundreds within 1000.
-M.2.AS.1 | M.1.AS.2 | Facts to 20 by heart | Knows all sums of two one-digit numbers from memory.
-M.2.AS.2 | M.1.AS.5 M.2.AS.1 | Sums within 100 | Adds and subtracts fluently within 100 with a method of her own.
+M.2.AS.1 | | Facts to 20 by heart | Knows all sums of two one-digit numbers from memory.
+M.2.AS.2 | M.2.AS.1 | Sums within 100 | Adds and subtracts fluently within 100 with a method of her own.
 M.2.AS.3 | M.2.AS.2 M.2.PV.1 | Sums within 1000 | Adds and subtracts within 1000 and explains each trade between places.
-M.2.AS.4 | M.1.AS.3 M.2.AS.2 | Two-step stories | Solves stories with two steps of adding or taking away within 100.
+M.2.AS.4 | M.2.AS.2 | Two-step stories | Solves stories with two steps of adding or taking away within 100.
 M.2.MD.1 | M.2.AS.1 | Odd and even | Decides whether a set is odd or even by making pairs.
 M.2.MD.2 | M.2.PV.3 | Equal groups in rows | Finds how many there are in rows and columns by repeated addition.
-M.2.ME.1 | M.1.ME.1 | Rulers | Measures length to the whole centimeter or inch with the tool that fits.
+M.2.ME.1 | | Rulers | Measures length to the whole centimeter or inch with the tool that fits.
 M.2.ME.2 | M.2.ME.1 M.2.AS.2 | Lengths in stories | Adds and subtracts lengths in the same unit, on a number line too.
-M.2.ME.3 | M.1.ME.2 M.2.PV.3 | Clocks to five minutes | Tells and writes time to five minutes, morning and afternoon.
+M.2.ME.3 | M.2.PV.3 | Clocks to five minutes | Tells and writes time to five minutes, morning and afternoon.
 M.2.ME.4 | M.2.AS.2 | Coins and notes | Solves stories with coins and notes and gives change.
-M.2.DA.1 | M.1.DA.1 | Bar and picture graphs | Draws bar and picture graphs with one-unit steps and reads differences from them.
-M.2.GE.1 | M.1.GE.1 | Sides and corners | Draws shapes with a given number of sides, corners or faces.
-M.2.GE.2 | M.1.GE.2 | Halves, thirds, quarters | Splits shapes into equal shares and sees that equal shares may look different.
+M.2.DA.1 | | Bar and picture graphs | Draws bar and picture graphs with one-unit steps and reads differences from them.
+M.2.GE.1 | | Sides and corners | Draws shapes with a given number of sides, corners or faces.
+M.2.GE.2 | | Halves, thirds, quarters | Splits shapes into equal shares and sees that equal shares may look different.
 M.2.GE.3 | M.2.GE.1 M.2.MD.2 | Squares in a rectangle | Splits a rectangle into rows and columns of equal squares and counts them.
 M.3.MD.1 | M.2.MD.2 | What multiplying means | Reads a product as equal groups, rows or jumps, and draws it.
 M.3.MD.2 | M.3.MD.1 | What dividing means | Reads a quotient as sharing out or as making groups, and draws it.

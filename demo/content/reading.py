@@ -13,11 +13,11 @@ R.1.FL.1 | R.1.PH.1 | Reading sentences | Reads short sentences smoothly and goe
 R.1.VO.1 | R.K.VO.1 | Word families | Sorts words by meaning and says what a family has in common.
 R.1.LI.1 | R.K.LI.1 R.1.FL.1 | Who, where, what | Names characters, setting and main events with details.
 R.1.IN.1 | R.K.IN.1 R.1.FL.1 | Finding facts | Uses headings and captions to find a fact.
-R.2.PH.1 | R.1.PH.1 | Vowel teams | Reads words with vowel teams and two syllables.
-R.2.FL.1 | R.1.FL.1 R.2.PH.1 | Reading with expression | Reads a page aloud at a speaking pace and with expression.
-R.2.VO.1 | R.1.VO.1 | Prefixes and endings | Works out a word from its prefix or ending.
-R.2.LI.1 | R.1.LI.1 R.2.FL.1 | The message of a tale | Retells fables and folk tales and says what they teach.
-R.2.IN.1 | R.1.IN.1 R.2.FL.1 | Main topic of paragraphs | Tells the main topic of a text and what each paragraph adds.
+R.2.PH.1 | | Vowel teams | Reads words with vowel teams and two syllables.
+R.2.FL.1 | R.2.PH.1 | Reading with expression | Reads a page aloud at a speaking pace and with expression.
+R.2.VO.1 | | Prefixes and endings | Works out a word from its prefix or ending.
+R.2.LI.1 | R.2.FL.1 | The message of a tale | Retells fables and folk tales and says what they teach.
+R.2.IN.1 | R.2.FL.1 | Main topic of paragraphs | Tells the main topic of a text and what each paragraph adds.
 R.3.VO.1 | R.2.VO.1 | Clues around a word | Uses the sentence around an unknown word to find its meaning.
 R.3.FL.1 | R.2.FL.1 | Fluent chapters | Reads a chapter silently and keeps its thread.
 R.3.LI.1 | R.2.LI.1 R.3.FL.1 | Why characters act | Explains how what a character wants and feels moves the story on.

@@ -1,0 +1,71 @@
+"""`cairn demo`: a school of its own, from the first roster to a proof that nothing was changed, in about three minutes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from demo import learners, setup, weeks
+from demo.client import Cairn, Unexpected
+from demo.district import District
+from demo.installation import Place, begin
+from demo.items import ROUNDS
+from demo.school import MAX_LEARNERS, MIN_LEARNERS, SCHOOL, school
+from demo.words import plain, say, title
+from shared.errors import Misconfigured
+
+FAILED: Final = 1
+LEARNERS: Final = 240
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `cairn demo` was asked for."""
+
+    home: Path
+    learners: int = LEARNERS
+    seed: int = 1
+    acks: Path | None = None
+    """Where to write what the client was told, one JSON object a line."""
+
+
+def run(options: Options) -> int:
+    """Run the demonstration and return its exit code: 1 where something was not as it should be.
+
+    Raises:
+        Misconfigured: so many learners do not fit, or the folder holds an installation that is not a demonstration's.
+    """
+    if not MIN_LEARNERS <= options.learners <= MAX_LEARNERS:
+        raise Misconfigured(f"--learners is {options.learners}: the school takes from {MIN_LEARNERS} to {MAX_LEARNERS}")
+    started = time.monotonic()
+    title("A school day that follows its learners")
+    say(
+        f"This starts Cairn on your machine, lets a made-up school of {options.learners} learners work with it for six weeks,",
+        "and then looks closely. Nothing is mocked: PostgreSQL, Apache Kafka and five services run, and all that follows is read",
+        "from them over HTTP.",
+    )
+    place = begin(options.home.resolve(), options.learners, options.seed)
+    try:
+        asyncio.run(_tell(options, place))
+    except Unexpected as error:
+        title("This is not as it should be")
+        say(plain(error))
+        return FAILED
+    say(f"[dim]The whole took {time.monotonic() - started:.0f} s.[/dim]")
+    return 0
+
+
+async def _tell(options: Options, place: Place) -> None:
+    everybody = school(options.learners, options.seed)
+    minds = {learner.sourced_id: learners.mind(learner, options.seed) for learner in everybody.learners}
+    async with Cairn(place.address, options.acks) as cairn:
+        district = District(cairn, everybody, options.seed, minds)
+        title(f"{SCHOOL} comes in")
+        await setup.bring_in(district)
+        await weeks.hand_in(district, place, weeks.start_of_year(district), planned=False)
+        await setup.open_school(district)
+        title("Six weeks of school")
+        await weeks.hand_in(district, place, weeks.quizzes(district, learners.school_days()[ROUNDS:]), planned=True)

@@ -1,0 +1,71 @@
+"""What a principal wants to know in the morning: who is behind, who has no place; and what happens to a roster with a mistake."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from demo import roster
+from demo.client import Unexpected
+from demo.days import name
+from demo.district import District
+from demo.school import SOURCE
+from demo.words import listed, plain, say, table
+
+SHOWN: Final = 6
+BAD_INPUT: Final = 422
+PACES: Final = {"on-track": "on track", "at-risk": "behind", "ahead": "ahead", "no-date": "without a date"}
+LACKING: Final = {"place": "no seat", "activity": "a seat, but nothing she can do alone", "check-in": "no talk with an adult"}
+
+
+async def tell_pace(district: District) -> None:
+    """Tell how the school stands, who is behind pace, and who is unserved tomorrow."""
+    cairn = district.cairn
+    path = f"/pathing/schools/{district.school_id}/pace"
+    counts = (await cairn.get(path, limit="1"))["counts"]
+    behind = await cairn.every(path, inside="learners")
+    say(f"Against their dates, {listed([f'{count} learners are {PACES[pace]}' for pace, count in sorted(counts.items())])}.")
+    if behind:
+        rows = [
+            (plain(district.shown(each["learner_id"])), f"{each['minutes_needed'] / 60:.0f} hours", each["due"] or "")
+            for each in sorted(behind, key=lambda each: -int(each["minutes_needed"]))[:SHOWN]
+        ]
+        table(("behind pace", "still to learn", "until"), rows)
+        more = f"; {len(behind) - SHOWN} more are" if len(behind) > SHOWN else "; they are"
+        say(f"An adult talks with each of them: their days have a check-in where one could be found{more} listed over HTTP.")
+    unserved = await cairn.every(f"/scheduling/schools/{district.school_id}/days/tomorrow/unserved")
+    if not unserved:
+        say("Tomorrow everybody has a place, an adult and something to do in every period.")
+        return
+    say(f"Tomorrow {len(unserved)} wishes stay open, and Cairn does not hide them:")
+    table(
+        ("who", "when", "what is lacking"),
+        [
+            (
+                plain(district.shown(each["learner_id"])),
+                name(each["period_id"]) if each["period_id"] else "all day",
+                LACKING.get(each["lacking"], each["lacking"]),
+            )
+            for each in unserved[:SHOWN]
+        ],
+    )
+
+
+async def tell_refusal(district: District) -> None:
+    """Send a roster with one bad row, and tell what Cairn says about it and that nothing of it was stored.
+
+    Raises:
+        Unexpected: it was taken, or something was stored.
+    """
+    cairn = district.cairn
+    before = await cairn.every("/profile/imports")
+    archive = roster.archive(district.school, spoilt=True)
+    answer = await cairn.send("POST", "/profile/oneroster/imports", content=archive, media="application/zip", source=SOURCE)
+    problem = answer.json()
+    if answer.status_code != BAD_INPUT or len(problem.get("errors", [])) != 1:
+        raise Unexpected(f"a roster with one bad row was answered with {answer.status_code}, not refused for that row")
+    if await cairn.every("/profile/imports") != before:
+        raise Unexpected("a roster that was refused left something behind")
+    (fault,) = problem["errors"]
+    file, line, column = fault["place"].split(":")
+    say("The SIS exports its roster again; somebody opened it in a spreadsheet first. Cairn takes nothing of it and says where to look:")
+    table(("file", "line", "column", "what is wrong", "what to do"), [(file, line, column, plain(fault["detail"]), plain(fault["remedy"]))])
