@@ -97,8 +97,10 @@ LEDGER_TABLES: Final = (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, source text NOT NULL, partition integer NOT NULL, position bigint,
         kafka_offset bigint NOT NULL, key text NOT NULL, trouble text NOT NULL, reason text NOT NULL, bytes bytea NOT NULL,
         attempts integer NOT NULL DEFAULT 0, parked_at timestamptz NOT NULL DEFAULT now(), resolved_at timestamptz, resolution text,
-        UNIQUE (source, partition, kafka_offset)
+        UNIQUE (source, partition, position)
     )""",
+    # A foreign record may be read again; an event may not, though a topic made anew may give it an offset that was parked before.
+    "CREATE UNIQUE INDEX parked_foreign ON parked (source, partition, kafka_offset) WHERE position IS NULL",
     "CREATE INDEX parked_open ON parked (source, key) WHERE resolved_at IS NULL",
     "CREATE TABLE parameter_page (hash text PRIMARY KEY, data bytea NOT NULL)",
     "CREATE TABLE parameter_set (id text PRIMARY KEY, kind text NOT NULL, pages text[] NOT NULL)",

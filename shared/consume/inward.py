@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
-
-from pydantic import ValidationError
 
 from shared.consume.reader import Apply, Foreign, Lane
 from shared.contracts import event_class
 from shared.contracts.envelope import Event, Header, Origin, Recorded
 from shared.decider import Command
 from shared.errors import Misconfigured
+from shared.ledger.park import reason_of
 from shared.ledger.types import Ask, Incoming, Trouble
 from shared.parts import Subscription
 
@@ -36,10 +34,11 @@ class Inward:
         if isinstance(verdict, Foreign):
             return Incoming(lane.service, lane.partition, offset, raw, trouble=Trouble.FOREIGN, reason=verdict.reason)
         header = verdict.header
-        asks, trouble, reason = self._asks(header, number)
+        asks, trouble, reason = self.asks(header, number)
         return Incoming(lane.service, lane.partition, offset, raw, header.position, header.key, verdict.head, asks, trouble, reason)
 
-    def _asks(self, header: Header, number: int) -> tuple[tuple[Ask, ...], Trouble | None, str]:
+    def asks(self, header: Header, number: int) -> tuple[tuple[Ask, ...], Trouble | None, str]:
+        """Return what this release asks about an event, or why it cannot: the trouble and its reason."""
         wanted = self._events.get(header.event_type)
         if wanted is None:
             if event_class(header.event_type) is None:
@@ -51,16 +50,3 @@ class Inward:
             return tuple(Ask(command, origin, number) for command in self._commands_for(event)), None, ""
         except Exception as error:
             return (), Trouble.POISON, reason_of(error)
-
-
-def reason_of(error: BaseException) -> str:
-    """Return why a record broke the code: the error's class and where it came from, and none of its words, which may quote data."""
-    if isinstance(error, ValidationError):
-        faults = "; ".join(
-            f"{'/'.join(map(str, fault['loc']))}: {fault['type']}" for fault in error.errors(include_input=False, include_context=False)
-        )
-        return f"data does not fit {error.title}: {faults}"
-    frame = next(reversed(traceback.extract_tb(error.__traceback__)), None)
-    place = f" in {frame.name}, {frame.filename.rpartition('/')[2]}:{frame.lineno}" if frame else ""
-    state = getattr(error, "sqlstate", None)
-    return f"{type(error).__qualname__}{f' {state}' if state else ''}{place}"

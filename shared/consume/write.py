@@ -13,12 +13,12 @@ from typing import Final, Protocol
 import structlog
 from psycopg import DataError, Error
 
-from shared.consume.inward import reason_of
 from shared.consume.reader import Lane
 from shared.errors import LedgerError, Misconfigured
 from shared.ledger import MAX_BATCH, Batch, Inbox, InboxMoved, Incoming, Trouble
 from shared.ledger.group import is_passing
 from shared.ledger.ledger import Applied
+from shared.ledger.park import FAULTY, reason_of
 
 MAX_PARKED_IN_WINDOW: Final = 100
 """Records set aside as foreign, unknown or poison within the window, after which the consumer stops: the fault is not one record's."""
@@ -28,8 +28,6 @@ BACK_OFF_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 CANCELLED: Final = "57014"
 CANCELLED_TRIES: Final = 3
 """Times that a statement may be cancelled (a timeout) before its batch is bisected."""
-FAULTY: Final = ("22", "23", "54")
-"""Classes of SQLSTATE by which the data is at fault."""
 
 log = structlog.get_logger(__name__)
 Place = tuple[str, int]

@@ -32,7 +32,7 @@ MOVE_INBOX: Final = """
     WHERE inbox.source = r.source AND inbox.partition = r.partition"""
 PARK: Final = """
     INSERT INTO parked (source, partition, position, kafka_offset, key, trouble, reason, bytes) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
-    ON CONFLICT (source, partition, kafka_offset) DO NOTHING"""
+    ON CONFLICT (source, partition, kafka_offset) WHERE position IS NULL DO NOTHING"""
 LOCK_LANES: Final = "SELECT id, length, head, last_at FROM partition WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
 LOAD_STREAMS: Final = """
     SELECT s.id, s.key, s.partition, s.version, s.format, CASE WHEN s.version <> r.known THEN s.state END AS state

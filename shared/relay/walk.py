@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
+
+from shared.relay.tolerant import TolerantConsumer
 
 FETCH_MS: Final = 5_000
 """Longest wait for records that the broker says are there."""
@@ -19,7 +21,7 @@ async def records(kafka_servers: str, topic: str, partitions: Sequence[int]) -> 
     Raises:
         TimeoutError: the broker says that there are records and does not send them.
     """
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka_servers, enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = TolerantConsumer(bootstrap_servers=kafka_servers, enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
         places = [TopicPartition(topic, number) for number in partitions]

@@ -105,11 +105,13 @@ SUBSCRIPTION = Subscription(topics=(Topic.EVIDENCE,), commands_for=commands_for,
 UNWANTED = ItemAligned(item_id=UUID(int=1), iri="urn:item", competency_ids=("c",))
 
 
-def a_ledger(service: str, pool: AsyncConnectionPool[Any]) -> Ledger:
-    return Ledger(
-        service=service, installation="local", release="test", partitions=PARTITIONS, pool=pool, deciders=[DECIDERS[service]], kinds=[],
-        projections=[], clock=FixedClock(datetime(2026, 11, 24, 8, tzinfo=UTC)), seal=lambda raw: b"sealed:" + raw,
-    )  # fmt: skip
+def a_ledger(service: str, pool: AsyncConnectionPool[Any], **given: Any) -> Ledger:
+    defaults: dict[str, Any] = {
+        "service": service, "installation": "local", "release": "test", "partitions": PARTITIONS, "pool": pool,
+        "deciders": [DECIDERS[service]], "kinds": [], "projections": [], "clock": FixedClock(datetime(2026, 11, 24, 8, tzinfo=UTC)),
+        "seal": lambda raw: b"sealed:" + raw,
+    }  # fmt: skip
+    return Ledger(**(defaults | given))
 
 
 @dataclass
@@ -137,9 +139,9 @@ class Wire:
             yield a_ledger("evidence", pool)
 
     @asynccontextmanager
-    async def hearer(self) -> AsyncIterator[Ledger]:
-        async with AsyncConnectionPool(self.hearer_url, min_size=1, max_size=4, open=False) as pool:
-            yield a_ledger("profile", pool)
+    async def hearer(self, options: str = "", **given: Any) -> AsyncIterator[Ledger]:
+        async with AsyncConnectionPool(self.hearer_url, min_size=1, max_size=4, open=False, kwargs={"options": options}) as pool:
+            yield a_ledger("profile", pool, **given)
 
     @asynccontextmanager
     async def control(self) -> AsyncIterator[Control]:

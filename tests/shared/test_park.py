@@ -1,0 +1,236 @@
+"""Parked records on real Kafka and PostgreSQL: taken up again in order after a repair, never past the live reader."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.consume.inward import Inward
+from shared.contracts.envelope import Event, Header
+from shared.contracts.evidence import AliasNoted
+from shared.decider import Decider, History, Refusal
+from shared.errors import BadInput, NotFound
+from shared.ledger import Batch, Incoming, Projection, Trouble
+from shared.ledger.ledger import Ledger
+from shared.ledger.park import Parked, Retried, discard, listed, retry, shown
+from shared.parameters import Parameters
+from shared.relay import ensure_topics
+from shared.stack import ServiceDatabase
+from tests.shared.wire import (
+    DECIDERS,
+    PARTITIONS,
+    POISON,
+    SUBSCRIPTION,
+    Copy,
+    Note,
+    State,
+    Wire,
+    a_ledger,
+    alias,
+    asks,
+    copied,
+    events,
+    learners,
+    name_in,
+    rows,
+    until,
+)
+
+NAME = name_in(3)
+OTHER = name_in(6)
+
+
+@pytest.fixture
+async def wire(kafka_servers: str, topic_prefix: str, database: Callable[[str], ServiceDatabase]) -> Wire:
+    made = Wire(kafka_servers, topic_prefix, database("evidence").app_url, database("profile").app_url)
+    await ensure_topics(kafka_servers, topic_prefix, ["evidence"], PARTITIONS)
+    return made
+
+
+@pytest.fixture
+async def source(wire: Wire) -> AsyncIterator[Ledger]:
+    async with wire.source() as ledger:
+        yield ledger
+
+
+@pytest.fixture
+async def hearer(wire: Wire) -> AsyncIterator[Ledger]:
+    async with wire.hearer() as ledger:
+        yield ledger
+
+
+def unseal(raw: bytes) -> bytes:
+    assert raw.startswith(b"sealed:")
+    return raw.removeprefix(b"sealed:")
+
+
+def repaired(hearer: Ledger, decide: Callable[..., Any] | None = None) -> Ledger:
+    """The next release, in another process's memory."""
+
+    def copy(command: Copy, state: State, parameters: Parameters, history: History = ()) -> list[Event] | Refusal:
+        return [AliasNoted(alias=command.alias, learner_id=command.learner_id)]
+
+    decider: Decider[State] = replace(DECIDERS["profile"], decide=decide or copy)
+    return a_ledger("profile", hearer.pool, deciders=[decider])
+
+
+async def taken_up(ledger: Ledger, ids: list[int] | None = None) -> Retried:
+    return await retry(ledger, Inward(SUBSCRIPTION).asks, unseal, ids)
+
+
+async def a_queue(wire: Wire, source: Ledger, hearer: Ledger, behind: int) -> list[Parked]:
+    """Park a poison record of NAME, with others of its key behind it; a record of OTHER is applied."""
+    notes = [Note(NAME, UUID(int=1)), Note(NAME, POISON), *(Note(NAME, learner) for learner in learners(behind, 2))]
+    await source.handle(asks(*notes, Note(OTHER, UUID(int=900))))
+    async with wire.relaying(), wire.hearing(hearer):
+        await until(lambda: _parked(hearer, behind + 1), f"{behind + 1} parked records")
+        await until(lambda: _applied(hearer, 2), "two events")
+    return await listed(hearer.pool, limit=1_000)
+
+
+async def _parked(hearer: Ledger, count: int) -> bool:
+    return len(await listed(hearer.pool, limit=1_000)) == count
+
+
+async def _applied(hearer: Ledger, count: int) -> bool:
+    return (await rows(hearer, "SELECT count(*) FROM event"))[0][0] == count
+
+
+async def test_after_a_repair_a_queue_is_taken_up_in_order(wire: Wire, source: Ledger, hearer: Ledger) -> None:
+    queue = await a_queue(wire, source, hearer, 250)
+    assert [record.trouble for record in queue] == ["poison"] + ["behind"] * 250
+    assert (await taken_up(repaired(hearer))).applied == 251
+    assert (await copied(hearer))[alias(NAME)] == [UUID(int=1), POISON, *learners(250, 2)]
+    assert await listed(hearer.pool) == []
+    assert await taken_up(repaired(hearer)) == Retried()
+    async with wire.relaying(), wire.hearing(hearer):
+        await source.handle(asks(Note(NAME, UUID(int=901))))
+        await until(lambda: _applied(hearer, 254), "the key goes on")
+
+
+async def test_without_a_repair_nothing_moves_and_the_attempt_is_counted(wire: Wire, source: Ledger, hearer: Ledger) -> None:
+    first, *_ = await a_queue(wire, source, hearer, 3)
+    result = await taken_up(hearer)
+    assert (result.applied, [record.id for record in result.stuck]) == (0, [first.id])
+    assert (await listed(hearer.pool))[0] == replace(first, attempts=1)
+    assert first.reason.startswith("RuntimeError in copy, wire.py:")
+    assert (await copied(hearer))[alias(NAME)] == [UUID(int=1)]
+
+
+async def test_a_later_record_is_not_taken_up_before_an_earlier_one(wire: Wire, source: Ledger, hearer: Ledger) -> None:
+    queue = await a_queue(wire, source, hearer, 3)
+    assert [record.id for record in (await taken_up(hearer, [queue[2].id])).stuck] == [queue[0].id]
+    assert (await taken_up(repaired(hearer), [queue[2].id])).applied == 4
+    assert (await copied(hearer))[alias(NAME)] == [UUID(int=1), POISON, *learners(3, 2)]
+
+
+async def test_a_discarded_record_lets_those_behind_it_go_on(wire: Wire, source: Ledger, hearer: Ledger) -> None:
+    first, *_ = await a_queue(wire, source, hearer, 3)
+    with pytest.raises(BadInput, match="say why"):
+        await discard(hearer.pool, first.id, " ")
+    await discard(hearer.pool, first.id, "a test of the district")
+    with pytest.raises(NotFound):
+        await discard(hearer.pool, first.id, "again")
+    assert (await taken_up(hearer)).applied == 3
+    assert (await copied(hearer))[alias(NAME)] == [UUID(int=1), *learners(3, 2)]
+    ((why,),) = await rows(hearer, "SELECT resolution FROM parked WHERE id = %s", first.id)
+    assert why == "discarded: a test of the district"
+
+
+async def test_a_parked_record_is_shown_with_its_bytes(wire: Wire, source: Ledger, hearer: Ledger) -> None:
+    first, *_ = await a_queue(wire, source, hearer, 1)
+    record, raw = await shown(hearer.pool, first.id, unseal)
+    assert record == first
+    assert raw == (await events(source))[3][1]
+    assert Header.read(raw).position == record.position == 1
+    with pytest.raises(NotFound):
+        await shown(hearer.pool, first.id + 1_000, unseal)
+
+
+async def test_a_refused_record_blocks_nothing_and_is_taken_up_alone(wire: Wire, source: Ledger, hearer: Ledger) -> None:
+    def refuse(command: Copy, state: State, parameters: Parameters, history: History = ()) -> list[Event] | Refusal:
+        return Refusal("unwanted", "not this one") if command.learner_id == UUID(int=2) else []
+
+    refusing = repaired(hearer, refuse)
+    await source.handle(asks(*(Note(NAME, learner) for learner in learners(3))))
+    async with wire.relaying(), wire.hearing(refusing):
+        await until(lambda: _parked(hearer, 1), "one parked record")
+    (record,) = await listed(hearer.pool)
+    assert (record.trouble, record.reason, record.position) == ("refused", "unwanted: not this one", 1)
+    assert await taken_up(refusing) == Retried(refused=1)
+    assert await taken_up(repaired(hearer)) == Retried(applied=1)
+
+
+async def test_a_foreign_record_can_only_be_discarded(wire: Wire, hearer: Ledger) -> None:
+    await wire.send(3, b"nonsense")
+    async with wire.hearing(hearer):
+        await until(lambda: _parked(hearer, 1), "one parked record")
+    (record,) = await listed(hearer.pool)
+    assert await taken_up(hearer) == Retried()
+    with pytest.raises(BadInput, match="not one of our envelopes"):
+        await taken_up(hearer, [record.id])
+    await discard(hearer.pool, record.id, "nonsense")
+    assert await listed(hearer.pool) == []
+
+
+async def test_taking_up_never_overtakes_the_live_reader(wire: Wire, source: Ledger, hearer: Ledger) -> None:
+    await a_queue(wire, source, hearer, 60)
+    after = repaired(hearer)
+    async with wire.relaying(), wire.hearing(after):
+
+        async def tell() -> None:
+            for learner in learners(120, 1_000):
+                await source.handle(asks(Note(NAME, learner)))
+
+        async def take_up() -> None:
+            for _ in range(12):
+                await taken_up(after)
+                await asyncio.sleep(0.05)
+
+        await asyncio.gather(tell(), take_up())
+        await until(lambda: _settled(after, 2 + 1 + 60 + 120), "everything applied")
+    assert (await copied(hearer))[alias(NAME)] == [UUID(int=1), POISON, *learners(60, 2), *learners(120, 1_000)]
+
+
+async def _settled(hearer: Ledger, count: int) -> bool:
+    await taken_up(hearer)
+    return await _applied(hearer, count)
+
+
+async def test_a_record_at_an_offset_that_was_parked_before_is_parked_too(hearer: Ledger) -> None:
+    """As after a topic was made anew: its offsets begin at 0 again."""
+    for position in range(2):
+        before = {("evidence", 3): (await hearer.inbox(["evidence"]))["evidence", 3]}
+        record = Incoming("evidence", 3, 0, b"bytes", position, "key", "0" * 64, (), Trouble.POISON, "a test")
+        await hearer.apply(Batch(before, (record,)))
+    assert [(record.kafka_offset, record.position) for record in await listed(hearer.pool)] == [(0, 0), (0, 1)]
+
+
+async def test_a_foreign_record_that_is_read_again_is_parked_once(hearer: Ledger) -> None:
+    for _ in range(2):
+        before = {("evidence", 3): (await hearer.inbox(["evidence"]))["evidence", 3]}
+        await hearer.apply(Batch(before, (Incoming("evidence", 3, 7, b"bytes", trouble=Trouble.FOREIGN, reason="a test"),)))
+    assert [record.kafka_offset for record in await listed(hearer.pool)] == [7]
+
+
+FAILING = {
+    "data": "SELECT 1 / (SELECT count(*) FROM jsonb_to_recordset(%(rows)s) AS r(learner text) WHERE false)",
+    "time": "SELECT pg_sleep(30) FROM jsonb_to_recordset(%(rows)s) AS r(learner text)",
+}
+
+
+@pytest.mark.parametrize("failing", FAILING)
+async def test_a_record_that_the_database_cannot_take_is_found_and_parked(wire: Wire, source: Ledger, failing: str) -> None:
+    table = Projection(
+        "copy", lambda event: [{"learner": "bad"}] if event.data.learner_id == UUID(int=13) else [], ("learner",), FAILING[failing]
+    )
+    await source.handle(asks(*(Note(NAME if learner.int % 2 else OTHER, learner) for learner in learners(20))))
+    async with wire.hearer("-c statement_timeout=1000", projections=[table]) as hearer, wire.relaying(), wire.hearing(hearer):
+        await until(lambda: _parked(hearer, 4), "the bad record and those behind it", 90)
+        await until(lambda: _applied(hearer, 16), "all others")
+        found = await listed(hearer.pool)
+    assert [(record.trouble, record.position) for record in found] == [("poison", 6), ("behind", 7), ("behind", 8), ("behind", 9)]
+    assert found[0].reason.startswith("DivisionByZero 22012" if failing == "data" else "QueryCanceled 57014")
