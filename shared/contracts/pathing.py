@@ -16,6 +16,7 @@ from shared.contracts.profile import Area, Modality, Role
 
 MAX_STEPS = 12
 MAX_OPTIONS = 3
+MAX_GOALS = 64
 
 
 class Reason(StrEnum):
@@ -62,7 +63,7 @@ class Step(Part):
 class Goal(Part):
     """A competency to master, until when, and how much it matters."""
 
-    competency_id: str
+    competency_id: str = Field(min_length=1, max_length=64)
     due: date | None = None
     weight_e6: Share = 1_000_000
 
@@ -111,7 +112,7 @@ class GoalsSet(Event):
     author_id: UUID
     role: Role
     set_at: Instant
-    goals: tuple[Goal, ...] = Field(max_length=64)
+    goals: tuple[Goal, ...] = Field(max_length=MAX_GOALS)
 
 
 class ActivityChosen(Event):

@@ -20,7 +20,8 @@ from shared.contracts.pathing import DemandChanged, PathPlanned
 from shared.contracts.profile import LearnerRostered, Modality, PreferencesStated, Role
 from shared.ledger import store
 from shared.parameters import page_hash
-from shared.serve import Service
+from shared.replay import Settings, Verifier
+from shared.serve import Service, all_deciders
 from shared.testing import recorded, running
 from tests.pathing.district import activity, competency
 
@@ -210,7 +211,7 @@ async def test_goals_are_set_shown_and_taken_back(planned: Service, clock: Fixed
         ([{"competency_id": "B"}, {"competency_id": "B"}], 409, "duplicate-goal", ""),
         ([{"competency_id": "B", "due": "soon"}], 422, "date-from-datetime-parsing", "/goals/0/due"),
         ([{"competency_id": "B", "weight_e6": 0.5}], 422, "int-from-float", "/goals/0/weight_e6"),
-        ([{"competency_id": "B"}, {"competency_id": "x" * 65}], 422, "length", "/goals/1/competency_id"),
+        ([{"competency_id": "B"}, {"competency_id": "x" * 65}], 422, "string-too-long", "/goals/1/competency_id"),
         ([{"competency_id": f"{n}"} for n in range(65)], 422, "too-long", "/goals"),
     ],
 )
@@ -354,3 +355,22 @@ async def test_tables_can_be_rebuilt_from_the_ledger_to_the_same_rows(planned: S
         await store.project(connection, PARTS.projections, events)
         await store.project(connection, PARTS.projections, events[-2:])  # A second delivery changes nothing.
     assert await rows() == before
+
+
+async def test_every_decision_replays_to_the_same_bytes(planned: Service, clock: FixedClock) -> None:
+    await planned.hear(levelled("A"), levelled("S", Level.REVERIFY, 3))
+    await post(planned, f"/learners/{LEARNER}/choices", {"competency_id": "C", "activity_id": "C-reading"})
+    await planned.client.put("/pathing/activities", json={"activities": ACTIVITIES[:9]})
+    clock.advance(timedelta(days=150))
+    await planned.tick()
+    await planned.hear(*framework_told([*FRAMEWORK, competency("D", "C")]))
+    await planned.tick()
+    learner, settings = f"pathing/learner/{LEARNER}", "pathing/settings"
+    events = {name: await planned.ledger.stream(name) for name in (learner, settings)}
+    verifier = Verifier(all_deciders(PARTS), Settings(PARTS.kinds, events[settings]))
+    assert verifier.stream(learner, [event.raw for event in events[learner]]) == []
+    assert verifier.stream(settings, [event.raw for event in events[settings]]) == []
+    assert verifier.tally.decisions >= 12
+    assert {type(event.data).__name__ for event in events[learner]} >= {"PathPlanned", "DemandChanged", "ReplanAsked", "ActivityChosen"}
+    forged = [event.raw.replace(b"C-reading", b"C-project") for event in events[learner]]
+    assert verifier.stream(learner, forged) != []

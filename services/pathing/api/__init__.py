@@ -28,7 +28,7 @@ from services.pathing.queries import (
     what_if_view,
 )
 from shared.contracts.envelope import MAX_INTEGER
-from shared.contracts.pathing import Activity, ActivityChosen, Goal, GoalsSet, Pace, PathPlanned
+from shared.contracts.pathing import MAX_GOALS, Activity, ActivityChosen, Goal, GoalsSet, Pace, PathPlanned
 from shared.contracts.profile import Role
 from shared.contracts.topics import Topic
 from shared.decider import Refusal
@@ -38,7 +38,6 @@ from shared.parameters import Parameters, set_id_of
 from shared.parts import Context
 from shared.settings_stream import AdoptSet, adoption
 
-MAX_GOALS: Final = 64
 MAX_UNKNOWN_SHOWN: Final = 20
 NOBODY: Final = UUID(int=0)
 UNKNOWN_LEARNER: Final = "no roster has named this learner yet, or its news have not arrived"
@@ -200,7 +199,6 @@ def _goals(context: Context, queries: Queries) -> APIRouter:
         sent = await read_model(request, GoalsSent)
         if await queries.goals_of(learner_id) is None:
             raise NotFound(UNKNOWN_LEARNER)
-        _refuse_floating_ids(sent.goals)
         fact = GoalsSet(
             learner_id=learner_id, author_id=sent.author_id, role=sent.role, set_at=context.clock.now(), goals=tuple(sent.goals)
         )
@@ -230,17 +228,6 @@ def _learner(text: str) -> UUID:
     except ValueError:
         fault = Fault("query/after", "cursor-invalid", "the cursor is not of this list", "start again without it")
         raise BadInput(str(fault), [fault]) from None
-
-
-def _refuse_floating_ids(goals: Sequence[Goal]) -> None:
-    """Raise BadInput for a goal without a competency: the contract leaves that to the edge."""
-    faults = [
-        Fault(f"/goals/{place}/competency_id", "length", "1 to 64 characters", "send the id of a competency")
-        for place, goal in enumerate(goals)
-        if not 1 <= len(goal.competency_id) <= 64
-    ]
-    if faults:
-        raise BadInput(f"the goals cannot be taken: {faults[0]}", faults)
 
 
 def _missing(parameters: Parameters) -> str:
