@@ -114,3 +114,9 @@ def put(value: Any, path: str, new: Any) -> Any:
     else:
         copy[key] = new
     return copy
+
+
+def paths_of(value: dict[str, Any]) -> list[str]:
+    """Every path of an object, for `put`."""
+    inner = [f"{name}/{path}" for name, part in value.items() if isinstance(part, dict) for path in paths_of(part)]
+    return [*value, *inner]

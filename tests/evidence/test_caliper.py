@@ -1,16 +1,20 @@
 """Caliper 1.2 in: what is evidence and of what, what is not, and what is refused with its place."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.evidence.caliper import EVENT_TYPES, read_envelope
 from services.evidence.told import MAX_ACTS, Heard, person_alias
 from shared.contracts.evidence import EvidenceAccepted, Kind
-from shared.errors import BadInput, MalformedInput, TooLarge
+from shared.errors import BadInput, Fault, MalformedInput, TooLarge
 from shared.keys import act_id_of, alias_of, item_id_of
-from tests.evidence.lms import CONTEXT, LMS, QUIZ, answered, attempt_iri, envelope, graded, item_iri, put, urn, used
+from tests.evidence.lms import CONTEXT, LMS, QUIZ, answered, attempt_iri, envelope, graded, item_iri, paths_of, put, urn, used
 
 KEY = bytes(32)
 TOMORROW = datetime(2026, 11, 25, 8, tzinfo=UTC)
@@ -256,3 +260,37 @@ def test_an_envelope_has_a_limit() -> None:
     with pytest.raises(TooLarge) as caught:
         read(envelope(*[used()] * (MAX_ACTS + 1)))
     assert caught.value.faults[0].place == "/data"
+
+
+json = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "type", "assignee", "attempt", "x"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+PATHS = [f"data/{n}/{path}" for n, event in enumerate([graded(), answered()]) for path in paths_of(event)] + ["data", "sendTime", "sensor"]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(PATHS), json | st.just(...)), min_size=1, max_size=3))
+def test_whatever_is_sent_is_read_or_refused_with_its_place(changes: list[tuple[str, Any]]) -> None:
+    value: Any = envelope(graded(), answered())
+    for path, new in changes:
+        with suppress(KeyError, IndexError, TypeError, ValueError):  # An earlier change took the place away.
+            value = put(value, path, new)
+    heard: list[Heard] = []
+    faults: Sequence[Fault] = ()
+    try:
+        heard = read(value)
+    except BadInput as error:
+        faults = error.faults
+    assert bool(heard) != bool(faults)
+    assert all(fault.remedy and (not fault.place or fault.place.startswith("/")) for fault in faults)
+    for each in heard:
+        assert (each.told is None) == bool(each.reason)
+        assert each.told is None or EvidenceAccepted.model_validate(each.told.body()) == each.told

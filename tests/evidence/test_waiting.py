@@ -1,5 +1,7 @@
 """From told to meant, over a real database: what waits, for what, what releases it and in which order."""
 
+from asyncio import gather
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from itertools import permutations
 from typing import Any
@@ -16,6 +18,7 @@ from shared.contracts.evidence import EvidenceAccepted, EvidenceConflicted, Evid
 from shared.contracts.profile import LearnerIdentified
 from shared.keys import item_id_of
 from shared.ledger.store import project
+from shared.replay import Settings, Verifier, replay
 from shared.stack import ServiceDatabase
 from shared.testing import SOME_TIME, recorded, running
 from tests.evidence.lms import act, answered, envelope, graded, item_iri
@@ -268,6 +271,33 @@ async def test_more_news_than_are_looked_through_are_walked(service: Any, monkey
     await identify(service)
     async with service.pool.connection() as connection:
         assert len(await releases.due(connection, "")) == 6
+
+
+async def test_every_decision_replays_to_the_same_bytes(service: Any) -> None:
+    await tell(service, act("1"), act("2", learner="s-2"), act("1", share=0), act("1"))
+    await align(service, 1, 2)
+    await identify(service)
+    await service.tick()
+    await tell(service, act("late", occurred_at="2026-09-01T08:00:00Z"), act("3", item=2))
+    await align(service, 1, competency="L")
+    query = "SELECT stream, bytes FROM event ORDER BY stream, version"
+    async with service.pool.connection() as connection:
+        stored = [(stream, bytes(raw)) for stream, raw in await (await connection.execute(query)).fetchall()]
+    tally = replay(Verifier(PARTS.deciders, Settings((), ())), stored, lambda tally: None)
+    assert tally.differences == []
+    assert tally.decisions == len(stored) == 4 + 1 + 3 + 3 + 1
+
+
+async def test_two_processes_may_be_told_at_once(database: Callable[[str], ServiceDatabase]) -> None:
+    place = database("evidence")
+    async with running(PARTS, place) as one, running(PARTS, place) as two:
+        for name, learner in (("s-1", ANN), ("s-2", BOB)):
+            await identify(one, name, learner)
+        await align(one)
+        acts = [[act(f"{n}-{m}") for m in range(5)] for n in range(20)]
+        told = await gather(*(tell(service, *some) for some in acts for service in (one, two)))
+        assert Counter(result for results in told for result in results) == {"recorded": 100, "duplicate": 100}
+        assert len(await meant(one)) == 100
 
 
 async def test_read_tables_can_be_filled_again_in_any_order_of_partitions(service: Any) -> None:
