@@ -26,7 +26,7 @@ TITLES: Final = {
 }
 MINUTES: Final = {"video": 15, "reading": 20, "practice": 25, "small-group": 30, "teacher-led": 30, "project": 45}
 GAINS_E6: Final = {
-    "video": 200_000, "reading": 200_000, "practice": 300_000, "small-group": 400_000, "teacher-led": 450_000, "project": 400_000,
+    "video": 150_000, "reading": 150_000, "practice": 200_000, "small-group": 280_000, "teacher-led": 300_000, "project": 280_000,
 }  # fmt: skip
 AREAS: Final = ("animals", "art", "cooking", "games", "music", "nature", "science", "space", "sports", "technology", "vehicles")
 

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from demo import learners, setup, weeks
+from demo import choice, crash, day, learners, proof, setup, story, watch, weeks
 from demo.client import Cairn, Unexpected
 from demo.district import District
 from demo.installation import Place, begin
 from demo.items import ROUNDS
 from demo.school import MAX_LEARNERS, MIN_LEARNERS, SCHOOL, school
-from demo.words import plain, say, title
+from demo.words import plain, say, table, title
 from shared.errors import Misconfigured
 
 FAILED: Final = 1
+PAGE: Final = "day.html"
 LEARNERS: Final = 240
 
 
@@ -54,6 +55,7 @@ def run(options: Options) -> int:
         title("This is not as it should be")
         say(plain(error))
         return FAILED
+    _end(place, options)
     say(f"[dim]The whole took {time.monotonic() - started:.0f} s.[/dim]")
     return 0
 
@@ -69,3 +71,42 @@ async def _tell(options: Options, place: Place) -> None:
         await setup.open_school(district)
         title("Six weeks of school")
         await weeks.hand_in(district, place, weeks.quizzes(district, learners.school_days()[ROUNDS:]), planned=True)
+        await _look(district, place)
+
+
+async def _look(district: District, place: Place) -> None:
+    """Tell what the six weeks led to, and prove it."""
+    title("One learner's morning")
+    hers = await story.tell(district, place)
+    title("She has a say")
+    await choice.tell(district, hers)
+    title("What the principal sees")
+    await watch.tell_pace(district)
+    title("A mistake is refused, and named")
+    await watch.tell_refusal(district)
+    title("A service dies")
+    await crash.tell(district, place)
+    title("Every decision, once more")
+    await proof.tell_replay(place)
+    title("A forged estimate")
+    await proof.tell_tampering(district, place, hers)
+    title("Tomorrow, on one page")
+    page = place.folder / PAGE
+    page.write_text(day.page(await day.sheet(district)), encoding="utf-8")
+    say(f"Spaces by periods, with groups, first names and reasons; for a phone, and to print: [bold]{plain(page)}[/bold]")
+
+
+def _end(place: Place, options: Options) -> None:
+    title("What to try next")
+    home = f" --home {place.home}"
+    table(
+        ("", ""),
+        (
+            ("everything over HTTP", f"{place.address}  (each service's documentation: {place.address}/mastery/docs and so on)"),
+            ("what runs, and how it is", f"cairn status{home}"),
+            ("replay it yourself", f"cairn replay verify{home}"),
+            *([("check what we were told", f"cairn audit check{home} --acks {options.acks}")] if options.acks else []),
+            ("another school", "cairn demo --seed 7 --acks acks.jsonl"),
+            ("stop it; --wipe removes all", f"cairn down{home}"),
+        ),
+    )

@@ -14,13 +14,13 @@ from demo.learners import TODAY
 from demo.school import SOURCE
 from demo.words import say, table
 
-GOAL_SHARE: Final = 0.12
+GOAL_SHARE: Final = 0.3
 """Of learners who have goals of their own, with a date."""
 LIKES_SHARE: Final = 0.35
 """Of learners who said how they like to learn."""
-GOAL_PLACES: Final = (6, 12)
-"""How far into her grade's mathematics a goal lies."""
-GOAL_DAYS: Final = (24, 45, 80)
+GOAL_SIZES: Final = (4, 7, 10)
+"""Competencies of her grade's mathematics that a learner wants to master."""
+GOAL_DAYS: Final = (38, 66, 101)
 """When goals are due, from today."""
 
 
@@ -79,8 +79,8 @@ def _goals(district: District) -> list[tuple[str, dict[str, Any]]]:
     chosen = []
     for _, learner_id in sorted(district.learner_ids.items()):
         if draw.random() < GOAL_SHARE:
-            codes = of_grade("mathematics", district.learners[learner_id].grade)[GOAL_PLACES[0] : GOAL_PLACES[1]]
-            wanted = draw.sample(codes, min(3, len(codes)))
+            codes = of_grade("mathematics", district.learners[learner_id].grade)
+            wanted = codes[: draw.choice(GOAL_SIZES)]
             due = TODAY + timedelta(days=draw.choice(GOAL_DAYS))
             goals = [{"competency_id": skills()[code].guid, "due": due.isoformat()} for code in wanted]
             chosen.append((learner_id, {"author_id": learner_id, "role": "learner", "goals": goals}))

@@ -23,6 +23,8 @@ MAX_LOOKED_AT: Final = 24
 """Learners who are looked at closely before one is chosen."""
 MAX_RIGHT: Final = 3
 """Right answers she hands in."""
+NOT_YET_E6: Final = 900_000
+"""Who is less sure than that comes first: there, the answers themselves decide."""
 SHOWN_STEPS: Final = 5
 NUMBERS: Final = ("no", "one", "two", "three")
 
@@ -50,12 +52,12 @@ async def find(district: District) -> Heroine:
     cairn = district.cairn
     lists = await all_at_once([cairn.every(f"/mastery/learners/{learner}/competencies") for learner in district.learners])
     close = [
-        (each["probability_e6"], learner, each["competency_id"])
+        (each["probability_e6"] < NOT_YET_E6, each["probability_e6"], learner, each["competency_id"])
         for learner, known in zip(district.learners, lists, strict=True)
         for each in known
         if each["level"] not in ("mastered", "re-verify-due") and each["scored"] >= 2 and _is_hers(district, learner, each["competency_id"])
     ]
-    for _, learner, competency in sorted(close, reverse=True)[:MAX_LOOKED_AT]:
+    for _, _, learner, competency in sorted(close, reverse=True)[:MAX_LOOKED_AT]:
         why = await cairn.get(f"/mastery/learners/{learner}/competencies/{competency}/why")
         path, days = await cairn.get(f"/pathing/learners/{learner}/path"), await days_of(cairn, learner)
         needed = why["right_answers_needed"]
@@ -174,7 +176,12 @@ def _tell_path(hers: Heroine, after: After, name: str) -> None:
 
 
 def _tell_days(district: District, hers: Heroine, after: After) -> None:
+    """Tell how her two days changed; the second in a sentence where it changed as the first did."""
+    told: list[tuple[str, str, str]] = []
     for day in hers.days:
         rows = compared(hers.days[day], after.days[day], district)
-        if rows:
+        if rows and rows == told:
+            say(f"Her plan for {day} changed in the same way.")
+        elif rows:
             table((day, "planned before", "after her answers"), rows)
+        told = rows

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Final
 
@@ -77,8 +78,8 @@ async def hand_in(district: District, place: Place, lanes: Sequence[Lane], plann
     """
     before = district.handed_in
     started = time.monotonic()
-    with Live(console=out, refresh_per_second=4, transient=False) as live:
-        watcher = asyncio.create_task(_watch(district, live, started))
+    with _shown() as show:
+        watcher = asyncio.create_task(_watch(district, show))
         try:
             await asyncio.gather(*(send_lane(district, place, lane) for lane in lanes))
             sent = time.monotonic()
@@ -87,7 +88,9 @@ async def hand_in(district: District, place: Place, lanes: Sequence[Lane], plann
                 await days_rest(district.cairn, district.school_id)
         finally:
             watcher.cancel()
-        live.update(await _counts(district.cairn, district.handed_in))
+        show(await _counts(district.cairn, district.handed_in))
+    if not out.is_terminal:
+        out.print(await _counts(district.cairn, district.handed_in))
     count, ended = district.handed_in - before, time.monotonic()
     out.print(
         f"  [dim]{count:,} answers handed in within {sent - started:.1f} s ({count / max(sent - started, 0.1):,.0f} a second);"
@@ -114,9 +117,19 @@ async def send(district: District, place: Place, answers: Sequence[Answer]) -> N
     district.handed_in += len(answers)
 
 
-async def _watch(district: District, live: Live, started: float) -> None:
+@contextmanager
+def _shown() -> Iterator[Callable[[Table], None]]:
+    """Yield what shows the counts in place, on a terminal; elsewhere nothing is shown until the end."""
+    if not out.is_terminal:
+        yield lambda _: None
+        return
+    with Live(console=out, refresh_per_second=4) as live:
+        yield live.update
+
+
+async def _watch(district: District, show: Callable[[Table], None]) -> None:
     while True:
-        live.update(await _counts(district.cairn, district.handed_in))
+        show(await _counts(district.cairn, district.handed_in))
         await asyncio.sleep(REFRESH_S)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -39,8 +38,7 @@ def title(text: str) -> None:
 
 def say(*parts: str) -> None:
     """Write a paragraph. Text between [bold] and [/bold] is marked; what was read from others must be escaped by `plain`."""
-    width = min(out.width, MAX_WIDTH)
-    out.print(*textwrap.wrap(" ".join(parts), width), sep="\n", soft_wrap=True)
+    out.print(" ".join(parts), width=min(out.width, MAX_WIDTH))
 
 
 def plain(text: object) -> str:

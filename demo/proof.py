@@ -1,0 +1,149 @@
+"""Every decision is decided again and compared; then one bit is turned over in a copy, to see that it is found."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from demo.client import Unexpected
+from demo.district import District
+from demo.installation import NAME, Place
+from demo.words import plain, say, table
+from services.cli.verify import Report, reading, verdict, verify_service
+from shared.contracts.topics import Topic
+from shared.ledger import read
+from shared.replay import Difference, check_partition
+from shared.stack import create_database, drop_database, drop_roles
+
+WORKERS: Final = 2
+ORDER: Final = (Topic.MASTERY, Topic.PATHING, Topic.EVIDENCE, Topic.SCHEDULING, Topic.PROFILE)
+"""The longest first, so that both workers end at about the same time."""
+SUFFIX: Final = "_demo_copy"
+COPIED: Final = "SELECT * FROM event WHERE partition = {partition} OR stream = {settings}"
+SHOWN: Final = 220
+"""Characters of a difference."""
+
+
+async def tell_replay(place: Place) -> None:
+    """Replay everything and tell what was compared.
+
+    Raises:
+        Unexpected: a decision comes out otherwise now, or a chain is broken.
+    """
+    say("Every decision of these six weeks is now made again, from the record alone, and compared byte by byte with what was decided.")
+    started = time.monotonic()
+    reports = await asyncio.to_thread(_replay, place)
+    table(
+        ("record", "events", "decisions made again", "unbroken chains", "different"),
+        [
+            (each.service, f"{each.events:,}", f"{each.decisions:,}", str(each.chains), str(len(each.differences)))
+            for each in sorted(reports, key=lambda each: list(Topic).index(Topic(each.service)))
+        ],
+    )
+    wrong = [difference for report in reports for difference in report.differences]
+    if wrong:
+        raise Unexpected(f"{verdict(reports)}; the first: {wrong[0]}")
+    say(f"[bold]{verdict(reports)}[/bold], in {time.monotonic() - started:.0f} s.")
+
+
+def _replay(place: Place) -> list[Report]:
+    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
+        work = [pool.submit(replayed, place.records[service], service) for service in ORDER]
+        return [each.result() for each in work]
+
+
+def replayed(url: str, service: str) -> Report:
+    """Return what a replay of one record found. Runs in a process of its own."""
+    return asyncio.run(verify_service(url, service, NAME, None, lambda _: None))
+
+
+async def tell_tampering(district: District, place: Place, learner_id: str) -> None:
+    """Copy a part of mastery's record, turn one bit over in it, and tell who finds it. The record itself is only read.
+
+    Raises:
+        Unexpected: nobody finds it.
+    """
+    name = plain(district.shown(learner_id))
+    say(f"Now somebody with the keys to the database wants {name} to look better. In a copy of the record, we turn one bit over.")
+    copy = f"cairn_{Topic.MASTERY}{SUFFIX}"
+    drop_database(place.administrator, copy)
+    made = create_database(place.administrator, Topic.MASTERY, place.home, SUFFIX)
+    try:
+        admin = place.administrator.rpartition("/")[0] + f"/{copy}"
+        partition = _copied(place.records[Topic.MASTERY], admin, learner_id)
+        where = _turned_over(admin, learner_id)
+        found, broken = await _looked_at(admin, learner_id, partition)
+    finally:
+        drop_database(place.administrator, copy)
+        drop_roles(place.administrator, place.home, [f"{Topic.MASTERY}{SUFFIX}_{part}" for part in ("owner", "app")])
+    del made
+    if not found or not broken:
+        raise Unexpected(f"one bit of {where} was turned over, and nobody noticed")
+    table(
+        ("who looks", "what is found"),
+        (("the replay", _short(found[0])), ("the chain", _short(broken[0]))),
+    )
+    say(f"Found twice, and named: {plain(where)}. The record itself was only read.")
+
+
+def _copied(url: str, copy: str, learner_id: str) -> int:
+    """Copy the learner's partition and the settings into an empty database without any guard; return the partition."""
+    with psycopg.connect(url) as source, psycopg.connect(copy) as target:
+        stream = f"{Topic.MASTERY}/learner/{learner_id}"
+        row = source.execute("SELECT partition FROM event WHERE stream = %s LIMIT 1", [stream]).fetchone()
+        if row is None:
+            raise Unexpected("mastery's record does not name the learner")
+        columns = source.execute(
+            "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'event' ORDER BY ordinal_position"
+        ).fetchall()
+        fields = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in columns)
+        target.execute(sql.SQL("CREATE TABLE event ({})").format(fields))
+        target.execute("CREATE TABLE partition (id int, length bigint, head text)")
+        chosen = sql.SQL(COPIED).format(partition=sql.Literal(row[0]), settings=sql.Literal(f"{Topic.MASTERY}/settings"))
+        with (
+            source.cursor().copy(sql.SQL("COPY ({}) TO STDOUT").format(chosen)) as taken,
+            target.cursor().copy("COPY event FROM STDIN") as given,
+        ):
+            for part in taken:
+                given.write(part)
+        for lane in source.execute("SELECT id, length, head FROM partition").fetchall():
+            target.execute("INSERT INTO partition VALUES (%s, %s, %s)", lane)
+        return int(row[0])
+
+
+def _turned_over(copy: str, learner_id: str) -> str:
+    """Turn over one bit of the learner's last estimate, a digit of its mean, and return which event that is."""
+    with psycopg.connect(copy) as target:
+        row = target.execute(
+            "SELECT stream, version, bytes FROM event WHERE stream = %s AND type = 'mastery.estimated.v1' ORDER BY version DESC LIMIT 1",
+            [f"{Topic.MASTERY}/learner/{learner_id}"],
+        ).fetchone()
+        if row is None:
+            raise Unexpected("mastery never estimated the learner")
+        stream, version, raw = row
+        changed = bytearray(raw)
+        mark = b'"mean_e6":'
+        changed[changed.index(mark) + len(mark) + 1] ^= 1  # 0 and 1, 2 and 3, ... 8 and 9: digits differ in one bit.
+        target.execute("UPDATE event SET bytes = %s WHERE stream = %s AND version = %s", [bytes(changed), stream, version])
+        return f"{stream}, event {version}"
+
+
+async def _looked_at(copy: str, learner_id: str, partition: int) -> tuple[Sequence[Difference], Sequence[Difference]]:
+    """Return what a replay of the learner finds in the copy, and what a walk along the partition's chain does."""
+    report = await verify_service(copy, Topic.MASTERY, NAME, learner_id, lambda _: None)
+    async with reading(copy) as pool:
+        lengths = await read.lengths(pool)
+        rows = [row async for row in read.partition(pool, partition)]
+    length, head = lengths[partition]
+    return report.differences, check_partition(f"/{NAME}/{Topic.MASTERY}", partition, len(lengths), rows, length, head)
+
+
+def _short(difference: Difference) -> str:
+    return plain(f"{difference.place}: {difference.what}"[:SHOWN])
