@@ -96,8 +96,7 @@ def prepare(plan: Plan, stack: Stack, progress: Progress) -> dict[str, Entry]:
         entries[service] = replace(entry, environment=environment, owner_url=database.owner_url)
     gateway = _entry(plan.home, GATEWAY, known, plan.port)
     entries[GATEWAY] = replace(gateway, environment={"CAIRN_HOME": str(plan.home), "CAIRN_PORT": str(gateway.port)})
-    every = known | entries
-    return {name: every[name] for name in NAMES if name in every}
+    return entries
 
 
 def _environment(plan: Plan, stack: Stack, service: Topic) -> dict[str, str]:
@@ -140,8 +139,13 @@ def start(home: Path, entries: dict[str, Entry], progress: Progress) -> None:
         progress(f"starting {name} on port {entry.port}")
         pid, started = _spawn(home, name, entry)
         entries[name] = replace(entry, pid=pid, started=started)
-        write_entries(home, known | entries)
-    write_entries(home, known | entries)
+        _note(home, known | entries)
+    _note(home, known | entries)
+
+
+def _note(home: Path, entries: Mapping[str, Entry]) -> None:
+    """Write down the processes, in the order in which people expect them."""
+    write_entries(home, {name: entries[name] for name in NAMES if name in entries})
 
 
 def _spawn(home: Path, name: str, entry: Entry) -> tuple[int, float]:
@@ -154,7 +158,7 @@ def _spawn(home: Path, name: str, entry: Entry) -> tuple[int, float]:
 
 
 def await_ready(home: Path, entries: Mapping[str, Entry], progress: Progress) -> None:
-    """Return when all of these are ready.
+    """Return when all of these are ready; the gateway, when it answers: it is ready when all services are, also those not asked for.
 
     Raises:
         NotReady: one of them ended, or is not ready within READY_LIMIT_S.
@@ -167,7 +171,7 @@ def await_ready(home: Path, entries: Mapping[str, Entry], progress: Progress) ->
             before = len(waiting)
             while len(waiting) == before:
                 states = {name: health(client, entry) for name, entry in waiting.items()}
-                waiting = {name: waiting[name] for name, state in states.items() if not state.ready}
+                waiting = {name: waiting[name] for name, state in states.items() if not (state.answers if name == GATEWAY else state.ready)}
                 for name, entry in waiting.items():
                     if entry.process is None:
                         raise NotReady(f"{name} ended while it started.{_last_words(home, name)}")

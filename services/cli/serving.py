@@ -31,7 +31,7 @@ def serve(name: Annotated[Topic, typer.Argument(help="The service.")], home: Hom
     What the environment does not say is taken from the local installation, so a service that died can be started by hand.
     """
     from services.cli.verify import parts_of  # Here, so that other commands need not wait for all that a service imports.
-    from shared.consume.inward import reason_of  # An error's words may quote data: they are neither logged nor shown.
+    from shared.ledger.park import reason_of  # An error's words may quote data: they are neither logged nor shown.
     from shared.serve import run
 
     take_over(home_of(home), name)

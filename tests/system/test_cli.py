@@ -205,6 +205,7 @@ def test_a_process_that_was_never_written_down_is_found(installation: Path) -> N
     assert psutil.Process(lost).environ()[MEMBER_OF].endswith("#profile")
     assert cairn(installation, "up", "--only", "profile").returncode == 0
     assert not psutil.pid_exists(lost)
+    assert {name for name, entry in read_entries(installation).items() if entry.process} == {"profile", GATEWAY}
     assert cairn(installation, "down", "--wipe").returncode == 0
     assert processes_of(installation) == []
     assert not installation.exists()

@@ -1,0 +1,149 @@
+"""`cairn park list|show|retry|discard`: what a service set aside, with its reason, and what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from services.cli.home import HomeOption, home_of, take_settings
+from services.cli.words import out
+from shared.contracts.topics import Topic
+from shared.errors import Misconfigured
+from shared.settings import load_settings
+
+if TYPE_CHECKING:
+    from shared.serve import Service
+
+PAGE: Final = 100
+"""Records that one listing shows."""
+
+ServiceArgument = Annotated[Topic, typer.Argument(help="The service that set it aside.")]
+IdArgument = Annotated[int, typer.Argument(min=1, help="As `list` names it.")]
+
+
+@asynccontextmanager
+async def at_hand(service: Topic, home: HomeOption) -> AsyncIterator[Service]:
+    """Yield a service's ledger, with the settings of the environment or the local installation; it hears and serves nothing."""
+    from services.cli.verify import parts_of
+    from shared.clock import clock_from
+    from shared.serve import build
+
+    take_settings(home_of(home), service)
+    parts = parts_of(service)
+    settings = load_settings(parts.settings)
+    found = build(parts, settings, clock_from(settings.now, settings.home), partial(ThreadPoolExecutor, 1))
+    async with found.pool:
+        await found.pool.wait()
+        await found.ledger.open()
+        yield found
+
+
+def list_parked(
+    service: ServiceArgument,
+    after: Annotated[int, typer.Option(min=0, help="Show what follows this record.")] = 0,
+    home: HomeOption = None,
+) -> None:
+    """List what is set aside and not resolved, the oldest first, 100 at a time. Changes nothing."""
+    asyncio.run(_list(service, after, home))
+
+
+async def _list(service: Topic, after: int, home: HomeOption) -> None:
+    from shared.ledger import park
+
+    async with at_hand(service, home) as found:
+        records = await park.listed(found.pool, after, PAGE)
+    if not records:
+        out.print(f"{service} has set nothing aside{' after that' if after else ''}.")
+        return
+    table = Table("id", "since", "from", "partition", "position", "trouble", "tries", "reason", box=None, pad_edge=False)
+    for record in records:
+        position = "" if record.position is None else str(record.position)
+        since = record.parked_at.isoformat(timespec="seconds")
+        place = (record.source, str(record.partition), position)
+        table.add_row(str(record.id), since, *place, record.trouble, str(record.attempts), escape(record.reason))
+    out.print(table)
+    if len(records) == PAGE:
+        out.print(f"What follows: cairn park list {service} --after {records[-1].id}")
+
+
+def show(service: ServiceArgument, id: IdArgument, home: HomeOption = None) -> None:
+    """Show one record as it was read, its bytes included. Changes nothing."""
+    asyncio.run(_show(service, id, home))
+
+
+async def _show(service: Topic, id: int, home: HomeOption) -> None:
+    from shared.ledger import park
+    from shared.seal import unseal_record
+
+    async with at_hand(service, home) as found:
+        record, raw = await park.shown(found.pool, id, partial(unseal_record, found.settings.parking()))
+    out.print(f"from {record.source}, partition {record.partition}, offset {record.kafka_offset}, key {escape(record.key) or 'none'}")
+    out.print(f"{record.trouble}: {escape(record.reason)}{'; later records of its key wait behind it' if record.blocks else ''}")
+    out.print(escape(raw.decode(errors="backslashreplace")))
+
+
+def retry(
+    service: ServiceArgument,
+    ids: Annotated[list[int] | None, typer.Argument(help="As `list` names them; else all but those that are none of our events.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Take records up again, those of one key in order, until one fails as before. Safe while the service runs, and to repeat.
+
+    Exit code 1 where something stays set aside.
+    """
+    if not asyncio.run(_retry(service, ids, home)):
+        raise typer.Exit(1)
+
+
+async def _retry(service: Topic, ids: list[int] | None, home: HomeOption) -> bool:
+    from shared.consume.inward import Inward
+    from shared.ledger import park
+    from shared.seal import unseal_record
+
+    async with at_hand(service, home) as found:
+        if found.parts.subscription is None:
+            raise Misconfigured(f"{service} hears nobody, so it sets nothing aside")
+        asks_of = Inward(found.parts.subscription).asks
+        done = await park.retry(found.ledger, asks_of, partial(unseal_record, found.settings.parking()), ids or None)
+    out.print(f"{done.applied} taken up, {done.refused} refused, {len(done.stuck)} fail as before")
+    for record in done.stuck:
+        out.print(f"  {record.id}: `cairn park show {service} {record.id}` says more")
+    return not (done.refused or done.stuck)
+
+
+def discard(
+    service: ServiceArgument,
+    id: IdArgument,
+    why: Annotated[str, typer.Option(help="The reason, which is kept. No names in it.")],
+    home: HomeOption = None,
+) -> None:
+    """Set a record aside for good. There is no way back; what waits behind it is taken up by `retry`."""
+    asyncio.run(_discard(service, id, why, home))
+
+
+async def _discard(service: Topic, id: int, why: str, home: HomeOption) -> None:
+    from shared.ledger import park
+
+    async with at_hand(service, home) as found:
+        record = await park.discard(found.pool, id, why)
+    out.print(f"Record {id} ({record.trouble}, from {record.source}) is discarded.")
+    if record.blocks:
+        out.print(f"Take up what waited behind it: cairn park retry {service}")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    group = typer.Typer(no_args_is_help=True, help="What a service set aside because it could not take it.")
+    group.command("list")(list_parked)
+    group.command()(show)
+    group.command()(retry)
+    group.command()(discard)
+    app.add_typer(group, name="park")

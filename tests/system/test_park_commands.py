@@ -1,0 +1,76 @@
+"""`cairn park` over a real database: what was set aside is listed, shown, taken up again, or discarded."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from typer.testing import CliRunner, Result
+
+from services.cli import app
+from shared.contracts.envelope import StreamId, chain_start
+from shared.contracts.profile import LearnerIdentified
+from shared.seal import seal_record
+from shared.stack import ServiceDatabase
+from shared.testing import recorded
+
+KEY = bytes(32)
+ALIAS, LEARNER = "ab" * 32, UUID(int=0xA)
+PARK = """INSERT INTO parked (source, partition, position, kafka_offset, key, trouble, reason, bytes)
+    VALUES ('profile', 3, %s, %s, %s, %s, 'a reason', %s)"""
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, ["park", *words])
+
+
+@pytest.fixture
+def evidence(database: Callable[[str], ServiceDatabase], monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> str:
+    """A database of evidence that has set aside a learner's alias, as of an unknown type, and a record that is none of ours."""
+    url = database("evidence").app_url
+    for name, value in {"HOME": str(tmp_path), "DATABASE_URL": url, "PARKING_KEY": KEY.hex(), "DISTRICT_KEY": KEY.hex()}.items():
+        monkeypatch.setenv(f"CAIRN_{name}", value)
+    monkeypatch.setenv("COLUMNS", "200")
+    [event] = recorded(StreamId("profile", "alias", ALIAS), [LearnerIdentified(alias=ALIAS, learner_id=LEARNER)])
+    with psycopg.connect(url) as connection:
+        connection.execute("INSERT INTO inbox (source, partition, head) VALUES ('profile', 3, %s)", [chain_start("/local/profile", 3)])
+        connection.execute(PARK, [0, 0, ALIAS, "unknown-type", seal_record(KEY, event.raw)])
+        connection.execute(PARK, [None, 1, "", "foreign", seal_record(KEY, b"\xffnot [ours]")])
+    return url
+
+
+def test_what_is_set_aside_is_listed_and_shown(evidence: str) -> None:
+    told = run("list", "evidence")
+    assert told.exit_code == 0, told.stderr
+    assert [line.split()[0] for line in told.stdout.splitlines()] == ["id", "1", "2"]
+    assert "a reason" in told.stdout
+    told = run("show", "evidence", "1")
+    assert "later records of its key wait behind it" in told.stdout
+    assert str(LEARNER) in told.stdout
+    assert "\\xffnot [ours]" in run("show", "evidence", "2").stdout
+    told = run("show", "evidence", "9")
+    assert (told.exit_code, "no parked record 9" in told.stderr) == (1, True)
+
+
+def test_what_is_set_aside_is_taken_up_again_or_discarded(evidence: str) -> None:
+    told = run("retry", "evidence")
+    assert (told.exit_code, told.stdout) == (0, "1 taken up, 0 refused, 0 fail as before\n"), told.stderr
+    with psycopg.connect(evidence) as connection:
+        assert connection.execute("SELECT alias, learner_id FROM alias").fetchall() == [(ALIAS, LEARNER)]
+    told = run("retry", "evidence", "2")
+    assert (told.exit_code, "then `discard` it" in told.stderr) == (1, True)
+    assert run("discard", "evidence", "2").exit_code == 2
+    told = run("discard", "evidence", "2", "--why", " ")
+    assert (told.exit_code, "say why" in told.stderr) == (1, True)
+    assert run("discard", "evidence", "2", "--why", "a stranger's").exit_code == 0
+    assert run("list", "evidence").stdout == "evidence has set nothing aside.\n"
+    with psycopg.connect(evidence) as connection:
+        assert connection.execute("SELECT resolution FROM parked WHERE id = 2").fetchone() == ("discarded: a stranger's",)
+
+
+def test_another_parking_key_opens_nothing(evidence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAIRN_PARKING_KEY", "11" * 32)
+    told = run("show", "evidence", "1")
+    assert (told.exit_code, "CAIRN_PARKING_KEY" in told.stderr or "key" in told.stderr) == (1, True)
+    assert "Traceback" not in told.stderr
