@@ -7,6 +7,7 @@ with another key the same person would be someone else.
 from __future__ import annotations
 
 import hmac
+import re
 from hashlib import sha256
 from typing import Final
 from uuid import UUID, uuid5
@@ -15,6 +16,9 @@ from shared.contracts.envelope import NAMESPACE, canonical
 from shared.errors import Misconfigured
 
 KEY_BYTES: Final = 32
+MAX_IRI: Final = 2_048
+"""Characters; what is longer is no IRI."""
+_IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
 _UUID_VERSION: Final = 8  # RFC 9562: the version for ids whose content the maker defines.
 
 
@@ -36,6 +40,36 @@ def key_from(text: str, variable: str = "CAIRN_DISTRICT_KEY") -> bytes:
 def alias_of(district_key: bytes, source: str, source_id: str) -> str:
     """Return the alias of a person: 64 hex digits for what another system (`source`) calls `source_id`. One person may have several."""
     return _mac(district_key, [source, source_id]).hex()
+
+
+def bare(named: str) -> str:
+    """Return what a person's id is hashed as: of an absolute IRI what follows the last `/` or `:`, any other id as it is.
+
+    A roster and an LMS call the same person by the same last part; `person_alias` makes one alias of both.
+
+    >>> bare("https://lms.example/users/abc"), bare("urn:cairn:person:7"), bare("A/7")
+    ('abc', '7', 'A/7')
+    """
+    return re.split("[/:]", named.rstrip("/:"))[-1] if is_iri(named) else named
+
+
+def is_iri(text: str) -> bool:
+    """Return whether a text has the form of an absolute IRI.
+
+    >>> is_iri("urn:uuid:1"), is_iri("https://lms.example/users/1"), is_iri("s-17"), is_iri("no: spaces")
+    (True, True, False, False)
+    """
+    return len(text) <= MAX_IRI and _IRI.fullmatch(text) is not None
+
+
+def person_alias(district_key: bytes, named: str) -> str:
+    """Return the alias of a person named by an IRI or a bare id.
+
+    >>> key = bytes(32)
+    >>> person_alias(key, "https://lms.example/users/s-17") == person_alias(key, "s-17") == alias_of(key, "person", "s-17")
+    True
+    """
+    return alias_of(district_key, "person", bare(named))
 
 
 def learner_id_of(district_key: bytes, first_alias: str) -> UUID:

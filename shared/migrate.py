@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
-from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, make_url, text
 
@@ -60,8 +59,11 @@ def _config(service: str) -> Config:
     return config
 
 
-def create_ledger(op: Operations) -> None:
-    """Create the ledger's tables (LEDGER.md, section 3), its guards, and the app role's rights; read tables made later are the app's to fill."""
+def create_ledger(op: Any) -> None:
+    """Create the ledger's tables (LEDGER.md, section 3), its guards and the app's rights; later tables are the app's to fill.
+
+    `op` is `alembic.op`, a module that stands for the operations of the migration under way.
+    """
     context = op.get_context()
     attributes = context.config.attributes if context.config else {}
     app, source, partitions = attributes["app_role"], attributes["source"], attributes["partitions"]
@@ -86,7 +88,8 @@ LEDGER_TABLES: Final = (
     )""",
     "ALTER TABLE event ALTER COLUMN bytes SET STORAGE EXTERNAL",
     """CREATE TABLE stream (
-        id text COLLATE "C" PRIMARY KEY, key text NOT NULL, partition integer NOT NULL, version bigint NOT NULL, format integer NOT NULL, state bytea NOT NULL
+        id text COLLATE "C" PRIMARY KEY, key text NOT NULL, partition integer NOT NULL, version bigint NOT NULL,
+        format integer NOT NULL, state bytea NOT NULL
     ) WITH (toast_tuple_target = 8160, fillfactor = 70)""",
     "CREATE INDEX stream_walk ON stream (partition, id)",
     """CREATE TABLE inbox (
@@ -109,7 +112,9 @@ LEDGER_TABLES: Final = (
         PRIMARY KEY (name, partition)
     )""",
     """CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN RAISE EXCEPTION 'the record is never changed: % on % is refused', TG_OP, TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege'; END
+        BEGIN
+            RAISE EXCEPTION 'the record is never changed: % on % is refused', TG_OP, TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+        END
     $$""",
     *(
         f"CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"

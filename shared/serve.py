@@ -229,6 +229,7 @@ async def inside(parts: Parts, database: Any, environment: Mapping[str, Any]) ->
     given = {"database_url": database.app_url, "parking_key": TEST_KEY, "district_key": TEST_KEY} | dict(environment)
     clock = given.pop("clock", None) or FixedClock(datetime(2026, 11, 24, 8, tzinfo=UTC))
     settings = load_settings(parts.settings, **given)
+    configure_logging(parts.name, "ERROR")
     async with AsyncExitStack() as stack:
         executor = stack.enter_context(ThreadPoolExecutor(1))
         service = build(parts, settings, clock, lambda: executor)

@@ -25,6 +25,8 @@ MAX_MISSED_DAYS: Final = 31
 """Days that a service which was down catches up with, one by one; earlier ones are left out, and a log line says so."""
 MAX_STALE: Final = 2
 """Answers of a search that may come too late before the greedy search runs inside the decider."""
+STALE: Final = "stale"
+"""Code of the refusal by which a decider says that what was searched from has moved on."""
 MAX_ROUNDS: Final = 1_000
 """Rounds of `settle` before it says that the work never ends."""
 FAILED_PAUSE_S: Final = 1.0
@@ -165,8 +167,12 @@ class Ticker:
         if answer.refusal is None:
             self._stale.pop(stream, None)
             return bool(answer.events)
+        if answer.refusal.code != STALE:  # The search itself is wrong: asking again would give the same answer.
+            log.error("search-refused", service=self._ledger.service, stream=stream, code=answer.refusal.code)
+            await asyncio.sleep(FAILED_PAUSE_S)
+            return False
         self._stale[stream] = self._stale.get(stream, 0) + 1
-        log.info("search-refused", service=self._ledger.service, stream=stream, code=answer.refusal.code, times=self._stale[stream])
+        log.info("search-stale", service=self._ledger.service, stream=stream, times=self._stale[stream])
         if self._stale[stream] >= MAX_STALE and search.greedy is not None:
             del self._stale[stream]
             return bool((await self._answer(search, search.greedy(value))).events)

@@ -5,7 +5,7 @@ Ids serve two ends, and are kept apart so that one column's `17` is never taken 
 - A *match* is the keyed hash of an id as one column of one SIS knows it: `alias_of(key, <SIS>, sourcedId)`,
   `alias_of(key, "<SIS>/identifier", ...)`, `"<SIS>/userMasterIdentifier"` and `"<SIS>/userIds/<type>"`. By any of these a person who was
   entered anew under another `sourcedId` is known again and keeps her id. `username` and `email` are handed on to others and match nobody.
-- An *alias* is what another system may call a learner: `alias_of(key, "person", bare(id))` for her `sourcedId`, `identifier`,
+- An *alias* is what another system may call a learner: `person_alias(key, id)` for her `sourcedId`, `identifier`,
   `userMasterIdentifier`, each value of `userIds` (`{LMS:abc}`: `abc`), `username` and `email`. The evidence service makes the same from the
   actor of a Caliper event: source `person`, and of an IRI what follows the last `/` or `:`. So `urn:cairn:person:abc`,
   `https://lms.example/users/abc` and `abc` are one alias.
@@ -15,7 +15,6 @@ The first match, that of the `sourcedId`, makes the person's id.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,26 +22,11 @@ from typing import Final
 from uuid import UUID
 
 from services.profile.oneroster import Faults, Row, listed
-from shared.keys import alias_of
+from shared.keys import alias_of, person_alias
 
-PERSON: Final = "person"
-"""The source under which ids of learners are aliases, whoever uses them."""
-MAX_IRI: Final = 2_048
-"""Characters; what is longer is no IRI."""
-
-_IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
 _FILE: Final = "users.csv"
 _TELLING: Final = ("userMasterIdentifier", "identifier")
 _HANDED_ON: Final = ("username", "email")
-
-
-def bare(name: str) -> str:
-    """Return what an id is hashed as: of an IRI what follows the last `/` or `:`, any other id as it is.
-
-    >>> bare("https://lms.example/users/abc"), bare("urn:cairn:person:7"), bare("A/7")
-    ('abc', '7', 'A/7')
-    """
-    return re.split("[/:]", name.rstrip("/:"))[-1] if len(name) <= MAX_IRI and _IRI.fullmatch(name) else name
 
 
 @dataclass(frozen=True)
@@ -146,7 +130,7 @@ def claimed(learners: Sequence[Identified], key: bytes, known: Persons, faults: 
     claims: dict[str, dict[UUID, tuple[int, str]]] = defaultdict(dict)
     for each in learners:
         for name in names_of(each.row):
-            claims[alias_of(key, PERSON, bare(name.value))].setdefault(each.person, (each.row.line, name.column))
+            claims[person_alias(key, name.value)].setdefault(each.person, (each.row.line, name.column))
     result: dict[UUID, set[str]] = {each.person: set() for each in learners}
     for alias, claimants in claims.items():
         owner = known.by_alias.get(alias)

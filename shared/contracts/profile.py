@@ -115,7 +115,7 @@ class ClassRostered(Event):
 
 
 class PreferencesStated(Event):
-    """Somebody says what a learner likes and how she learns best. Each author's latest statement stands beside the others'. Key: the learner."""
+    """Somebody says what a learner likes and how she learns best; each author's latest stands beside the others'. Key: the learner."""
 
     TYPE: ClassVar[str] = "profile.preferences-stated.v1"
     learner_id: UUID

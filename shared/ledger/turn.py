@@ -94,8 +94,8 @@ class Turn:
         version = held.version + 1
         id = event_id(held.id, version)
         raw = envelope(
-            id=id, source=self._source, stream=stream, version=version, partition=lane.number, position=lane.length, previous=lane.head, at=at,
-            decider=decider.label, settings=self._parameters.version, release=self._release, origin=ask.origin, event=event,
+            id=id, source=self._source, stream=stream, version=version, partition=lane.number, position=lane.length, previous=lane.head,
+            at=at, decider=decider.label, settings=self._parameters.version, release=self._release, origin=ask.origin, event=event,
         )  # fmt: skip
         recorded = Recorded(
             id=id, type=event.TYPE, source=self._source, time=at, stream=held.id, version=version, key=held.key,

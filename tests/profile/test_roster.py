@@ -8,11 +8,10 @@ import pytest
 
 from services.evidence.told import person_alias
 from services.profile import oneroster
-from services.profile.people import PERSON, bare
 from services.profile.roster import Known, Plan, plan
 from shared.contracts.profile import ClassRostered, LearnerRostered, StaffRostered
 from shared.errors import BadInput
-from shared.keys import alias_of, school_id_of
+from shared.keys import alias_of, bare, school_id_of
 from tests.profile.district import District
 
 KEY = bytes(32)
@@ -44,7 +43,7 @@ def faults_of(district: District, known: Known | None = None) -> set[tuple[str, 
 
 
 def alias(name: str) -> str:
-    return alias_of(KEY, PERSON, name)
+    return alias_of(KEY, "person", name)
 
 
 def test_a_learner_belongs_to_a_school_and_classes() -> None:
