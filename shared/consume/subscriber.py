@@ -105,8 +105,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
     def _consumer(self) -> AIOKafkaConsumer:
         return self._subscriber.consumer
 
-    # Assignment: what Kafka says about offsets is a hint, the inbox is the truth.
-
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Forget everything: another worker may go on. A batch in hand meets the inbox as it is."""
         self._lanes, self._unseated = {}, set()
@@ -143,8 +141,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             return False
         return True
 
-    # Batches
-
     async def _handle(self, records: Sequence[Any]) -> None:
         """Take one poll's records; returns when they are committed, or the service stops. Never raises: FastStream would skip the batch."""
         if self._stopping.is_set():
@@ -162,23 +158,29 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             self._busy = False
 
     async def _take(self, records: Sequence[Any]) -> None:
+        reason = "the inbox moved again and again"
         for _ in range(MAX_REREADS):
             lanes, incoming = self._read(records)
             try:
                 if incoming:
                     await self._writer.write(incoming, {lane.place: lane for lane in lanes.values()})
-                break
+                    self._health.applied({lane.place: lane.inbox for lane in lanes.values()}, time.monotonic())
+                await self._settle(lanes)
+                return
             except InboxMoved:
                 await self._reseat(lanes)
             except Impatient as error:
-                log.warning("batch put back", reason=str(error))
-                for lane in lanes.values():
-                    lane.reseat = True
+                reason = str(error)
                 break
-        else:
-            for lane in lanes.values():
-                lane.reseat = True
-        await self._settle(lanes)
+        self._put_back(lanes, reason)
+
+    def _put_back(self, lanes: dict[TopicPartition, Lane], reason: str) -> None:
+        """Poll again from where the inbox was last seen: a transaction finds out where it is."""
+        log.warning("batch put back", reason=reason)
+        for place, lane in lanes.items():
+            lane.seat(lane.inbox)
+            if self._lanes.get(place) is lane:
+                self._go_to(place, lane)
 
     def _read(self, records: Sequence[Any]) -> tuple[dict[TopicPartition, Lane], list[Incoming]]:
         lanes: dict[TopicPartition, Lane] = {}
@@ -196,20 +198,20 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         return lanes, incoming
 
     async def _reseat(self, lanes: dict[TopicPartition, Lane]) -> None:
-        """Read the inbox again and put these lanes there, however long the database is away."""
-        while not self._stopping.is_set():
+        """Read the inbox again and put these lanes there; where the database stays away, where they last saw it."""
+        end = time.monotonic() + MAX_POLL_INTERVAL_MS / 2_000
+        inboxes = {lane.place: lane.inbox for lane in lanes.values()}
+        while time.monotonic() < end and not self._stopping.is_set():
             try:
                 inboxes = await self._ledger.inbox(self._sources)
+                break
             except Error as error:
                 if not is_passing(error):
                     raise
                 log.warning("inbox not read", error=type(error).__name__, again_in_s=LOOK_S)
                 await asyncio.sleep(LOOK_S)
-                continue
-            for lane in lanes.values():
-                lane.seat(inboxes[lane.place])
-            return
-        raise Stopping
+        for lane in lanes.values():
+            lane.seat(inboxes[lane.place])
 
     async def _settle(self, lanes: dict[TopicPartition, Lane]) -> None:
         """Seek where the lanes ask for it, and hold those that diverged."""
@@ -238,8 +240,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._stopping.set()
         self._ended.set()
 
-    # Lost records and standstill
-
     def _hear(self, told: Told) -> None:
         message = told.message
         if not isinstance(message, Lengths) or message.service not in self._sources:
@@ -265,7 +265,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                     surveyed = time.monotonic()
                     self._health.applied(await self._ledger.inbox(self._sources), surveyed)
                     await self._hint()
-            except (KafkaError, Error) as error:
+            except Exception as error:
+                if not isinstance(error, KafkaError) and not (isinstance(error, Error) and is_passing(error)):
+                    self._fail(error)
+                    return
                 log.warning("consumer's watch", error=type(error).__name__, again_in_s=LOOK_S)
             await asyncio.sleep(LOOK_S)
 
@@ -277,12 +280,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 lane.look(now, at_end=await self._at_end(place))
             wanted = lane.wanted(now)
             if wanted:
-                log.warning(
-                    "records are missing, asking for them", source=lane.service, partition=lane.partition, start=wanted[0], end=wanted[1]
-                )
-                await self._control.send(
-                    Refill(service=lane.service, reader=self._service, partition=lane.partition, start=wanted[0], end=wanted[1])
-                )
+                refill = Refill(service=lane.service, reader=self._service, partition=lane.partition, start=wanted[0], end=wanted[1])
+                log.warning("records are missing, asking for them", **refill.model_dump())
+                await self._control.send(refill)
 
     async def _at_end(self, place: TopicPartition) -> bool:
         try:

@@ -22,6 +22,8 @@ from shared.relay.topics import ensure_topics
 
 RETRY_S: Final = 1.0
 POLL_MS: Final = 500
+SEND_MS: Final = 10_000
+"""Time after which a message is given up: well below the reader's GRACE_MS, so that no old length contradicts a newer event."""
 MAX_MESSAGES: Final = 500
 """Control messages taken at once."""
 
@@ -84,7 +86,7 @@ class Control:
     async def start(self) -> None:
         """Create the topic where it is missing, and begin to listen; returns once messages sent from now on will be heard."""
         await ensure_topics(self._servers, self._prefix, (), 1)  # aiokafka searches without pause for a topic that is not there.
-        producer = AIOKafkaProducer(bootstrap_servers=self._servers, acks="all")
+        producer = AIOKafkaProducer(bootstrap_servers=self._servers, acks="all", request_timeout_ms=SEND_MS)
         try:
             await producer.start()
         except BaseException:

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Callable
 from uuid import UUID
 
 import orjson
+import psycopg
 import pytest
+from psycopg import sql
 
-from shared.consume import TooManyParked, reader, write
+from shared.consume import TooManyParked, reader, subscriber, write
 from shared.contracts.envelope import canonical, digest, partition_of
 from shared.ledger.ledger import Ledger
 from shared.relay import ensure_topics
@@ -265,8 +267,6 @@ async def test_a_source_restored_behind_its_reader_stops_the_reader(
 
 
 async def test_connections_that_break_are_waited_out(wire: Wire, source: Ledger, hearer: Ledger, postgres_url: str) -> None:
-    import psycopg
-
     name = psycopg.conninfo.conninfo_to_dict(wire.hearer_url)["dbname"]
     async with wire.relaying(), wire.hearing(hearer), await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as admin:
         for n in range(8):
@@ -274,6 +274,32 @@ async def test_connections_that_break_are_waited_out(wire: Wire, source: Ledger,
             await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
         async with wire.hearer() as unbroken:
             await heard(unbroken, 1_280)
+            assert await parked(unbroken) == []
+            await same(source, unbroken)
+
+
+async def test_a_database_away_for_longer_than_kafka_waits_loses_nothing(
+    wire: Wire, source: Ledger, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriber, "MAX_POLL_INTERVAL_MS", 1_000)
+    name = psycopg.conninfo.conninfo_to_dict(wire.hearer_url)["dbname"]
+    open_again = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(str(name)))
+    async with (
+        wire.relaying(), wire.hearer(timeout=1) as hearer, wire.hearing(hearer) as consumer,
+        await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as admin,
+    ):  # fmt: skip
+        await tell(source, 80)
+        await heard(hearer, 80)
+        await admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(str(name))))
+        try:
+            await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+            await tell(source, 160, 1_000)
+            await asyncio.sleep(8)
+            assert consumer._failure is None
+        finally:
+            await admin.execute(open_again)
+        async with wire.hearer() as unbroken:
+            await heard(unbroken, 240)
             assert await parked(unbroken) == []
             await same(source, unbroken)
 

@@ -139,8 +139,9 @@ class Wire:
             yield a_ledger("evidence", pool)
 
     @asynccontextmanager
-    async def hearer(self, options: str = "", **given: Any) -> AsyncIterator[Ledger]:
-        async with AsyncConnectionPool(self.hearer_url, min_size=1, max_size=4, open=False, kwargs={"options": options}) as pool:
+    async def hearer(self, options: str = "", timeout: float = 30, **given: Any) -> AsyncIterator[Ledger]:
+        kwargs = {"options": options}
+        async with AsyncConnectionPool(self.hearer_url, min_size=1, max_size=4, open=False, kwargs=kwargs, timeout=timeout) as pool:
             yield a_ledger("profile", pool, **given)
 
     @asynccontextmanager
