@@ -20,7 +20,6 @@ MAX_RELEASED: Final = 500
 """Acts released in one transaction."""
 MAX_NEWS: Final = 2_000
 """Events of a partition that are looked through, before everything that waits is."""
-BEGINNING: Final = (-1, -1)
 
 # Ids go as one text: psycopg builds arrays element by element, which costs more than the query.
 KEPT: Final = "SELECT act_id, alias FROM act WHERE alias IS NOT NULL AND act_id = ANY(string_to_array(%s, ',')::uuid[])"
@@ -45,10 +44,10 @@ NEWS: Final = """
     )
     SELECT EXISTS (SELECT FROM touched JOIN alias USING (alias) JOIN alignment USING (item_id))"""
 DUE: Final = """
-    SELECT a.partition, a.position, a.correlation, a.act_id AS evidence_id, l.learner_id, a.item_id, i.competency_ids, a.score_e6,
+    SELECT a.correlation, a.act_id AS evidence_id, l.learner_id, a.item_id, i.competency_ids, a.score_e6,
         a.occurred_at, a.kind, a.duration_ms
     FROM act a JOIN alias l USING (alias) JOIN alignment i USING (item_id)
-    WHERE a.learner_id IS NULL AND (a.partition, a.position) > (%s, %s) ORDER BY a.partition, a.position LIMIT %s"""
+    WHERE a.learner_id IS NULL ORDER BY a.partition, a.position LIMIT %s"""
 
 
 async def expand(connection: Connection, asks: Sequence[Ask]) -> list[Ask]:
@@ -93,28 +92,17 @@ class Releases:
 
     def __init__(self) -> None:
         self._settled: dict[int, int] | None = None
-        """Lengths of the partitions before the last walk, which found nothing; None: walk, whatever happened."""
-        self._after, self._lengths, self._found = BEGINNING, dict[int, int](), False
-        """Of the walk under way: the place it has come to, the lengths before it, and whether it found anything."""
+        """Lengths of the partitions before the last walk that found nothing; None: walk, whatever happened."""
 
     async def due(self, connection: Connection, now: str) -> list[Ask]:
         """Return what the next waiting acts mean; nothing where none can be released."""
         lengths: dict[int, int] = dict(await (await connection.execute(LENGTHS)).fetchall())
-        if self._settled is not None:
-            if not await _news(connection, self._settled, lengths):
-                self._settled = lengths
-                return []
-            self._settled = None
-        if self._after == BEGINNING:
-            self._lengths, self._found = lengths, False
+        if self._settled is not None and not await _news(connection, self._settled, lengths):
+            self._settled = lengths
+            return []
         async with connection.cursor(row_factory=dict_row) as cursor:
-            rows = await (await cursor.execute(DUE, [*self._after, MAX_RELEASED])).fetchall()
-        self._found = self._found or bool(rows)
-        if len(rows) == MAX_RELEASED:
-            self._after = (rows[-1]["partition"], rows[-1]["position"])
-        else:
-            self._after = BEGINNING
-            self._settled = None if self._found else self._lengths  # What was found may still fail to be recorded: look again.
+            rows = await (await cursor.execute(DUE, [MAX_RELEASED])).fetchall()
+        self._settled = None if rows else lengths  # What was found may still fail to be recorded: look again.
         return [_released(**row) for row in rows]
 
 
@@ -133,7 +121,7 @@ async def _pairs(connection: Connection, query: str, keys: Iterable[str]) -> dic
     return dict(await (await connection.execute(query, [joined])).fetchall()) if joined else {}
 
 
-def _released(partition: int, position: int, correlation: UUID, competency_ids: list[str], kind: str, **other: Any) -> Ask:
+def _released(correlation: UUID, competency_ids: list[str], kind: str, **other: Any) -> Ask:
     meant = RecordEvidence(competency_ids=tuple(competency_ids), kind=Kind(kind), **other)
     return Ask(meant, Origin(_acceptance(meant.evidence_id), correlation))
 
