@@ -9,10 +9,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from services.evidence.told import MAX_ID, is_iri
+from services.evidence.told import MAX_ID
 from shared.contracts.evidence import ItemAligned
 from shared.errors import BadInput, Fault, MalformedInput, TooLarge
-from shared.keys import item_id_of
+from shared.keys import is_iri, item_id_of
 
 MAX_ITEMS: Final = 20_000
 """Items of one import."""

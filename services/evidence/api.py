@@ -18,6 +18,7 @@ from shared.contracts.envelope import instant_text
 from shared.contracts.evidence import EvidenceConflicted, EvidenceRecorded
 from shared.errors import BadInput, Fault, Refused
 from shared.http import Page, Paging, Problem, read_json, require_content_type
+from shared.keys import person_alias
 from shared.ledger import Answer
 from shared.parts import Context
 
@@ -74,7 +75,7 @@ def routes(context: Context) -> list[APIRouter]:
 
 
 def _add_tellings(router: APIRouter, context: Context) -> None:
-    alias = partial(told.person_alias, context.settings.district())
+    alias = partial(person_alias, context.settings.district())
 
     async def keep(heard: Sequence[told.Heard]) -> Outcome:
         acts = [each.told for each in heard if each.told is not None]

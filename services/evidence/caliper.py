@@ -18,10 +18,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from services.evidence.entities import VERSION, Entity, Reader, iri, is_event
-from services.evidence.told import ANYWHERE, MAX_ACTS, Heard, Malformed, act_of_attempt, instant, is_iri, share_of
+from services.evidence.told import ANYWHERE, MAX_ACTS, Heard, Malformed, act_of_attempt, instant, share_of
 from shared.contracts.evidence import EvidenceAccepted, Kind
 from shared.errors import BadInput, Fault, MalformedInput, TooLarge
-from shared.keys import act_id_of, item_id_of
+from shared.keys import act_id_of, is_iri, item_id_of
 
 EVENT_TYPES: Final = frozenset({
     "AnnotationEvent", "AssessmentEvent", "AssessmentItemEvent", "AssignableEvent", "Event", "FeedbackEvent", "ForumEvent", "GradeEvent",

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints, ValidationError
 
-from services.evidence.told import MAX_ACTS, MAX_ID, Heard, Malformed, act_of_attempt, instant, is_iri, share_of
+from services.evidence.told import MAX_ACTS, MAX_ID, Heard, Malformed, act_of_attempt, instant, share_of
 from shared.contracts.envelope import MAX_INTEGER
 from shared.contracts.evidence import EvidenceAccepted, Format, Kind
 from shared.errors import BadInput, Fault, MalformedInput, TooLarge
-from shared.keys import act_id_of, item_id_of
+from shared.keys import act_id_of, is_iri, item_id_of
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID)]
 Number = StrictInt | Annotated[float, Field(strict=True, allow_inf_nan=False)]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from services.evidence.told import Malformed, duration_ms, elapsed_ms, instant, is_iri
+from services.evidence.told import Malformed, duration_ms, elapsed_ms, instant
+from shared.keys import is_iri
 
 VERSION: Final = "http://purl.imsglobal.org/ctx/caliper/v1p2"
 """What `dataVersion` and `@context` say for Caliper 1.2."""

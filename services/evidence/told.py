@@ -4,7 +4,7 @@
 - told with an attempt, it is that attempt at that item (one attempt at a quiz may have many items), whichever format names the two;
 - otherwise it is what its source calls it: a Caliper event's own URN, which is unique in the world, or the direct API's source and id.
 
-**Persons.** Known by the last part of the IRI by which they are named, so `https://lms.example/users/s-17` and `s-17` are the same. Pure.
+Pure.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from pydantic import TypeAdapter, ValidationError
 from shared.contracts.envelope import MAX_INTEGER, MICRO
 from shared.contracts.evidence import EvidenceAccepted
 from shared.errors import Fault
-from shared.keys import act_id_of, alias_of
+from shared.keys import MAX_IRI, act_id_of
 
 MAX_BODY_BYTES: Final = 2 * 1024 * 1024
 MAX_ACTS: Final = 500
 """Events of an envelope, or items of a direct request."""
-MAX_ID: Final = 2_048
+MAX_ID: Final = MAX_IRI
 """Characters of an id."""
 MAX_AHEAD: Final = timedelta(days=1)
 """How far the clock of whoever tells us may be ahead of ours."""
@@ -35,7 +35,6 @@ EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 ANYWHERE: Final = ""
 """Source of ids that are unique in the world; the direct API takes no empty source."""
 
-_IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _DURATION: Final = TypeAdapter(timedelta)
 
@@ -56,25 +55,6 @@ class Heard:
     """What the sender calls it."""
     told: EvidenceAccepted | None = None
     reason: str = ""
-
-
-def is_iri(text: str) -> bool:
-    """Return whether a text has the form of an absolute IRI.
-
-    >>> is_iri("urn:uuid:1"), is_iri("https://lms.example/users/1"), is_iri("s-17"), is_iri("no: spaces")
-    (True, True, False, False)
-    """
-    return len(text) <= MAX_ID and _IRI.fullmatch(text) is not None
-
-
-def person_alias(district_key: bytes, named: str) -> str:
-    """Return the alias of a person named by an IRI or a bare id. Profile makes the same alias of what a roster calls them.
-
-    >>> key = bytes(32)
-    >>> person_alias(key, "https://lms.example/users/s-17") == person_alias(key, "s-17") == alias_of(key, "person", "s-17")
-    True
-    """
-    return alias_of(district_key, "person", re.split("[/:]", named.rstrip("/:"))[-1] if is_iri(named) else named)
 
 
 def act_of_attempt(attempt: str, item: str) -> UUID:

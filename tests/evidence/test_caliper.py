@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.evidence.caliper import EVENT_TYPES, read_envelope
-from services.evidence.told import MAX_ACTS, Heard, person_alias
+from services.evidence.told import MAX_ACTS, Heard
 from shared.contracts.evidence import EvidenceAccepted, Kind
 from shared.errors import BadInput, Fault, MalformedInput, TooLarge
-from shared.keys import act_id_of, alias_of, item_id_of
+from shared.keys import act_id_of, alias_of, item_id_of, person_alias
 from tests.evidence.lms import CONTEXT, LMS, QUIZ, answered, attempt_iri, envelope, graded, item_iri, paths_of, put, urn, used
 
 KEY = bytes(32)

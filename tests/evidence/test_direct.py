@@ -8,10 +8,10 @@ import pytest
 from services.evidence.alignment import MAX_COMPETENCIES, MAX_ITEMS, from_csv, from_json
 from services.evidence.caliper import read_envelope
 from services.evidence.direct import read_request
-from services.evidence.told import MAX_ACTS, MAX_ID, Heard, person_alias
+from services.evidence.told import MAX_ACTS, MAX_ID, Heard
 from shared.contracts.evidence import EvidenceAccepted, Format, Kind
 from shared.errors import BadInput, MalformedInput, TooLarge
-from shared.keys import act_id_of, alias_of, item_id_of
+from shared.keys import act_id_of, alias_of, item_id_of, person_alias
 from tests.evidence.lms import LMS, act, attempt_iri, envelope, graded, item_iri, put
 
 KEY = bytes(32)

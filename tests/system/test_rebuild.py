@@ -9,10 +9,10 @@ import pytest
 
 from services.cli.rebuild import rebuild, tables_of
 from services.evidence.app import PARTS
-from services.evidence.told import person_alias
 from shared.contracts.envelope import StreamId
 from shared.contracts.profile import LearnerIdentified
 from shared.errors import NotFound
+from shared.keys import person_alias
 from shared.stack import ServiceDatabase
 from shared.testing import recorded, running
 from tests.evidence.lms import act, item_iri
