@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
 from typing import Any, Final
 
 from psycopg import AsyncConnection
@@ -20,7 +19,7 @@ MAX_BATCH: Final = 1_000
 Connection = AsyncConnection[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ask:
     """A command and what led to it."""
 
@@ -29,11 +28,11 @@ class Ask:
     record: int | None = None
     """Number, unique in its transaction, of the record or request item that it comes from; asks that `expand` adds keep it
     (`dataclasses.replace(ask, command=...)`), so that answers and parking find back. None for commands of the ticker."""
+    stream: StreamId = field(init=False, compare=False, repr=False)
+    """The stream whose decider answers, worked out once."""
 
-    @cached_property
-    def stream(self) -> StreamId:
-        """The stream whose decider answers."""
-        return self.command.stream
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stream", self.command.stream)
 
 
 @dataclass(frozen=True, slots=True)
