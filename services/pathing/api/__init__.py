@@ -36,7 +36,7 @@ from shared.errors import BadInput, Fault, NotFound, Refused
 from shared.http import Page, Paging, Problem, read_json, read_model
 from shared.parameters import Parameters, set_id_of
 from shared.parts import Context
-from shared.settings_stream import AdoptSet, adoption
+from shared.settings_stream import AddPage, AdoptSet, adoption
 
 MAX_UNKNOWN_SHOWN: Final = 20
 NOBODY: Final = UUID(int=0)
@@ -106,9 +106,7 @@ def _activities(context: Context) -> APIRouter:
 
         May be repeated: the same catalogue again changes nothing. Every learner's path is then planned again, in the background.
         """
-        activities = await asyncio.to_thread(read_catalogue, await read_json(request))
-        items = [activity.model_dump(mode="json", exclude_defaults=True) for activity in activities]
-        commands = await asyncio.to_thread(adoption, Topic.PATHING, CATALOGUE, items)
+        activities, commands = await asyncio.to_thread(_adopting, await read_json(request))
         events = await _ask(context, commands)
         framework = (await context.asker.parameters()).get(FRAMEWORK)
         competencies = {activity.competency_id for activity in activities}
@@ -236,6 +234,12 @@ def _missing(parameters: Parameters) -> str:
     if parameters.get(CATALOGUE) is None:
         return "there are no activities; send them with PUT /pathing/activities"
     return "it is being planned; look again in a moment, unless she is not enrolled"
+
+
+def _adopting(value: Any) -> tuple[list[Activity], list[AddPage | AdoptSet]]:
+    """Return the activities that were sent, and the commands that bring them in. Takes seconds for a large catalogue."""
+    activities = read_catalogue(value)
+    return activities, adoption(Topic.PATHING, CATALOGUE, [each.model_dump(mode="json", exclude_defaults=True) for each in activities])
 
 
 async def _ask(context: Context, commands: Sequence[Any]) -> int:
