@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from psycopg import Error
 
@@ -102,7 +102,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         return self._health.progress(time.monotonic(), tuple(lane.diverged for lane in self._lanes.values() if lane.diverged))
 
     @property
-    def _consumer(self) -> AIOKafkaConsumer:
+    def _consumer(self) -> Any:
         return self._subscriber.consumer
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
@@ -230,7 +230,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 self._hold(place, lane)
 
     def _hold(self, place: TopicPartition, lane: Lane) -> None:
-        if place not in self._consumer.paused():
+        if self._consumer is not None and place in self._consumer.assignment() - self._consumer.paused():
             log.error("partition stopped", source=lane.service, partition=lane.partition, reason=lane.diverged)
             self._consumer.pause(place)
 

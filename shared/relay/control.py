@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from shared.contracts.envelope import Hash
+from shared.contracts.envelope import MAX_INTEGER, Hash
 from shared.contracts.topics import CONTROL, topic_name
 from shared.relay.tolerant import TolerantConsumer
 from shared.relay.topics import ensure_topics
@@ -37,8 +37,8 @@ class _Message(BaseModel):
 class Length(_Message):
     """How far one partition of a ledger reaches, and the hash of its last event (where it is empty, the start of its chain)."""
 
-    partition: int = Field(ge=0)
-    length: int = Field(ge=0)
+    partition: int = Field(ge=0, le=MAX_INTEGER)
+    length: int = Field(ge=0, le=MAX_INTEGER)
     head: Hash
 
 
@@ -54,11 +54,13 @@ class Refill(_Message):
     """A reader has lost the records of positions [start, end) of a service's partition."""
 
     kind: Literal["refill"] = "refill"
-    service: str = Field(description="Whose ledger they come from.")
-    reader: str = Field(description="The service that lost them; a later request of the same reader replaces its earlier one.")
-    partition: int = Field(ge=0)
-    start: int = Field(ge=0)
-    end: int = Field(gt=0)
+    service: str = Field(max_length=64, description="Whose ledger they come from.")
+    reader: str = Field(
+        max_length=64, description="The service that lost them; a later request of the same reader replaces its earlier one."
+    )
+    partition: int = Field(ge=0, le=MAX_INTEGER)
+    start: int = Field(ge=0, le=MAX_INTEGER)
+    end: int = Field(gt=0, le=MAX_INTEGER)
 
 
 Message = Lengths | Refill

@@ -6,9 +6,11 @@ from collections.abc import Callable
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewTopic
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 from psycopg import AsyncConnection
 
-from shared.contracts.envelope import Header
+from shared.contracts.envelope import Header, canonical
+from shared.contracts.topics import CONTROL, topic_name
 from shared.errors import Diverged, WrongPartitionCount
 from shared.relay import Lengths, Refill, ensure_topics
 from shared.relay.control import Told
@@ -160,6 +162,33 @@ async def test_foreign_records_at_the_end_of_a_topic_do_not_hide_a_restored_data
         await wire.relay(control).start()
         with pytest.raises(Diverged):
             await wire.relay(control, database("evidence").app_url).start()
+
+
+async def test_the_trace_of_a_commit_goes_along(wire: Wire) -> None:
+    context = SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=TraceFlags(1))
+    async with wire.source() as ledger, wire.relaying() as relay:
+        ledger.on_commit.append(relay.wake)
+        with use_span(NonRecordingSpan(context)):
+            await ledger.handle(asks(Note(name_in(1), learners(1)[0])))
+        await ledger.handle(asks(Note(name_in(1), learners(1)[0])))
+        await sent(wire, 2)
+        traced, untraced = (await wire.published())[1]
+    assert traced.headers == (("traceparent", f"00-{0xABC:032x}-{0xDEF:016x}-01".encode()),)
+    assert untraced.headers == ()
+
+
+async def test_control_messages_that_are_none_stop_nobody(wire: Wire) -> None:
+    async with wire.source() as ledger, wire.relaying():
+        await ledger.handle(asks(*some(10)))
+        await sent(wire, 10)
+        refill = {"kind": "refill", "service": "evidence", "reader": "profile", "partition": 0}
+        for nonsense in (
+            b"\xff", b"{}", None, canonical(refill | {"start": 5, "end": 2}), canonical(refill | {"start": 0, "end": 10, "partition": 99}),
+            b'{"kind":"refill","service":"evidence","reader":"x","partition":0,"start":0,"end":99999999999999999999}',
+        ):  # fmt: skip
+            await wire.send(0, nonsense, topic=topic_name(wire.prefix, CONTROL))
+        await ledger.handle(asks(*some(10, 100)))
+        assert await sent(wire, 20) == await events(ledger)
 
 
 async def test_a_refill_sends_exactly_what_was_asked_for_again(wire: Wire) -> None:

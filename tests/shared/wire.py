@@ -214,12 +214,12 @@ class Wire:
         finally:
             await consumer.stop()
 
-    async def send(self, partition: int, value: bytes | None, **given: Any) -> None:
-        """Put any record onto the source's topic."""
+    async def send(self, partition: int, value: bytes | None, topic: str = "", **given: Any) -> None:
+        """Put any record onto the source's topic, or another one."""
         producer = AIOKafkaProducer(bootstrap_servers=self.kafka, acks="all")
         await producer.start()
         try:
-            await producer.send_and_wait(self.topic, value, partition=partition, **({"key": b"x"} | given))
+            await producer.send_and_wait(topic or self.topic, value, partition=partition, **({"key": b"x"} | given))
         finally:
             await producer.stop()
 
