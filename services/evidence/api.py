@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Final, Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
@@ -79,7 +79,7 @@ def _add_tellings(router: APIRouter, context: Context) -> None:
 
     async def keep(heard: Sequence[told.Heard]) -> Outcome:
         acts = [each.told for each in heard if each.told is not None]
-        answers = iter(await context.asker.ask([AcceptEvidence(act) for act in acts], uuid4()) if acts else [])
+        answers = iter(await context.asker.ask([AcceptEvidence(act) for act in acts]) if acts else [])
         results = [_result(index, each, next(answers) if each.told else None) for index, each in enumerate(heard)]
         if len(results) == 1 and results[0].result == "conflict":
             raise Refused("conflict", f"act {results[0].act_id} was told before, with other content or of another person; the first counts")
@@ -127,7 +127,7 @@ def _add_alignments(router: APIRouter, context: Context) -> None:
             items = alignment.from_csv(await request.body())
         else:
             items = alignment.from_json(await read_json(request, alignment.MAX_BODY_BYTES))
-        answers = await context.asker.ask([AlignItem(each) for each in items], uuid4())
+        answers = await context.asker.ask([AlignItem(each) for each in items])
         return Aligned(items=len(items), changed=sum(bool(answer.events) for answer in answers))
 
     @router.get("/alignments")

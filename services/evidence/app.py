@@ -4,7 +4,7 @@ from services import evidence
 from services.evidence.api import routes
 from services.evidence.domain import DECIDERS
 from services.evidence.projections import PROJECTIONS
-from services.evidence.queries import expand
+from services.evidence.queries import expand, waiting_now
 from services.evidence.settings import Settings
 from services.evidence.subscribers import SUBSCRIPTION, ticks
 from shared.contracts.topics import Topic
@@ -22,4 +22,5 @@ PARTS = Parts(
     subscription=SUBSCRIPTION,
     ticks=ticks,
     expand=expand,
+    waiting=waiting_now,
 )

@@ -251,7 +251,7 @@ async def test_an_act_that_just_missed_its_alignment_is_released(service: Any) -
     async with service.pool.connection() as connection:
         assert await releases.due(connection, "") == []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(waiting, "COMPETENCIES", waiting.COMPETENCIES.replace("WHERE", "WHERE false AND"))  # As it was a moment ago.
+        patch.setattr(waiting, "COMPETENCIES", waiting.COMPETENCIES + " WHERE false")  # As it was a moment ago.
         await align(service)
         async with service.pool.connection() as connection:
             assert await releases.due(connection, "") == []

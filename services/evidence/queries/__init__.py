@@ -1,6 +1,6 @@
 """What evidence reads: views for its routes, and what is known when an act arrives."""
 
-from services.evidence.queries.views import ActView, AlignmentView, ConflictView, Counts, EvidenceView, Queries, WaitingView
+from services.evidence.queries.views import ActView, AlignmentView, ConflictView, Counts, EvidenceView, Queries, WaitingView, waiting_now
 from services.evidence.queries.waiting import Releases, expand
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "Releases",
     "WaitingView",
     "expand",
+    "waiting_now",
 ]

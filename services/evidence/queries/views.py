@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from shared.contracts.evidence import Format, Kind
 from shared.errors import NotFound
+from shared.ledger import Connection
 
 MAX_CONFLICTS_SHOWN: Final = 16
 Reason = Literal["unknown-learner", "unaligned", "being-released"]
@@ -161,3 +162,8 @@ class Queries:
         async with self.pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
             rows: list[dict[str, Any]] = await (await cursor.execute(statement, values)).fetchall()
             return rows
+
+
+async def waiting_now(connection: Connection) -> int:
+    """Return how many accepted acts are not recorded yet."""
+    return sum(count for _, count in await (await connection.execute(WAITING_COUNTS)).fetchall())

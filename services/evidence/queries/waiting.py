@@ -21,14 +21,18 @@ MAX_RELEASED: Final = 500
 MAX_NEWS: Final = 2_000
 """Events of a partition that are looked through, before everything that waits is."""
 
-# Ids go as one text: psycopg builds arrays element by element, which costs more than the query.
-KEPT: Final = "SELECT act_id, alias FROM act WHERE alias IS NOT NULL AND act_id = ANY(string_to_array(%s, ',')::uuid[])"
-# LIMIT keeps the planner from joining all that waits: an alias has few acts, the district may have many.
+# Ids go as one text, since psycopg builds arrays element by element; and each is looked up by itself: planned as a join, or with `= ANY`,
+# the tables may be read whole, or each id is weighed by the planner, which costs more than the query.
+KEPT: Final = """
+    SELECT wanted.id, (SELECT alias FROM act WHERE act_id = wanted.id) FROM unnest(string_to_array(%s, ',')::uuid[]) AS wanted(id)"""
 LEARNERS: Final = """
-    SELECT l.alias, l.learner_id FROM alias l
-    WHERE l.alias = ANY(string_to_array(%s, ',')) AND (
-        SELECT 1 FROM act w JOIN alignment i USING (item_id) WHERE w.alias = l.alias AND w.learner_id IS NULL LIMIT 1) IS NULL"""
-COMPETENCIES: Final = "SELECT item_id, competency_ids FROM alignment WHERE item_id = ANY(string_to_array(%s, ',')::uuid[])"
+    SELECT wanted.alias, (
+        SELECT l.learner_id FROM alias l WHERE l.alias = wanted.alias AND (
+            SELECT 1 FROM act w JOIN alignment i USING (item_id) WHERE w.alias = l.alias AND w.learner_id IS NULL LIMIT 1) IS NULL)
+    FROM unnest(string_to_array(%s, ',')) AS wanted(alias)"""
+COMPETENCIES: Final = """
+    SELECT wanted.id, (SELECT competency_ids FROM alignment WHERE item_id = wanted.id)
+    FROM unnest(string_to_array(%s, ',')::uuid[]) AS wanted(id)"""
 LENGTHS: Final = "SELECT id, length FROM partition"
 NEWS: Final = """
     WITH news AS MATERIALIZED (
@@ -116,9 +120,10 @@ async def _news(connection: Connection, since: Mapping[int, int], lengths: Mappi
 
 
 async def _pairs(connection: Connection, query: str, keys: Iterable[str]) -> dict[Any, Any]:
-    """Return what a query of two columns finds for these keys."""
+    """Return what a query finds for these keys, those without it left out."""
     joined = ",".join(keys)
-    return dict(await (await connection.execute(query, [joined])).fetchall()) if joined else {}
+    rows = await (await connection.execute(query, [joined])).fetchall() if joined else []
+    return {key: value for key, value in rows if value is not None}
 
 
 def _released(correlation: UUID, competency_ids: list[str], kind: str, **other: Any) -> Ask:
