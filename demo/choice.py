@@ -11,7 +11,6 @@ from demo.days import Day, days_of, name, until, where
 from demo.district import District, topic
 from demo.words import WAYS, plain, say, table
 
-
 ELSEWHERE: Final = "other-period"
 MOST: Final = 2
 """Alternatives that a step has beside the first."""
@@ -27,9 +26,9 @@ async def tell(district: District, learner_id: str) -> None:
     path = await cairn.get(f"/pathing/learners/{learner_id}/path")
     step = next((step for step in path["steps"] if step["open"] and len(step["options"]) > 1), None)
     if step is None:
-        raise Unexpected("her path offers no alternative anywhere")
+        raise Unexpected("the path offers no alternative anywhere")
     first, *others = step["options"]
-    say(f"For [bold]{plain(topic(step['competency_id']))}[/bold] her path suggests '{plain(first['title'])}' ({WAYS[first['modality']]}).")
+    say(f"For [bold]{plain(topic(step['competency_id']))}[/bold] the path suggests '{plain(first['title'])}' ({WAYS[first['modality']]}).")
     for number, option in enumerate(others[:MOST]):
         wish = "would rather have" if number == 0 else "then asks for"
         say(f"{shown} {wish} '{plain(option['title'])}' ({WAYS[option['modality']]}).")
@@ -39,10 +38,10 @@ async def tell(district: District, learner_id: str) -> None:
         rows = honored or _refused(days, step, option)
         if not rows:
             raise Unexpected(f"neither today nor tomorrow says anything of what {shown} chose")
-        table(("when", "what came of her choice", "where" if honored else "why not"), rows)
+        table(("when", "what came of the choice", "where" if honored else "why not"), rows)
         if honored:
             return
-    say("Her wish stays on her path: the next plan tries again.")
+    say("The wish stays on the path: the next plan tries again.")
 
 
 async def _choose(district: District, learner_id: str, step: Mapping[str, Any], option: Mapping[str, Any]) -> None:
@@ -54,7 +53,7 @@ async def _choose(district: District, learner_id: str, step: Mapping[str, Any], 
     def chosen(found: dict[str, Any]) -> bool:
         return any(each["competency_id"] == step["competency_id"] and each["chosen"] == option["activity_id"] for each in found["steps"])
 
-    await until(cairn, path, chosen, "her choice on the path")
+    await until(cairn, path, chosen, "the choice on the path")
     await days_rest(cairn, district.school_id)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from jinja2 import Environment, StrictUndefined
 
 from demo.client import all_at_once
+from demo.days import name
 from demo.district import District, topic
 from demo.resources import PERIODS, SPACES
 from demo.school import SCHOOL
@@ -25,9 +26,8 @@ class Pupil:
     """A learner in a session."""
 
     name: str
-    topic: str
-    """What she works on, where the others work on something else."""
     reason: str
+    """Why this is on the path, where it is not everybody's reason; empty for own work, which is on several competencies at once."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Meeting:
     topic: str
     way: str
     adult: str
+    why: str
+    """The reason, where it is everybody's."""
     pupils: Sequence[Pupil]
 
 
@@ -64,7 +66,7 @@ class Sheet:
     learners: int
     groups: int
     unserved: Sequence[str] = field(default=())
-    """Sentences about learners without a place."""
+    """Who has no place, and when."""
 
 
 def page(sheet: Sheet) -> str:
@@ -79,38 +81,43 @@ async def sheet(district: District) -> Sheet:
     days = f"/scheduling/schools/{district.school_id}/days/tomorrow"
     day = await cairn.get(days, limit="1")
     sessions = await cairn.every(days, inside="sessions")
-    plans = await all_at_once([cairn.find(f"/scheduling/learners/{learner}/days/tomorrow") for learner in district.learners])
-    placed = {(plan["learner_id"], period["period_id"]): period for plan in plans if plan for period in plan["periods"]}
-    lacking = [
-        f"{district.shown(learner)} has no place in {period['period_id']}."
-        for (learner, _), period in sorted(placed.items())
-        if not period["served"]
-    ]
+    paths = await all_at_once([cairn.find(f"/pathing/learners/{learner}/path") for learner in district.learners])
+    reasons = {(path["learner_id"], step["competency_id"]): _reason(step) for path in paths if path for step in path["steps"]}
+    unserved = await cairn.every(f"{days}/unserved")
+    lacking = [f"{district.shown(each['learner_id'])} in {name(each['period_id'])}" for each in unserved if each["lacking"] == "place"]
     return Sheet(
-        SCHOOL, date.fromisoformat(day["on"]), tuple(Slot(*period) for period in PERIODS), grid(sessions, placed, district),
+        SCHOOL, date.fromisoformat(day["on"]), tuple(Slot(*period) for period in PERIODS), grid(sessions, reasons, district),
         day["learners"], sum(session["use"] == "group" for session in sessions), lacking,
     )  # fmt: skip
 
 
 def grid(
-    sessions: Iterable[Mapping[str, Any]], placed: Mapping[tuple[str, str], Mapping[str, Any]], district: District
+    sessions: Iterable[Mapping[str, Any]], reasons: Mapping[tuple[str, str], str], district: District
 ) -> list[tuple[str, list[list[Meeting]]]]:
-    """Return the sessions of a day by space and period; `placed` says what each learner does in a period, and why."""
+    """Return the sessions of a day by space and period; `reasons` says why a learner works on a competency."""
     meetings: dict[tuple[str, str], list[Meeting]] = {}
     for session in sessions:
-        meetings.setdefault((session["space_id"], session["period_id"]), []).append(_meeting(session, placed, district))
+        meetings.setdefault((session["space_id"], session["period_id"]), []).append(_meeting(session, reasons, district))
     return [(title, [meetings.get((space, period[0]), []) for period in PERIODS]) for space, title, _ in SPACES]
 
 
-def _meeting(session: Mapping[str, Any], placed: Mapping[tuple[str, str], Mapping[str, Any]], district: District) -> Meeting:
-    shared = topic(session["competency_id"]) if session["competency_id"] else ""
-    pupils = []
-    for learner in session["learners"]:
-        mine = placed.get((learner, session["period_id"]), {})
-        own = "" if shared or not mine.get("competency_id") else topic(mine["competency_id"])
-        pupils.append(Pupil(district.shown(learner), own, REASONS.get(mine.get("reason") or "", "")))
-    way = WAYS.get(session["modality"] or "", "")
+def _reason(step: Mapping[str, Any]) -> str:
+    """Return why a step is on a path, and what it is needed for."""
+    why, goal = REASONS[step["reason"]], step.get("goal_id") or step["competency_id"]
+    return why if goal == step["competency_id"] else f"{why}, for: {topic(goal)}"
+
+
+def _meeting(session: Mapping[str, Any], reasons: Mapping[tuple[str, str], str], district: District) -> Meeting:
+    found = {learner: reasons.get((learner, session["competency_id"]), "") for learner in session["learners"]}
+    shared = next(iter(found.values())) if len(set(found.values())) == 1 else ""
+    pupils = [Pupil(district.shown(learner), "" if shared else reason) for learner, reason in found.items()]
     zones = {space: len(zones) for space, _, zones in SPACES}
-    zone = session["zone_id"] if zones.get(session["space_id"], 1) > 1 else ""
-    adult = district.teacher(session["staff_id"])
-    return Meeting(zone, USES[session["use"]], shared, way, adult, sorted(pupils, key=lambda pupil: pupil.name))
+    return Meeting(
+        zone=session["zone_id"] if zones.get(session["space_id"], 1) > 1 else "",
+        use=USES[session["use"]],
+        topic=topic(session["competency_id"]) if session["competency_id"] else "",
+        way=WAYS.get(session["modality"] or "", ""),
+        adult=district.teacher(session["staff_id"]),
+        why=shared,
+        pupils=sorted(pupils, key=lambda pupil: pupil.name),
+    )

@@ -35,8 +35,8 @@ def where(period: Mapping[str, Any], district: District) -> str:
             way = WAYS[period["modality"]]
             return f"{place}: {plain(topic(period['competency_id']))}, {way}, {period['with_learners'] + 1} learners, {plain(adult)}"
         case _:
-            what = f"{topic(period['competency_id'])}, {WAYS[period['modality']]}" if period["competency_id"] else "work of her own"
-            return f"{place}: {plain(what)}, on her own"
+            what = f"{topic(period['competency_id'])}, {WAYS[period['modality']]}" if period["competency_id"] else "any subject"
+            return f"{place}: {plain(what)}, own work"
 
 
 def name(period_id: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import Final
 
@@ -15,7 +15,7 @@ from psycopg import sql
 from demo.client import Unexpected
 from demo.district import District
 from demo.installation import NAME, Place
-from demo.words import plain, say, table
+from demo.words import out, plain, say, table
 from services.cli.verify import Report, reading, verdict, verify_service
 from shared.contracts.topics import Topic
 from shared.ledger import read
@@ -54,9 +54,13 @@ async def tell_replay(place: Place) -> None:
 
 
 def _replay(place: Place) -> list[Report]:
-    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
+    reports = []
+    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool, out.status("making every decision again") as status:
         work = [pool.submit(replayed, place.records[service], service) for service in ORDER]
-        return [each.result() for each in work]
+        for done in as_completed(work):
+            reports.append(done.result())
+            status.update(f"making every decision again: {len(reports)} of {len(work)} records done")
+    return reports
 
 
 def replayed(url: str, service: str) -> Report:

@@ -13,22 +13,22 @@ PERIODS: Final = (
 PERIOD_NAMES: Final = {
     "P1": "Mathematics I", "P2": "Reading I", "P3": "Mathematics II", "P4": "Reading II", "P5": "Open studio I", "P6": "Open studio II",
 }  # fmt: skip
-RULES: Final = (("small-group", 3, 8), ("teacher-led", 6, 20))
+RULES: Final = (("small-group", 4, 8), ("teacher-led", 8, 20))
 """Way of learning, smallest and largest group; everything else is done in supervised independent work."""
 FULL: Final = 240
 """Learners whom the spaces were built for; other schools have seats in proportion."""
 SPACES: Final[tuple[tuple[str, str, tuple[tuple[str, int, tuple[str, ...]], ...]], ...]] = (
-    ("commons", "The Commons", (("east", 44, ("laptops",)), ("west", 44, ("laptops",)))),
-    ("library", "Library", (("tables", 36, ("books", "quiet")), ("nook", 8, ("books", "quiet")))),
+    ("commons", "The Commons", (("east", 60, ("laptops",)), ("west", 60, ("laptops",)))),
+    ("library", "Library", (("tables", 48, ("books", "quiet")), ("nook", 8, ("books", "quiet")))),
     ("studio-1", "Studio 1", (("main", 24, ("board",)), ("corner", 8, ("board",)))),
     ("studio-2", "Studio 2", (("main", 24, ("board",)), ("corner", 8, ("board",)))),
     ("studio-3", "Studio 3", (("main", 24, ("board",)), ("corner", 8, ("board",)))),
     ("room-11", "Room 11", (("room", 22, ("board",)),)),
     ("room-12", "Room 12", (("room", 22, ("board",)),)),
     ("room-13", "Room 13", (("room", 22, ("board",)),)),
-    ("workshop", "Workshop", (("benches", 20, ("tools",)), ("floor", 12, ("tools",)))),
+    ("workshop", "Workshop", (("benches", 24, ("tools",)), ("floor", 12, ("tools",)))),
     ("lab", "Science lab", (("benches", 20, ("water",)),)),
-    ("media", "Media room", (("screens", 26, ("laptops",)), ("booth", 6, ("laptops",)))),
+    ("media", "Media room", (("screens", 36, ("laptops",)), ("booth", 6, ("laptops",)))),
     ("garden", "Garden room", (("tables", 16, ("plants",)),)),
     ("talk-1", "Talking room", (("table", 8, ("quiet",)),)),
     ("stage", "Stage", (("stage", 18, ("open floor",)),)),

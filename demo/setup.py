@@ -14,11 +14,11 @@ from demo.learners import TODAY
 from demo.school import SOURCE
 from demo.words import say, table
 
-GOAL_SHARE: Final = 0.3
+GOAL_SHARE: Final = 0.45
 """Of learners who have goals of their own, with a date."""
 LIKES_SHARE: Final = 0.35
 """Of learners who said how they like to learn."""
-GOAL_SIZES: Final = (4, 7, 10)
+GOAL_SIZES: Final = (7, 11, 15)
 """Competencies of her grade's mathematics that a learner wants to master."""
 GOAL_DAYS: Final = (38, 66, 101)
 """When goals are due, from today."""

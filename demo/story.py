@@ -81,14 +81,14 @@ async def tell(district: District, place: Place) -> str:
     name, what = district.shown(hers.learner_id), topic(hers.competency_id)
     why = hers.why
     say(
-        f"Meet [bold]{plain(name)}[/bold], grade {int(district.learners[hers.learner_id].grade)}. She works on",
+        f"Meet [bold]{plain(name)}[/bold], grade {int(district.learners[hers.learner_id].grade)}, who works on",
         f"[bold]{plain(what)}[/bold]: {why['scored']} answers on {why['days']} day{'s' if why['days'] != 1 else ''} so far.",
-        f"Cairn expects her to get {percent(why['success_e6'])} of such items right, and is {percent(why['probability_e6'])} sure that it",
-        f"is more than {percent(why['bar_e6'])}. To call it mastered it wants to be {percent(why['certainty_e6'])} sure, from enough",
-        "answers on enough days.",
+        f"Cairn expects {percent(why['success_e6'])} of answers to such items to be right, and is {percent(why['probability_e6'])}",
+        f"sure that it is more than {percent(why['bar_e6'])}. To call it mastered it wants to be {percent(why['certainty_e6'])} sure,",
+        "from enough answers on enough days.",
     )
     answers = _answers(district, hers, place)
-    say(f"It is {place.now():%A, %d %B, %H:%M}. She hands in {NUMBERS[len(answers)]} answers, all of them right.")
+    say(f"It is {place.now():%A, %d %B, %H:%M}. {plain(name)} hands in {NUMBERS[len(answers)]} answers, all of them right.")
     after = await _watch(district, place, hers, answers)
     _tell_estimate(why, after)
     _tell_path(hers, after, name)
@@ -138,10 +138,10 @@ async def _watch(district: District, place: Place, hers: Heroine, answers: list[
     table(
         ("what happened", "seen by us after"),
         (
-            ("her answers were kept for good", milliseconds(taken - started)),
-            ("her estimate and level moved", milliseconds(moved - started)),
-            ("her path was planned anew", milliseconds(planned - started)),
-            ("her day, and with it the groups and rooms", milliseconds(placed - started)),
+            ("the answers were kept for good", milliseconds(taken - started)),
+            ("estimate and level moved", milliseconds(moved - started)),
+            ("the path was planned anew", milliseconds(planned - started)),
+            ("the day was planned anew: groups, rooms, adults", milliseconds(placed - started)),
         ),
     )
     return After(why, path, days)
@@ -153,9 +153,9 @@ def _tell_estimate(before: Mapping[str, Any], after: After) -> None:
         ("what Cairn believes", "before", "after"),
         (
             ("right answers expected", percent(before["success_e6"]), percent(now["success_e6"])),
-            ("sure that she knows it", percent(before["probability_e6"]), percent(now["probability_e6"])),
+            (f"sure that it is more than {percent(now['bar_e6'])}", percent(before["probability_e6"]), percent(now["probability_e6"])),
             ("answers, items, days", _breadth(before), _breadth(now)),
-            ("what she is told", LEVELS[before["level"]], f"[bold]{LEVELS[now['level']]}[/bold]"),
+            ("what learners are told", LEVELS[before["level"]], f"[bold]{LEVELS[now['level']]}[/bold]"),
         ),
     )
 
@@ -172,7 +172,7 @@ def _tell_path(hers: Heroine, after: After, name: str) -> None:
         ways = listed([WAYS[option["modality"]] for option in step["options"]]).replace(" and ", " or ")
         rows.append((str(number), f"{fresh}{plain(topic(step['competency_id']))}", REASONS[step["reason"]], ways))
     say(f"{plain(name)}'s path now, {len(after.path['steps'])} steps; {plain(after.path['pace_in_words'])}")
-    table(("", "what comes next", "why", "her ways to learn it"), rows)
+    table(("", "what comes next", "why", "ways to learn it"), rows)
 
 
 def _tell_days(district: District, hers: Heroine, after: After) -> None:
@@ -181,7 +181,7 @@ def _tell_days(district: District, hers: Heroine, after: After) -> None:
     for day in hers.days:
         rows = compared(hers.days[day], after.days[day], district)
         if rows and rows == told:
-            say(f"Her plan for {day} changed in the same way.")
+            say(f"The plan for {day} changed in the same way.")
         elif rows:
-            table((day, "planned before", "after her answers"), rows)
+            table((day, "planned before", "after the answers"), rows)
         told = rows

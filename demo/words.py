@@ -23,8 +23,8 @@ WAYS: Final = {
     "project": "project",
 }  # fmt: skip
 REASONS: Final = {
-    "goal": "her goal", "prerequisite": "needed first", "gap": "missing from an earlier grade", "review": "to keep it fresh",
-    "enrichment": "ahead: something new", "choice": "her choice", "pin": "her teacher's wish",
+    "goal": "a goal", "prerequisite": "needed first", "gap": "from an earlier grade", "review": "to keep it fresh",
+    "enrichment": "ahead: something new", "choice": "own choice", "pin": "a teacher's wish",
 }  # fmt: skip
 
 out = Console(highlight=False)
@@ -48,7 +48,7 @@ def plain(text: object) -> str:
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a small table; the first column stands out."""
-    grid = Table(box=None, pad_edge=True, header_style="dim", show_edge=False)
+    grid = Table(box=None, header_style="dim", show_header=any(headings))
     for number, heading in enumerate(headings):
         grid.add_column(heading, style="bold" if number == 0 else "", overflow="fold")
     for row in rows:
