@@ -25,9 +25,13 @@ if TYPE_CHECKING:
 class Asker(Protocol):
     """Takes commands and answers once they are committed; commands that arrive together share a transaction."""
 
-    async def ask(self, commands: Sequence[Command], request_id: UUID) -> list[Answer]:
+    async def ask(self, commands: Sequence[Command], request_id: UUID | None = None) -> list[Answer]:
         """Return one answer per command, in order, after the commit. All commands of one call are decided in one transaction,
         unless they are more than a transaction holds (then in several, in order).
+
+        Args:
+            request_id: what the events name as their cause; by default a new id that holds the time of asking (UUIDv7), by which the
+                age of everything that follows is known.
 
         Raises:
             Overloaded: where too many wait already; nothing was stored.
@@ -82,7 +86,7 @@ class Search:
     name: str
     due: Callable[[Connection, str], Awaitable[Sequence[Any]]]
     """Given a connection and the current instant (canonical text): the searches to run, each a picklable value, or none."""
-    solve: Callable[[Any], Command]
+    solve: Callable[[Any], Command | Ask]
     """Pure, at module level (it runs in a process pool): from such a value to the command that brings in the answer."""
     greedy: Callable[[Any], Command] | None = None
     """After two stale answers: the command that searches inside its decider."""
@@ -122,6 +126,10 @@ class Parts:
     subscription: Subscription | None = None
     ticks: Callable[[Context], Sequence[Tick]] = field(default=lambda context: ())
     expand: Expand | None = None
+    waiting: Callable[[Connection], Awaitable[int]] | None = None
+    """How much is accepted and waits for something else to become known; for the metric of that name."""
+    last: type[Event] | None = None
+    """The event with which the journey of a piece of evidence ends; the time since it was handed in is metered."""
     defaults: Callable[[Parameters], Sequence[Command]] = field(default=lambda parameters: ())
     """Asked at every start, before anything is heard, with what is in force: such as adopting what ships with the release."""
     versions: Sequence[Decider[Any]] = ()

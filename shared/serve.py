@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -15,18 +16,20 @@ from multiprocessing import get_context
 from types import FrameType
 from typing import Any, Final
 
+import psycopg
 import structlog
 import uvicorn
 from fastapi import APIRouter, FastAPI
 from httpx import ASGITransport, AsyncClient
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from shared.clock import Clock, FixedClock, clock_from
 from shared.consume import Consumer
-from shared.contracts.envelope import Origin, Recorded
+from shared.contracts.envelope import Event, Origin, Recorded
 from shared.decider import Decider
 from shared.errors import LedgerError
 from shared.http import Health, create_app
+from shared.ledger import read
 from shared.ledger.group import GroupCommit
 from shared.ledger.ledger import Ledger
 from shared.ledger.types import Answer, Ask
@@ -37,7 +40,7 @@ from shared.relay.relay import Relay
 from shared.seal import seal_record
 from shared.settings import Settings, load_settings
 from shared.settings_stream import settings_decider
-from shared.telemetry import Metrics, configure_logging, configure_tracing
+from shared.telemetry import Metrics, configure_logging, configure_tracing, describe
 from shared.ticker import Ticker, tick_origin
 
 POOL_MIN: Final = 2
@@ -47,6 +50,8 @@ GRACE_S: Final = 20
 """Time that a request or batch in hand is given when the service is asked to stop."""
 MAX_REQUESTS: Final = 1_000
 """Requests under way at once; more are told to come back."""
+SURVEY_S: Final = 5.0
+REQUEST_VERSION: Final = 7
 REVISION: Final = "SELECT version_num FROM alembic_version"
 TEST_KEY: Final = "00" * 32
 
@@ -116,11 +121,35 @@ def build(parts: Parts, settings: Settings, clock: Clock, executor: Callable[[],
         deciders=all_deciders(parts), kinds=parts.kinds, projections=parts.projections, clock=clock,
         seal=partial(seal_record, settings.parking()), expand=parts.expand, metrics=metrics,
     )  # fmt: skip
+    if parts.last is not None:
+        ledger.on_commit.append(partial(_meter_journeys, metrics, parts.last))
     asker = GroupCommit(ledger, settings.group_commit_max)
     context = Context(pool, asker, clock, settings)
     return Service(
         parts, settings, pool, ledger, asker, context, Ticker(ledger, parts.ticks(context), executor, settings.ticker_poll_ms), metrics
     )
+
+
+def _meter_journeys(metrics: Metrics, last: type[Event], events: Sequence[Recorded[Any]]) -> None:
+    """Meter how long ago that was handed in whose journey ends here: its request's id holds the time (UUIDv7, RFC 9562)."""
+    now_ms = time.time() * 1000
+    for event in events:
+        if isinstance(event.data, last) and event.correlation.version == REQUEST_VERSION:
+            metrics.end_to_end.observe(max(0.0, now_ms - (event.correlation.int >> 80)) / 1000)
+
+
+async def _survey(service: Service) -> None:
+    """Meter, again and again, what is set aside and what waits."""
+    while True:
+        try:
+            _, parked, _ = await read.standing(service.pool)
+            service.metrics.parked.labels(service.parts.name).set(sum(parked.values()))
+            if service.parts.waiting is not None:
+                async with service.pool.connection() as connection:
+                    service.metrics.waiting.set(await service.parts.waiting(connection))
+        except (psycopg.Error, PoolTimeout) as error:
+            log.warning("survey-failed", **describe(error))
+        await asyncio.sleep(SURVEY_S)
 
 
 def application(service: Service, health: Callable[[], Any], lifespan: Any = None) -> FastAPI:
@@ -168,6 +197,8 @@ async def run(parts: Parts, settings: Settings) -> None:
         stack.push_async_callback(service.asker.stop)
         await service.ticker.start()
         stack.push_async_callback(service.ticker.stop)
+        survey = asyncio.create_task(_survey(service), name="survey")
+        stack.callback(survey.cancel)
         await _until_ended(service, relay, consumer)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
@@ -120,7 +120,7 @@ def _learners(context: Context, queries: Queries) -> APIRouter:
 
 async def _ask(context: Context, commands: Sequence[Any]) -> int:
     """Ask, and return how many events followed."""
-    answers = await context.asker.ask(commands, uuid4())
+    answers = await context.asker.ask(commands)
     for answer in answers:
         if answer.refusal is not None:
             raise Refused(answer.refusal.code, answer.refusal.detail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -64,7 +64,7 @@ def _add_resources(router: APIRouter, context: Context) -> None:
         if faults:
             raise BadInput(f"the resources cannot be taken: {faults[0]}", faults)
         items = [school.model_dump(mode="json", exclude_defaults=True) for school in told.schools]
-        answers = await context.asker.ask(adoption(Topic.SCHEDULING, RESOURCES, items), uuid4())
+        answers = await context.asker.ask(adoption(Topic.SCHEDULING, RESOURCES, items))
         for answer in answers:
             if answer.refusal is not None:
                 raise Refused(answer.refusal.code, answer.refusal.detail)

@@ -11,7 +11,7 @@ from services.scheduling.projections import PROJECTIONS
 from services.scheduling.resources import RESOURCES
 from services.scheduling.settings import Settings
 from services.scheduling.subscribers import SUBSCRIPTION, TICKS
-from shared.contracts.scheduling import SchedulingPageAdded
+from shared.contracts.scheduling import PlanAdopted, SchedulingPageAdded
 from shared.contracts.topics import Topic
 from shared.parts import Parts
 
@@ -25,5 +25,6 @@ PARTS: Final = Parts(
     routes=routes,
     settings=Settings,
     subscription=SUBSCRIPTION,
+    last=PlanAdopted,
     ticks=TICKS,
 )

@@ -52,6 +52,11 @@ def _versions(*kinds: type[Event]) -> Callable[[Recorded[Any]], Iterator[Row]]:
     return rows
 
 
+def _day_inputs(event: Recorded[Any]) -> Iterator[Row]:
+    if isinstance(event.data, DayDemanded | DayStaffed):
+        yield _of_day(event) | {"event_id": str(event.id), "correlation": str(event.correlation)}
+
+
 def _day_staff(event: Recorded[Any]) -> Iterator[Row]:
     if isinstance(event.data, DayStaffed):
         yield _of_day(event) | {"roster": event.data.roster, "staff": [_plain(member) for member in event.data.staff]}
@@ -105,7 +110,7 @@ PROJECTIONS: Final = (
     ),
     _projection("staff", {"school_id": "uuid", "staff_id": "uuid"}, {"member": "jsonb", "active": "boolean"}, _staff),
     _projection("day_head", _DAY, {}, _versions(DayDemanded, DayStaffed, PlanAdopted, PlacementChanged)),
-    _projection("day_input", _DAY, {}, _versions(DayDemanded, DayStaffed)),
+    _projection("day_input", _DAY, {"event_id": "uuid", "correlation": "uuid"}, _day_inputs),
     _projection("day_staff", _DAY, {"roster": "bigint", "staff": "jsonb"}, _day_staff),
     _projection("day_demand", _DAY | _WHO, _TAKEN, _day_demands),
     _projection(

@@ -51,6 +51,11 @@ class Health:
                 self._metrics.position.labels(service, str(partition)).set(position)
                 self._metrics.consumer_lag.labels(service, str(partition)).set(self._behind((service, partition)))
 
+    def parked(self, service: str, count: int) -> None:
+        """Note how many records this service has set aside and not resolved."""
+        if self._metrics is not None:
+            self._metrics.parked.labels(service).set(count)
+
     def lag(self) -> int:
         """Return how many events are not applied yet."""
         return sum(self._behind(place) for place in self._lengths)

@@ -16,10 +16,12 @@ from shared.consume.health import Health, Progress
 from shared.consume.inward import Inward
 from shared.consume.reader import Lane
 from shared.consume.wiring import MAX_POLL_INTERVAL_MS, batches, start, traceparents
-from shared.consume.write import Applies, Impatient, Stopping, Writer
+from shared.consume.write import Impatient, Stopping, Writer
 from shared.contracts.topics import topic_name
 from shared.ledger import InboxMoved, Incoming
 from shared.ledger.group import is_passing
+from shared.ledger.ledger import Ledger
+from shared.ledger.park import unresolved
 from shared.parts import Subscription
 from shared.relay.control import Control, Lengths, Refill, Told
 from shared.relay.topics import ensure_topics
@@ -43,7 +45,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
     """Hears a service's sources. `run` until `stop`; `progress` at any time."""
 
     def __init__(
-        self, *, ledger: Applies, subscription: Subscription, service: str, settings: Settings, control: Control,
+        self, *, ledger: Ledger, subscription: Subscription, service: str, settings: Settings, control: Control,
         metrics: Metrics | None = None,
     ) -> None:  # fmt: skip
         """Prepare; nothing is opened.
@@ -244,10 +246,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         message = told.message
         if not isinstance(message, Lengths) or message.service not in self._sources:
             return
-        topic = topic_name(self._settings.topic_prefix, message.service)
         for each in message.partitions:
             self._health.told(message.service, each.partition, each.length)
-            place = TopicPartition(topic, each.partition)
+            place = TopicPartition(topic_name(self._settings.topic_prefix, message.service), each.partition)
             lane = self._lanes.get(place)
             if lane is not None:
                 lane.told(each.length, each.head, told.at_ms)
@@ -263,8 +264,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 await self._look()
                 if time.monotonic() - surveyed >= SURVEY_S:
                     surveyed = time.monotonic()
-                    self._health.applied(await self._ledger.inbox(self._sources), surveyed)
-                    await self._hint()
+                    await self._survey()
             except Exception as error:
                 if not isinstance(error, KafkaError) and not (isinstance(error, Error) and is_passing(error)):
                     self._fail(error)
@@ -291,8 +291,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         except (IllegalStateError, AssertionError):  # Revoked meanwhile.
             return False
 
-    async def _hint(self) -> None:
-        """Commit offsets, for lag metrics and autoscaling only."""
+    async def _survey(self) -> None:
+        """Look how far the whole service is, and commit offsets, for lag metrics and autoscaling only."""
+        self._health.applied(await self._ledger.inbox(self._sources), time.monotonic())
+        self._health.parked(self._service, await unresolved(self._ledger.pool))
         offsets = {place: lane.inbox.kafka_offset for place, lane in self._lanes.items() if lane.inbox.kafka_offset is not None}
         if offsets:
             await self._consumer.commit(offsets)

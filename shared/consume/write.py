@@ -8,16 +8,16 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 from psycopg import DataError, Error
 
 from shared.consume.reader import Lane
 from shared.errors import LedgerError, Misconfigured
-from shared.ledger import MAX_BATCH, Batch, Inbox, InboxMoved, Incoming, Trouble
+from shared.ledger import MAX_BATCH, Batch, InboxMoved, Incoming, Trouble
 from shared.ledger.group import is_passing
-from shared.ledger.ledger import Applied
+from shared.ledger.ledger import Applied, Ledger
 from shared.ledger.park import FAULTY, reason_of
 
 MAX_PARKED_IN_WINDOW: Final = 100
@@ -31,14 +31,6 @@ CANCELLED_TRIES: Final = 3
 
 log = structlog.get_logger(__name__)
 Place = tuple[str, int]
-
-
-class Applies(Protocol):
-    """What is needed of a ledger here."""
-
-    async def apply(self, batch: Batch) -> Applied: ...
-
-    async def inbox(self, sources: Sequence[str]) -> dict[Place, Inbox]: ...
 
 
 class TooManyParked(LedgerError):
@@ -77,7 +69,7 @@ class _Poison(Exception):
 class Writer:
     """Applies records to a ledger."""
 
-    def __init__(self, ledger: Applies, stopping: asyncio.Event, patience_s: float) -> None:
+    def __init__(self, ledger: Ledger, stopping: asyncio.Event, patience_s: float) -> None:
         """Prepare.
 
         Args:

@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from psycopg import Error, OperationalError
+from uuid_utils.compat import uuid7
 
 from shared.contracts.envelope import Origin
 from shared.decider import Command
@@ -55,13 +56,14 @@ class GroupCommit:
         if self._task is not None:
             await self._task
 
-    async def ask(self, commands: Sequence[Command], request_id: UUID) -> list[Answer]:
+    async def ask(self, commands: Sequence[Command], request_id: UUID | None = None) -> list[Answer]:
         """Return one answer per command, in order, after the commit; see `shared.parts.Asker`."""
         if self._stopping or (self._count and self._count + len(commands) > MAX_WAITING):
             raise Overloaded("the ledger's queue")
+        led = request_id or uuid7()
         answers: list[Answer] = []
         for start in range(0, len(commands), self._most):
-            request = _Request(commands[start : start + self._most], Origin(request_id, request_id))
+            request = _Request(commands[start : start + self._most], Origin(led, led))
             self._waiting.append(request)
             self._count += len(request.commands)
             self._wake.set()

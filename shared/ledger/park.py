@@ -34,6 +34,7 @@ MAX_WHY: Final = 500
 
 COLUMNS: Final = "id, source, partition, position, kafka_offset, key, trouble, reason, attempts, parked_at"
 LIST: Final = f"SELECT {COLUMNS} FROM parked WHERE resolved_at IS NULL AND id > %s ORDER BY id LIMIT %s"  # noqa: S608 - our own columns
+COUNT: Final = "SELECT count(*) FROM parked WHERE resolved_at IS NULL"
 SHOW: Final = f"SELECT {COLUMNS} FROM parked WHERE id = %s"  # noqa: S608
 BYTES: Final = "SELECT bytes FROM parked WHERE id = %s"
 LOCK_INBOX: Final = "SELECT 1 FROM inbox WHERE source = %s AND partition = %s FOR UPDATE"
@@ -90,6 +91,13 @@ async def listed(pool: AsyncConnectionPool[Any], after: int = 0, limit: int = 10
     """Return parked records that are not resolved, by id, from behind `after` on; at most 1,000."""
     async with pool.connection() as connection:
         return await _read(connection, LIST, after, min(limit, MAX_LISTED))
+
+
+async def unresolved(pool: AsyncConnectionPool[Any]) -> int:
+    """Return how many parked records are not resolved."""
+    async with pool.connection() as connection:
+        row = await (await connection.execute(COUNT)).fetchone()
+    return int(row[0]) if row else 0
 
 
 async def shown(pool: AsyncConnectionPool[Any], id: int, unseal: Callable[[bytes], bytes]) -> tuple[Parked, bytes]:

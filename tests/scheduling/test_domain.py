@@ -48,7 +48,8 @@ from shared.contracts.scheduling import (
     Use,
 )  # fmt: skip
 from shared.decider import Refusal
-from shared.testing import SOME_TIME, Spec, check_decider, in_force
+from shared.ledger.types import Ask
+from shared.testing import SOME_TIME, SOMEBODY, Spec, check_decider, in_force
 from tests.scheduling.school import SCHOOL, TUESDAY, WEDNESDAY, learner, made_demand, made_demands, made_school, staff
 
 RESOURCES_OF: SchoolResources = made_school(1, 16, 3, 5)
@@ -292,10 +293,10 @@ def test_the_search_reads_a_day_as_the_decider_knows_it() -> None:
         orjson.dumps([one.model_dump(mode="json") for one in state.staff]).decode(),
         orjson.dumps([one.model_dump(mode="json") for one in state.demands.values()]).decode(),
         orjson.dumps({str(who): [one.model_dump(mode="json") for one in day] for who, day in state.days.items()}).decode(),
-        tuple(state.changed),
+        SOMEBODY, tuple(state.changed),
     )  # fmt: skip
-    assert solve(asked) == searched(state)
-    assert inside(asked) == repair()
+    assert solve(asked) == Ask(searched(state), SOMEBODY)
+    assert inside(asked) == Ask(repair(), SOMEBODY)
 
 
 def test_a_large_day_is_kept_in_little_room() -> None:

@@ -18,9 +18,8 @@ from shared.contracts.envelope import Event, Recorded, StreamId
 from shared.contracts.pathing import DemandChanged
 from shared.contracts.profile import StaffRostered
 from shared.contracts.scheduling import Demand, SchoolResources
-from shared.ledger.types import Ask
 from shared.stack import ServiceDatabase
-from shared.testing import SOMEBODY, recorded, running
+from shared.testing import recorded, running
 from tests.scheduling.school import SCHOOL, SUBJECTS, TUESDAY, WEDNESDAY, learner, made_demand, made_school, staff
 
 BEFORE_SCHOOL = datetime(2026, 11, 24, 7, tzinfo=UTC)
@@ -299,13 +298,13 @@ async def test_a_plan_that_comes_too_late_is_refused_and_the_day_repairs_itself_
     async with service.context.pool.connection() as connection:
         asked = (await due_searches(connection, await service.ledger.parameters(), BEFORE_SCHOOL))[0]
     late = solve(asked)
-    assert isinstance(late, AdoptPlan)
+    assert isinstance(late.command, AdoptPlan)
     await service.hear(*demands(2, [2]))
     await service.ticker._drains(PARTS.ticks(service.context)[0])()
-    answers = await service.ledger.handle([Ask(late, SOMEBODY)])
+    answers = await service.ledger.handle([late])
     assert answers[0].refusal is not None
     assert answers[0].refusal.code == "stale"
-    answers = await service.ledger.handle([Ask(PARTS.ticks(service.context)[1].greedy(asked), SOMEBODY)])
+    answers = await service.ledger.handle([PARTS.ticks(service.context)[1].greedy(asked)])
     assert answers[0].events[0].data.inside
     assert {one.data.learner_id for one in answers[0].events[1:]} >= {learner(1), learner(2)}
 
@@ -321,7 +320,7 @@ async def test_a_day_takes_nothing_while_it_is_searched_so_that_the_answer_is_in
     assert {asked.on for asked in under_way} == {TUESDAY, WEDNESDAY}
     await service.hear(*demands(2, [2]))
     assert not await drain()
-    answers = await service.ledger.handle([Ask(solve(asked), SOMEBODY) for asked in under_way])
+    answers = await service.ledger.handle([solve(asked) for asked in under_way])
     assert [answer.refusal for answer in answers] == [None, None]
     assert await drain()
 

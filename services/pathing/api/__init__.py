@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -244,7 +244,7 @@ def _adopting(value: Any) -> tuple[list[Activity], list[AddPage | AdoptSet]]:
 
 async def _ask(context: Context, commands: Sequence[Any]) -> int:
     """Ask, and return how many events followed."""
-    answers = await context.asker.ask(commands, uuid4())
+    answers = await context.asker.ask(commands)
     for answer in answers:
         if answer.refusal is not None:
             raise Refused(answer.refusal.code, answer.refusal.detail)

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
+from uuid_utils.compat import uuid7
 
 from services.profile import oneroster
 from services.profile.domain import IdentifyLearner, NoteImport, TakeRostered, Told
@@ -169,7 +170,7 @@ async def _ask(context: Context, news: Sequence[News], planned: Plan, source: st
     Raises:
         Refused: a decider refused, since another import ran at the same time; sending the roster again settles it.
     """
-    request_id, events = uuid4(), 0
+    request_id, events = uuid7(), 0
     noted: Command = NoteImport(RosterImported(content_hash=planned.content_hash, source=source, rows=planned.rows))
     for commands in (*_batches(news), [noted]):
         answers = await context.asker.ask(commands, request_id)

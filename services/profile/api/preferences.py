@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -73,7 +73,7 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
             avoided=said.avoided,
             words=seal(keys[learner_id], said.words, WORDS) if said.words else None,
         )
-        (answer,) = await context.asker.ask([StatePreferences(stated)], uuid4())
+        (answer,) = await context.asker.ask([StatePreferences(stated)])
         if answer.refusal is not None:
             raise Refused(answer.refusal.code, answer.refusal.detail)
         return Stated(recorded=bool(answer.events))

@@ -19,7 +19,10 @@ TABLES = (
         PRIMARY KEY (school_id, staff_id)
     )""",
     "CREATE TABLE day_head (school_id uuid NOT NULL, day date NOT NULL, version bigint NOT NULL, PRIMARY KEY (school_id, day))",
-    "CREATE TABLE day_input (school_id uuid NOT NULL, day date NOT NULL, version bigint NOT NULL, PRIMARY KEY (school_id, day))",
+    """CREATE TABLE day_input (
+        school_id uuid NOT NULL, day date NOT NULL, event_id uuid NOT NULL, correlation uuid NOT NULL, version bigint NOT NULL,
+        PRIMARY KEY (school_id, day)
+    )""",
     """CREATE TABLE day_staff (
         school_id uuid NOT NULL, day date NOT NULL, roster bigint NOT NULL, staff jsonb NOT NULL, version bigint NOT NULL,
         PRIMARY KEY (school_id, day)

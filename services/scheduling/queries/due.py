@@ -45,7 +45,8 @@ _NEW_DEMANDS: Final = f"""
     ORDER BY open.school_id, open.day, new.noted_at, new.learner_id LIMIT {MAX_TAKEN}
 """  # noqa: S608 - our own words
 _DIRTY: Final = f"""
-    SELECT open.school_id, open.day, head.version, plan.version, plan.resources, staff.version, coalesce(staff.staff, '[]')::text
+    SELECT open.school_id, open.day, head.version, plan.version, plan.resources, staff.version, coalesce(staff.staff, '[]')::text,
+        input.event_id, input.correlation
     FROM {_OPEN}
     JOIN day_head AS head ON head.school_id = open.school_id AND head.day = open.day
     JOIN day_input AS input ON input.school_id = open.school_id AND input.day = open.day
@@ -120,7 +121,7 @@ async def due_searches(connection: Connection, parameters: Parameters, now: date
         return []
     dirty = await (await connection.execute(_DIRTY, pairs | {"resources": resources})).fetchall()
     found = []
-    for school_id, day, version, plan, planned_with, staffed, roster in dirty:
+    for school_id, day, version, plan, planned_with, staffed, roster, event_id, correlation in dirty:
         school = schools_of(parameters)[school_id]
         if not school.staff and roster == "[]":
             continue  # Nobody could be with the learners: wait for the roster.
@@ -133,6 +134,7 @@ async def due_searches(connection: Connection, parameters: Parameters, now: date
             DaySearch(
                 school_id=school_id, on=day, asked_on=now.date(), begun=begun_periods(school, day, now), base_version=version,
                 resources=resources, school=school.model_dump_json(), roster=roster, demands=row[0], days=days[0],
+                led=Origin(event_id, correlation),
                 changed=None if anew else tuple(row[1] or ()),
             )
         )  # fmt: skip
