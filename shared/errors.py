@@ -85,6 +85,13 @@ class OutdatedDecider(LedgerError):
         super().__init__(f"{stream} was decided by version {theirs}, this release has version {ours}: start the newer release")
 
 
+class KeyChanged(LedgerError):
+    """A stream has another key than its command: another process made the stream meanwhile, under the key it was first told with."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(f"stream {stream} has another key than its command: a stream never changes its key, ask again under its own")
+
+
 class Diverged(LedgerError):
     """A source's ledger and this reader's memory of it do not agree: one of the databases was restored from a backup."""
 

@@ -10,11 +10,12 @@ from typing import Final
 from uuid import UUID
 
 from psycopg import Error, OperationalError
+from psycopg.errors import UniqueViolation
 from uuid_utils.compat import uuid7
 
 from shared.contracts.envelope import Origin
 from shared.decider import Command
-from shared.errors import Overloaded
+from shared.errors import KeyChanged, Overloaded
 from shared.ledger.ledger import Ledger
 from shared.ledger.types import Answer, Ask
 from shared.parameters import Parameters
@@ -23,6 +24,8 @@ MAX_WAITING: Final = 20_000
 """Commands that wait for a transaction before further requests are told to come back."""
 MAX_TRIES: Final = 5
 """Of a transaction that failed for a passing reason, such as a lost connection. Commands are idempotent, so trying again is safe."""
+OVERTAKEN: Final = (KeyChanged, UniqueViolation)
+"""Another process made the same stream meanwhile, in another partition: asked again, the commands meet it as it is."""
 PASSING: Final = ("08", "40", "53", "55", "57")
 """Classes of SQLSTATE that pass by themselves."""
 
@@ -117,16 +120,17 @@ class GroupCommit:
         for attempt in range(MAX_TRIES):
             try:
                 return _by_request(requests, asks, await self._ledger.handle(asks))
-            except Error as error:
-                if attempt == MAX_TRIES - 1 or not is_passing(error):
+            except (Error, KeyChanged) as error:
+                if attempt == MAX_TRIES - 1 or not (isinstance(error, OVERTAKEN) or is_passing(error)):
                     raise
                 await asyncio.sleep(0.05 * 2**attempt)
         raise AssertionError("unreachable")
 
 
-def is_passing(error: Error) -> bool:
+def is_passing(error: Exception) -> bool:
     """Return whether a database error passes by itself, so that the same transaction may be tried again."""
-    return isinstance(error, OperationalError) if error.sqlstate is None else error.sqlstate[:2] in PASSING
+    state = error.sqlstate if isinstance(error, Error) else None
+    return isinstance(error, OperationalError) if state is None else state[:2] in PASSING
 
 
 def _by_request(requests: Sequence[_Request], asks: Sequence[Ask], answers: Sequence[Answer]) -> list[list[Answer]]:

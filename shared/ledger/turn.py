@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.contracts.envelope import Event, Recorded, StreamId, digest, envelope, event_id
 from shared.decider import Decider, Refusal
-from shared.errors import LedgerError, OutdatedDecider
+from shared.errors import KeyChanged, OutdatedDecider
 from shared.ledger.types import Answer, Ask
 from shared.parameters import Parameters
 
@@ -74,7 +74,7 @@ class Turn:
         stream = ask.stream
         held = self.held[stream.name]
         if held.key != stream.key:
-            raise LedgerError(f"stream {held.id} has another key than its command: a stream never changes its key")
+            raise KeyChanged(held.id)
         decider = self._deciders[stream.kind]
         history: Sequence[Recorded[Any]] = ()
         if decider.needs_history(ask.command, held.state):

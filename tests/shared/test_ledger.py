@@ -328,3 +328,38 @@ async def test_events_bear_the_later_of_clock_and_partition(ledger: Ledger) -> N
     clock.advance(timedelta(hours=1))
     answer = (await mine.handle(asks(Note("a", LEARNERS[1]))))[0]
     assert answer.events[0].time == datetime(2026, 11, 24, 9, tzinfo=UTC)
+
+
+async def test_a_stream_that_another_process_made_meanwhile_is_met_as_it_is(ledger: Ledger) -> None:
+    """Two processes told the same new act under different keys: whoever comes second is asked again, and finds the first."""
+
+    class Told(Note):
+        key = ""
+
+        @property
+        def stream(self) -> StreamId:
+            return StreamId("evidence", "note", "one", self.key)
+
+    def told(key: str, learner: int) -> Note:
+        command = Told("one", LEARNERS[learner])
+        object.__setattr__(command, "key", key)
+        return command
+
+    async def expand(connection: Any, asked: Sequence[Ask]) -> list[Ask]:
+        row = await (await connection.execute("SELECT key FROM stream WHERE id = 'evidence/note/one'")).fetchone()
+        if row is None:
+            await overtake()
+        return [Ask(told(row[0] if row else "second", 1), ask.origin, ask.record) for ask in asked]
+
+    async def overtake() -> None:
+        if not await rows(ledger, "SELECT 1 FROM stream"):
+            await ledger.handle([Ask(told("first", 0), NOBODY, 0)])
+
+    group = GroupCommit(a_ledger(ledger.pool, expand=expand))
+    await group.start()
+    try:
+        answers = await group.ask([told("second", 1)])
+    finally:
+        await group.stop()
+    assert [event.key for event in answers[0].events] == ["first"]
+    assert await check_chain(ledger) == 2
