@@ -14,6 +14,7 @@ from shared.contracts.envelope import canonical, digest, partition_of
 from shared.ledger.ledger import Ledger
 from shared.relay import ensure_topics
 from shared.stack import ServiceDatabase
+from shared.telemetry import Metrics
 from tests.shared.wire import (
     PARTITIONS,
     POISON,
@@ -330,6 +331,20 @@ async def test_too_many_parked_records_stop_the_consumer(
     with pytest.raises(TooManyParked, match="6 records were parked"):
         async with wire.hearing(hearer) as consumer:
             await asyncio.wait_for(consumer._ended.wait(), 30)
+
+
+async def test_metrics_say_how_far_it_is_and_what_is_parked(wire: Wire, source: Ledger, hearer: Ledger) -> None:
+    metrics = Metrics()
+    await wire.send(7, b"nonsense")
+    async with wire.relaying(), wire.hearing(hearer, metrics=metrics):
+        await tell(source, 16)
+        await heard(hearer, 16)
+
+        async def shown() -> bool:
+            text = metrics.render().decode()
+            return 'cairn_position{partition="3",source="evidence"} 1.0' in text and 'cairn_parked{service="profile"} 1.0' in text
+
+        await until(shown, "metrics")
 
 
 async def test_readiness_is_progress(wire: Wire, source: Ledger, hearer: Ledger) -> None:

@@ -31,6 +31,7 @@ from shared.parts import Subscription
 from shared.relay import Control, Relay
 from shared.relay.tolerant import TolerantConsumer
 from shared.settings import Settings
+from shared.telemetry import Metrics
 
 PARTITIONS = 8
 ORIGIN = Origin(UUID(int=7), UUID(int=7))
@@ -175,12 +176,15 @@ class Wire:
                 await asyncio.gather(task, return_exceptions=True)
 
     @asynccontextmanager
-    async def hearing(self, ledger: Ledger, instance: str = "profile-0", kill: bool = False) -> AsyncIterator[Consumer]:
+    async def hearing(
+        self, ledger: Ledger, instance: str = "profile-0", kill: bool = False, metrics: Metrics | None = None
+    ) -> AsyncIterator[Consumer]:
         """A consumer at work; with `kill` its batch in hand is broken off in the end, wherever it is."""
         async with self.control() as control:
             consumer = Consumer(
-                ledger=ledger, subscription=SUBSCRIPTION, service="profile", settings=self.settings(instance), control=control
-            )
+                ledger=ledger, subscription=SUBSCRIPTION, service="profile", settings=self.settings(instance), control=control,
+                metrics=metrics,
+            )  # fmt: skip
             task = asyncio.create_task(consumer.run())
             try:
                 yield consumer
