@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID
 
 import httpx
@@ -13,11 +13,13 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from services.cli import oracle, story, verify
 from services.cli.home import GATEWAY, HomeOption, entry_of, home_of
 from services.cli.words import err, out
 from shared.contracts.topics import Topic
 from shared.errors import BadInput
+
+if TYPE_CHECKING:  # What these import takes most of a second; commands that need it import it themselves.
+    from services.cli import oracle, verify
 
 DIFFERS: Final = 1
 SETTLE_S: Final = 0.5
@@ -47,6 +49,8 @@ def verify_command(
 
     Reads only. Exit code 1 at a difference, and where nothing is stored.
     """
+    from services.cli import verify
+
     place = home_of(home)
     services = [service] if service else list(Topic)
     columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
@@ -81,6 +85,8 @@ def show_command(
     home: HomeOption = None,
 ) -> None:
     """Tell a learner's story in order across services - evidence, estimate, level, path, group - each with its cause. Reads only."""
+    from services.cli import story
+
     chapters = asyncio.run(story.tell(urls_of(home_of(home)), learner, _instant(at)))
     if not chapters:
         raise BadInput(f"no record names learner {learner}" + (f" before {at}" if at else "") + ": ids are listed by GET /profile/learners")
@@ -104,6 +110,8 @@ def check_command(
 
     Reads only. Prints each count; exit code 1 at a violation.
     """
+    from services.cli import oracle
+
     place = home_of(home)
     told = oracle.read_acks(acks) if acks else None
     findings = asyncio.run(_check(place, told, wait))
@@ -120,6 +128,8 @@ def check_command(
 
 
 async def _check(place: Path, told: list[tuple[str, str]] | None, wait_s: float) -> oracle.Findings:
+    from services.cli import oracle
+
     urls, installation = urls_of(place), installation_of(place)
     environment = entry_of(place, Topic.EVIDENCE).environment
     await oracle.settle(urls, wait_s, SETTLE_S)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,6 +29,8 @@ def serve(name: Annotated[Topic, typer.Argument(help="The service.")], home: Hom
 
     What the environment does not say is taken from the local installation, so a service that died can be started by hand.
     """
+    import uvloop
+
     from services.cli.verify import parts_of  # Here, so that other commands need not wait for all that a service imports.
     from shared.ledger.park import reason_of  # An error's words may quote data: they are neither logged nor shown.
     from shared.serve import run
@@ -38,7 +39,7 @@ def serve(name: Annotated[Topic, typer.Argument(help="The service.")], home: Hom
     parts = parts_of(name)
     settings = load_settings(parts.settings)
     try:
-        asyncio.run(run(parts, settings))
+        uvloop.run(run(parts, settings))
     except Exception as error:
         if isinstance(error, CairnError) or silent_server(error):
             raise
