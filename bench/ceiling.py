@@ -1,24 +1,35 @@
 """The no-logic ceiling: producer -> topic -> a consumer that COPYs raw bytes into one table without index -> the next topic.
 
-No inbox, stream, chain, projection or HTTP: what the same machine could do if Cairn did nothing.
+No inbox, stream, chain, projection or HTTP: what the same machine could do if Cairn did nothing. Batches, compression and durability are
+those of the chain, and all partitions are under way at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
+from datetime import timedelta
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from psycopg import AsyncConnection
 
-PARTITIONS = 8
-BATCH = 500
+from bench.evidence import LEARNERS, NOBODY, START, name
+from shared.contracts.envelope import StreamId, digest, envelope
+from shared.contracts.evidence import EvidenceRecorded
+
+PARTITIONS: Final = 8
+BATCH: Final = 500
+"""Records of one partition in one batch, as the relay sends them."""
+TAKEN: Final = 1_000
+"""Records that are taken at once, as a service's consumer takes them."""
+FETCH_MS: Final = 100
 
 
-async def make_topics(servers: str, names: list[str]) -> None:
+async def make_topics(servers: str, names: Sequence[str]) -> None:
     """Create topics with PARTITIONS partitions each."""
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
@@ -28,7 +39,26 @@ async def make_topics(servers: str, names: list[str]) -> None:
         await admin.close()
 
 
-async def send(producer: AIOKafkaProducer, topic: str, partition: int, values: list[bytes]) -> None:
+def records(first: int, count: int) -> list[bytes]:
+    """Return pieces of evidence as evidence's ledger stores them, each another, so that they compress as real ones do."""
+    return [_record(number) for number in range(first, first + count)]
+
+
+def _record(number: int) -> bytes:
+    learner = str(name("learner", number // 10 % LEARNERS))
+    return envelope(
+        source="/local/evidence", stream=StreamId("evidence", "learner", learner), version=number + 1, partition=0, position=number,
+        previous=digest(str(number).encode()), at=START + timedelta(seconds=number), decider="evidence.record/1", settings=0,
+        release="0.1.0", origin=NOBODY,
+        event=EvidenceRecorded(
+            evidence_id=name("act", number), learner_id=name("learner", number // 10 % LEARNERS), item_id=name("item", number % 600),
+            competency_ids=(str(name("competency", number % 150)),), score_e6=1_000_000 * (number % 10 < 7),
+            occurred_at=START + timedelta(seconds=number),
+        ),
+    )  # fmt: skip
+
+
+async def send(producer: AIOKafkaProducer, topic: str, partition: int, values: Sequence[bytes]) -> None:
     """Send values to one partition in as few batches as fit."""
     start = 0
     while start < len(values):
@@ -43,43 +73,57 @@ def a_producer(servers: str) -> AIOKafkaProducer:
     return AIOKafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True, max_batch_size=900_000, compression_type="lz4")
 
 
-def produce(servers: str, topic: str, value: bytes, count: int) -> None:
-    """Child process: send `count` copies of `value` in batches, over all partitions."""
+def produce(servers: str, topic: str, told: Connection) -> None:
+    """Child process: for each number it is told, make so many records and say "ready", then at "go" send them to all partitions."""
 
     async def main() -> None:
         async with a_producer(servers) as producer:
-            for turn in range(0, count, BATCH):
-                await send(producer, topic, (turn // BATCH) % PARTITIONS, [value] * min(BATCH, count - turn))
+            first = 0
+            while count := await asyncio.to_thread(told.recv):
+                values = records(first, count)
+                first += count
+                told.send("ready")
+                await asyncio.to_thread(told.recv)
+                batches = [values[start : start + BATCH] for start in range(0, count, BATCH)]
+                for start in range(0, len(batches), PARTITIONS):
+                    some = enumerate(batches[start : start + PARTITIONS])
+                    await asyncio.gather(*(send(producer, topic, partition, batch) for partition, batch in some))
 
     asyncio.run(main())
 
 
-def carry(servers: str, dsn: str, topic: str, onward: str, count: int, told: Connection) -> None:
-    """Child process: copy `count` records into a table and on to the next topic; tells the parent when it is ready and when done."""
+def carry(servers: str, dsn: str, topic: str, onward: str, told: Connection) -> None:
+    """Child process: for each number it is told, say "ready", copy so many records into a table and on to the next topic, say when done."""
 
     async def main() -> None:
         connection: AsyncConnection[Any] = await AsyncConnection.connect(dsn)
-        consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=servers, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=FETCH_MS,
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+        )  # fmt: skip
         async with connection, consumer, a_producer(servers) as producer:
-            await connection.execute("CREATE TABLE IF NOT EXISTS raw (bytes bytea)")
+            await connection.execute("CREATE TABLE raw (bytes bytea)")
             await connection.commit()
-            places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-            consumer.assign(places)
-            told.send("ready")
-            done = 0
-            while done < count:
-                batches = await consumer.getmany(*places, timeout_ms=100, max_records=1_000)
-                if not batches:
-                    continue
-                async with connection.cursor() as cursor, cursor.copy("COPY raw FROM STDIN (FORMAT BINARY)") as copy:
-                    copy.set_types(["bytea"])
-                    for records in batches.values():
-                        for record in records:
-                            await copy.write_row((record.value,))
-                await connection.commit()
-                for place, records in batches.items():
-                    await send(producer, onward, place.partition, [record.value for record in records])
-                    done += len(records)
-            told.send(time.perf_counter())
+            consumer.assign([TopicPartition(topic, number) for number in range(PARTITIONS)])
+            while count := await asyncio.to_thread(told.recv):
+                told.send("ready")
+                while count > 0:
+                    count -= await _carry(connection, consumer, producer, onward)
+                told.send(time.perf_counter())
 
     asyncio.run(main())
+
+
+async def _carry(connection: AsyncConnection[Any], consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, onward: str) -> int:
+    """Carry the records of one fetch, and return how many they were."""
+    batches = await consumer.getmany(timeout_ms=FETCH_MS, max_records=TAKEN)
+    if not batches:
+        return 0
+    async with connection.cursor() as cursor, cursor.copy("COPY raw FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types(["bytea"])
+        for some in batches.values():
+            for record in some:
+                await copy.write_row((record.value,))
+    await connection.commit()
+    await asyncio.gather(*(send(producer, onward, place.partition, [each.value for each in some]) for place, some in batches.items()))
+    return sum(len(some) for some in batches.values())

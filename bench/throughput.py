@@ -1,29 +1,32 @@
-"""Sustained evidence per second through two ledgers, and beside it the no-logic ceiling, in the same run on the same servers."""
+"""Sustained evidence per second through two ledgers, and beside it the no-logic ceiling, in turn on the same servers.
+
+Every process is there, connected and warmed up before anything is measured, on both sides.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import Any
-from uuid import UUID, uuid5
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
 
 import psutil
 import psycopg
 
 from bench import ceiling
+from bench.bars import Bars
+from bench.evidence import NOBODY, acts, known
+from bench.figures import cpu_between, cpu_of_each, servers_of, shown
 from services.evidence.app import PARTS as EVIDENCE
-from services.evidence.domain import AcceptEvidence, AlignItem, NoteAlias
 from services.mastery.app import PARTS as MASTERY
 from shared.clock import SystemClock
-from shared.contracts.envelope import NAMESPACE, Origin, StreamId, envelope
-from shared.contracts.evidence import AliasNoted, EvidenceAccepted, EvidenceRecorded, ItemAligned
 from shared.ledger.types import Ask
 from shared.migrate import migrate
 from shared.parts import Parts
@@ -31,13 +34,23 @@ from shared.relay.control import Control
 from shared.relay.relay import Relay
 from shared.serve import SearchPool, build, run
 from shared.settings import load_settings
-from shared.stack import Stack, create_database
+from shared.stack import Stack, create_database, down, find_stack
 
-LEARNERS, COMPETENCIES, ITEMS = 240, 150, 600
-BATCH = 500
+BATCH: Final = 500
+"""Commands that share a transaction."""
+ROUNDS: Final = 3
+RAW_FACTOR: Final = 2
+"""Raw records of a round for each piece of evidence, so that both sides take a while."""
+WARM_SHARE: Final = 0.25
+"""Of a round, before the first one that counts."""
+BAR: Final = 0.2
+"""Of the ceiling."""
+READY_S: Final = 120.0
+ROUND_S: Final = 180.0
+POLL_S: Final = 0.02
 SPAWN = get_context("spawn")
-START = datetime(2026, 9, 1, 8, tzinfo=UTC)
-NOBODY = Origin(UUID(int=1), UUID(int=1))
+APPLIED: Final = "SELECT coalesce(sum(position + 1), 0) FROM inbox WHERE source = 'evidence'"
+LENGTH: Final = "SELECT sum(length) FROM partition"
 
 
 @dataclass(frozen=True)
@@ -47,8 +60,11 @@ class Place:
     kafka: str
     prefix: str
     urls: dict[str, str]
+    raw_url: str
+    """Where the ceiling copies to, as the owner."""
 
     def settings(self, parts: Parts) -> Any:
+        """Return a service's settings."""
         return load_settings(
             parts.settings, kafka_servers=self.kafka, topic_prefix=self.prefix, database_url=self.urls[parts.name],
             parking_key="11" * 32, district_key="22" * 32, log_level="WARNING",
@@ -63,41 +79,12 @@ def a_place(stack: Stack) -> Place:
         made = create_database(stack.postgres_url, service, stack.home, suffix)
         migrate(service, made.owner_url)
         urls[service] = made.app_url
-    return Place(stack.kafka_servers, f"bench{suffix}", urls)
+    raw = create_database(stack.postgres_url, "evidence", stack.home, f"{suffix}raw")
+    return Place(stack.kafka_servers, f"bench{suffix}", urls, raw.owner_url)
 
 
-def name(kind: str, number: int) -> UUID:
-    return uuid5(NAMESPACE, f"bench/{kind}/{number}")
-
-
-def alias(number: int) -> str:
-    return f"{number:064x}"
-
-
-def known() -> Iterator[NoteAlias | AlignItem]:
-    """Yield what must be known for evidence to be recorded at once."""
-    for learner in range(LEARNERS):
-        yield NoteAlias(AliasNoted(alias=alias(learner), learner_id=name("learner", learner)))
-    for item in range(ITEMS):
-        competency = str(name("competency", item % COMPETENCIES))
-        yield AlignItem(ItemAligned(item_id=name("item", item), iri=f"urn:item:{item}", competency_ids=(competency,)))
-
-
-def acts(count: int) -> Iterator[AcceptEvidence]:
-    """Yield quiz answers: ten in a row of one learner, in the order of time."""
-    for number in range(count):
-        learner, turn = (number // 10) % LEARNERS, number // (10 * LEARNERS)
-        item = (learner * 7 + turn * 11 + number % 10 * 3) % ITEMS
-        yield AcceptEvidence(
-            EvidenceAccepted(
-                act_id=name("act", number), alias=alias(learner), item_id=name("item", item), score_e6=1_000_000 * ((number * 7919) % 10 < 7),
-                occurred_at=START + timedelta(seconds=number),
-            )
-        )  # fmt: skip
-
-
-def write_evidence(place: Place, count: int, told: Connection) -> None:
-    """Child process: evidence's ledger and relay. Appends `count` acts in batches of 500; says when it begins and when all is written."""
+def write_evidence(place: Place, told: Connection) -> None:
+    """Child process: evidence's ledger and relay. For each number it is told, decode so many acts and say "ready"; at "go" append them."""
 
     async def main() -> None:
         settings = place.settings(EVIDENCE)
@@ -114,13 +101,15 @@ def write_evidence(place: Place, count: int, told: Connection) -> None:
             await service.ledger.open()
             relaying = asyncio.create_task(relay.run())
             await service.ledger.handle([Ask(command, NOBODY, n) for n, command in enumerate(known())])
-            commands = list(acts(count))
-            told.send("ready")
-            await asyncio.to_thread(told.recv)
-            for start in range(0, count, BATCH):
-                await service.ledger.handle([Ask(command, NOBODY, n) for n, command in enumerate(commands[start : start + BATCH])])
-            told.send(time.perf_counter())
-            await asyncio.to_thread(told.recv)
+            first = 0
+            while count := await asyncio.to_thread(told.recv):
+                commands = acts(first, count)
+                first += count
+                told.send("ready")
+                await asyncio.to_thread(told.recv)
+                for start in range(0, count, BATCH):
+                    await service.ledger.handle([Ask(command, NOBODY, n) for n, command in enumerate(commands[start : start + BATCH])])
+                told.send("written")
             await relay.stop()
             await relaying
             await control.stop()
@@ -128,126 +117,150 @@ def write_evidence(place: Place, count: int, told: Connection) -> None:
     asyncio.run(main())
 
 
-def serve_mastery(place: Place) -> None:
+def serve_mastery(place: Place, told: Connection) -> None:
     """Child process: the mastery service as it runs anywhere."""
     asyncio.run(run(MASTERY, place.settings(MASTERY)))
 
 
-def cpu_of(processes: list[psutil.Process]) -> float:
-    """Return the CPU seconds that these processes and their children have used."""
-    total = 0.0
-    for process in processes:
-        for one in (process, *process.children(recursive=True)):
-            times = one.cpu_times()
-            total += times.user + times.system
-    return total
+@dataclass(frozen=True)
+class Child:
+    """A process of the bench."""
 
+    process: psutil.Process
+    pipe: Connection
 
-def servers_of(stack: Stack) -> list[psutil.Process]:
-    """Return the broker and the PostgreSQL server of a stack, as far as they are processes of this machine."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = " ".join(process.info["cmdline"] or ())
-        if str(stack.home) in words and ("kafka.Kafka" in words or "postgres" in words.split(" ")[0]):
-            found.append(process)
-    return found
+    def hear(self, seconds: float = READY_S) -> Any:
+        """Return what it says next.
+
+        Raises:
+            TimeoutError: it says nothing in time.
+            EOFError: it ended.
+        """
+        if not self.pipe.poll(seconds):
+            raise TimeoutError(f"{self.process.name()} said nothing for {seconds:.0f} s")
+        return self.pipe.recv()
 
 
 @contextmanager
-def child(target: Any, *arguments: Any) -> Iterator[Any]:
+def child(target: Any, *arguments: Any) -> Iterator[Child]:
     """Run a function in a process of its own, and end it."""
-    process = SPAWN.Process(target=target, args=arguments, daemon=True)
+    ours, theirs = SPAWN.Pipe()
+    process = SPAWN.Process(target=target, args=(*arguments, theirs), daemon=True)
     process.start()
+    theirs.close()
     try:
-        yield process
+        yield Child(psutil.Process(process.pid), ours)
     finally:
         process.terminate()
         process.join(30)
 
 
-def applied(url: str) -> int:
-    """Return how many records of evidence a service has applied."""
-    with psycopg.connect(url) as connection:
-        row = connection.execute("SELECT coalesce(sum(position + 1), 0) FROM inbox WHERE source = 'evidence'").fetchone()
-    return int(row[0]) if row else 0
-
-
-def length(url: str) -> int:
-    """Return how many events a ledger holds."""
-    with psycopg.connect(url) as connection:
-        row = connection.execute("SELECT sum(length) FROM partition").fetchone()
-    return int(row[0]) if row else 0
-
-
-def await_applied(place: Place, count: int, seconds: float = 600) -> None:
-    """Wait until mastery has applied `count` records.
-
-    Raises:
-        TimeoutError: it did not, in time.
-    """
-    until = time.monotonic() + seconds
-    while applied(place.urls["mastery"]) < count:
-        if time.monotonic() > until:
-            raise TimeoutError(f"mastery applied {applied(place.urls['mastery'])} of {count} records")
-        time.sleep(0.02)
+def number(connection: psycopg.Connection[Any], query: str) -> int:
+    """Return the one number that a query asks for."""
+    row = connection.execute(query.encode()).fetchone()
+    return int(row[0]) if row and row[0] is not None else 0
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Evidence per second, and CPU microseconds per evidence of all processes together."""
+    """Evidence, or raw records, per second; and CPU microseconds for each of them by process."""
 
     per_second: float
-    cpu_us: float
+    cpu_us: Mapping[str, float]
 
 
-def measure_chain(stack: Stack, count: int, warm: int) -> Rate:
-    """Return what the chain evidence -> mastery sustains."""
-    place = a_place(stack)
-    ours, theirs = SPAWN.Pipe()
-    with child(serve_mastery, place) as mastery, child(write_evidence, place, warm + count, theirs) as evidence:
-        assert ours.recv() == "ready"
-        before = length(place.urls["evidence"])
-        await_applied(place, before)
-        processes = [*servers_of(stack), psutil.Process(mastery.pid), psutil.Process(evidence.pid)]
-        cpu, started = cpu_of(processes), time.perf_counter()
-        ours.send("go")
-        ours.recv()
-        await_applied(place, length(place.urls["evidence"]))
-        seconds, cpu = time.perf_counter() - started, cpu_of(processes) - cpu
-        ours.send("stop")
-        evidence.join(30)
-    return Rate((warm + count) / seconds, cpu / (warm + count) * 1e6)
+@dataclass(frozen=True)
+class Chain:
+    """Evidence -> mastery, running."""
+
+    evidence: Child
+    processes: Mapping[str, psutil.Process]
+    ledger: psycopg.Connection[Any]
+    inbox: psycopg.Connection[Any]
+
+    def measure(self, count: int) -> Rate:
+        """Return what it sustains from the first act that is appended to the last one that mastery has counted."""
+        self.evidence.pipe.send(count)
+        self.evidence.hear()
+        before, started = cpu_of_each(self.processes), time.perf_counter()
+        self.evidence.pipe.send("go")
+        self.evidence.hear(ROUND_S)
+        self.await_applied()
+        seconds = time.perf_counter() - started
+        return Rate(count / seconds, cpu_between(before, cpu_of_each(self.processes), count))
+
+    def await_applied(self) -> None:
+        """Wait until mastery has applied all that evidence told.
+
+        Raises:
+            TimeoutError: it did not, in time.
+        """
+        told, until = number(self.ledger, LENGTH), time.monotonic() + ROUND_S
+        while (applied := number(self.inbox, APPLIED)) < told:
+            if time.monotonic() > until:
+                raise TimeoutError(f"mastery applied {applied} of {told} events of evidence")
+            time.sleep(POLL_S)
 
 
-def measure_ceiling(stack: Stack, count: int) -> Rate:
-    """Return what the same servers carry without any logic."""
-    place = a_place(stack)
-    topic, onward = f"{place.prefix}.ceiling", f"{place.prefix}.onward"
-    asyncio.run(ceiling.make_topics(stack.kafka_servers, [topic, onward]))
-    ours, theirs = SPAWN.Pipe()
-    with child(ceiling.carry, stack.kafka_servers, _owner(stack), topic, onward, count, theirs) as carrier:
-        assert ours.recv() == "ready"
-        processes = [*servers_of(stack), psutil.Process(carrier.pid)]
-        cpu, started = cpu_of(processes), time.perf_counter()
-        with child(ceiling.produce, stack.kafka_servers, topic, an_event(), count) as producer:
-            watched = psutil.Process(producer.pid)
-            ours.recv()
-            seconds = time.perf_counter() - started
-            cpu = cpu_of([*processes, watched]) - cpu
-    return Rate(count / seconds, cpu / count * 1e6)
+@dataclass(frozen=True)
+class Ceiling:
+    """What carries records without any logic, running."""
+
+    producer: Child
+    carrier: Child
+    processes: Mapping[str, psutil.Process]
+
+    def measure(self, count: int) -> Rate:
+        """Return what it carries, from the first record that is sent to the last one that is on the next topic."""
+        for side in (self.producer, self.carrier):
+            side.pipe.send(count)
+            side.hear()
+        before, started = cpu_of_each(self.processes), time.perf_counter()
+        self.producer.pipe.send("go")
+        seconds = self.carrier.hear(ROUND_S) - started
+        return Rate(count / seconds, cpu_between(before, cpu_of_each(self.processes), count))
 
 
-def _owner(stack: Stack) -> str:
-    return create_database(stack.postgres_url, "evidence", stack.home, "_ceiling").owner_url
+@contextmanager
+def both(stack: Stack) -> Iterator[tuple[Chain, Ceiling]]:
+    """Run both sides."""
+    place, servers = a_place(stack), servers_of(stack.home)
+    topics = [f"{place.prefix}.raw", f"{place.prefix}.onward"]
+    asyncio.run(ceiling.make_topics(place.kafka, topics))
+    with ExitStack() as open_:
+        mastery = open_.enter_context(child(serve_mastery, place))
+        evidence = open_.enter_context(child(write_evidence, place))
+        carrier = open_.enter_context(child(ceiling.carry, place.kafka, place.raw_url, *topics))
+        producer = open_.enter_context(child(ceiling.produce, place.kafka, topics[0]))
+        ledger, inbox = (
+            open_.enter_context(psycopg.connect(place.urls[name], autocommit=True)) for name in ("evidence", "mastery")
+        )  # fmt: skip
+        chain = Chain(evidence, {"evidence": evidence.process, "mastery": mastery.process} | servers, ledger, inbox)
+        yield chain, Ceiling(producer, carrier, {"producer": producer.process, "consumer": carrier.process} | servers)
 
 
-def an_event() -> bytes:
-    """Return a piece of evidence as evidence's ledger stores it."""
-    return envelope(
-        source="/local/evidence", stream=StreamId("evidence", "learner", str(name("learner", 1))), version=1, partition=0, position=0,
-        previous="0" * 64, at=START, decider="evidence.record/1", settings=0, release="0.1.0", origin=NOBODY,
-        event=EvidenceRecorded(
-            evidence_id=name("act", 1), learner_id=name("learner", 1), item_id=name("item", 1), competency_ids=(str(name("competency", 1)),),
-            score_e6=1_000_000, occurred_at=START,
-        ),
-    )  # fmt: skip
+def measure(home: Path, count: int, bars: Bars) -> None:
+    """Measure both sides in turn, and print each round and the medians."""
+    print(f"Throughput: {ROUNDS} rounds in turn of {count:,} pieces of evidence and {count * RAW_FACTOR:,} raw records", flush=True)
+    stack = find_stack(home, lambda step: print(f"  {step}", flush=True))
+    rounds: list[tuple[Rate, Rate]] = []
+    try:
+        with both(stack) as (chain, raw):
+            warm = max(round(count * WARM_SHARE), BATCH)
+            chain.measure(warm), raw.measure(warm * RAW_FACTOR)
+            for turn in range(1, ROUNDS + 1):
+                ours, bare = chain.measure(count), raw.measure(count * RAW_FACTOR)
+                rounds.append((ours, bare))
+                print(f"  round {turn}: chain {ours.per_second:,.0f}/s, CPU {shown(ours.cpu_us)}")
+                print(f"           ceiling {bare.per_second:,.0f}/s, CPU {shown(bare.cpu_us)}", flush=True)
+    finally:
+        down(home)
+    bars.figure("no-logic ceiling, median", median(bare.per_second for _, bare in rounds), "records/s")
+    bars.figure("evidence -> mastery, median", median(ours.per_second for ours, _ in rounds), "evidence/s")
+    bars.figure(
+        "throughput: share of the ceiling, median of the rounds", median(o.per_second / b.per_second for o, b in rounds), at_least=BAR
+    )
+    for name in rounds[0][0].cpu_us:
+        bars.figure(f"CPU per evidence: {name}", median(ours.cpu_us[name] for ours, _ in rounds), "us")
+    for name in rounds[0][1].cpu_us:
+        bars.figure(f"CPU per raw record: {name}", median(bare.cpu_us[name] for _, bare in rounds), "us")
