@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
@@ -150,14 +149,6 @@ def settings_table(kind: type[Settings] = Settings) -> str:
     return "\n".join(lines) + "\n"
 
 
-def settings_page() -> str:
-    """Return docs/settings.md."""
-    return (
-        "# Settings\n\nRead from the environment when a process starts; nothing else is read. An empty variable counts as not set.\n"
-        f"Written by `python -m shared.settings > docs/settings.md`.\n\n{settings_table()}"
-    )
-
-
 def _needed(value: str | None, name: str) -> str:
     if value is None:
         raise Misconfigured(f"{variable_of(name)} is not set: `cairn up` sets it for the local stack, elsewhere give the address")
@@ -168,7 +159,3 @@ def _bounds(metadata: list[Any]) -> str:
     least = next((bound.ge for bound in metadata if hasattr(bound, "ge")), None)
     most = next((bound.le for bound in metadata if hasattr(bound, "le")), None)
     return "" if least is None else f" From {least} to {most}."
-
-
-if __name__ == "__main__":
-    sys.stdout.write(settings_page())
