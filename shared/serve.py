@@ -115,7 +115,9 @@ class Service:
 def build(parts: Parts, settings: Settings, clock: Clock, executor: Callable[[], Executor]) -> Service:
     """Return a service that is wired and not yet started. Opens nothing."""
     metrics = Metrics()
-    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(settings.database(), min_size=POOL_MIN, max_size=POOL_MAX, open=False)
+    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
+        settings.database(), min_size=POOL_MIN, max_size=POOL_MAX, open=False, check=AsyncConnectionPool.check_connection
+    )
     ledger = Ledger(
         service=parts.name, installation=settings.installation, release=settings.release, partitions=settings.partitions, pool=pool,
         deciders=all_deciders(parts), kinds=parts.kinds, projections=parts.projections, clock=clock,

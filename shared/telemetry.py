@@ -64,6 +64,8 @@ def configure_logging(service: str, level: str = "INFO", to: TextIO | None = Non
     logging.root.setLevel(level)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
+    if logging.root.level > logging.DEBUG:  # While a broker is away it writes dozens of lines a second; relay and consumer say it once.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     for name in ("uvicorn", "uvicorn.error"):  # They bring their own handlers, whose lines are no JSON.
         logging.getLogger(name).handlers = []
     structlog.configure(

@@ -19,6 +19,7 @@ from shared.errors import KeyChanged, Overloaded
 from shared.ledger.ledger import Ledger
 from shared.ledger.types import Answer, Ask
 from shared.parameters import Parameters
+from shared.telemetry import span, traceparent_of_current
 
 MAX_WAITING: Final = 20_000
 """Commands that wait for a transaction before further requests are told to come back."""
@@ -34,6 +35,7 @@ PASSING: Final = ("08", "40", "53", "55", "57")
 class _Request:
     commands: Sequence[Command]
     origin: Origin
+    traceparent: str | None
     done: asyncio.Future[list[Answer]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -66,7 +68,7 @@ class GroupCommit:
         led = request_id or uuid7()
         answers: list[Answer] = []
         for start in range(0, len(commands), self._most):
-            request = _Request(commands[start : start + self._most], Origin(led, led))
+            request = _Request(commands[start : start + self._most], Origin(led, led), traceparent_of_current())
             self._waiting.append(request)
             self._count += len(request.commands)
             self._wake.set()
@@ -113,6 +115,11 @@ class GroupCommit:
                 request.done.set_result(answered)
 
     async def _handle(self, requests: list[_Request]) -> list[list[Answer]]:
+        traces = list(dict.fromkeys(request.traceparent for request in requests if request.traceparent))
+        with span("commit", parent=traces[0] if traces else None, links=traces[1:], requests=len(requests)):
+            return await self._try(requests)
+
+    async def _try(self, requests: list[_Request]) -> list[list[Answer]]:
         asks: list[Ask] = []
         for request in requests:
             start = len(asks)

@@ -47,7 +47,7 @@ class Applied:
     inbox: Mapping[tuple[str, int], Inbox]
 
 
-class _KeysChanged(Exception):
+class KeysChanged(Exception):
     """What commands depend on changed between guess and lock, and with it the partitions they need."""
 
 
@@ -116,7 +116,7 @@ class Ledger:
             lanes_of = {ask.stream.key: walk.partition for ask in asks}
             turn = await self._run(connection, asks, lanes, lanes_of, parameters) if asks else None
             await store.move_cursor(connection, walk, ids, done)
-        self._committed(turn, time.perf_counter() - started)
+        self.committed(turn, time.perf_counter() - started)
         return done
 
     async def inbox(self, sources: Sequence[str]) -> dict[tuple[str, int], Inbox]:
@@ -156,12 +156,12 @@ class Ledger:
                 async with self.pool.connection() as connection, connection.transaction():
                     turn, applied = await self._once(connection, asks, batch, lock_all=guesses >= MAX_GUESSES)
                 break
-            except _KeysChanged:
+            except KeysChanged:
                 guesses += 1
-        self._committed(turn, time.perf_counter() - started)
+        self.committed(turn, time.perf_counter() - started)
         return applied
 
-    def _committed(self, turn: Turn | None, seconds: float) -> None:
+    def committed(self, turn: Turn | None, seconds: float) -> None:
         """Fill the cache, count, and tell who wants to know. Only ever after the commit."""
         for held in turn.changed() if turn else ():
             self._remember(held.id, held.version, held.state)
@@ -184,14 +184,19 @@ class Ledger:
             await store.lock_inbox(connection, batch)
             records = await store.part_blocked(connection, batch)
             asks = [ask for record in records if record.trouble is None for ask in record.asks]
-        turn = await self._decide(connection, asks, lock_all) if asks else None
+        turn = await self.decide(connection, asks, lock_all) if asks else None
         answers = tuple(turn.answers) if turn else ()
         if batch is None:
             return turn, Applied(answers, 0, {})
         parked = await store.park(connection, [*records, *_refused(records, answers)], self._seal)
         return turn, Applied(answers, parked, await store.move_inbox(connection, batch))
 
-    async def _decide(self, connection: Connection, asks: Sequence[Ask], lock_all: bool) -> Turn:
+    async def decide(self, connection: Connection, asks: Sequence[Ask], lock_all: bool) -> Turn:
+        """Lock, load, decide and write within the caller's transaction; after its commit, call `committed`.
+
+        Raises:
+            KeysChanged: roll back and do it again.
+        """
         guess = await self._expand(connection, asks) if self._expand else asks
         lanes_of = {key: partition_of(key, self.partitions) for key in {ask.stream.key for ask in guess}}
         numbers = range(self.partitions) if lock_all else lanes_of.values()
@@ -201,7 +206,7 @@ class Ledger:
             asks = await self._expand(connection, asks)
             lanes_of = {key: partition_of(key, self.partitions) for key in {ask.stream.key for ask in asks}}
             if not lanes.keys() >= set(lanes_of.values()):
-                raise _KeysChanged
+                raise KeysChanged
         return await self._run(connection, asks, lanes, lanes_of, parameters)
 
     async def _run(

@@ -196,7 +196,7 @@ async def _step(
             if trouble is not None:
                 raise _Stuck(record, trouble, reason)
             asks.extend(found)
-        turn = await _decide(ledger, connection, asks, records)
+        turn = await decide(ledger, connection, asks, records)
         refusals = {answer.ask.record: answer.refusal for answer in (turn.answers if turn else ()) if answer.refusal}
         for number, record in enumerate(records):
             refusal = refusals.get(number)
@@ -204,16 +204,16 @@ async def _step(
                 await connection.execute(RESOLVE, ["taken up again", 1, record.id])
             else:
                 await connection.execute(AGAIN, [str(Trouble.REFUSED), f"{refusal.code}: {refusal.detail}", record.id])
-    ledger._committed(turn, time.perf_counter() - started)
+    ledger.committed(turn, time.perf_counter() - started)
     result.refused += len(refusals)
     result.applied += len(records) - len(refusals)
     return len(records)
 
 
-async def _decide(ledger: Ledger, connection: Connection, asks: Sequence[Ask], records: Sequence[Parked]) -> Turn | None:
+async def decide(ledger: Ledger, connection: Connection, asks: Sequence[Ask], records: Sequence[Parked]) -> Turn | None:
     """Decide and write the asks of these records; all partitions are locked, which spares guessing."""
     try:
-        return await ledger._decide(connection, asks, lock_all=True) if asks else None
+        return await ledger.decide(connection, asks, lock_all=True) if asks else None
     except (LedgerError, Misconfigured):
         raise
     except Error as error:
