@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from typing import Final
 
 import psycopg
@@ -16,15 +14,12 @@ from demo.client import Unexpected
 from demo.district import District
 from demo.installation import NAME, Place
 from demo.words import out, plain, say, table
-from services.cli.verify import Report, reading, verdict, verify_service
+from services.cli.verify import Report, reading, verdict, verify
 from shared.contracts.topics import Topic
 from shared.ledger import read
 from shared.replay import Difference, check_partition
 from shared.stack import create_database, drop_database, drop_roles
 
-WORKERS: Final = 2
-ORDER: Final = (Topic.MASTERY, Topic.PATHING, Topic.EVIDENCE, Topic.SCHEDULING, Topic.PROFILE)
-"""The longest first, so that both workers end at about the same time."""
 SUFFIX: Final = "_demo_copy"
 COPIED: Final = "SELECT * FROM event WHERE partition = {partition} OR stream = {settings}"
 SHOWN: Final = 220
@@ -54,18 +49,12 @@ async def tell_replay(place: Place) -> None:
 
 
 def _replay(place: Place) -> list[Report]:
-    reports = []
-    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool, out.status("making every decision again") as status:
-        work = [pool.submit(replayed, place.records[service], service) for service in ORDER]
-        for done in as_completed(work):
-            reports.append(done.result())
-            status.update(f"making every decision again: {len(reports)} of {len(work)} records done")
-    return reports
+    with out.status("making every decision again") as status:
 
+        def show(report: Report) -> None:
+            status.update(f"making every decision again: {report.service}, {report.events:,} of {report.total:,} events")
 
-def replayed(url: str, service: str) -> Report:
-    """Return what a replay of one record found. Runs in a process of its own."""
-    return asyncio.run(verify_service(url, service, NAME, None, lambda _: None))
+        return verify(place.records, NAME, list(Topic), None, show)
 
 
 async def tell_tampering(district: District, place: Place, learner_id: str) -> None:
@@ -141,7 +130,7 @@ def _turned_over(copy: str, learner_id: str) -> str:
 
 async def _looked_at(copy: str, learner_id: str, partition: int) -> tuple[Sequence[Difference], Sequence[Difference]]:
     """Return what a replay of the learner finds in the copy, and what a walk along the partition's chain does."""
-    report = await verify_service(copy, Topic.MASTERY, NAME, learner_id, lambda _: None)
+    (report,) = await asyncio.to_thread(verify, {Topic.MASTERY: copy}, NAME, [Topic.MASTERY], learner_id, lambda _: None)
     async with reading(copy) as pool:
         lengths = await read.lengths(pool)
         rows = [row async for row in read.partition(pool, partition)]

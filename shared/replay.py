@@ -5,7 +5,7 @@ Needs a stream's events and the parameter sets they name; no clock, no network, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -149,25 +149,44 @@ class Verifier:
         )  # fmt: skip
 
 
-def check_partition(
-    source: str, number: int, partitions: int, raws: Iterable[tuple[int, bytes]], length: int, head: str
-) -> list[Difference]:
-    """Return where a partition's record is not gapless and chained; an empty list means it is whole up to `length` and `head`."""
-    previous, expected = chain_start(source, number), 0
-    for position, raw in raws:
+class ChainWalk:
+    """Walks one partition's record in order, and finds where it is not gapless and chained. Holds one hash, however long the record is."""
+
+    def __init__(self, source: str, number: int, partitions: int) -> None:
+        self._source, self._number, self._partitions = source, number, partitions
+        self._previous, self._expected = chain_start(source, number), 0
+        self.broken: Difference | None = None
+
+    def take(self, position: int, raw: bytes) -> None:
+        """Look at the next event; after the first that is wrong, nothing more is looked at."""
+        if self.broken is not None:
+            return
         try:
             header = Header.read(raw)
         except ValueError as error:
-            return [Difference(f"partition {number}", position, f"position {position}", f"it is no event: {error}")]
-        wrong = _misplaced(header, source, number, partitions, position, expected, previous)
+            self.broken = Difference(f"partition {self._number}", position, f"position {position}", f"it is no event: {error}")
+            return
+        wrong = _misplaced(header, self._source, self._number, self._partitions, position, self._expected, self._previous)
         if wrong:
-            return [Difference(header.attributes["stream"], header.attributes["streamversion"], _place(header), wrong)]
-        previous, expected = digest(raw), expected + 1
-    if (expected, previous) != (length, head):
-        return [
-            Difference(f"partition {number}", expected, f"position {expected}", f"the partition's row says {length} events, not {expected}")
-        ]
-    return []
+            self.broken = Difference(header.attributes["stream"], header.attributes["streamversion"], _place(header), wrong)
+        self._previous, self._expected = digest(raw), self._expected + 1
+
+    def end(self, length: int, head: str) -> list[Difference]:
+        """Return what is wrong; an empty list means that the record is whole up to `length` and `head`."""
+        if self.broken is None and (self._expected, self._previous) != (length, head):
+            what = f"the partition's row says {length} events, and the last of {self._expected} is not the one it names"
+            self.broken = Difference(f"partition {self._number}", self._expected, f"position {self._expected}", what)
+        return [self.broken] if self.broken else []
+
+
+def check_partition(
+    source: str, number: int, partitions: int, raws: Iterable[tuple[int, bytes]], length: int, head: str
+) -> list[Difference]:
+    """Return where a partition's record, given whole, is not gapless and chained."""
+    walk = ChainWalk(source, number, partitions)
+    for position, raw in raws:
+        walk.take(position, raw)
+    return walk.end(length, head)
 
 
 def _misplaced(header: Header, source: str, number: int, partitions: int, position: int, expected: int, previous: str) -> str:
@@ -178,22 +197,6 @@ def _misplaced(header: Header, source: str, number: int, partitions: int, positi
         (header.attributes["partition"] == number == partition_of(header.key, partitions), "its key belongs to another partition"),
     )
     return next((wrong for fine, wrong in checks if not fine), "")
-
-
-def replay(verifier: Verifier, rows: Iterable[tuple[str, bytes]], progress: Callable[[Tally], None]) -> Tally:
-    """Replay rows of (stream, bytes) that are ordered by stream and version, and return the tally. For rows already at hand."""
-    name, raws = "", list[bytes]()
-    for stream, raw in rows:
-        if stream != name and raws:
-            verifier.stream(name, raws)
-            progress(verifier.tally)
-            raws = []
-        name = stream
-        raws.append(raw)
-    if raws:
-        verifier.stream(name, raws)
-    progress(verifier.tally)
-    return verifier.tally
 
 
 def _decides(decider: Decider[Any], events: Sequence[Recorded[Any]]) -> bool:

@@ -20,7 +20,7 @@ from shared.contracts.topics import Topic, topic_name
 from shared.errors import MalformedInput
 from shared.ledger import read
 from shared.relay.walk import records
-from shared.replay import check_partition
+from shared.replay import ChainWalk
 
 SHOWN: Final = 5
 """Cases of one violation that are named; the others are counted."""
@@ -77,15 +77,16 @@ async def read_record(url: str, service: str, installation: str, findings: Findi
     async with reading(url) as pool:
         record = Record(await read.lengths(pool))
         for number, (length, head) in record.lengths.items():
-            rows = [row async for row in read.partition(pool, number)]
-            chain = check_partition(f"/{installation}/{service}", number, len(record.lengths), rows, length, head)
-            findings.wrong(f"{service}: a chain is broken", chain)
-            record.hashes[number] = [digest(raw) for _, raw in rows]
-            for _, raw in rows:
+            chain = ChainWalk(f"/{installation}/{service}", number, len(record.lengths))
+            hashes = record.hashes.setdefault(number, [])
+            async for position, raw in read.partition(pool, number):
+                chain.take(position, raw)
+                hashes.append(digest(raw))
                 event = orjson.loads(raw)
                 about = _about(event["type"], event["data"])
                 if about is not None:
                     record.ids.setdefault(event["type"], []).append(about)
+            findings.wrong(f"{service}: a chain is broken", chain.end(length, head))
         record.inbox, record.parked, record.published = await read.standing(pool)
     return record
 

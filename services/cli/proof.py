@@ -62,8 +62,8 @@ def verify_command(
                 tasks[report.service] = bar.add_task(report.service, rate="")
             bar.update(tasks[report.service], completed=report.events, total=report.total, rate=f"{report.rate:,.0f}/s")
 
-        reports = asyncio.run(verify.verify(urls_of(place), installation_of(place), services, str(learner) if learner else None, show))
-    table = Table("service", "events", "decisions", "decisions/s", "chains", "differences", box=None, pad_edge=False)
+        reports = verify.verify(urls_of(place), installation_of(place), services, str(learner) if learner else None, show)
+    table = Table("service", "events", "decisions", "per CPU second", "chains", "differences", box=None, pad_edge=False)
     for report in reports:
         table.add_row(
             report.service, f"{report.events:,}", f"{report.decisions:,}", f"{report.rate:,.0f}", str(report.chains or "-"),

@@ -1,13 +1,20 @@
-"""`cairn replay verify`: every decision of every ledger is decided again and must give the same bytes; every chain must be whole."""
+"""`cairn replay verify`: every decision of every ledger is decided again and must give the same bytes; every chain must be whole.
+
+A record is replayed partition by partition, on all processors: partitions share no stream.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
+from multiprocessing import get_context
 from typing import Any, Final
 
 from psycopg_pool import AsyncConnectionPool
@@ -16,34 +23,49 @@ from shared.contracts.topics import Topic
 from shared.errors import LedgerError
 from shared.ledger import read, store
 from shared.parts import Parts
-from shared.replay import Difference, Settings, Verifier, check_partition
+from shared.replay import ChainWalk, Difference, Settings, Verifier
 from shared.serve import all_deciders
 
 SHOWN_DIFFERENCES: Final = 5
-"""Differences of one service that are reported whole; the others are counted."""
-YIELD_EVERY: Final = 200
-"""Streams between two reports of progress."""
+"""Differences that are shown whole; the others are counted."""
+MAX_WORKERS: Final = 16
 
 Progress = Callable[["Report"], None]
 
 
 @dataclass
 class Report:
-    """What a replay of one service's record found."""
+    """What the replay of one service's record has found so far."""
 
     service: str
     total: int = 0
+    """Events that there are to replay."""
     events: int = 0
     decisions: int = 0
-    seconds: float = 0.0
+    cpu_s: float = 0.0
+    """Processor time that replaying them took, of all processes together."""
     differences: list[Difference] = field(default_factory=list)
     chains: int = 0
     """Partitions whose chain was walked; 0 where only one learner is replayed."""
 
     @property
     def rate(self) -> float:
-        """Decisions replayed per second."""
-        return self.decisions / self.seconds if self.seconds else 0.0
+        """Decisions replayed per second of processor time."""
+        return self.decisions / self.cpu_s if self.cpu_s else 0.0
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One partition of one record, replayed by one process."""
+
+    url: str
+    service: str
+    installation: str
+    number: int
+    partitions: int
+    length: int
+    head: str
+    like: str | None
 
 
 def parts_of(service: str) -> Parts:
@@ -59,66 +81,90 @@ async def reading(url: str) -> AsyncIterator[read.Pool]:
         yield pool
 
 
-async def verify_service(url: str, service: str, installation: str, learner: str | None, progress: Progress) -> Report:
-    """Replay one service's record, or one learner's streams in it, and walk its chains."""
-    parts = parts_of(service)
-    started = time.perf_counter()
-    async with reading(url) as pool:
-        like = f"%/{learner}" if learner else None
-        report = Report(service, total=await read.count(pool, like))
-        settings = [store.decoded(raw) async for _, raw in read.streams(pool, f"{service}/settings")]
-        verifier = Verifier([*all_deciders(parts), *parts.versions], Settings(parts.kinds, settings))
-        await _decisions(pool, like, verifier, report, progress)
-        if learner is None:
-            await _chains(pool, f"/{installation}/{service}", report)
-    report.seconds = time.perf_counter() - started
-    progress(report)
-    return report
+@cache
+def settings_of(url: str, service: str) -> Settings:
+    """Return which parameters were in force at each version of a service's settings; read once by each process."""
+
+    async def events() -> list[Any]:
+        async with reading(url) as pool:
+            return [store.decoded(raw) async for _, raw in read.streams(pool, f"{service}/settings")]
+
+    return Settings(parts_of(service).kinds, asyncio.run(events()))
 
 
-async def _decisions(pool: read.Pool, like: str | None, verifier: Verifier, report: Report, progress: Progress) -> None:
-    name, raws, seen = "", list[bytes](), 0
-
-    def finish() -> None:
-        verifier.stream(name, raws)
-        report.events, report.decisions, report.differences = verifier.tally.events, verifier.tally.decisions, verifier.tally.differences
-
-    started = time.perf_counter()
-    async for stream, raw in read.streams(pool, like):
-        if stream != name and raws:
-            finish()
-            raws, seen = [], seen + 1
-            if seen % YIELD_EVERY == 0:
-                report.seconds = time.perf_counter() - started
-                progress(report)
-                await asyncio.sleep(0)
-        name = stream
-        raws.append(raw)
-    if raws:
-        finish()
+def replay_lane(lane: Lane) -> Report:
+    """Return what the replay of one partition found. Runs in a process of its own."""
+    began = time.process_time()
+    parts = parts_of(lane.service)
+    verifier = Verifier([*all_deciders(parts), *parts.versions], settings_of(lane.url, lane.service))
+    broken = asyncio.run(_walk(lane, verifier))
+    return Report(
+        lane.service, lane.length, verifier.tally.events, verifier.tally.decisions, time.process_time() - began,
+        [*broken, *verifier.tally.differences], 0 if lane.like else 1,
+    )  # fmt: skip
 
 
-async def _chains(pool: read.Pool, source: str, report: Report) -> None:
-    lengths = await read.lengths(pool)
-    for number, (length, head) in lengths.items():
-        rows = [row async for row in read.partition(pool, number)]
-        report.differences.extend(check_partition(source, number, len(lengths), rows, length, head))
-        report.chains += 1
+async def _walk(lane: Lane, verifier: Verifier) -> list[Difference]:
+    """Decide the streams of a partition again; return where its chain is broken, unless only some streams are looked at."""
+    name, raws = "", list[bytes]()
+    async with reading(lane.url) as pool:
+        async for stream, raw in read.streams(pool, lane.like, lane.number):
+            if stream != name and raws:
+                verifier.stream(name, raws)
+                raws = []
+            name = stream
+            raws.append(raw)
+        if raws:
+            verifier.stream(name, raws)
+        if lane.like:
+            return []
+        chain = ChainWalk(f"/{lane.installation}/{lane.service}", lane.number, lane.partitions)
+        async for position, raw in read.partition(pool, lane.number):
+            chain.take(position, raw)
+    return chain.end(lane.length, lane.head)
 
 
-async def verify(
-    urls: Mapping[str, str], installation: str, services: Sequence[Topic], learner: str | None, progress: Progress
-) -> list[Report]:
-    """Replay the records of these services, one after another.
+def verify(urls: Mapping[str, str], installation: str, services: Sequence[Topic], learner: str | None, progress: Progress) -> list[Report]:
+    """Replay the records of these services, and return what was found in each; `progress` hears of every partition.
 
     Raises:
         LedgerError: there is nothing to replay, which proves nothing.
     """
-    reports = [await verify_service(urls[service], service, installation, learner, progress) for service in services]
-    if not any(report.decisions for report in reports):
+    like = f"%/{learner}" if learner else None
+    lanes = [lane for service in services for lane in asyncio.run(_lanes(urls[service], service, installation, like))]
+    reports = {str(service): Report(service) for service in services}
+    for lane in lanes:
+        reports[lane.service].total += lane.length
+    for part in _replayed(lanes):
+        whole = reports[part.service]
+        whole.events, whole.decisions, whole.cpu_s = whole.events + part.events, whole.decisions + part.decisions, whole.cpu_s + part.cpu_s
+        whole.chains += part.chains
+        whole.differences.extend(part.differences)
+        progress(whole)
+    if not any(report.decisions for report in reports.values()):
         what = f"learner {learner}" if learner else "these ledgers"
         raise LedgerError(f"nothing was replayed: {what} holds no decision. Is this the right installation, and was anything recorded?")
-    return reports
+    return list(reports.values())
+
+
+def _replayed(lanes: Sequence[Lane]) -> Iterator[Report]:
+    """Yield what was found in each partition, on as many processors as there are, the longest partitions first."""
+    workers = min(MAX_WORKERS, os.cpu_count() or 1, max(1, len(lanes)))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        work = [pool.submit(replay_lane, lane) for lane in sorted(lanes, key=lambda lane: -lane.length)]
+        for done in as_completed(work):
+            yield done.result()
+
+
+async def _lanes(url: str, service: str, installation: str, like: str | None) -> list[Lane]:
+    async with reading(url) as pool:
+        lengths = await read.lengths(pool)
+        counted = {number: await read.count(pool, like, number) for number in lengths} if like else None
+    return [
+        Lane(url, service, installation, number, len(lengths), counted[number] if counted else length, head, like)
+        for number, (length, head) in lengths.items()
+        if not counted or counted[number]
+    ]
 
 
 def verdict(reports: Sequence[Report]) -> str:

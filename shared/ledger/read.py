@@ -11,13 +11,15 @@ from psycopg_pool import AsyncConnectionPool
 FETCH: Final = 1_000
 """Rows that one round trip brings."""
 STREAMS: Final = """
-    SELECT stream, bytes FROM event WHERE (%(like)s::text IS NULL OR stream LIKE %(like)s) ORDER BY stream, version"""
+    SELECT stream, bytes FROM event
+    WHERE (%(like)s::text IS NULL OR stream LIKE %(like)s) AND (%(lane)s::int IS NULL OR partition = %(lane)s)
+    ORDER BY stream, version"""
 PARTITION: Final = "SELECT position, bytes FROM event WHERE partition = %s AND position >= %s ORDER BY position"
 NAMING: Final = """
     SELECT bytes FROM event WHERE key = %(text)s OR strpos(convert_from(bytes, 'UTF8'), %(text)s) > 0
     ORDER BY recorded_at, partition, position"""
 LENGTHS: Final = "SELECT id, length, head FROM partition ORDER BY id"
-COUNT: Final = "SELECT count(*) FROM event WHERE (%(like)s::text IS NULL OR stream LIKE %(like)s)"
+COUNT: Final = "SELECT count(*) FROM event WHERE stream LIKE %s AND partition = %s"
 INBOX: Final = "SELECT source, partition, position FROM inbox"
 PARKED: Final = "SELECT source, count(*) FROM parked WHERE resolved_at IS NULL GROUP BY source"
 PUBLISHED: Final = "SELECT partition, position FROM published"
@@ -25,11 +27,16 @@ PUBLISHED: Final = "SELECT partition, position FROM published"
 Pool = AsyncConnectionPool[Any]
 
 
-async def streams(pool: Pool, like: str | None = None) -> AsyncIterator[tuple[str, bytes]]:
-    """Yield (stream, event bytes), all events of a stream together and in order; `like` is an SQL pattern of stream names."""
+async def streams(pool: Pool, like: str | None = None, lane: int | None = None) -> AsyncIterator[tuple[str, bytes]]:
+    """Yield (stream, event bytes), all events of a stream together and in order.
+
+    Args:
+        like: an SQL pattern of stream names; by default all.
+        lane: only this partition's streams.
+    """
     async with pool.connection() as connection, connection.cursor("streams") as cursor:
         cursor.itersize = FETCH
-        await cursor.execute(STREAMS, {"like": like})
+        await cursor.execute(STREAMS, {"like": like, "lane": lane})
         async for stream, raw in cursor:
             yield stream, bytes(raw)
 
@@ -55,10 +62,10 @@ async def lengths(pool: Pool) -> dict[int, tuple[int, str]]:
         return {row[0]: (row[1], row[2]) for row in await (await connection.execute(LENGTHS)).fetchall()}
 
 
-async def count(pool: Pool, like: str | None = None) -> int:
-    """Return the number of events, of the streams that match."""
+async def count(pool: Pool, like: str, lane: int) -> int:
+    """Return the number of events of a partition's streams that match an SQL pattern."""
     async with pool.connection() as connection:
-        row = await (await connection.execute(COUNT, {"like": like})).fetchone()
+        row = await (await connection.execute(COUNT, [like, lane])).fetchone()
     return int(row[0]) if row else 0
 
 
