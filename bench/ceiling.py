@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -17,8 +16,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from psycopg import AsyncConnection
 
-from bench.evidence import LEARNERS, NOBODY, START, name
-from shared.contracts.envelope import StreamId, digest, envelope
+from bench.evidence import APART, FIRST_QUIZ, NOBODY, START, competencies_of, learner_and_item, name
+from shared.contracts.envelope import MICRO, StreamId, digest, envelope
 from shared.contracts.evidence import EvidenceRecorded
 
 PARTITIONS: Final = 8
@@ -45,15 +44,15 @@ def records(first: int, count: int) -> list[bytes]:
 
 
 def _record(number: int) -> bytes:
-    learner = str(name("learner", number // 10 % LEARNERS))
+    learner, item = learner_and_item(FIRST_QUIZ + number)
+    at = START + number * APART
     return envelope(
-        source="/local/evidence", stream=StreamId("evidence", "learner", learner), version=number + 1, partition=0, position=number,
-        previous=digest(str(number).encode()), at=START + timedelta(seconds=number), decider="evidence.record/1", settings=0,
-        release="0.1.0", origin=NOBODY,
+        source="/local/evidence", stream=StreamId("evidence", "learner", str(name("learner", learner))), version=number + 1, partition=0,
+        position=number, previous=digest(str(number).encode()), at=at, decider="evidence.record/1", settings=0, release="0.1.0",
+        origin=NOBODY,
         event=EvidenceRecorded(
-            evidence_id=name("act", number), learner_id=name("learner", number // 10 % LEARNERS), item_id=name("item", number % 600),
-            competency_ids=(str(name("competency", number % 150)),), score_e6=1_000_000 * (number % 10 < 7),
-            occurred_at=START + timedelta(seconds=number),
+            evidence_id=name("act", number), learner_id=name("learner", learner), item_id=name("item", item),
+            competency_ids=competencies_of(item), score_e6=MICRO * (number % 10 < 7), occurred_at=at,
         ),
     )  # fmt: skip
 

@@ -11,9 +11,19 @@ from services.evidence.domain import AcceptEvidence, AlignItem, NoteAlias
 from shared.contracts.envelope import MICRO, NAMESPACE, Origin
 from shared.contracts.evidence import AliasNoted, EvidenceAccepted, ItemAligned
 
-LEARNERS, COMPETENCIES, ITEMS = 240, 150, 600
+LEARNERS, COMPETENCIES = 240, 150
+ITEMS: Final = 600
+"""About one competency each."""
+CHECKS: Final = 10
+"""Items of the start of the year, which together ask every competency: everybody answers them first, so that states are as large as those
+of learners who have been there for a while."""
 IN_A_ROW: Final = 10
-"""Answers of one learner, one after another: a quiz."""
+"""Answers of one learner, one after another: a quiz about one competency."""
+QUIZZES: Final = 2
+"""Of a competency, before the learner goes on to the next."""
+APART: Final = timedelta(seconds=20)
+"""Between two answers, so that a learner's quizzes are half a day apart, and evidence becomes broad."""
+FIRST_QUIZ: Final = LEARNERS * CHECKS
 START: Final = datetime(2026, 9, 1, 8, tzinfo=UTC)
 NOBODY: Final = Origin(UUID(int=1), UUID(int=1))
 
@@ -28,26 +38,40 @@ def alias(number: int) -> str:
     return f"{number:064x}"
 
 
+def competencies_of(item: int) -> tuple[str, ...]:
+    """Return the competencies that an item gives evidence about."""
+    if item < ITEMS:
+        return (str(name("competency", item % COMPETENCIES)),)
+    return tuple(str(name("competency", number)) for number in range(item - ITEMS, COMPETENCIES, CHECKS))
+
+
 def known() -> Iterator[NoteAlias | AlignItem]:
     """Yield what must be known for evidence to be recorded at once."""
     for learner in range(LEARNERS):
         yield NoteAlias(AliasNoted(alias=alias(learner), learner_id=name("learner", learner)))
-    for item in range(ITEMS):
-        competency = str(name("competency", item % COMPETENCIES))
-        yield AlignItem(ItemAligned(item_id=name("item", item), iri=f"urn:item:{item}", competency_ids=(competency,)))
+    for item in range(ITEMS + CHECKS):
+        yield AlignItem(ItemAligned(item_id=name("item", item), iri=f"urn:item:{item}", competency_ids=competencies_of(item)))
 
 
 def acts(first: int, count: int) -> list[AcceptEvidence]:
-    """Return quiz answers in the order of time, of which seven in ten are right."""
+    """Return answers in the order of time, the checks first, then quizzes; seven in ten are right."""
     return [_act(number) for number in range(first, first + count)]
 
 
+def learner_and_item(number: int) -> tuple[int, int]:
+    """Return who hands in the act of this number, and about what."""
+    learner = number // IN_A_ROW % LEARNERS
+    if number < FIRST_QUIZ:
+        return learner, ITEMS + number % CHECKS
+    turn = (number - FIRST_QUIZ) // (IN_A_ROW * LEARNERS)
+    return learner, (learner + turn // QUIZZES + number % IN_A_ROW * COMPETENCIES) % ITEMS
+
+
 def _act(number: int) -> AcceptEvidence:
-    learner, turn = number // IN_A_ROW % LEARNERS, number // (IN_A_ROW * LEARNERS)
-    item = (learner * 7 + turn * 11 + number % IN_A_ROW * 3) % ITEMS
+    learner, item = learner_and_item(number)
     return AcceptEvidence(
         EvidenceAccepted(
             act_id=name("act", number), alias=alias(learner), item_id=name("item", item), score_e6=MICRO * ((number * 7919) % 10 < 7),
-            occurred_at=START + timedelta(seconds=number),
+            occurred_at=START + number * APART,
         )
     )  # fmt: skip
