@@ -50,8 +50,7 @@ def settings_page() -> str:
     """Return docs/settings.md: the settings that every service has, those that one adds, and the variables that are none."""
     parts = [
         "# Settings",
-        "Read from the environment when a process starts. An empty variable counts as not set.\n"
-        f"This page is written by `{COMMAND}`.",
+        f"Read from the environment when a process starts. An empty variable counts as not set.\nThis page is written by `{COMMAND}`.",
         settings_table().rstrip(),
         "## Settings of one service",
         *(_own_settings(service, parts_of(service).settings) for service in Topic if parts_of(service).settings is not Settings),

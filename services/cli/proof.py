@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # What these import takes most of a second; commands that nee
     from services.cli import oracle, verify
 
 DIFFERS: Final = 1
+ANSWER_LIMIT_S: Final = 30.0
 SETTLE_S: Final = 0.5
 """Pause between two looks whether the services have caught up."""
 
@@ -151,7 +152,7 @@ async def _check(place: Path, told: list[tuple[str, str]] | None, wait_s: float)
 
 async def _compare_http(address: str, evidence: oracle.Record, findings: oracle.Findings) -> None:
     """Check that what evidence says over HTTP is what its ledger holds."""
-    async with httpx.AsyncClient(base_url=address, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=address, timeout=ANSWER_LIMIT_S) as client:
         answer = (await client.get("/evidence/counts")).raise_for_status().json()
     waiting = sum(answer["waiting"].values())
     ledger = {

@@ -18,6 +18,8 @@ from shared.settings import Settings, load_settings
 from shared.stack.state import locked
 
 EVERY = "all"
+GRACE_S = 5
+"""Time that requests in hand have when the gateway is asked to stop."""
 
 
 class Ended(CairnError):
@@ -59,7 +61,7 @@ def gateway(home: HomeOption = None) -> None:
     settings = load_settings(Settings)
     configure_logging(GATEWAY, settings.log_level)
     app = create_gateway(upstreams_of(place))
-    uvicorn.run(app, host=settings.host, port=settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    uvicorn.run(app, host=settings.host, port=settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S)
 
 
 def take_over(home: Path, name: str) -> None:

@@ -17,6 +17,7 @@ from shared.relay.tolerant import TolerantConsumer
 LAST: Final = 20
 """Records at the end of each topic partition that are looked at: the very last may be a foreign one, or a repeat."""
 TIMEOUT_S: Final = 30.0
+POLL_MS: Final = 200
 BYTES_OF: Final = "SELECT bytes FROM event WHERE partition = %s AND position = %s"
 
 
@@ -65,7 +66,7 @@ async def _last_records(kafka_servers: str, places: list[TopicPartition]) -> dic
         found: dict[TopicPartition, list[bytes]] = {place: [] for place in places}
         async with asyncio.timeout(TIMEOUT_S):
             while unread:
-                for place, records in (await consumer.getmany(*unread, timeout_ms=200)).items():
+                for place, records in (await consumer.getmany(*unread, timeout_ms=POLL_MS)).items():
                     found[place] += [record.value or b"" for record in records]
                     if records[-1].offset >= ends[place] - 1:
                         unread.discard(place)

@@ -1,0 +1,75 @@
+"""Rules of the house that no type checker knows: pure files rest on pure files, limits have names, endless loops are known to end."""
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.house.test_rooms import IMPURE, PURE_SHARED, ROOT, imported, named, pure_files, python_files
+
+ALSO_PURE = ("keys.py", "consume/reader.py", "relay/__init__.py")
+"""Besides those that test_rooms holds to it."""
+NAMES_A_WIRE = frozenset({"shared/ledger/types.py", "shared/ledger/__init__.py"})
+"""Words of the ledger's callers: they name the type of a connection, and open none."""
+SAYS_SO_ITSELF = frozenset({"Field", "Query", "Path", "StringConstraints", "Option", "Argument", "lru_cache", "AsyncConnectionPool"})
+"""Calls in which a number is the name and the limit at once: a bound that the API document or the signature shows."""
+LIMITING = ("timeout", "max_", "most", "retries", "limit")
+SMALL = 2
+"""Numbers up to this one need no name: one record, no retry."""
+ENDLESS = {
+    "services/mastery/order.py": 1,  # Comes back within as many steps as are stuck.
+    "services/profile/oneroster/table.py": 1,  # Ends with the text, or at MAX_ROWS.
+    "shared/consume/subscriber.py": 1,  # The watch, until it is cancelled.
+    "shared/ledger/ledger.py": 2,  # At MAX_GUESSES all partitions are locked; each stream's history is loaded once.
+    "shared/relay/control.py": 2,  # Listening, until it is cancelled.
+    "shared/serve.py": 1,  # The survey, until it is cancelled.
+    "shared/stack/state.py": 1,  # Until LOCK_WAIT_S.
+    "shared/ticker.py": 1,  # A tick's task, until it is cancelled.
+}
+"""`while True` in shared and services, with what ends it."""
+
+
+def sources() -> list[Path]:
+    return [path for path in python_files() if path.relative_to(ROOT).parts[0] in ("shared", "services")]
+
+
+def file_of(module: str) -> Path | None:
+    """Return the file of one of our modules; None for a name inside one, and for other people's."""
+    if module.split(".")[0] not in ("shared", "services"):
+        return None
+    path = ROOT / Path(*module.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+@pytest.mark.parametrize("path", pure_files(), ids=named)
+def test_pure_files_rest_on_pure_files_only(path: Path) -> None:
+    pure = {*pure_files(), *(ROOT / "shared" / name for name in (*PURE_SHARED, *ALSO_PURE)), *(ROOT / name for name in NAMES_A_WIRE)}
+    found = {file for name in imported(ast.parse(path.read_text())) if (file := file_of(name)) is not None}
+    empty = {file for file in found if file.name == "__init__.py" and not list(imported(ast.parse(file.read_text())))}
+    assert not {named(file) for file in found - pure - empty}
+
+
+@pytest.mark.parametrize("name", ALSO_PURE)
+def test_what_pure_files_rest_on_reaches_nothing(name: str) -> None:
+    names = set(imported(ast.parse((ROOT / "shared" / name).read_text())))
+    assert not {found for found in names if found.split(".")[0] in IMPURE}
+
+
+@pytest.mark.parametrize("path", sources(), ids=named)
+def test_limits_have_names(path: Path) -> None:
+    for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        for given in call.keywords if name not in SAYS_SO_ITSELF else ():
+            number = given.value.value if isinstance(given.value, ast.Constant) else None
+            limits = given.arg is not None and given.arg.startswith(LIMITING) and type(number) in (int, float)
+            assert not (limits and number > SMALL), f"{named(path)}:{call.lineno}: give {given.arg}={number} a name in capitals"
+
+
+def test_loops_without_a_condition_are_those_that_are_known_to_end() -> None:
+    found: Counter[str] = Counter()
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.While) and isinstance(node.test, ast.Constant):
+                found[named(path)] += 1
+    assert found == ENDLESS, "say beside ENDLESS what ends the loop, or give it a condition"
