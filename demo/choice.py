@@ -28,6 +28,8 @@ async def tell(district: District, learner_id: str) -> None:
     if step is None:
         raise Unexpected("the path offers no alternative anywhere")
     first, *others = step["options"]
+    planned = {period["activity_id"] for day in (await days_of(cairn, learner_id)).values() if day for period in day["periods"]}
+    others.sort(key=lambda option: option["activity_id"] in planned)  # What the day has already would be no wish.
     say(f"For [bold]{plain(topic(step['competency_id']))}[/bold] the path suggests '{plain(first['title'])}' ({WAYS[first['modality']]}).")
     for number, option in enumerate(others[:MOST]):
         wish = "would rather have" if number == 0 else "then asks for"

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from demo import weeks
 from demo.client import Unexpected, all_at_once
+from demo.counts import days_rest
 from demo.days import Day, compared, days_of, until
 from demo.district import District, topic
 from demo.framework import by_guid
@@ -19,7 +20,7 @@ from demo.items import items_of
 from demo.learners import BREAK, Answer
 from demo.words import LEVELS, REASONS, WAYS, listed, milliseconds, percent, plain, say, table
 
-MAX_LOOKED_AT: Final = 24
+MAX_LOOKED_AT: Final = 60
 """Learners who are looked at closely before one is chosen."""
 MAX_RIGHT: Final = 3
 """Right answers she hands in."""
@@ -134,6 +135,7 @@ async def _watch(district: District, place: Place, hers: Heroine, answers: list[
         until(cairn, f"/pathing/learners/{learner}/path", off_path, "the path"),
         until(cairn, f"/scheduling/learners/{learner}/days/today", lambda day: day["changed_at"] != today["changed_at"], "the day"),
     )
+    await days_rest(cairn, district.school_id)
     days = await days_of(cairn, learner)
     table(
         ("what happened", "seen by us after"),

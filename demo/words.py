@@ -11,6 +11,7 @@ from rich.table import Table
 
 MAX_WIDTH: Final = 100
 """Columns that paragraphs take at most."""
+NARROW: Final = "\N{NO-BREAK SPACE}"
 LEVELS: Final = {
     "not-enough-evidence": "not enough evidence",
     "developing": "developing",
@@ -60,13 +61,13 @@ def percent(millionths: float) -> str:
     """Return a share as people say it; never all or nothing where it is neither."""
     share = millionths / 1_000_000
     if 0.995 <= share < 1:
-        return "more than 99 %"
-    return "less than 1 %" if 0 < share < 0.005 else f"{share:.0%}".replace("%", " %")
+        return f"more than 99{NARROW}%"
+    return f"less than 1{NARROW}%" if 0 < share < 0.005 else f"{share:.0%}".replace("%", f"{NARROW}%")
 
 
 def milliseconds(seconds: float) -> str:
     """Return a span in milliseconds."""
-    return f"{seconds * 1000:,.0f} ms"
+    return f"{seconds * 1000:,.0f}{NARROW}ms"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -1,0 +1,49 @@
+"""The whole demonstration, small, as a newcomer runs it: real servers, real services, everything over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.main import Options, run
+from demo.school import school
+from services.cli.installation import stop
+from shared.errors import Misconfigured
+
+LEARNERS = 24
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A folder for an installation, which is gone afterwards whatever happens."""
+    yield tmp_path / "home"
+    stop(tmp_path / "home", wipe=True)
+
+
+def test_the_demonstration_ends_well_and_writes_down_what_it_was_told(home: Path, tmp_path: Path) -> None:
+    acks = tmp_path / "acks.jsonl"
+    assert run(Options(home, LEARNERS, 7, acks)) == 0
+    page = (home / "demo" / "day.html").read_text()
+    assert all(learner.given in page for learner in school(LEARNERS, 7).learners)
+    lines = [json.loads(line) for line in acks.read_text().splitlines()]
+    acts = [act for line in lines for act in line["acts"]]
+    assert len({act["act_id"] for act in acts}) == len(acts) > 1_000
+    assert {act["result"] for act in acts} == {"recorded"}
+    assert [line["status"] for line in lines if line["status"] >= 400] == [422], "only the spoilt roster is refused"
+
+
+def test_a_school_that_does_not_fit_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="--learners"):
+        run(Options(tmp_path / "home", 3))
+    assert not (tmp_path / "home").exists()
+
+
+def test_an_installation_that_is_no_demonstration_is_left_alone(tmp_path: Path) -> None:
+    services = tmp_path / "services.json"
+    services.write_text(json.dumps({"gateway": {"port": 1}}))
+    with pytest.raises(Misconfigured, match="not a demonstration"):
+        run(Options(tmp_path, LEARNERS))
+    assert services.exists()
