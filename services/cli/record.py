@@ -1,4 +1,4 @@
-"""`cairn ledger status`, `cairn rebuild`, `cairn park`: what keeps a service's record and its tables in order."""
+"""`cairn ledger`, `cairn rebuild`: what keeps a service's record and its tables in order."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from services.cli import recovery
 from services.cli.home import HomeOption, home_of, services_of, setting
 from services.cli.serving import owner_url
 from services.cli.words import err, out
@@ -97,5 +98,7 @@ def add_to(app: typer.Typer) -> None:
     ledger = typer.Typer(no_args_is_help=True, help="The ledgers of the installation.")
     ledger.callback()(lambda: None)
     ledger.command("status")(ledger_status)
+    ledger.command("catch-up")(recovery.catch_up)
+    ledger.command("resume")(recovery.resume)
     app.add_typer(ledger, name="ledger")
     app.command()(rebuild)

@@ -161,5 +161,5 @@ class Lane:
     def _differs(self, how: str) -> str:
         return (
             f"partition {self.partition} of {self.service} differs from what this service has applied: {how}. One of the two databases was "
-            f"restored from a backup; compare them, then use `cairn ledger catch-up` or `cairn ledger resume`"
+            f"restored from a backup. Was it that of {self.service}: stop it and run `cairn ledger catch-up {self.service}`"
         )

@@ -34,11 +34,15 @@ async def compare(connection: AsyncConnection[Any], kafka_servers: str, topic: s
             continue
         row = await (await connection.execute(BYTES_OF, [place.partition, furthest.position])).fetchone()
         if row is None or digest(bytes(row[0])) != digest(furthest.raw):
-            found = "not in the ledger" if row is None else "another one in the ledger"
-            raise Diverged(
-                f"event {furthest.position} of partition {place.partition} was published on {topic} and is {found}: this database was "
-                f"restored behind its readers. Copy back what is missing with `cairn ledger catch-up` before the service starts"
+            catch_up = f"`cairn ledger catch-up {source.rpartition('/')[2]}`"
+            found = (
+                f"not in the ledger: this database was restored behind its readers. Keep the service stopped and run {catch_up}, which "
+                f"copies back what is missing"
+                if row is None
+                else f"another one in the ledger: this database was restored behind its readers and has gone on by itself. Restore the "
+                f"backup again, keep the service stopped and run {catch_up} before it starts"
             )
+            raise Diverged(f"event {furthest.position} of partition {place.partition} was published on {topic} and is {found}")
 
 
 def _ours(raws: Iterable[bytes], source: str, partition: int) -> list[Header]:
