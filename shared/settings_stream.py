@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import PlainSerializer
 
 from shared.contracts.envelope import Event, StreamId
 from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted, set_id_of
@@ -41,7 +43,8 @@ class AdoptSet:
 class SettingsState:
     """Which pages are known, and which set of each kind is in force."""
 
-    pages: frozenset[str] = frozenset()
+    pages: Annotated[frozenset[str], PlainSerializer(sorted)] = frozenset()
+    """Kept in order: sets of texts are ordered otherwise in each process, and equal states are equal bytes."""
     in_force: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     """Kind -> (set id, page hashes)."""
 
