@@ -154,3 +154,10 @@ def test_no_kafka_answers(home: Path, monkeypatch: pytest.MonkeyPatch, database:
 
 def test_a_wrong_instant_is_named(home: Path) -> None:
     assert "give an instant with its time zone" in failed(run("up", "--now", "tomorrow"))
+
+
+@pytest.mark.parametrize("command", ["demo", "up", "down", "status", "serve", "migrate", "rebuild", "ledger", "park", "replay", "audit"])
+def test_what_the_readme_and_makefile_name_is_a_command(command: str) -> None:
+    done = CliRunner().invoke(app, [command, "--help"])
+    assert done.exit_code == 0, done.output
+    assert f" {command}" in done.output

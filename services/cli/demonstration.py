@@ -1,4 +1,4 @@
-"""The command line of the demonstration."""
+"""`cairn demo`: the simulated district, a client like any other. What it does is in `demo/`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def demo(
 
     May be repeated: what an earlier demonstration left is wiped first, any other installation is left alone.
     """
-    from demo.main import Options, run
+    from demo.main import Options, run  # Here, so that other commands need not wait for all that it imports.
 
     code = run(Options(home_of(home), learners, seed, acks))
     if code:
