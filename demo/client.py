@@ -23,6 +23,9 @@ LATER: Final = frozenset({429, 502, 503, 504})
 PAGE: Final = 1_000
 MAX_PAGES: Final = 1_000
 MAX_CONNECTIONS: Final = 16
+IDLE_S: Final = 2.0
+"""Idle connections are closed before a server closes them, else a request could meet one that is just being closed."""
+READ_TRIES: Final = 3
 
 
 class Unexpected(CairnError):
@@ -34,7 +37,7 @@ class Cairn:
 
     def __init__(self, address: str, acks: Path | None = None) -> None:
         self.address = address
-        limits = httpx.Limits(max_connections=MAX_CONNECTIONS)
+        limits = httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_S)
         self._http = httpx.AsyncClient(base_url=address, timeout=LIMIT_S, limits=limits)
         self.acks_path = acks
         self._acks: IO[str] | None = None if acks is None else acks.open("w", encoding="utf-8")
@@ -84,11 +87,11 @@ class Cairn:
         Raises:
             Unexpected: nothing does.
         """
-        return _taken(await self._http.get(path, params=query), f"GET {path}")
+        return _taken(await self._read(path, query), f"GET {path}")
 
     async def find(self, path: str, **query: str) -> dict[str, Any] | None:
         """Return what stands at a path, or None where nothing does yet."""
-        answer = await self._http.get(path, params=query)
+        answer = await self._read(path, query)
         return None if answer.status_code in (404, *LATER) else _taken(answer, f"GET {path}")
 
     async def every(self, path: str, inside: str = "", **query: str) -> list[dict[str, Any]]:
@@ -110,6 +113,15 @@ class Cairn:
                 return
             after = {"after": page["next"]}
         raise Unexpected(f"GET {path} has more than {MAX_PAGES} pages")
+
+    async def _read(self, path: str, query: Mapping[str, str]) -> httpx.Response:
+        """Return the answer to a GET, which may be asked again where the connection broke."""
+        for _ in range(READ_TRIES - 1):
+            try:
+                return await self._http.get(path, params=query)
+            except httpx.TransportError:
+                await asyncio.sleep(PAUSE_S)
+        return await self._http.get(path, params=query)
 
     async def text(self, path: str) -> str:
         """Return a page that is no JSON; empty where it cannot be had."""

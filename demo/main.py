@@ -19,6 +19,7 @@ from shared.errors import Misconfigured
 
 FAILED: Final = 1
 PAGE: Final = "day.html"
+DEFAULT_HOME: Final = ".cairn"
 LEARNERS: Final = 240
 
 
@@ -50,17 +51,18 @@ def run(options: Options) -> int:
     )
     place = begin(options.home.resolve(), options.learners, options.seed)
     try:
-        asyncio.run(_tell(options, place))
+        learner_id = asyncio.run(_tell(options, place))
     except Unexpected as error:
         title("This is not as it should be")
         say(plain(error))
         return FAILED
-    _end(place, options)
+    _end(place, options, learner_id)
     say(f"[dim]The whole took {time.monotonic() - started:.0f} s.[/dim]")
     return 0
 
 
-async def _tell(options: Options, place: Place) -> None:
+async def _tell(options: Options, place: Place) -> str:
+    """Tell everything; return the id of the learner whose story was told."""
     everybody = school(options.learners, options.seed)
     minds = {learner.sourced_id: learners.mind(learner, options.seed) for learner in everybody.learners}
     async with Cairn(place.address, options.acks) as cairn:
@@ -71,11 +73,11 @@ async def _tell(options: Options, place: Place) -> None:
         await setup.open_school(district)
         title("Six weeks of school")
         await weeks.hand_in(district, place, weeks.quizzes(district, learners.school_days()[ROUNDS:]), planned=True)
-        await _look(district, place)
+        return await _look(district, place)
 
 
-async def _look(district: District, place: Place) -> None:
-    """Tell what the six weeks led to, and prove it."""
+async def _look(district: District, place: Place) -> str:
+    """Tell what the six weeks led to, and prove it; return the id of the learner whose story was told."""
     title("One learner's morning")
     hers = await story.tell(district, place)
     title("She has a say")
@@ -94,16 +96,18 @@ async def _look(district: District, place: Place) -> None:
     page = place.folder / PAGE
     page.write_text(day.page(await day.sheet(district)), encoding="utf-8")
     say(f"Spaces by periods, with groups, first names and reasons; for a phone, and to print: [bold]{plain(page)}[/bold]")
+    return hers
 
 
-def _end(place: Place, options: Options) -> None:
+def _end(place: Place, options: Options, learner_id: str) -> None:
     title("What to try next")
-    home = f" --home {place.home}"
+    home = "" if place.home == Path(DEFAULT_HOME).resolve() else f" --home {place.home}"
     table(
         ("", ""),
         (
             ("everything over HTTP", f"{place.address}  (each service's documentation: {place.address}/mastery/docs and so on)"),
             ("what runs, and how it is", f"cairn status{home}"),
+            ("that learner's whole story", f"cairn replay show --learner {learner_id}{home}"),
             ("replay it yourself", f"cairn replay verify{home}"),
             *([("check what we were told", f"cairn audit check{home} --acks {options.acks}")] if options.acks else []),
             ("another school", "cairn demo --seed 7 --acks acks.jsonl"),

@@ -173,7 +173,7 @@ def _tell_path(hers: Heroine, after: After, name: str) -> None:
         fresh = "[bold](new)[/bold] " if step["competency_id"] not in was else ""
         ways = listed([WAYS[option["modality"]] for option in step["options"]]).replace(" and ", " or ")
         rows.append((str(number), f"{fresh}{plain(topic(step['competency_id']))}", REASONS[step["reason"]], ways))
-    say(f"{plain(name)}'s path now, {len(after.path['steps'])} steps; {plain(after.path['pace_in_words'])}")
+    say(f"The path now has {len(after.path['steps'])} steps. To {plain(name)} Cairn says: '{plain(after.path['pace_in_words'])}'")
     table(("", "what comes next", "why", "ways to learn it"), rows)
 
 

@@ -36,7 +36,8 @@ async def tell_pace(district: District) -> None:
     if not unserved:
         say("Tomorrow everybody has a place, an adult and something to do in every period.")
         return
-    say(f"Tomorrow {len(unserved)} wishes stay open, and Cairn does not hide them:")
+    open_wishes = "1 wish stays open" if len(unserved) == 1 else f"{len(unserved)} wishes stay open"
+    say(f"Tomorrow {open_wishes}, and Cairn does not hide it:")
     table(
         ("who", "when", "what is lacking"),
         [
