@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from psycopg import AsyncConnection
 
-from bench.evidence import APART, FIRST_QUIZ, NOBODY, START, competencies_of, learner_and_item, name
+from bench.evidence import APART, FIRST_QUIZ, NOBODY, RIGHT, START, competencies_of, learner_and_item, name
 from shared.contracts.envelope import MICRO, StreamId, digest, envelope
 from shared.contracts.evidence import EvidenceRecorded
 
@@ -38,31 +38,36 @@ async def make_topics(servers: str, names: Sequence[str]) -> None:
         await admin.close()
 
 
-def records(first: int, count: int) -> list[bytes]:
+Record = tuple[bytes, bytes]
+"""Key and value, as the relay sends them."""
+
+
+def records(first: int, count: int) -> list[Record]:
     """Return pieces of evidence as evidence's ledger stores them, each another, so that they compress as real ones do."""
     return [_record(number) for number in range(first, first + count)]
 
 
-def _record(number: int) -> bytes:
+def _record(number: int) -> Record:
     learner, item = learner_and_item(FIRST_QUIZ + number)
-    at = START + number * APART
-    return envelope(
-        source="/local/evidence", stream=StreamId("evidence", "learner", str(name("learner", learner))), version=number + 1, partition=0,
+    key, at = str(name("learner", learner)), START + number * APART
+    value = envelope(
+        source="/local/evidence", stream=StreamId("evidence", "learner", key), version=number + 1, partition=0,
         position=number, previous=digest(str(number).encode()), at=at, decider="evidence.record/1", settings=0, release="0.1.0",
         origin=NOBODY,
         event=EvidenceRecorded(
             evidence_id=name("act", number), learner_id=name("learner", learner), item_id=name("item", item),
-            competency_ids=competencies_of(item), score_e6=MICRO * (number % 10 < 7), occurred_at=at,
+            competency_ids=competencies_of(item), score_e6=MICRO * ((number * 7919) % 20 < RIGHT), occurred_at=at,
         ),
     )  # fmt: skip
+    return key.encode(), value
 
 
-async def send(producer: AIOKafkaProducer, topic: str, partition: int, values: Sequence[bytes]) -> None:
+async def send(producer: AIOKafkaProducer, topic: str, partition: int, values: Sequence[Record]) -> None:
     """Send values to one partition in as few batches as fit."""
     start = 0
     while start < len(values):
         batch = producer.create_batch()
-        while start < len(values) and batch.append(timestamp=None, key=None, value=values[start]) is not None:
+        while start < len(values) and batch.append(timestamp=None, key=values[start][0], value=values[start][1]) is not None:
             start += 1
         await (await producer.send_batch(batch, topic, partition=partition))
 
@@ -124,5 +129,7 @@ async def _carry(connection: AsyncConnection[Any], consumer: AIOKafkaConsumer, p
             for record in some:
                 await copy.write_row((record.value,))
     await connection.commit()
-    await asyncio.gather(*(send(producer, onward, place.partition, [each.value for each in some]) for place, some in batches.items()))
+    await asyncio.gather(
+        *(send(producer, onward, place.partition, [(each.key, each.value) for each in some]) for place, some in batches.items())
+    )
     return sum(len(some) for some in batches.values())

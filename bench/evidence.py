@@ -19,10 +19,10 @@ CHECKS: Final = 10
 of learners who have been there for a while."""
 IN_A_ROW: Final = 10
 """Answers of one learner, one after another: a quiz about one competency."""
-QUIZZES: Final = 2
-"""Of a competency, before the learner goes on to the next."""
 APART: Final = timedelta(seconds=20)
 """Between two answers, so that a learner's quizzes are half a day apart, and evidence becomes broad."""
+RIGHT: Final = 17
+"""Of twenty answers."""
 FIRST_QUIZ: Final = LEARNERS * CHECKS
 START: Final = datetime(2026, 9, 1, 8, tzinfo=UTC)
 NOBODY: Final = Origin(UUID(int=1), UUID(int=1))
@@ -54,7 +54,7 @@ def known() -> Iterator[NoteAlias | AlignItem]:
 
 
 def acts(first: int, count: int) -> list[AcceptEvidence]:
-    """Return answers in the order of time, the checks first, then quizzes; seven in ten are right."""
+    """Return answers in the order of time, the checks first, then quizzes."""
     return [_act(number) for number in range(first, first + count)]
 
 
@@ -64,14 +64,14 @@ def learner_and_item(number: int) -> tuple[int, int]:
     if number < FIRST_QUIZ:
         return learner, ITEMS + number % CHECKS
     turn = (number - FIRST_QUIZ) // (IN_A_ROW * LEARNERS)
-    return learner, (learner + turn // QUIZZES + number % IN_A_ROW * COMPETENCIES) % ITEMS
+    return learner, (learner + turn + number % IN_A_ROW * COMPETENCIES) % ITEMS
 
 
 def _act(number: int) -> AcceptEvidence:
     learner, item = learner_and_item(number)
     return AcceptEvidence(
         EvidenceAccepted(
-            act_id=name("act", number), alias=alias(learner), item_id=name("item", item), score_e6=MICRO * ((number * 7919) % 10 < 7),
+            act_id=name("act", number), alias=alias(learner), item_id=name("item", item), score_e6=MICRO * ((number * 7919) % 20 < RIGHT),
             occurred_at=START + number * APART,
         )
     )  # fmt: skip

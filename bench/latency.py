@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import httpx
 import psutil
+import uvloop
 
 from bench.bars import Bars
 from bench.causes import HOPS, Way
@@ -37,7 +38,7 @@ WARM_S: Final = 20.0
 TAIL_S: Final = 15.0
 """For what was sent last to arrive."""
 LIMIT_S: Final = 60.0
-CONNECTIONS: Final = 500
+CONNECTIONS: Final = 100
 SEED: Final = 1
 MS: Final = 1_000.0
 
@@ -131,7 +132,8 @@ def measure(home: Path, load: Load, bars: Bars, keep: bool) -> None:
     print(f"Latency: {load.total - load.warm:,} pieces of evidence of {load.learners} learners at {load.rate:g} a second", flush=True)
     try:
         up(home, now=NOW.isoformat().replace("+00:00", "Z"))
-        outcome = asyncio.run(_measure(home, load))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            outcome = runner.run(_measure(home, load))
         _print(outcome, bars)
     finally:
         if not keep:

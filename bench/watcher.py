@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,8 +13,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from bench.causes import Causes
 from shared.contracts.topics import Topic, topic_name
 
-FETCH_MS: Final = 20
-"""Longest time that the broker holds back an answer: records that come meanwhile in another partition wait for it."""
+FETCH_MS: Final = 100
+"""Longest time that the broker holds back an answer; any record of any partition ends it. As the services have it."""
 WATCHED: Final = (Topic.EVIDENCE, Topic.MASTERY, Topic.PATHING, Topic.SCHEDULING)
 
 
@@ -26,6 +25,7 @@ class Watcher:
         self._servers = servers
         self._places = [TopicPartition(topic_name(prefix, topic), number) for topic in WATCHED for number in range(partitions)]
         self._task: asyncio.Task[None] | None = None
+        self._left = False
         self.causes = Causes()
         self.steps: dict[str, list[str]] = {}
         """Learner -> competencies of her path as it is now, the next one first."""
@@ -37,10 +37,9 @@ class Watcher:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._left = True
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await self._task
 
     def check(self) -> None:
         """Raise what ended the reading, if anything did."""
@@ -54,7 +53,7 @@ class Watcher:
         )  # fmt: skip
         async with consumer:
             consumer.assign(self._places)
-            while True:
+            while not self._left:
                 batches = await consumer.getmany(timeout_ms=FETCH_MS)
                 at, wall = time.monotonic(), time.time()
                 for records in batches.values():
