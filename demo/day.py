@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, StrictUndefined
@@ -17,7 +17,7 @@ from demo.resources import PERIODS, SPACES
 from demo.school import SCHOOL
 from demo.words import REASONS, WAYS
 
-TEMPLATE: Final = "day.html"
+TEMPLATE: Final = Path(__file__).with_name("day.html")
 USES: Final = {"group": "group", "independent": "own work", "check-in": "talk with an adult"}
 
 
@@ -72,7 +72,7 @@ class Sheet:
 def page(sheet: Sheet) -> str:
     """Return the page: one file without anything from elsewhere."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(files("demo").joinpath(TEMPLATE).read_text(encoding="utf-8")).render(sheet=sheet)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(sheet=sheet)
 
 
 async def sheet(district: District) -> Sheet:
