@@ -8,13 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import orjson
 import pytest
 from pydantic_core import to_jsonable_python
 
+from shared.consume.inward import Inward
 from shared.contracts import EVENTS
-from shared.contracts.envelope import Event, Part
+from shared.contracts.envelope import Event, Header, Part, StreamId, canonical
+from shared.contracts.topics import Topic
+from shared.ledger import Trouble
+from shared.parts import Subscription
+from shared.testing import recorded
 
 NOTED = Path(__file__).parent / "defaults.json"
+GOLDEN = Path(__file__).parents[1] / "contracts" / "golden"
 
 
 def parts_of(kind: type[Part]) -> Iterator[type[Part]]:
@@ -66,6 +73,23 @@ def test_an_event_holds_no_floats(type_name: str) -> None:
         if '"type": "number"' in json.dumps(schema)
     ]
     assert not numbers, "integers in micro-units (_e6) or milliseconds (_ms)"
+
+
+@pytest.mark.parametrize("type_name", sorted(EVENTS))
+def test_a_field_that_this_release_does_not_know_is_not_dropped(type_name: str) -> None:
+    """The record is parked, and waits for the release that knows it."""
+    event: type[Event] = EVENTS[type_name]
+    data = json.loads((GOLDEN / f"{type_name}.minimal.json").read_text())
+    service = type_name.split(".")[0]
+    known = recorded(StreamId(service, "x", "1"), [event.model_validate(data)])[0]
+    newer = orjson.loads(known.raw)
+    newer["data"]["of_a_later_release"] = 1
+    inward = Inward(Subscription((Topic(service),), lambda event: (), (event,)))
+    assert inward.asks(Header.read(known.raw), 0)[1] is None
+    _, trouble, reason = inward.asks(Header.read(canonical(newer)), 0)
+    assert trouble is Trouble.POISON
+    assert "of_a_later_release" in reason
+    assert all(part.model_config["extra"] == "forbid" for part in parts_of(event))
 
 
 if __name__ == "__main__":
