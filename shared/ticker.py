@@ -17,6 +17,7 @@ import structlog
 from shared.contracts.envelope import NAMESPACE, Origin, instant_text
 from shared.decider import Command
 from shared.ledger.ledger import Ledger
+from shared.ledger.park import is_faulty
 from shared.ledger.types import Answer, Ask, Walk
 from shared.parts import Drain, Search, Sweep, Tick
 from shared.telemetry import describe
@@ -29,9 +30,12 @@ STALE: Final = "stale"
 """Code of the refusal by which a decider says that what was searched from has moved on."""
 MAX_ROUNDS: Final = 1_000
 """Rounds of `settle` before it says that the work never ends."""
+MAX_BROKEN: Final = 10
+"""Commands of a drain that may break the code at one look; beyond that the fault is not theirs."""
 FAILED_PAUSE_S: Final = 1.0
 DAYS: Final = "day"
 """Cursor that holds the last day whose sweeps are all done."""
+FIRST_DAY: Final = "INSERT INTO cursor (name, partition, after_key, done) VALUES (%s, 0, %s, true) ON CONFLICT DO NOTHING"
 READ_DAY: Final = "SELECT after_key FROM cursor WHERE name = %s AND partition = 0"
 KEEP_DAY: Final = """
     INSERT INTO cursor (name, partition, after_key, done) VALUES (%s, 0, %s, true)
@@ -124,6 +128,7 @@ class Ticker:
         today = self._ledger.clock.now().date()
         if self._last_day is None:
             async with self._ledger.pool.connection() as connection:
+                await connection.execute(FIRST_DAY, [DAYS, today.isoformat()])
                 row = await (await connection.execute(READ_DAY, [DAYS])).fetchone()
             self._last_day = row[0] if row else today.isoformat()
         first = date.fromisoformat(self._last_day)
@@ -142,12 +147,25 @@ class Ticker:
         async def step() -> bool:
             async with self._ledger.pool.connection() as connection:
                 due = await drain.due(connection, instant_text(self._ledger.clock.now()))
-            if due:
-                answers = await self._ledger.handle([self._asked(drain.name, item) for item in due])
-                return any(answer.events for answer in answers)  # Work that changes nothing is not done again at once.
-            return False
+            asks = [self._asked(drain.name, item) for item in due]
+            # Work that changes nothing is not done again at once.
+            return bool(asks) and any(answer.events for answer in await self._taken(drain.name, asks, []))
 
         return step
+
+    async def _taken(self, name: str, asks: Sequence[Ask], broken: list[Ask]) -> list[Answer]:
+        """Ask all in one transaction; where one of them breaks the code, in halves, so that it holds nothing up but itself."""
+        try:
+            return await self._ledger.handle(asks)
+        except Exception as error:
+            if not is_faulty(error) or len(broken) >= MAX_BROKEN:
+                raise
+            if len(asks) > 1:
+                middle = len(asks) // 2
+                return [*await self._taken(name, asks[:middle], broken), *await self._taken(name, asks[middle:], broken)]
+            log.error("work-failed", service=self._ledger.service, work=name, stream=asks[0].stream.name, **describe(error))
+            broken.append(asks[0])
+            return []
 
     def _searches(self, search: Search) -> Callable[[], Any]:
         async def step() -> bool:

@@ -214,14 +214,17 @@ async def decide(ledger: Ledger, connection: Connection, asks: Sequence[Ask], re
     """Decide and write the asks of these records; all partitions are locked, which spares guessing."""
     try:
         return await ledger.decide(connection, asks, lock_all=True) if asks else None
-    except (LedgerError, Misconfigured):
-        raise
-    except Error as error:
-        if not (isinstance(error, DataError) or (error.sqlstate or "")[:2] in FAULTY):
+    except Exception as error:
+        if not is_faulty(error):
             raise
         raise _Stuck(records[0], Trouble.POISON, reason_of(error)) from error
-    except Exception as error:
-        raise _Stuck(records[0], Trouble.POISON, reason_of(error)) from error
+
+
+def is_faulty(error: Exception) -> bool:
+    """Return whether what was asked is at fault for this error, rather than the database, the installation or the release."""
+    if isinstance(error, Error):
+        return isinstance(error, DataError) or (error.sqlstate or "")[:2] in FAULTY
+    return not isinstance(error, LedgerError | Misconfigured)
 
 
 async def _read(connection: Connection, statement: LiteralString, *values: Any) -> list[Parked]:

@@ -280,6 +280,22 @@ async def test_new_adults_and_new_resources_plan_the_days_again(service: Any) ->
     assert (await _versions(service))[WEDNESDAY].count("scheduling.plan-adopted.v1") == 3
 
 
+async def test_schools_without_adults_hold_nobody_up(service: Any) -> None:
+    others = [UUID(int=number) for number in range(1, 4)]  # Before SCHOOL in every order, two days each.
+    body = resources()
+    body["schools"] += [body["schools"][0] | {"school_id": str(other)} for other in others]
+    await service.client.put("/scheduling/resources", json=body)
+    for other in others:
+        await service.hear(demanded(made_demand(1, 900 + other.int, 1, competencies=6), other))
+    await service.hear(*rostered(8))
+    await service.hear(*demands())
+    await service.tick()
+    for day in ("today", "tomorrow"):
+        assert (await got(service, f"schools/{SCHOOL}/days/{day}"))["learners"] == COUNT
+        for other in others:
+            assert (await service.client.get(f"/scheduling/schools/{other}/days/{day}")).status_code == 404
+
+
 async def test_closed_days_and_weekends_are_left_out(service: Any) -> None:
     await service.hear(*rostered(8), *demands())
     closed = [TUESDAY, WEDNESDAY, WEDNESDAY + timedelta(days=1), WEDNESDAY + timedelta(days=2)]

@@ -136,9 +136,12 @@ def problem_of(school: SchoolResources, state: DayState, begun: int) -> Problem:
 
 
 def inputs_hash(version: int, resources: str, begun: int, demands: Iterable[Demand], staff: Iterable[StaffMember]) -> str:
-    """Return the hash of what a day was searched from: the day's version, the set of resources, begun periods, demands and adults."""
+    """Return the hash of what a day was searched from: the day's version, the set of resources, begun periods, demands and adults.
+
+    It is stored for ever: as in events, a field that equals its default is left out, so that a new field changes no old hash.
+    """
     versions = sorted([str(demand.learner_id), demand.version] for demand in demands)
-    members = [member.model_dump(mode="json") for member in sorted(staff, key=lambda member: member.staff_id.int)]
+    members = [member.model_dump(mode="json", exclude_defaults=True) for member in sorted(staff, key=lambda member: member.staff_id.int)]
     return digest(canonical([version, resources, begun, versions, members]))
 
 

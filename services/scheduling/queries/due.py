@@ -53,6 +53,7 @@ _DIRTY: Final = f"""
     LEFT JOIN day_plan AS plan ON plan.school_id = open.school_id AND plan.day = open.day
     LEFT JOIN day_staff AS staff ON staff.school_id = open.school_id AND staff.day = open.day
     WHERE (plan.version IS NULL OR input.version > plan.version OR plan.resources <> %(resources)s)
+        AND (staff.staff <> '[]' OR open.school_id = ANY(%(staffed)s::uuid[]))
         AND EXISTS (SELECT FROM day_demand AS one WHERE one.school_id = open.school_id AND one.day = open.day)
     ORDER BY open.day, open.school_id LIMIT {MAX_SEARCHES}
 """  # noqa: S608 - our own words
@@ -116,15 +117,14 @@ def _parts(rows: Sequence[Any]) -> Iterator[list[Any]]:
 
 async def due_searches(connection: Connection, parameters: Parameters, now: datetime) -> list[DaySearch]:
     """Return the days to search now: those with demands and adults whose plan does not know all that they took, today's first."""
-    pairs, resources = _open_days(parameters, now), parameters.id_of(RESOURCES)
+    pairs, resources, schools = _open_days(parameters, now), parameters.id_of(RESOURCES), schools_of(parameters)
     if not pairs["schools"] or resources is None:
         return []
-    dirty = await (await connection.execute(_DIRTY, pairs | {"resources": resources})).fetchall()
+    given = {"resources": resources, "staffed": [school_id for school_id, school in schools.items() if school.staff]}
+    dirty = await (await connection.execute(_DIRTY, pairs | given)).fetchall()
     found = []
     for school_id, day, version, plan, planned_with, staffed, roster, event_id, correlation in dirty:
-        school = schools_of(parameters)[school_id]
-        if not school.staff and roster == "[]":
-            continue  # Nobody could be with the learners: wait for the roster.
+        school = schools[school_id]
         row = await (await connection.execute(_DEMANDS, [plan or 0, school_id, day])).fetchone()
         days = await (await connection.execute(_DAYS, [school_id, day])).fetchone()
         if row is None or days is None:
