@@ -71,9 +71,9 @@ def api_page() -> str:
     documents = {service: openapi_of(parts_of(service)) for service in Topic}
     sections = [
         "# HTTP API",
-        "The gateway that `cairn up` starts answers all of these under one address. `/<service>/docs` shows parameters, bodies and answers,\n"
-        "and tries them. Lists are paged: `limit` and `after`. An error is a problem document (RFC 9457) that names the place and what\n"
-        f"to do. This page is written by `{COMMAND}`.",
+        "The gateway that `cairn up` starts answers all of these under one address. `/<service>/docs` shows parameters, bodies and\n"
+        "answers, and tries them. Lists are paged: `limit` and `after`. An error is a problem document (RFC 9457) that names the place\n"
+        f"and what to do. This page is written by `{COMMAND}`.",
     ]
     for service, document in documents.items():
         rows = [row for tags, row in _rows(document) if OPERATIONS not in tags]

@@ -15,6 +15,7 @@ import typer
 from services.cli import app
 from services.cli.documents import OF_THE_GATEWAY, PAGES
 from shared.gateway import create_gateway
+from tests.house.test_rooms import python_files
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -112,6 +113,13 @@ def test_commands_that_are_named_exist_and_explain_themselves(path: Path) -> Non
         command, _ = resolve(list(words))
         assert command.help, f"cairn {' '.join(words)} does not say what it does"
         assert "Usage: " in command.get_help(typer.Context(command, info_name=" ".join(words)))
+
+
+@pytest.mark.parametrize("path", python_files(), ids=named)
+def test_commands_that_the_code_names_in_its_messages_exist(path: Path) -> None:
+    for span in re.findall(r"`(cairn [^`\n]+)`", path.read_text()):
+        for words in commands_in(span):
+            resolve(words)
 
 
 def test_commands_with_options_have_them() -> None:

@@ -1,8 +1,9 @@
 """Every read table and every state of every service, made again from the ledger by another process: the same rows, byte for byte."""
 
+import asyncio
 import os
-import subprocess
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from tests.profile.district import District
 from tests.scheduling import test_http as scheduling
 
 ROOT = Path(__file__).parents[2]
+PATIENCE_S = 120
 HASH_SEEDS = ("1", "2", "3")
 """Python orders sets otherwise in each process; rows may not depend on it."""
 AGAIN = """
@@ -97,8 +99,9 @@ async def test_every_table_of_every_service_is_the_same_again_in_any_process(
         assert all(before.values()), f"empty, so that nothing is shown: {[table for table in before if not before[table]]}"
         for seed in HASH_SEEDS:
             again = [sys.executable, "-c", AGAIN, topic, place.owner_url]
-            done = subprocess.run(again, cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True, timeout=120)
-            assert done.returncode == 0, done.stderr
+            process = await asyncio.create_subprocess_exec(*again, cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": seed}, stderr=PIPE)
+            _, said = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+            assert process.returncode == 0, said.decode()
             for table, kept in before.items():
                 assert await rows(service, table) == kept, f"{table}, with hash seed {seed}"
 
