@@ -60,7 +60,7 @@ def _config(service: str) -> Config:
 
 
 def create_ledger(op: Any) -> None:
-    """Create the ledger's tables (LEDGER.md, section 3), its guards and the app's rights; later tables are the app's to fill.
+    """Create the ledger's tables, its guards and the app's rights; later tables are the app's to fill.
 
     `op` is `alembic.op`, a module that stands for the operations of the migration under way.
     """

@@ -1,4 +1,4 @@
-"""What a record from Kafka meets (LEDGER.md, section 5): applied once and in order, skipped, parked, or found to miss others before it.
+"""What a record from Kafka meets: applied once and in order, skipped, parked, or found to miss others before it.
 
 A pure state machine, one for each partition of a source. It knows neither clock nor wire: time comes as an argument, in seconds.
 """

@@ -1,4 +1,4 @@
-"""One FastStream batch subscriber over all topics that a service hears (DESIGN.md, section 4; the wiring is as OPERATIONS.md tried it)."""
+"""One FastStream batch subscriber over all topics that a service hears, wired by `shared/consume/wiring.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FastStream's batch subscriber with every default that would lose or delay records replaced; OPERATIONS.md says what was tried."""
+"""FastStream's batch subscriber with every default that would lose or delay records replaced."""
 
 from __future__ import annotations
 

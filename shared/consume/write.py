@@ -152,7 +152,7 @@ class Writer:
 
 
 def _judge(error: Error, attempt: int) -> None:
-    """Return where a database error passes by itself (LEDGER.md, section 4).
+    """Return where a database error passes by itself.
 
     Raises:
         _Poison: the data is at fault.

@@ -1,4 +1,4 @@
-"""What is set aside: listed, shown, taken up again in order, or discarded with a reason (LEDGER.md, section 5).
+"""What is set aside: listed, shown, taken up again in order, or discarded with a reason.
 
 Each step locks the inbox row of its source and partition first, as the live reader does: so neither overtakes the other.
 """

@@ -85,7 +85,7 @@ BLOCKING: Final = (Trouble.UNKNOWN, Trouble.POISON, Trouble.BEHIND)
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One record of a batch that the reader (LEDGER 5) has checked: its place, and what is to be done about it."""
+    """One record of a batch that the reader has checked: its place, and what is to be done about it."""
 
     source: str
     """Service whose topic it was read from."""

@@ -1,4 +1,4 @@
-"""A database that was restored behind its topic gets back, byte for byte, what it had published (LEDGER.md, section 6).
+"""A database that was restored behind its topic gets back, byte for byte, what it had published.
 
 First every missing event is read from Kafka into a file on this machine and the whole chain is verified; only then anything is written.
 What was recorded and never reached Kafka is not there to be copied.

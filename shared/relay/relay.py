@@ -1,4 +1,4 @@
-"""From the ledger to Kafka, in order: an event may be sent twice, none is left out (LEDGER.md, section 6)."""
+"""From the ledger to Kafka, in order: an event may be sent twice, none is left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes that are stored for ever (LEDGER.md, sections 1 and 2), computed a second time here with nothing of Cairn's code."""
+"""The bytes that are stored for ever, computed a second time here with nothing of Cairn's code."""
 
 import hashlib
 import json

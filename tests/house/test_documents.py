@@ -122,6 +122,12 @@ def test_commands_that_the_code_names_in_its_messages_exist(path: Path) -> None:
             resolve(words)
 
 
+@pytest.mark.parametrize("path", python_files(), ids=named)
+def test_documents_that_the_code_refers_to_exist(path: Path) -> None:
+    cited = re.findall(r"\b(?:docs/)?[A-Z]{4,}\.md\b|\bdocs/[\w/-]+\.md\b", path.read_text())
+    assert not [name for name in cited if not (ROOT / name).exists()]
+
+
 def test_commands_with_options_have_them() -> None:
     for path in TOLD:
         for span in (*spans(path), *blocks(path)):

@@ -1,4 +1,4 @@
-"""The ids of LEDGER section 2: golden values, and the same derived a second time by the standard library alone."""
+"""The ids of people and things: golden values, and the same derived a second time by the standard library alone."""
 
 import hashlib
 import hmac
