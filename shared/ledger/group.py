@@ -68,6 +68,8 @@ class GroupCommit:
         led = request_id or uuid7()
         answers: list[Answer] = []
         for start in range(0, len(commands), self._most):
+            if start and self._stopping:  # Nobody would take the rest any more.
+                raise Overloaded("the service is stopping, its queue")
             request = _Request(commands[start : start + self._most], Origin(led, led), traceparent_of_current())
             self._waiting.append(request)
             self._count += len(request.commands)

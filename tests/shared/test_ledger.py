@@ -17,7 +17,7 @@ from shared.clock import FixedClock
 from shared.contracts.envelope import Event, Origin, StreamId, chain_start, partition_of
 from shared.contracts.evidence import AliasNoted
 from shared.decider import Decider, History, Refusal, json_codec
-from shared.errors import Misconfigured, OutdatedDecider, PrivilegedRole
+from shared.errors import Misconfigured, OutdatedDecider, Overloaded, PrivilegedRole
 from shared.ledger.group import GroupCommit
 from shared.ledger.ledger import Ledger
 from shared.ledger.types import Ask, Batch, InboxMoved, Incoming, Projection, Trouble, Walk
@@ -304,6 +304,16 @@ async def test_requests_that_arrive_together_share_a_transaction_and_a_broken_on
     finally:
         await group.stop()
     assert await check_chain(ledger) == 52
+
+
+async def test_who_asks_for_more_than_a_transaction_while_the_service_stops_is_told_so(ledger: Ledger) -> None:
+    group = GroupCommit(ledger, most=2)
+    await group.start()
+    asked = asyncio.create_task(group.ask([Note(f"n{n}", LEARNERS[n]) for n in range(5)], uuid4()))
+    await asyncio.sleep(0)
+    await group.stop()
+    with pytest.raises(Overloaded, match="stopping"):
+        await asyncio.wait_for(asked, 10)
 
 
 async def test_keys_that_change_between_guess_and_lock_are_guessed_again(ledger: Ledger) -> None:
