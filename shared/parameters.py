@@ -17,6 +17,8 @@ from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted,
 from shared.errors import BadInput, Fault
 
 T = TypeVar("T")
+MAX_PARSED: Final = 32
+"""Sets kept parsed, those in force aside; the one used least lately goes first. Replay goes back and forth between them."""
 
 
 @dataclass(frozen=True)
@@ -98,21 +100,26 @@ def refuse_floats(value: Any, place: str = "") -> None:
 
 
 class Parser:
-    """Parses the sets in force, each once. Pages are JSON bytes by their hash."""
+    """Parses the sets in force, each once while it is among the MAX_PARSED used last. Pages are JSON bytes by their hash."""
 
     def __init__(self, kinds: Sequence[ParameterKind[Any]]) -> None:
         self._kinds = {kind.name: kind for kind in kinds}
         self._parsed: dict[str, Any] = {}
 
     def missing(self, in_force: Mapping[str, tuple[str, tuple[str, ...]]]) -> list[str]:
-        """Return the hashes of pages that `parameters` will need."""
+        """Return the hashes of pages that `parameters` will need; the sets that are there already count as used last."""
+        for set_id in [set_id for set_id, _ in in_force.values() if set_id in self._parsed]:
+            self._parsed[set_id] = self._parsed.pop(set_id)
         return sorted({page for _, (set_id, pages) in in_force.items() if set_id not in self._parsed for page in pages})
 
     def parameters(self, version: int, in_force: Mapping[str, tuple[str, tuple[str, ...]]], pages: Mapping[str, bytes]) -> Parameters:
         """Return what is in force; `in_force` is kind -> (set id, page hashes)."""
+        wanted = {set_id for set_id, _ in in_force.values()}
         for kind, (set_id, hashes) in in_force.items():
             if set_id not in self._parsed:
                 self._parsed[set_id] = self._kinds[kind].parse([orjson.loads(pages[page]) for page in hashes])
+        for set_id in [known for known in self._parsed if known not in wanted][: max(len(self._parsed) - MAX_PARSED, 0)]:
+            del self._parsed[set_id]
         ids = {kind: set_id for kind, (set_id, _) in in_force.items()}
         return Parameters(version, {kind: self._parsed[set_id] for kind, set_id in ids.items()}, ids)
 

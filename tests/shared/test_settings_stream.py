@@ -1,0 +1,80 @@
+"""The decider that every service shares: which pages are known, which set of each kind is in force; and how parsed sets are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from shared.contracts.envelope import canonical
+from shared.contracts.mastery import CalibrationPublished, FrameworkAdopted, MasteryPageAdded
+from shared.contracts.parameters import set_id_of
+from shared.parameters import MAX_PARSED, ParameterKind, Parser, page_hash
+from shared.settings_stream import AddPage, AdoptSet, adoption, settings_decider
+from shared.testing import Spec, check_decider
+
+FRAMEWORK = ParameterKind(FrameworkAdopted, list)
+CALIBRATION = ParameterKind(CalibrationPublished, list)
+settings = settings_decider("mastery", MasteryPageAdded, [FRAMEWORK, CALIBRATION])
+PAGES = ([1], [2], [])
+ADDED = tuple(AddPage("mastery", page) for page in PAGES)
+
+
+def adopt(*pages: Sequence[Any], kind: str = "framework") -> AdoptSet:
+    return AdoptSet("mastery", kind, tuple(page_hash(page) for page in pages))
+
+
+def test_a_page_is_added_once() -> None:
+    Spec(settings).when(ADDED[0]).then(MasteryPageAdded(content=[1]))
+    Spec(settings).asked(ADDED[0]).when(ADDED[0]).then_nothing()
+
+
+def test_a_set_is_adopted_once_its_pages_are_known_and_again_after_another() -> None:
+    one, two = adopt([1]), adopt([2], [1])
+    Spec(settings).asked(ADDED[0]).when(two).then_refused("missing-page")
+    known = Spec(settings).asked(*ADDED)
+    known.when(one).then(FrameworkAdopted(set_id=set_id_of("framework", one.pages), pages=one.pages))
+    known.asked(one).when(one).then_nothing()
+    known.asked(one, two).when(one).then_types(FrameworkAdopted)
+
+
+def test_the_same_pages_as_another_kind_are_another_set() -> None:
+    known = Spec(settings).asked(*ADDED, adopt([1]))
+    known.when(adopt([1], kind="calibration")).then_types(CalibrationPublished)
+    known.when(adopt([1], kind="catalogue")).then_refused("unknown-kind")
+
+
+def test_the_decider_has_the_four_properties() -> None:
+    sets = st.lists(st.sampled_from(PAGES), max_size=3).map(lambda pages: adopt(*pages))
+    others = st.lists(st.sampled_from(PAGES), max_size=2).map(lambda pages: adopt(*pages, kind="calibration"))
+    check_decider(settings, st.lists(st.sampled_from(ADDED) | sets | others, max_size=12))
+
+
+def test_of_parsed_sets_those_used_last_are_kept_and_the_others_parsed_again() -> None:
+    parsed: list[int] = []
+
+    def parse(pages: Sequence[Any]) -> list[Any]:
+        parsed.append(pages[0][0])
+        return list(pages)
+
+    kind = ParameterKind(FrameworkAdopted, parse)
+    parser = Parser([kind])
+
+    def ask(number: int) -> Any:
+        *_, last = adoption("mastery", kind, [number])
+        assert isinstance(last, AdoptSet)
+        in_force = {kind.name: (set_id_of(kind.name, last.pages), last.pages)}
+        pages = {last.pages[0]: canonical([number])}
+        assert parser.missing(in_force) in ([], list(last.pages))
+        return parser.parameters(number, in_force, pages).get(kind)
+
+    for number in range(MAX_PARSED):
+        assert ask(number) == [[number]]
+    ask(0)
+    ask(MAX_PARSED)
+    assert parsed == list(range(MAX_PARSED + 1))
+    ask(0)
+    assert parsed == list(range(MAX_PARSED + 1)), "used lately, so it was kept"
+    ask(1)
+    assert parsed[-1] == 1, "used least lately, so it had gone"
