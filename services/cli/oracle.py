@@ -143,7 +143,7 @@ def read_acks(path: Path) -> list[tuple[str, str]]:
     """Return (act id, result) for each act that a client was told something about.
 
     Raises:
-        MalformedInput: a line is not what a client writes; it names the line.
+        MalformedInput: a line is not what a client writes; it names the line. Or no act stands there, which would prove nothing.
     """
     told: list[tuple[str, str]] = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
@@ -155,6 +155,8 @@ def read_acks(path: Path) -> list[tuple[str, str]]:
             raise MalformedInput(
                 f"{path.name}:{number}: not a line of acknowledgements: each is {{status, acts: [{{act_id, result}}]}}"
             ) from None
+    if not told:
+        raise MalformedInput(f"{path.name} names no act that was acknowledged, so there is nothing to compare: is it the client's log?")
     return told
 
 

@@ -141,9 +141,13 @@ def verify(urls: Mapping[str, str], installation: str, services: Sequence[Topic]
         whole.chains += part.chains
         whole.differences.extend(part.differences)
         progress(whole)
-    if not any(report.decisions for report in reports.values()):
-        what = f"learner {learner}" if learner else "these ledgers"
-        raise LedgerError(f"nothing was replayed: {what} holds no decision. Is this the right installation, and was anything recorded?")
+    empty = [report.service for report in reports.values() if not report.decisions]
+    if empty and (learner is None or len(empty) == len(reports)):  # One learner need not be known to every service.
+        what = f"learner {learner}" if learner else f"the ledger of {' and of '.join(empty)}"
+        raise LedgerError(
+            f"nothing was replayed: {what} holds no decision. Is this the right installation, and was anything recorded? "
+            "`--service` replays one ledger alone"
+        )
     return list(reports.values())
 
 
