@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -30,7 +31,7 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     409: {"model": Problem, "description": "The only event of the request was told before, with other content"},
     413: {"model": Problem, "description": "Larger than a named limit; nothing was stored"},
     415: {"model": Problem, "description": "Of another media type"},
-    503: {"model": Problem, "description": "Too much waits: send again after the time that Retry-After names"},
+    429: {"model": Problem, "description": "Too much waits: send again after the time that Retry-After names"},
 }
 
 
@@ -124,9 +125,9 @@ def _add_alignments(router: APIRouter, context: Context) -> None:
         """Say which competencies items give evidence about: JSON, or CSV with the header `item,competency`. All of it or, where a place
         is wrong, none. It counts for acts that come later and for those that wait; what is recorded stays."""
         if require_content_type(request, "application/json", "text/csv") == "text/csv":
-            items = alignment.from_csv(await request.body())
+            items = await asyncio.to_thread(alignment.from_csv, await request.body())
         else:
-            items = alignment.from_json(await read_json(request, alignment.MAX_BODY_BYTES))
+            items = await asyncio.to_thread(alignment.from_json, await read_json(request, alignment.MAX_BODY_BYTES))
         answers = await context.asker.ask([AlignItem(each) for each in items])
         return Aligned(items=len(items), changed=sum(bool(answer.events) for answer in answers))
 

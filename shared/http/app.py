@@ -111,6 +111,7 @@ def create_app(
     health: Callable[[], Awaitable[Health]],
     metrics: Metrics,
     max_body_bytes: int = MAX_BODY_BYTES,
+    description: str = "",
 ) -> FastAPI:
     """Return the application of a service.
 
@@ -121,6 +122,7 @@ def create_app(
     app = FastAPI(
         title=title,
         version=version,
+        description=description,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -182,7 +184,7 @@ def _add_docs(app: FastAPI) -> None:
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document, with problems under their own media type."""
     if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         for operations in document["paths"].values():
             for operation in operations.values():
                 content = operation["responses"].get("422", {}).get("content", {})

@@ -50,7 +50,7 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     409: {"model": Problem, "description": "Refused; the code and detail say why and what to do"},
     413: {"model": Problem, "description": "Larger than a named limit; nothing was stored"},
     415: {"model": Problem, "description": "Of another media type"},
-    503: {"model": Problem, "description": "Too much waits: send again after the time that Retry-After names"},
+    429: {"model": Problem, "description": "Too much waits: send again after the time that Retry-After names"},
 }
 
 
