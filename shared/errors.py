@@ -98,7 +98,3 @@ class Diverged(LedgerError):
 
 class PrivilegedRole(Misconfigured):
     """A service runs with a role that could change its record."""
-
-
-class StackError(CairnError):
-    """The local stack cannot be started; the message says what to install."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
@@ -105,7 +104,6 @@ class Context:
     asker: Asker
     clock: Clock
     settings: Settings
-    executor: Executor | None = None
 
 
 @dataclass(frozen=True)

@@ -179,16 +179,6 @@ class ChainWalk:
         return [self.broken] if self.broken else []
 
 
-def check_partition(
-    source: str, number: int, partitions: int, raws: Iterable[tuple[int, bytes]], length: int, head: str
-) -> list[Difference]:
-    """Return where a partition's record, given whole, is not gapless and chained."""
-    walk = ChainWalk(source, number, partitions)
-    for position, raw in raws:
-        walk.take(position, raw)
-    return walk.end(length, head)
-
-
 def _misplaced(header: Header, source: str, number: int, partitions: int, position: int, expected: int, previous: str) -> str:
     checks: tuple[tuple[bool, str], ...] = (
         (position == expected == header.position, f"position {expected} is missing"),

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -29,10 +29,9 @@ from shared.contracts.envelope import Event, Origin, Recorded
 from shared.decider import Decider
 from shared.errors import LedgerError
 from shared.http import Health, create_app
-from shared.ledger import read
 from shared.ledger.group import GroupCommit
 from shared.ledger.ledger import Ledger
-from shared.ledger.types import Answer, Ask
+from shared.ledger.types import Answer, Ask, Connection
 from shared.migrate import newest_revision
 from shared.parts import Context, Parts
 from shared.relay.control import Control
@@ -140,15 +139,12 @@ def _meter_journeys(metrics: Metrics, last: type[Event], events: Sequence[Record
             metrics.end_to_end.observe(max(0.0, now_ms - (event.correlation.int >> 80)) / 1000)
 
 
-async def _survey(service: Service) -> None:
-    """Meter, again and again, what is set aside and what waits."""
+async def _survey(service: Service, waiting: Callable[[Connection], Awaitable[int]]) -> None:
+    """Meter, again and again, what waits. What is set aside the consumer meters, which alone sets something aside."""
     while True:
         try:
-            _, parked, _ = await read.standing(service.pool)
-            service.metrics.parked.labels(service.parts.name).set(sum(parked.values()))
-            if service.parts.waiting is not None:
-                async with service.pool.connection() as connection:
-                    service.metrics.waiting.set(await service.parts.waiting(connection))
+            async with service.pool.connection() as connection:
+                service.metrics.waiting.set(await waiting(connection))
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("survey-failed", **describe(error))
         await asyncio.sleep(SURVEY_S)
@@ -159,7 +155,8 @@ def application(service: Service, health: Callable[[], Any], lifespan: Any = Non
     root = APIRouter()
     for router in service.parts.routes(service.context):
         root.include_router(router, prefix=f"/{service.parts.name}")  # Here, so that a router may have a path "".
-    return create_app(f"Cairn {service.parts.name}", service.settings.release, [root], lifespan, health, service.metrics)
+    title, doc = f"Cairn {service.parts.name}", service.parts.doc
+    return create_app(title, service.settings.release, [root], lifespan, health, service.metrics, description=doc)
 
 
 async def run(parts: Parts, settings: Settings) -> None:
@@ -199,8 +196,8 @@ async def run(parts: Parts, settings: Settings) -> None:
         stack.push_async_callback(service.asker.stop)
         await service.ticker.start()
         stack.push_async_callback(service.ticker.stop)
-        survey = asyncio.create_task(_survey(service), name="survey")
-        stack.callback(survey.cancel)
+        if parts.waiting is not None:
+            stack.callback(asyncio.create_task(_survey(service, parts.waiting), name="survey").cancel)
         await _until_ended(service, relay, consumer)
 
 

@@ -116,14 +116,12 @@ def owner_url(home: Path, service: Topic, alone: bool = True) -> str:
     Args:
         alone: the environment may name it: it can name one service's only.
     """
-    given = os.environ.get("CAIRN_OWNER_DATABASE_URL") if alone else None
+    given = load_settings(Settings).owner_database_url if alone else None
     if given:
         return given
     entry = entry_of(home, service)
     take_settings(home, service)
-    if entry.owner_url is None:
-        raise Misconfigured("CAIRN_OWNER_DATABASE_URL is not set: give the database's address with its owner role")
-    return entry.owner_url
+    return entry.owner_url or load_settings(Settings).owner_database()
 
 
 def add_to(app: typer.Typer) -> None:

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 from uuid import UUID
 
 from shared.contracts.envelope import Event, StreamId
@@ -261,4 +261,3 @@ item: Final = Decider(
     json_codec(ItemState),
 )  # fmt: skip
 DECIDERS: Final = (act, learner, alias, item)
-EvidenceCommand: TypeAlias = AcceptEvidence | RecordEvidence | NoteAlias | AlignItem

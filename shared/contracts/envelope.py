@@ -21,7 +21,6 @@ MAX_EVENT_BYTES: Final = 256 * 1024
 MAX_PAGE_BYTES: Final = 192 * 1024
 MAX_INTEGER: Final = 2**53 - 1
 MICRO: Final = 1_000_000
-CONTENT_TYPE: Final = "application/cloudevents+json"
 
 T = TypeVar("T", str, UUID)
 
