@@ -22,6 +22,9 @@ LENGTHS: Final = "SELECT id, length, head FROM partition ORDER BY id"
 COUNT: Final = "SELECT count(*) FROM event WHERE stream LIKE %s AND partition = %s"
 INBOX: Final = "SELECT source, partition, position FROM inbox"
 PARKED: Final = "SELECT source, count(*) FROM parked WHERE resolved_at IS NULL GROUP BY source"
+ASIDE: Final = """
+    SELECT source, partition, position FROM parked
+    WHERE position IS NOT NULL AND (resolved_at IS NULL OR starts_with(resolution, 'discarded'))"""
 PUBLISHED: Final = "SELECT partition, position FROM published"
 
 Pool = AsyncConnectionPool[Any]
@@ -67,6 +70,12 @@ async def count(pool: Pool, like: str, lane: int) -> int:
     async with pool.connection() as connection:
         row = await (await connection.execute(COUNT, [like, lane])).fetchone()
     return int(row[0]) if row else 0
+
+
+async def aside(pool: Pool) -> set[tuple[str, int, int]]:
+    """Return source, partition and position of every event that was set aside and not taken up again: parked, or discarded."""
+    async with pool.connection() as connection:
+        return {(row[0], row[1], row[2]) for row in await (await connection.execute(ASIDE)).fetchall()}
 
 
 async def standing(pool: Pool) -> tuple[dict[tuple[str, int], int], Counter[str], dict[int, int]]:

@@ -16,6 +16,7 @@ from shared.errors import BadInput, NotFound
 from shared.ledger import Batch, Incoming, Projection, Trouble
 from shared.ledger.ledger import Ledger
 from shared.ledger.park import Parked, Retried, discard, listed, retry, shown
+from shared.ledger.read import aside
 from shared.parameters import Parameters
 from shared.relay import ensure_topics
 from shared.stack import ServiceDatabase
@@ -128,7 +129,8 @@ async def test_a_later_record_is_not_taken_up_before_an_earlier_one(wire: Wire, 
 
 
 async def test_a_discarded_record_lets_those_behind_it_go_on(wire: Wire, source: Ledger, hearer: Ledger) -> None:
-    first, *_ = await a_queue(wire, source, hearer, 3)
+    first, *later = await a_queue(wire, source, hearer, 3)
+    assert await aside(hearer.pool) == {(record.source, record.partition, record.position) for record in (first, *later)}
     with pytest.raises(BadInput, match="say why"):
         await discard(hearer.pool, first.id, " ")
     await discard(hearer.pool, first.id, "a test of the district")
@@ -138,6 +140,7 @@ async def test_a_discarded_record_lets_those_behind_it_go_on(wire: Wire, source:
     assert (await copied(hearer))[alias(NAME)] == [UUID(int=1), *learners(3, 2)]
     ((why,),) = await rows(hearer, "SELECT resolution FROM parked WHERE id = %s", first.id)
     assert why == "discarded: a test of the district"
+    assert await aside(hearer.pool) == {(first.source, first.partition, first.position)}, "what was taken up is aside no more"
 
 
 async def test_a_parked_record_is_shown_with_its_bytes(wire: Wire, source: Ledger, hearer: Ledger) -> None:
@@ -169,6 +172,7 @@ async def test_a_foreign_record_can_only_be_discarded(wire: Wire, hearer: Ledger
     async with wire.hearing(hearer):
         await until(lambda: _parked(hearer, 1), "one parked record")
     (record,) = await listed(hearer.pool)
+    assert await aside(hearer.pool) == set(), "it stands for no event that anybody could miss"
     assert await taken_up(hearer) == Retried()
     with pytest.raises(BadInput, match="not one of our envelopes"):
         await taken_up(hearer, [record.id])

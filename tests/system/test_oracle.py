@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,7 @@ ACTS = ["a", "b", "c", "d"]
 
 
 def sound() -> dict[str, Record]:
-    """Return records in which four acts were accepted, three are recorded, and mastery counted two of them and parked one."""
+    """Return records in which four acts were accepted, three are recorded, and mastery counted two of them and set one aside."""
     lengths = dict.fromkeys(range(2), (0, ""))
     records: dict[str, Record] = {str(service): Record(dict(lengths)) for service in Topic}
     for service in Topic:
@@ -25,7 +24,8 @@ def sound() -> dict[str, Record]:
         records[service].inbox = {(str(source), number): -1 for source in (heard.topics if heard else ()) for number in lengths}
     records[Topic.EVIDENCE].ids = {"evidence.accepted.v1": [*ACTS], "evidence.recorded.v1": ACTS[:3]}
     records[Topic.MASTERY].ids = {"mastery.estimated.v1": ["a"], "mastery.re-estimated.v1": ["b"]}
-    records[Topic.MASTERY].parked = Counter({str(Topic.EVIDENCE): 1})
+    records[Topic.EVIDENCE].places = {id: (1, position) for position, id in enumerate(ACTS[:3])}
+    records[Topic.MASTERY].aside = {(str(Topic.EVIDENCE), 1, 2), (str(Topic.EVIDENCE), 0, 0)}
     return records
 
 
@@ -73,7 +73,7 @@ def test_a_sound_record_has_nothing_wrong() -> None:
     [
         (accepted_twice, "evidence accepted twice: a"),
         (counted_twice, "evidence counted twice: a"),
-        (not_counted, "recorded, and neither counted nor parked: a, c"),
+        (not_counted, "recorded, and neither counted nor set aside: a"),
         (counted_from_nowhere, "counted without being recorded: d"),
         (recorded_from_nowhere, "recorded without being accepted: c"),
         (behind, "scheduling: has not applied everything it hears: pathing partition 1 at -1 of 0"),
