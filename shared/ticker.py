@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from datetime import date, timedelta
+from time import monotonic
 from typing import Any, Final
 from uuid import uuid5
 
@@ -31,8 +33,10 @@ STALE: Final = "stale"
 MAX_ROUNDS: Final = 1_000
 """Rounds of `settle` before it says that the work never ends."""
 MAX_BROKEN: Final = 10
-"""Commands of a drain that may break the code at one look; beyond that the fault is not theirs."""
+"""Commands of a drain, or streams of a sweep's step, that may break the code; beyond that the fault is not theirs."""
 FAILED_PAUSE_S: Final = 1.0
+HELD_S: Final = 60.0
+"""Time for which a partition's sweep rests after the code broke at every stream of a step."""
 DAYS: Final = "day"
 """Cursor that holds the last day whose sweeps are all done."""
 FIRST_DAY: Final = "INSERT INTO cursor (name, partition, after_key, done) VALUES (%s, 0, %s, true) ON CONFLICT DO NOTHING"
@@ -56,10 +60,10 @@ class Ticker:
     def __init__(self, ledger: Ledger, ticks: Sequence[Tick], executor: Callable[[], Executor], poll_ms: int = 200) -> None:
         self._ledger, self._ticks, self._executor, self._poll_s = ledger, ticks, executor, poll_ms / 1000
         self._done: set[tuple[str, int]] = set()
+        self._held: dict[tuple[str, int], float] = {}
         self._last_day: str | None = None
         self._stale: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._dirty = asyncio.Event()
 
     async def start(self) -> None:
         """Begin; each tick has a task of its own, so that a long search delays no sweep."""
@@ -105,23 +109,60 @@ class Ticker:
         sweeps = [tick for tick in self._ticks if isinstance(tick, Sweep)]
         if not sweeps:
             return False
-        parameters = await self._ledger.parameters()
+        parameters, now = await self._ledger.parameters(), monotonic()
+        self._held = {place: until for place, until in self._held.items() if until > now}
         for day in await self._days():
             for sweep in sweeps:
                 name = sweep.name(parameters, day)
                 for partition in range(self._ledger.partitions) if name else ():
-                    if name and (name, partition) not in self._done:
+                    if name and (name, partition) not in self._done and (name, partition) not in self._held:
                         await self._step(sweep, name, partition, day)
                         return True
-            await self._end_day(day)
+            if not self._held:
+                await self._end_day(day)
         return False
 
     async def _step(self, sweep: Sweep, name: str, partition: int, day: str) -> None:
         walk = Walk(
             name, partition, sweep.kind, tick_origin(self._ledger.service, name), lambda id, parameters: sweep.commands(id, parameters, day)
         )
-        if await self._ledger.walk(walk):
-            self._done.add((name, partition))
+        try:
+            if await self._walked(walk):
+                self._done.add((name, partition))
+        except Exception as error:
+            if not self._tasks or not is_faulty(error):
+                raise
+            log.error("sweep-held", service=self._ledger.service, sweep=name, partition=partition, again_in_s=HELD_S, **describe(error))
+            self._held[name, partition] = monotonic() + HELD_S  # The other partitions go on.
+
+    async def _walked(self, walk: Walk) -> bool:
+        """Take a step; where a stream breaks the code, one stream at a time, passing by those that do. Return whether the walk is done."""
+        try:
+            return await self._ledger.walk(walk)
+        except Exception as error:
+            if not is_faulty(error):
+                raise
+            log.error("sweep-failed", service=self._ledger.service, sweep=walk.name, partition=walk.partition, **describe(error))
+        return await self._ledger.walk(replace(walk, passed=await self._broken(walk)))
+
+    async def _broken(self, walk: Walk) -> frozenset[str]:
+        """Ask each stream of a step by itself, which a repetition does not change; return those that break the code.
+
+        Raises the error where none succeeds or too many fail: then the fault is not theirs, and nobody is passed by.
+        """
+        parameters, ids = await self._ledger.parameters(), await self._ledger.ahead(walk)
+        broken: list[str] = []
+        for id in ids:
+            try:
+                await self._ledger.handle([Ask(command, walk.origin) for command in walk.commands(id, parameters)])
+            except Exception as error:
+                broken.append(id)
+                if not is_faulty(error) or len(broken) > MAX_BROKEN or len(broken) == len(ids):
+                    raise
+        for id in broken:
+            stream = f"{self._ledger.service}/{walk.kind}/{id}"
+            log.error("sweep-passed-by", service=self._ledger.service, sweep=walk.name, stream=stream)
+        return frozenset(broken)
 
     async def _days(self) -> list[str]:
         """Return the days whose sweeps are due: those missed, and today."""
@@ -173,7 +214,12 @@ class Ticker:
                 due = await search.due(connection, instant_text(self._ledger.clock.now()))
             worked = False
             for value in due:
-                worked = await self._search(search, value) or worked
+                try:
+                    worked = await self._search(search, value) or worked
+                except Exception as error:
+                    if not is_faulty(error):
+                        raise
+                    log.error("search-failed", service=self._ledger.service, search=search.name, **describe(error))
             return False if self._tasks else worked  # A running service pauses for the window, so that changes are taken together.
 
         return step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -14,8 +14,9 @@ from shared.clock import Clock
 from shared.contracts.envelope import Recorded, StreamId, chain_start, partition_of
 from shared.decider import Decider
 from shared.errors import LedgerError, Misconfigured, PrivilegedRole
-from shared.ledger import store
-from shared.ledger.turn import Held, Lane, NeedsHistory, Turn, check_release, hold
+from shared.ledger import histories, store
+from shared.ledger.states import States
+from shared.ledger.turn import Held, Lane, Turn, check_release, hold
 from shared.ledger.types import Answer, Ask, Batch, Connection, Expand, Inbox, Incoming, Projection, Trouble, Walk
 from shared.parameters import NO_PARAMETERS, ParameterKind, Parameters, Parser
 from shared.settings_stream import SettingsState
@@ -23,15 +24,13 @@ from shared.settings_stream import SettingsState
 if TYPE_CHECKING:
     from shared.telemetry import Metrics
 
-MAX_CACHED_STATES: Final = 50_000
-"""States kept in memory; the least recently used goes first."""
 MAX_GUESSES: Final = 5
 """Times that the keys of commands may change between guess and lock before all partitions are locked."""
 
 ROLE_RIGHTS: Final = """
     SELECT r.rolsuper OR pg_has_role(current_user, t.tableowner, 'member') FROM pg_roles r, pg_tables t
     WHERE r.rolname = current_user AND t.schemaname = 'public' AND t.tablename = 'event'"""
-SETTINGS: Final = "SELECT version, format, state FROM stream WHERE id = %s"
+SETTINGS: Final = "SELECT version, format, CASE WHEN version <> %s THEN state END FROM stream WHERE id = %s"
 PAGES: Final = "SELECT hash, data FROM parameter_page WHERE hash = ANY(%s)"
 READ_INBOX: Final = "SELECT source, partition, position, head, kafka_offset FROM inbox WHERE source = ANY(%s)"
 OPEN_INBOX: Final = "INSERT INTO inbox (source, partition, head) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
@@ -67,7 +66,7 @@ class Ledger:
         self._deciders = {decider.kind: decider for decider in deciders}
         self._projections, self._seal, self._expand = tuple(projections), seal, expand
         self._parser, self._parameters = Parser(kinds), NO_PARAMETERS
-        self._states: OrderedDict[str, tuple[int, Any]] = OrderedDict()
+        self._states = States()
 
     async def open(self) -> None:
         """Check that this process may use this database.
@@ -112,12 +111,17 @@ class Ledger:
             lanes = await store.lock_lanes(connection, {walk.partition})
             ids, done = await store.next_streams(connection, self.service, walk)
             parameters = await self._in_force(connection)
-            asks = [Ask(command, walk.origin) for id in ids for command in walk.commands(id, parameters)]
+            asks = [Ask(command, walk.origin) for id in ids if id not in walk.passed for command in walk.commands(id, parameters)]
             lanes_of = {ask.stream.key: walk.partition for ask in asks}
             turn = await self._run(connection, asks, lanes, lanes_of, parameters) if asks else None
             await store.move_cursor(connection, walk, ids, done)
         self.committed(turn, time.perf_counter() - started)
         return done
+
+    async def ahead(self, walk: Walk) -> list[str]:
+        """Return the ids of the streams that the next step of a walk visits."""
+        async with self.pool.connection() as connection:
+            return (await store.next_streams(connection, self.service, walk))[0]
 
     async def inbox(self, sources: Sequence[str]) -> dict[tuple[str, int], Inbox]:
         """Return how far each partition of these services was applied, opening the inbox of those never heard before."""
@@ -164,7 +168,7 @@ class Ledger:
     def committed(self, turn: Turn | None, seconds: float) -> None:
         """Fill the cache, count, and tell who wants to know. Only ever after the commit."""
         for held in turn.changed() if turn else ():
-            self._remember(held.id, held.version, held.state)
+            self._states.keep(held.id, held.version, held.state, held.size)
         self._count(seconds, turn)
         if turn is not None and turn.events:
             for told in self.on_commit:
@@ -219,32 +223,16 @@ class Ledger:
             source=self.source, release=self._release, deciders=self._deciders, parameters=parameters, lanes=lanes, held=held,
             now=self.clock.now(),
         )  # fmt: skip
-        await self._load_histories(connection, asks, held)
-        while True:
-            try:
-                turn.run(asks)
-                break
-            except NeedsHistory as need:
-                await store.load_events(connection, held, [need.stream])
+        await histories.run(connection, turn, asks, self._deciders)
         if turn.events:
             await self._write(connection, turn)
         return turn
 
     async def _load(self, connection: Connection, streams: Mapping[str, StreamId], lanes_of: Mapping[str, int]) -> dict[str, Held]:
-        cached = {name: self._states[name] for name in streams if name in self._states}
+        cached = {name: found for name in streams if (found := self._states.get(name))}
         known = {name: cached[name][0] if name in cached else -1 for name in streams}
         rows = await store.load_streams(connection, known, {name: state for name, (_, state) in cached.items()}, self._deciders)
         return hold(streams.values(), lanes_of, rows, self._deciders)
-
-    async def _load_histories(self, connection: Connection, asks: Sequence[Ask], held: Mapping[str, Held]) -> None:
-        """Load in one query what the states before the batch already show to be needed."""
-        needed = set()
-        for ask in asks:
-            stream = held[ask.stream.name]
-            decider = self._deciders[ask.stream.kind]
-            if stream.read_version and stream.stored is None and decider.needs_history(ask.command, stream.state):
-                needed.add(stream.id)
-        await store.load_events(connection, held, sorted(needed))
 
     async def _write(self, connection: Connection, turn: Turn) -> None:
         await store.append(connection, turn.events, turn.lanes.values())
@@ -254,8 +242,8 @@ class Ledger:
 
     async def _in_force(self, connection: Connection) -> Parameters:
         stream = f"{self.service}/settings"
-        row = await (await connection.execute(SETTINGS, [stream])).fetchone()
-        if row is None or row[0] == self._parameters.version:
+        row = await (await connection.execute(SETTINGS, [self._parameters.version, stream])).fetchone()
+        if row is None or row[2] is None:
             return self._parameters if row else NO_PARAMETERS
         decider = self._deciders["settings"]
         if not check_release(stream, row[1], decider):
@@ -265,12 +253,6 @@ class Ledger:
         pages = {h: bytes(d) for h, d in await (await connection.execute(PAGES, [missing])).fetchall()} if missing else {}
         self._parameters = self._parser.parameters(row[0], state.in_force, pages)
         return self._parameters
-
-    def _remember(self, stream: str, version: int, state: Any) -> None:
-        self._states[stream] = (version, state)
-        self._states.move_to_end(stream)
-        while len(self._states) > MAX_CACHED_STATES:
-            self._states.popitem(last=False)
 
 
 def _refused(records: Sequence[Incoming], answers: Sequence[Answer]) -> list[Incoming]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import accumulate
 from typing import Any, Final
 
 import orjson
@@ -15,7 +16,7 @@ from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
 from shared.decider import Decider
 from shared.errors import LedgerError
 from shared.ledger.turn import Held, Lane, check_release
-from shared.ledger.types import BLOCKING, Batch, Connection, Inbox, InboxMoved, Incoming, Projection, Trouble, Walk
+from shared.ledger.types import BLOCKING, MAX_STEP, Batch, Connection, Inbox, InboxMoved, Incoming, Projection, Trouble, Walk
 
 BLOCKED: Final = [str(trouble) for trouble in BLOCKING]
 
@@ -54,12 +55,12 @@ MOVE_STREAMS: Final = """
 KEEP_PAGE: Final = "INSERT INTO parameter_page (hash, data) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 KEEP_SET: Final = "INSERT INTO parameter_set (id, kind, pages) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 
-STEP: Final = 100
-"""Streams that one step of a walk visits."""
+STEP_EVENTS: Final = 20_000
+"""Events that the streams of one step of a walk have together, unless it is a single stream: all of them may be needed as history."""
 OPEN_CURSOR: Final = "INSERT INTO cursor (name, partition) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 READ_CURSOR: Final = "SELECT after_key, done FROM cursor WHERE name = %s AND partition = %s FOR UPDATE"
 NEXT_STREAMS: Final = """
-    SELECT id FROM stream WHERE partition = %s AND id > %s AND id < %s ORDER BY id LIMIT %s"""
+    SELECT id, version FROM stream WHERE partition = %s AND id > %s AND id < %s ORDER BY id LIMIT %s"""
 MOVE_CURSOR: Final = "UPDATE cursor SET after_key = %s, done = %s WHERE name = %s AND partition = %s"
 
 
@@ -196,12 +197,9 @@ async def keep_streams(connection: Connection, changed: Sequence[Held], deciders
     fresh, moved = [], []
     for held in changed:
         decider = deciders[held.id.split("/", 2)[1]]
-        row = {
-            "id": held.id,
-            "version": held.version,
-            "format": decider.format,
-            "state": b64encode(decider.codec.encode(held.state)).decode(),
-        }
+        state = decider.codec.encode(held.state)
+        held.size = len(state)
+        row = {"id": held.id, "version": held.version, "format": decider.format, "state": b64encode(state).decode()}
         if held.read_version:
             moved.append(row | {"read_version": held.read_version})
         else:
@@ -241,8 +239,10 @@ async def next_streams(connection: Connection, service: str, walk: Walk) -> tupl
         return [], True
     prefix = f"{service}/{walk.kind}/"
     first, beyond = prefix + row[0], f"{service}/{walk.kind}0"  # "0" is the character after "/".
-    rows = await (await connection.execute(NEXT_STREAMS, [walk.partition, first, beyond, STEP])).fetchall()
-    return [id.removeprefix(prefix) for (id,) in rows], len(rows) < STEP
+    rows = await (await connection.execute(NEXT_STREAMS, [walk.partition, first, beyond, MAX_STEP])).fetchall()
+    totals = list(accumulate(version for _, version in rows))
+    taken = [id.removeprefix(prefix) for (id, _), total in zip(rows, totals, strict=True) if total <= STEP_EVENTS or total == totals[0]]
+    return taken, len(taken) == len(rows) < MAX_STEP
 
 
 async def move_cursor(connection: Connection, walk: Walk, ids: Sequence[str], done: bool) -> None:

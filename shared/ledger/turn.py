@@ -38,6 +38,8 @@ class Held:
     """Its events in the database, once somebody needed them."""
     fresh: list[Recorded[Any]] = field(default_factory=list)
     """Its events decided in this transaction."""
+    size: int = 0
+    """Bytes of the state as it was written."""
 
 
 class NeedsHistory(Exception):
@@ -107,6 +109,11 @@ class Turn:
         held.fresh.append(recorded)
         self.events.append(recorded)
         return recorded
+
+    def forget_histories(self) -> None:
+        """Let go of the stored events of all streams; where they are needed again, they are loaded again."""
+        for held in self.held.values():
+            held.stored = None
 
     def changed(self) -> list[Held]:
         """Return the streams that have new events."""

@@ -16,6 +16,9 @@ from shared.parameters import Parameters
 MAX_BATCH: Final = 1_000
 """Commands in one transaction."""
 
+MAX_STEP: Final = 100
+"""Streams that one step of a walk visits."""
+
 Connection = AsyncConnection[Any]
 
 
@@ -125,7 +128,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """One partition's share of a sweep: commands to every stream of a kind, 100 streams a step, with a cursor that survives a crash."""
+    """One partition's share of a sweep: commands to every stream of a kind, a few streams a step, with a cursor that survives a crash."""
 
     name: str
     partition: int
@@ -133,6 +136,8 @@ class Walk:
     origin: Origin
     commands: Callable[[str, Parameters], Sequence[Command]]
     """From the part of a stream's id behind its kind, and what is in force, to commands of the same key."""
+    passed: frozenset[str] = frozenset()
+    """Ids that a step passes by: they broke the code."""
 
 
 class InboxMoved(Exception):

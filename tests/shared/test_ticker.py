@@ -15,7 +15,7 @@ from shared.decider import Command
 from shared.ledger.ledger import Ledger
 from shared.ledger.types import Ask, Connection
 from shared.parameters import Parameters
-from shared.parts import Drain, Sweep
+from shared.parts import Drain, Search, Sweep
 from shared.stack import ServiceDatabase
 from shared.ticker import Ticker
 from tests.shared.test_ledger import LEARNERS, Note, a_ledger, asks, check_chain
@@ -64,3 +64,46 @@ async def test_work_that_breaks_the_code_holds_no_other_work_up(ledger: Ledger) 
     assert await check_chain(ledger) == 2
     assert not await work._drains(work._ticks[0])()  # type: ignore[arg-type]
     assert await check_chain(ledger) == 2
+
+
+async def test_a_sweep_passes_by_a_stream_that_breaks_the_code(ledger: Ledger) -> None:
+    names = [f"{number:03}" for number in range(40)]
+    await ledger.handle(asks(*(Note(name, LEARNERS[0]) for name in names)))
+
+    def commands(id: str, parameters: Parameters, today: str) -> Sequence[Command]:
+        if id == "017":
+            raise ValueError("poison")
+        return [Note(id, LEARNERS[1])]
+
+    await ticker(ledger, Sweep("note", lambda parameters, today: f"day/{today}", commands)).settle()
+    assert await check_chain(ledger) == 2 * len(names) - 1
+
+
+async def test_a_sweep_that_breaks_everywhere_stops_and_passes_nobody_by(ledger: Ledger) -> None:
+    await ledger.handle(asks(*(Note(f"{number:03}", LEARNERS[0]) for number in range(200))))
+    broken = {"yes": True}
+
+    def commands(id: str, parameters: Parameters, today: str) -> Sequence[Command]:
+        if broken["yes"]:
+            raise ValueError("poison")
+        return [Note(id, LEARNERS[1])]
+
+    sweep = ticker(ledger, Sweep("note", lambda parameters, today: f"day/{today}", commands))
+    with pytest.raises(ValueError, match="poison"):
+        await sweep.settle()
+    broken["yes"] = False
+    await sweep.settle()
+    assert await check_chain(ledger) == 400
+
+
+async def test_a_search_that_breaks_the_code_holds_no_other_search_up(ledger: Ledger) -> None:
+    async def due(connection: Connection, now: str) -> list[str]:
+        return ["bad", "good"]
+
+    def solve(value: str) -> Command:
+        if value == "bad":
+            raise ValueError("poison")
+        return Note(value, LEARNERS[0])
+
+    await ticker(ledger, Search("search", due, solve)).settle()
+    assert await check_chain(ledger) == 1

@@ -1,0 +1,51 @@
+"""Runs a turn with the histories that its deciders ask for, a stretch at a time: however many streams need theirs, few are in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from shared.decider import Decider
+from shared.ledger import store
+from shared.ledger.turn import NeedsHistory, Turn
+from shared.ledger.types import Ask, Connection
+
+MAX_ASKS: Final = 50
+"""Asks that are decided before other tasks have their turn."""
+MAX_EVENTS: Final = 20_000
+"""Events of histories in memory at once, unless a single stream has more."""
+
+
+async def run(connection: Connection, turn: Turn, asks: Sequence[Ask], deciders: Mapping[str, Decider[Any]]) -> None:
+    """Decide all asks in order."""
+    start = 0
+    while start < len(asks):
+        end, needed = _stretch(turn, asks, start, deciders)
+        await store.load_events(connection, turn.held, needed)
+        while True:
+            try:
+                turn.run(asks[:end])
+                break
+            except NeedsHistory as need:
+                await store.load_events(connection, turn.held, [need.stream])
+        start = end
+        if start < len(asks):
+            turn.forget_histories()
+            await asyncio.sleep(0)
+
+
+def _stretch(turn: Turn, asks: Sequence[Ask], start: int, deciders: Mapping[str, Decider[Any]]) -> tuple[int, list[str]]:
+    """Return where a stretch from `start` on ends, and the streams whose history the states of now show to be needed in it."""
+    needed: set[str] = set()
+    events = 0
+    for place in range(start, min(start + MAX_ASKS, len(asks))):
+        stream = turn.held[asks[place].stream.name]
+        if not stream.read_version or stream.stored is not None or stream.id in needed:
+            continue
+        if deciders[asks[place].stream.kind].needs_history(asks[place].command, stream.state):
+            events += stream.read_version
+            if needed and events > MAX_EVENTS:
+                return place, sorted(needed)
+            needed.add(stream.id)
+    return min(start + MAX_ASKS, len(asks)), sorted(needed)
