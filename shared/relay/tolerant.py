@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -22,15 +23,25 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
     ) -> dict[TopicPartition, list[Any]]:
         """Return the next records, as aiokafka does."""
+        before = self._positions(partitions)
         try:
             found: dict[TopicPartition, list[Any]] = await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
         except UnicodeDecodeError:
-            return await self._one_by_one(set(partitions) or self.assignment() - self.paused(), max_records or MAX_RECORDS)
+            mine = self.assignment()
+            return await self._one_by_one({place: at for place, at in before.items() if place in mine}, max_records or MAX_RECORDS)
         return found
 
-    async def _one_by_one(self, partitions: set[TopicPartition], most: int) -> dict[TopicPartition, list[Any]]:
-        for place in partitions:  # What was fetched is dropped, and with it what the failed call took from it.
-            self.seek(place, await self.position(place))
+    def _positions(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return where these partitions, or all that are not paused, are read next; those that have no place yet have no records."""
+        subscription = self._subscription.subscription
+        if subscription is None or subscription.assignment is None:
+            return {}
+        states = {place: subscription.assignment.state_value(place) for place in partitions or self.assignment() - self.paused()}
+        return {place: state.position for place, state in states.items() if state is not None and state.has_valid_position}
+
+    async def _one_by_one(self, partitions: Mapping[TopicPartition, int], most: int) -> dict[TopicPartition, list[Any]]:
+        for place, position in partitions.items():  # What was fetched is dropped; what the failed call took of other partitions, too.
+            self.seek(place, position)
         found: dict[TopicPartition, list[Any]] = {}
         for place in partitions:
             records: list[Any] = []
