@@ -61,6 +61,14 @@ class Overloaded(CairnError):
         self.retry_after_s = retry_after_s
 
 
+class Unavailable(CairnError):
+    """Something that the service rests on does not answer for now; nothing was stored."""
+
+    def __init__(self, what: str, retry_after_s: int = 2) -> None:
+        super().__init__(f"{what} does not answer for now: send again in {retry_after_s} s, which is safe")
+        self.retry_after_s = retry_after_s
+
+
 class Misconfigured(CairnError):
     """A setting or the installation is wrong; the message names the setting and its remedy."""
 

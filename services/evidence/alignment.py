@@ -24,7 +24,7 @@ MAX_COMPETENCIES: Final = 16
 MAX_FAULTS: Final = 1_000
 """Faults looked for before reading stops."""
 HEADER: Final = ["item", "competency"]
-_COMPETENCY: Final = re.compile(r"[\x21-\x7e]{1,200}")
+_COMPETENCY: Final = re.compile(r"[\x21-\x7e]{1,64}")  # As long as a framework's.
 
 Competency = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -155,7 +155,7 @@ def _item_faults(item: str, place: str) -> list[Fault]:
 def _competency_faults(competency: str, place: str) -> list[Fault]:
     if _COMPETENCY.fullmatch(competency):
         return []
-    return [Fault(place, "not-an-id", "no id of a competency: 1 to 200 printable ASCII characters without spaces", "send the CASE GUID")]
+    return [Fault(place, "not-an-id", "no id of a competency: 1 to 64 printable ASCII characters without spaces", "send the CASE GUID")]
 
 
 def _aligned(item: str, competencies: list[str]) -> ItemAligned:

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.errors import MalformedInput
+from shared.errors import MalformedInput, Overloaded
 from shared.http import body as bodies
 from shared.http.problems import respond_to
 from shared.telemetry import span
+
+MAX_REQUESTS: Final = 1_000
+"""Requests under way at once; further ones are told to come back. Health is always answered."""
 
 
 class Gate:
     """ASGI middleware: reads the whole body up to a limit, refuses what no route should meet, answers what no handler caught."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int = bodies.MAX_BODY_BYTES) -> None:
+    def __init__(self, app: ASGIApp, max_body_bytes: int = bodies.MAX_BODY_BYTES, max_requests: int = MAX_REQUESTS) -> None:
         self._app = app
-        self._max_body_bytes = max_body_bytes
+        self._max_body_bytes, self._max_requests = max_body_bytes, max_requests
+        self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, inside one span that continues the client's trace."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self._under_way >= self._max_requests and not scope["path"].startswith("/health/"):
+            await respond_to(Overloaded("the service's list of requests under way"), scope["path"])(scope, receive, send)
+            return
+        self._under_way += 1
+        try:
+            await self._traced(scope, receive, send)
+        finally:
+            self._under_way -= 1
+
+    async def _traced(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         with span(scope["method"], parent=headers.get("traceparent")) as current:
             await self._handle(scope, headers, receive, send)

@@ -10,12 +10,15 @@ import orjson
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from shared import errors
+from shared.telemetry import describe
 
 MEDIA_TYPE: Final = "application/problem+json"
 MAX_FAULTS: Final = 100
@@ -56,6 +59,7 @@ STATUS: Final[tuple[tuple[type[errors.CairnError], int, str, str], ...]] = (
     (errors.NotFound, 404, "not-found", "There is nothing under this id"),
     (errors.Refused, 409, "refused", "The request was refused"),
     (errors.Overloaded, 429, "overloaded", "More is waiting than can be taken"),
+    (errors.Unavailable, 503, "unavailable", "The service cannot work for now"),
 )
 _REMEDIES: Final = {
     "missing": "add it",
@@ -87,10 +91,14 @@ def respond(problem: Problem, path: str, headers: Mapping[str, str] | None = Non
 
 def respond_to(error: Exception, path: str) -> Response:
     """Return the response to any error: its problem, or a 500 that shows nothing of the inside, which is logged instead."""
+    if isinstance(error, OperationalError | PoolTimeout):  # The database is away, or has no connection left.
+        _log.warning("database unavailable", **describe(error))
+        error = errors.Unavailable("the database")
     if isinstance(error, errors.CairnError):
         problem = problem_of(error)
         if problem is not None:
-            return respond(problem, path, {"Retry-After": str(error.retry_after_s)} if isinstance(error, errors.Overloaded) else None)
+            later = error.retry_after_s if isinstance(error, errors.Overloaded | errors.Unavailable) else None
+            return respond(problem, path, None if later is None else {"Retry-After": str(later)})
     _log.error("request failed", exc_info=error)
     detail = "this is not your fault; the log of the service says more. Sending the same again later is safe"
     return respond(Problem(type=_urn("internal"), title="The service failed", status=500, detail=detail), path)

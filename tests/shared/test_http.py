@@ -11,6 +11,7 @@ from uuid import UUID
 
 import httpx
 import orjson
+import psycopg
 import pytest
 import structlog
 import uvicorn
@@ -18,12 +19,15 @@ from fastapi import APIRouter, FastAPI, Request
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import trace
+from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
 
 from shared import errors
 from shared.http import Health, Page, Paging, create_app, read_json, read_model, require_content_type, strict_json
 from shared.http.app import HEALTH_TIMEOUT_S
 from shared.http.body import MAX_DEPTH
+from shared.http.gate import Gate
 from shared.http.problems import MAX_FAULTS, MEDIA_TYPE, STATUS
 from shared.telemetry import Metrics, configure_logging
 
@@ -50,10 +54,23 @@ RAISED: dict[str, Exception] = {
     "unknown": errors.NotFound("no learner has this id"),
     "refused": errors.Refused("stale", "the day was changed since: search again"),
     "busy": errors.Overloaded("the queue of evidence", 7),
+    "away": psycopg.OperationalError(f"connection to {CANARY} failed"),
+    "crowded": PoolTimeout("couldn't get a connection"),
     "diverged": errors.Diverged(f"position 7 {CANARY}"),
     "broken": RuntimeError(CANARY),
 }
-STATUS_OF = {"malformed": 400, "large": 413, "bad": 422, "unknown": 404, "refused": 409, "busy": 429, "diverged": 500, "broken": 500}
+STATUS_OF = {
+    "malformed": 400,
+    "large": 413,
+    "bad": 422,
+    "unknown": 404,
+    "refused": 409,
+    "busy": 429,
+    "away": 503,
+    "crowded": 503,
+    "diverged": 500,
+    "broken": 500,
+}
 
 
 def routes() -> APIRouter:
@@ -404,3 +421,25 @@ async def test_the_page_of_the_api_needs_no_internet_and_works_behind_a_prefix(c
     for address in named:
         assert not address.startswith(("/", "http")), f"{address} leads elsewhere behind a prefix"
         assert (await client.get(f"/{address}")).status_code == 200
+
+
+async def test_more_requests_than_are_taken_at_once_are_told_to_come_back() -> None:
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/slow":
+            entered.set()
+            await leave.wait()
+        await Response("done")(scope, receive, send)
+
+    transport = httpx.ASGITransport(Gate(slow, max_requests=1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://cairn.test") as client:
+        first = asyncio.create_task(client.get("/slow"))
+        await entered.wait()
+        turned_away, health = await client.get("/slow"), await client.get("/health/live")
+        leave.set()
+        assert (await first).status_code == 200
+        assert (turned_away.status_code, turned_away.headers["content-type"]) == (429, MEDIA_TYPE)
+        assert turned_away.headers["retry-after"]
+        assert health.status_code == 200
+        assert (await client.get("/other")).status_code == 200
