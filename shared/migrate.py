@@ -76,14 +76,15 @@ def create_ledger(op: Any) -> None:
         op.execute(statement.format(app=f'"{app}"'))
 
 
+# Collation "C" where an index lasts for ever: others change with the operating system's library, and with them what is found and unique.
 LEDGER_TABLES: Final = (
     """CREATE TABLE partition (
         id integer PRIMARY KEY, length bigint NOT NULL, head text NOT NULL, last_at timestamptz
     )""",
     "CREATE TABLE published (partition integer PRIMARY KEY REFERENCES partition, position bigint NOT NULL)",
     """CREATE TABLE event (
-        partition integer NOT NULL, position bigint NOT NULL, stream text NOT NULL, version bigint NOT NULL, key text NOT NULL,
-        type text NOT NULL, recorded_at timestamptz NOT NULL, bytes bytea NOT NULL,
+        partition integer NOT NULL, position bigint NOT NULL, stream text COLLATE "C" NOT NULL, version bigint NOT NULL,
+        key text COLLATE "C" NOT NULL, type text COLLATE "C" NOT NULL, recorded_at timestamptz NOT NULL, bytes bytea NOT NULL,
         PRIMARY KEY (partition, position), UNIQUE (stream, version)
     )""",
     "ALTER TABLE event ALTER COLUMN bytes SET STORAGE EXTERNAL",
@@ -104,7 +105,7 @@ LEDGER_TABLES: Final = (
     )""",
     # A foreign record may be read again; an event may not, though a topic made anew may give it an offset that was parked before.
     "CREATE UNIQUE INDEX parked_foreign ON parked (source, partition, kafka_offset) WHERE position IS NULL",
-    "CREATE INDEX parked_open ON parked (source, key) WHERE resolved_at IS NULL",
+    "CREATE INDEX parked_open ON parked (source, key, position) WHERE resolved_at IS NULL",
     "CREATE TABLE parameter_page (hash text PRIMARY KEY, data bytea NOT NULL)",
     "CREATE TABLE parameter_set (id text PRIMARY KEY, kind text NOT NULL, pages text[] NOT NULL)",
     """CREATE TABLE cursor (

@@ -25,8 +25,8 @@ LOCK_INBOX: Final = """
     JOIN jsonb_to_recordset(%s) AS r(source text, partition int) USING (source, partition)
     ORDER BY i.source, i.partition FOR UPDATE OF i"""
 BLOCKED_KEYS: Final = """
-    SELECT DISTINCT p.source, p.key FROM parked p JOIN jsonb_to_recordset(%s) AS r(source text, key text) USING (source, key)
-    WHERE p.resolved_at IS NULL AND p.trouble = ANY(%s)"""
+    SELECT r.source, r.key FROM jsonb_to_recordset(%s) AS r(source text, key text) CROSS JOIN LATERAL (
+        SELECT FROM parked p WHERE p.source = r.source AND p.key = r.key AND p.resolved_at IS NULL AND p.trouble = ANY(%s) LIMIT 1) found"""
 MOVE_INBOX: Final = """
     UPDATE inbox SET position = r.position, head = r.head, kafka_offset = r.kafka_offset
     FROM jsonb_to_recordset(%s) AS r(source text, partition int, position bigint, head text, kafka_offset bigint)
