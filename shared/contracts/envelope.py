@@ -223,8 +223,11 @@ class Header:
         if not isinstance(attributes, dict):
             raise ValueError("not a JSON object")
         for name, kind in _ATTRIBUTES:
-            if type(attributes.get(name)) is not kind:
+            value = attributes.get(name)
+            if type(value) is not kind:
                 raise ValueError(f"attribute {name} is missing or not a {kind.__name__}")
+            if isinstance(value, int) and not 0 <= value <= MAX_INTEGER:
+                raise ValueError(f"attribute {name} is not from 0 to {MAX_INTEGER}")
         return cls(attributes, raw)
 
     @property

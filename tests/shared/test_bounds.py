@@ -10,7 +10,9 @@ import pytest
 from psycopg_pool import AsyncConnectionPool
 
 from shared.decider import History
+from shared.errors import Overloaded
 from shared.ledger import histories, store
+from shared.ledger.group import GroupCommit
 from shared.ledger.ledger import Ledger
 from shared.ledger.states import States
 from shared.ledger.types import Walk
@@ -127,3 +129,13 @@ async def test_a_ledger_forgets_states_and_decides_all_the_same(pool: AsyncConne
             await ledger.handle(asks(Note(f"{n}", LEARNERS[turn])))
     assert (await ledger.state("evidence/note/0"))[0] == 3
     assert await check_chain(ledger) == 18
+
+
+async def test_a_request_in_several_transactions_is_told_when_the_service_stops_in_between(pool: AsyncConnectionPool[Any]) -> None:
+    group = GroupCommit(a_ledger(pool), most=10)
+    await group.start()
+    asked = asyncio.create_task(group.ask([Note(f"{n}", LEARNERS[0]) for n in range(100)]))
+    await asyncio.sleep(0)  # Its first part waits.
+    await group.stop()
+    with pytest.raises(Overloaded):
+        await asyncio.wait_for(asked, 5)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -202,6 +203,14 @@ class Wire:
         wanted = self.reader.wanted(now)
         if wanted:
             self.log += EVENTS[wanted[0] : min(wanted[1], published)]
+
+
+@given(st.sampled_from(["position", "streamversion", "settings", "partition"]), st.sampled_from([-1, 2**53, 2**60]))
+def test_numbers_that_no_ledger_can_hold_make_a_record_foreign(name: str, number: int) -> None:
+    """Otherwise one forged record would ask for a refill of positions that no message can name, and end the consumer again and again."""
+    reader = lane()
+    assert isinstance(reader.read(0, orjson.dumps(orjson.loads(EVENTS[0]) | {name: number})), Foreign)
+    assert not reader.reseat
 
 
 steps = st.lists(

@@ -1,0 +1,97 @@
+"""Replay over versions: each event is decided again by the decider it names, and what breaks is a difference, not an end."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, assert_never
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.envelope import Event, Origin, StreamId, chain_start, digest, envelope
+from shared.contracts.evidence import AliasNoted, ItemAligned
+from shared.decider import Decider, History, json_codec
+from shared.parameters import Parameters
+from shared.replay import Settings, Verifier
+
+STREAM = StreamId("evidence", "note", "a")
+ALIAS = hashlib.sha256(b"a").hexdigest()
+
+
+@dataclass(frozen=True)
+class Note:
+    event: Event
+
+    @property
+    def stream(self) -> StreamId:
+        return STREAM
+
+
+@dataclass(frozen=True)
+class State:
+    count: int = 0
+
+
+def decide(command: Note, state: State, parameters: Parameters, history: History = ()) -> Sequence[Event]:
+    if isinstance(command.event, AliasNoted) and command.event.learner_id == UUID(int=99):
+        raise ZeroDivisionError
+    return [command.event]
+
+
+def evolve_first(state: State, event: AliasNoted) -> State:
+    match event:
+        case AliasNoted():
+            return State(state.count + 1)
+        case _:
+            assert_never(event)
+
+
+def evolve_second(state: State, event: Any) -> State:
+    return State(state.count + 1)
+
+
+FIRST = Decider("test.note", 1, "note", State(), decide, evolve_first, Note, json_codec(State))
+SECOND = Decider("test.note", 2, "note", State(), decide, evolve_second, Note, json_codec(State))
+NOTED = AliasNoted(alias=ALIAS, learner_id=UUID(int=1))
+NEW = ItemAligned(item_id=UUID(int=1), iri="urn:item", competency_ids=("c",))
+
+
+def raws(*told: tuple[Event, str, int]) -> list[bytes]:
+    result: list[bytes] = []
+    head = chain_start("/local/evidence", 0)
+    for version, (event, decider, settings) in enumerate(told, 1):
+        result.append(
+            envelope(
+                source="/local/evidence", stream=STREAM, version=version, partition=0, position=version - 1, previous=head,
+                at=datetime(2026, 11, 24, tzinfo=UTC), decider=decider, settings=settings, release="test",
+                origin=Origin(UUID(int=1), UUID(int=1)), event=event,
+            )
+        )  # fmt: skip
+        head = digest(result[-1])
+    return result
+
+
+def verifier() -> Verifier:
+    return Verifier([FIRST, SECOND], Settings((), ()))
+
+
+def test_an_earlier_decider_need_not_know_the_events_of_a_later_one() -> None:
+    checked = verifier()
+    assert checked.stream(STREAM.name, raws((NOTED, "test.note/1", 0), (NEW, "test.note/2", 0), (NOTED, "test.note/2", 0))) == []
+    assert checked.tally.decisions == 3
+
+
+def test_a_decider_that_breaks_is_a_difference_of_its_stream_and_replay_goes_on() -> None:
+    checked = verifier()
+    broken = AliasNoted(alias=ALIAS, learner_id=UUID(int=99))
+    assert [found.stream for found in checked.stream(STREAM.name, raws((broken, "test.note/1", 0)))] == [STREAM.name]
+    assert checked.stream(STREAM.name, raws((NOTED, "test.note/1", 0))) == []
+
+
+@pytest.mark.parametrize("version", [-1, 1])
+def test_settings_that_never_were_are_a_difference(version: int) -> None:
+    raw = raws((NOTED, "test.note/1", 0))[0].replace(b'"settings":0', b'"settings":%d' % version)
+    assert len(verifier().stream(STREAM.name, [raw])) == 1
