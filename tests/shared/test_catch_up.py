@@ -200,6 +200,20 @@ async def test_a_restored_database_is_refused_and_then_caught_up_byte_for_byte(w
         await same(older.app_url, hearer)
 
 
+async def test_repeats_at_the_end_of_a_topic_do_not_hide_a_restored_database(wire: Wire, source: ServiceDatabase, backup: Backup) -> None:
+    await tell(wire.source_url, 240)
+    await publish(wire, "evidence", wire.source_url)
+    older = backup(source)
+    await tell(wire.source_url, 8, 1_000)
+    await publish(wire, "evidence", wire.source_url)
+    for number in range(PARTITIONS):
+        for raw in (await values(wire, number))[:25]:
+            await wire.send(number, raw)
+    with pytest.raises(Diverged, match=r"event 30 of partition 0 .* not in the ledger"):
+        await publish(wire, "evidence", older.app_url)
+    await publish(wire, "evidence", wire.source_url)
+
+
 async def test_repeats_foreign_records_and_refills_in_the_topic_do_no_harm(wire: Wire, source: ServiceDatabase, backup: Backup) -> None:
     older = backup(source)
     await tell(wire.source_url, 240)
