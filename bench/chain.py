@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -29,6 +30,7 @@ def asked() -> argparse.Namespace:
 
 def main() -> int:
     """Run the benches and return the exit code: 1 where a bar was missed."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # What was started is ended, as after Ctrl-C.
     options, bars = asked(), Bars()
     folder = Path(tempfile.mkdtemp(prefix="cairn-bench-"))
     folder.chmod(0o755)  # PostgreSQL runs as somebody else where we are root.
