@@ -35,6 +35,8 @@ MAX_ROUNDS: Final = 1_000
 MAX_BROKEN: Final = 10
 """Commands of a drain, or streams of a sweep's step, that may break the code; beyond that the fault is not theirs."""
 FAILED_PAUSE_S: Final = 1.0
+MAX_YIELDS, YIELD_S = 25, 0.02
+"""How often and how long a step of a sweep waits for live batches: half a second, then it is taken all the same."""
 HELD_S: Final = 60.0
 """Time for which a partition's sweep rests after the code broke at every stream of a step."""
 DAYS: Final = "day"
@@ -126,6 +128,10 @@ class Ticker:
         walk = Walk(
             name, partition, sweep.kind, tick_origin(self._ledger.service, name), lambda id, parameters: sweep.commands(id, parameters, day)
         )
+        for _ in range(MAX_YIELDS):
+            if not self._ledger.under_way:
+                break
+            await asyncio.sleep(YIELD_S)
         try:
             if await self._walked(walk):
                 self._done.add((name, partition))

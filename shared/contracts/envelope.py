@@ -49,7 +49,14 @@ def _sorted_once(values: tuple[T, ...]) -> tuple[T, ...]:
     return tuple(sorted(set(values), key=str))
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC)), PlainSerializer(instant_text, return_type=str)]
+def _utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("before the year 1 or after the year 9999 in UTC") from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_utc), PlainSerializer(instant_text, return_type=str)]
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 SortedTexts = Annotated[tuple[str, ...], AfterValidator(_sorted_once)]
 SortedIds = Annotated[tuple[UUID, ...], AfterValidator(_sorted_once)]

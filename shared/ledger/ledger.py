@@ -62,6 +62,8 @@ class Ledger:
         self.clock, self.metrics = clock, metrics
         self.on_commit: list[Callable[[Sequence[Recorded[Any]]], None]] = []
         """Called with the events of each transaction after its commit, such as to wake the relay."""
+        self.under_way = 0
+        """Transactions of requests and records that are not over; sweeps wait for them."""
         self._installation, self._release = installation, release
         self._deciders = {decider.kind: decider for decider in deciders}
         self._projections, self._seal, self._expand = tuple(projections), seal, expand
@@ -155,13 +157,17 @@ class Ledger:
     async def _transact(self, asks: Sequence[Ask], batch: Batch | None) -> Applied:
         started = time.perf_counter()
         guesses = 0
-        while True:
-            try:
-                async with self.pool.connection() as connection, connection.transaction():
-                    turn, applied = await self._once(connection, asks, batch, lock_all=guesses >= MAX_GUESSES)
-                break
-            except KeysChanged:
-                guesses += 1
+        self.under_way += 1
+        try:
+            while True:
+                try:
+                    async with self.pool.connection() as connection, connection.transaction():
+                        turn, applied = await self._once(connection, asks, batch, lock_all=guesses >= MAX_GUESSES)
+                    break
+                except KeysChanged:
+                    guesses += 1
+        finally:
+            self.under_way -= 1
         self.committed(turn, time.perf_counter() - started)
         return applied
 

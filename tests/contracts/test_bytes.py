@@ -10,11 +10,13 @@ import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from shared.contracts.envelope import (
     MAX_EVENT_BYTES,
     MAX_INTEGER,
     Header,
+    Instant,
     Origin,
     StreamId,
     canonical,
@@ -142,3 +144,9 @@ def test_an_event_larger_than_256_kib_is_refused() -> None:
 def test_what_is_no_envelope_is_said_to_be_none(raw: bytes, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Header.read(raw)
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_an_instant_that_utc_does_not_know_is_refused_as_any_other_fault(at: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Instant).validate_python(at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -107,3 +108,25 @@ async def test_a_search_that_breaks_the_code_holds_no_other_search_up(ledger: Le
 
     await ticker(ledger, Search("search", due, solve)).settle()
     assert await check_chain(ledger) == 1
+
+
+async def test_a_sweep_waits_for_what_is_under_way_but_not_for_ever(ledger: Ledger) -> None:
+    await ledger.handle(asks(Note("a", LEARNERS[0])))
+    visited: list[str] = []
+
+    def commands(id: str, parameters: Parameters, today: str) -> Sequence[Command]:
+        visited.append(id)
+        return []
+
+    sweeps = ticker(ledger, Sweep("note", lambda parameters, today: f"day/{today}", commands))
+    ledger.under_way = 1
+    task = asyncio.create_task(sweeps.settle())
+    await asyncio.sleep(0.2)
+    assert not visited
+    for _ in range(400):
+        if visited:
+            break
+        await asyncio.sleep(0.02)
+    assert visited == ["a"]
+    ledger.under_way = 0
+    await task
