@@ -127,15 +127,14 @@ class CatchUp:
 
     async def _collect(self, missing: Mapping[int, Missing]) -> None:
         """Read the topic until every partition's missing events are there; again, where a refill stands behind what follows it."""
-        while True:
-            before = sum(each.count for each in missing.values())
+        taken, gaps = -1, list(missing.values())
+        while gaps and (count := sum(each.count for each in missing.values())) > taken:
+            taken = count
             async for number, _, raw in records(self._servers, self._topic, sorted(missing)):
                 missing[number].take(raw, self._deciders)
             gaps = [each for each in missing.values() if each.furthest > each.lane.length]
-            if not gaps:
-                return
-            if sum(each.count for each in missing.values()) == before:
-                raise LedgerError("; ".join(each.gap for each in gaps))
+        if gaps:
+            raise LedgerError("; ".join(each.gap for each in gaps))
 
     async def _write_all(self, connection: Connection, missing: Sequence[Missing], progress: Progress) -> int:
         total, written = sum(each.count for each in missing), 0
