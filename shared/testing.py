@@ -130,6 +130,10 @@ def check_decider(
         answered: list[Any] = []
         for command in commands:
             events = answer(decider, command, past, parameters)
+            state = decider.fold(past)
+            if not decider.needs_history(command, state):
+                decoded = decider.codec.decode(decider.codec.encode(state))
+                assert decider.decide(command, decoded, parameters, ()) == events, "a state that was kept decides as one that was folded"
             if isinstance(events, Refusal):
                 continue
             if events:

@@ -23,7 +23,7 @@ from services.pathing.domain import (
     SetGoals,
     pathing,
 )
-from services.pathing.domain.state import MAX_AUTHORS, MAX_CHOICES, State
+from services.pathing.domain.state import MAX_AUTHORS, MAX_CHOICES, State, print_of
 from shared.contracts.mastery import Level
 from shared.contracts.pathing import (
     ActivityChosen,
@@ -379,3 +379,16 @@ def test_the_area_of_an_interest_is_weighed() -> None:
     spec = Spec(pathing, in_force((FRAMEWORK, [competency("B")]), (CATALOGUE, entries))).asked(enrolled())
     assert path_in(spec.past).steps[0].options[0].activity_id == "plain"
     assert path_in(spec.when(NotePreferences(fact)).events).steps[0].options[0].activity_id == "stars"
+
+
+def test_the_print_of_a_demand_does_not_depend_on_the_order_of_fields_in_its_class() -> None:
+    """A release that moves a field must not see every demand as changed, and replay its record otherwise."""
+
+    class Moved(DemandChanged):
+        pass
+
+    Moved.model_fields.update({name: Moved.model_fields.pop(name) for name in reversed(list(Moved.model_fields))})
+    Moved.model_rebuild(force=True)
+    told = {"learner_id": UUID(int=1), "school_id": UUID(int=2), "version": 3, "check_in": True}
+    assert list(Moved(**told).body()) != list(DemandChanged(**told).body()), "the fields stand in another order"
+    assert print_of(Moved(**told)) == print_of(DemandChanged(**told)) == print_of(DemandChanged(**told | {"version": 4}))

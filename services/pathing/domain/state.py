@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from services.pathing.catalogue import CODE_OF, LEVELS
-from shared.contracts.envelope import digest
+from shared.contracts.envelope import canonical, digest
 from shared.contracts.mastery import Level
 from shared.contracts.pathing import (
     ActivityChosen,
@@ -83,8 +83,11 @@ def version_in(packed: int) -> int:
 
 
 def print_of(event: PathPlanned | DemandChanged) -> str:
-    """Return the print by which equal paths, and equal demands of whatever version, are known as equal."""
-    return digest(event.model_dump_json(exclude_defaults=True, exclude=_NOT_PRINTED).encode())[:PRINT_DIGITS]
+    """Return the print by which equal paths, and equal demands of whatever version, are known as equal.
+
+    Decisions rest on it: it is made from the canonical form, so that it is the same whatever order a class has its fields in.
+    """
+    return digest(canonical(event.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_PRINTED)))[:PRINT_DIGITS]
 
 
 def evolve(state: State, event: PathingEvent) -> State:
