@@ -23,16 +23,21 @@ async def run(connection: Connection, turn: Turn, asks: Sequence[Ask], deciders:
     while start < len(asks):
         end, needed = _stretch(turn, asks, start, deciders)
         await store.load_events(connection, turn.held, needed)
-        while True:
-            try:
-                turn.run(asks[:end])
-                break
-            except NeedsHistory as need:
-                await store.load_events(connection, turn.held, [need.stream])
+        while lacking := _decide(turn, asks[:end]):
+            await store.load_events(connection, turn.held, [lacking])
         start = end
         if start < len(asks):
             turn.forget_histories()
             await asyncio.sleep(0)
+
+
+def _decide(turn: Turn, asks: Sequence[Ask]) -> str | None:
+    """Decide asks; return the stream whose history is needed first, None where all are decided."""
+    try:
+        turn.run(asks)
+    except NeedsHistory as need:
+        return need.stream
+    return None
 
 
 def _stretch(turn: Turn, asks: Sequence[Ask], start: int, deciders: Mapping[str, Decider[Any]]) -> tuple[int, list[str]]:

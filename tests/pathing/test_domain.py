@@ -389,6 +389,6 @@ def test_the_print_of_a_demand_does_not_depend_on_the_order_of_fields_in_its_cla
 
     Moved.model_fields.update({name: Moved.model_fields.pop(name) for name in reversed(list(Moved.model_fields))})
     Moved.model_rebuild(force=True)
-    told = {"learner_id": UUID(int=1), "school_id": UUID(int=2), "version": 3, "check_in": True}
+    told: dict[str, Any] = {"learner_id": UUID(int=1), "school_id": UUID(int=2), "version": 3, "check_in": True}
     assert list(Moved(**told).body()) != list(DemandChanged(**told).body()), "the fields stand in another order"
     assert print_of(Moved(**told)) == print_of(DemandChanged(**told)) == print_of(DemandChanged(**told | {"version": 4}))
