@@ -19,7 +19,7 @@ HOPS: Final = ("accepted", "recorded", "level", "demand", "noted", "taken", "pla
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """When a piece of evidence was seen at each hop it reached, in seconds; and whether a day took exactly the demand it led to."""
+    """When a piece of evidence was at each hop it reached, in seconds; and whether a day took exactly the demand it led to."""
 
     at: Mapping[str, float]
     named: bool = False

@@ -23,6 +23,7 @@ def asked() -> argparse.Namespace:
     parser.add_argument("--learners", type=int, default=240, help="learners of the latency bench, from 24 to 2400")
     parser.add_argument("--rate", type=float, default=100.0, help="pieces of evidence sent each second of the latency bench")
     parser.add_argument("--seconds", type=float, default=180.0, help="how long the latency bench sends, its warm-up aside; at most 600")
+    parser.add_argument("--together", type=int, default=10, help="pieces of evidence in one request of the latency bench, from 1 to 500")
     parser.add_argument("--only", choices=PARTS, help="run this part alone")
     parser.add_argument("--keep", action="store_true", help="leave what was stored, and the installation running, for a look")
     return parser.parse_args()
@@ -38,7 +39,7 @@ def main() -> int:
         if options.only in (None, "throughput"):
             throughput.measure(folder / "throughput", options.count, bars)
         if options.only in (None, "latency"):
-            load = latency.Load(options.learners, options.rate, options.seconds)
+            load = latency.Load(options.learners, options.rate, options.seconds, options.together)
             latency.measure(folder / "latency", load, bars, options.keep)
     finally:
         if options.keep:

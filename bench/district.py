@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from bench.watcher import Watcher
+from bench.reader import Steps
 from demo import caliper, catalogue, framework, items, resources, roster
 from demo.client import Cairn
 from demo.counts import days_rest
 from demo.framework import by_guid
 from demo.learners import Answer
-from demo.school import SOURCE, Learner, school
+from demo.school import PERSON_IRI, SOURCE, Learner, school
 
 NOW: Final = datetime(2026, 10, 13, 7, 30, tzinfo=UTC)
 """Where the installation's clock starts: a Tuesday, before the first lesson, so that today and tomorrow are both planned."""
@@ -33,7 +33,8 @@ PATIENCE_S: Final = 180.0
 async def bring_in(cairn: Cairn, learners: int, seed: int) -> dict[str, Learner]:
     """Send roster, framework, alignments, activities and spaces; return the learners by Cairn's id."""
     made = school(learners, seed)
-    await cairn.tell("POST", "/profile/oneroster/imports", content=roster.archive(made), media="application/zip", source=SOURCE)
+    told = {"source": SOURCE, "person_iri": PERSON_IRI}
+    await cairn.tell("POST", "/profile/oneroster/imports", content=roster.archive(made), media="application/zip", **told)
     await cairn.tell("POST", "/mastery/case/packages", framework.package())
     await cairn.tell("PUT", "/evidence/alignments", items.alignments(items.all_items()))
     await cairn.tell("PUT", "/pathing/activities", catalogue.activities(seed))
@@ -43,14 +44,14 @@ async def bring_in(cairn: Cairn, learners: int, seed: int) -> dict[str, Learner]
     return {one["learner_id"]: by_name[one["given_name"], one["family_name"]] for one in await cairn.every("/profile/learners")}
 
 
-async def settle(cairn: Cairn, watcher: Watcher, learners: int) -> None:
+async def settle(cairn: Cairn, steps: Steps, learners: int) -> None:
     """Return when every learner has a path, and today and tomorrow are planned and at rest."""
-    await until(lambda: len([steps for steps in watcher.steps.values() if steps]) == learners, watcher, "every learner has a path")
+    await until(lambda: len([path for path in steps.now.values() if path]) == learners, steps, "every learner has a path")
     (place,) = await cairn.every("/profile/schools")
     await days_rest(cairn, place["school_id"])
 
 
-async def until(what: Callable[[], bool], watcher: Watcher, why: str, seconds: float = PATIENCE_S) -> None:
+async def until(what: Callable[[], bool], steps: Steps, why: str, seconds: float = PATIENCE_S) -> None:
     """Return when something has become true.
 
     Raises:
@@ -58,7 +59,7 @@ async def until(what: Callable[[], bool], watcher: Watcher, why: str, seconds: f
     """
     end = time.monotonic() + seconds
     while not what():
-        watcher.check()
+        steps.check()
         if time.monotonic() > end:
             raise TimeoutError(f"not within {seconds:.0f} s: {why}")
         await asyncio.sleep(0.1)
@@ -69,7 +70,7 @@ class Pupils:
     """Who answers next, and what: everybody once in each round, in another order each time, about the first step of her path."""
 
     learners: dict[str, Learner]
-    watcher: Watcher
+    steps: Steps
     rounds: int
     """How often everybody answers."""
     draw: random.Random
@@ -77,13 +78,16 @@ class Pupils:
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     order: list[str] = field(default_factory=list)
 
-    def next(self) -> dict[str, Any]:
-        """Return the next answer as a Caliper envelope; each learner's answers are in the order of time."""
+    def next(self, count: int) -> dict[str, Any]:
+        """Return the next answers as a Caliper envelope; each learner's answers are in the order of time."""
+        return caliper.envelope([self._answer() for _ in range(count)], NOW)
+
+    def _answer(self) -> Answer:
         if not self.order:
             self.order = sorted(self.learners)
             self.draw.shuffle(self.order)
         learner = self.order.pop()
-        step = by_guid()[self.watcher.steps[learner][0]]
+        step = by_guid()[self.steps.now[learner][0]]
         choice = items.items_of(step.code)
         item = choice[self.asked[learner, step.code] % len(choice)]
         self.asked[learner, step.code] += 1
@@ -91,4 +95,4 @@ class Pupils:
         at = at.replace(microsecond=0) + timedelta(seconds=self.draw.randint(0, 600))
         self.turns[learner] += 1
         right = int(self.draw.random() < RIGHT)
-        return caliper.envelope([Answer(self.learners[learner], item, step.subject, at, at + TOOK, right, 1)], NOW)
+        return Answer(self.learners[learner], item, step.subject, at, at + TOOK, right, 1)

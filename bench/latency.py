@@ -1,8 +1,10 @@
 """How late a school day follows a piece of evidence: a whole installation, one process per service, an open loop.
 
 Each answer's time of sending is fixed in advance and never waits for an answer; latency counts from that time, not from when the bench got
-round to it. It ends where the bench, as a subscriber, sees the first plan of a day that serves the demand which the evidence led to
-(`bench.causes` says exactly which). The installation's clock runs elsewhere, so the bench's own clock times everything.
+round to it. As an LMS does, the bench sends some answers together: an envelope goes when its last answer is due, and each answer counts from
+its own time. It ends when Kafka took the first plan of a day that serves the demand which the evidence led to (`bench.causes` says exactly
+which): the broker stamps each record with the machine's clock, the bench's own; the installation's runs elsewhere. Topics are read only
+afterwards, so that reading them costs the chain nothing; but for pathing's, which says what each learner works on.
 """
 
 from __future__ import annotations
@@ -11,19 +13,22 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
+import httpcore
+import orjson
 import psutil
 import uvloop
 
 from bench.bars import Bars
-from bench.causes import HOPS, Way
-from bench.district import NOW, Pupils, bring_in, settle, until
+from bench.causes import HOPS, Causes, Way
+from bench.district import NOW, Pupils, bring_in, settle
 from bench.figures import Spread, cpu_between, cpu_of_each, servers_of, shown
-from bench.watcher import Watcher
+from bench.reader import Reader, Steps
 from demo.client import Cairn
 from services.cli.home import GATEWAY, read_entries, setting
 from services.cli.installation import stop, up
@@ -35,10 +40,15 @@ LEAST: Final = 1_000
 MOST_SECONDS: Final = 600.0
 WARM_S: Final = 20.0
 """Sent at the same rate before anything counts: a Java process needs a while."""
-TAIL_S: Final = 15.0
-"""For what was sent last to arrive."""
+SERVED_S: Final = 3.0
+TAIL_S: Final = 20.0
+"""For what was sent last to arrive: as long as usual, and at most."""
 LIMIT_S: Final = 60.0
+LIMITS: Final = {"timeout": dict.fromkeys(("connect", "pool", "read", "write"), LIMIT_S)}
+JSON: Final = [("Content-Type", "application/json")]
 CONNECTIONS: Final = 100
+IDLE_S: Final = 2.0
+"""Before the gateway would close a connection that is not used."""
 SEED: Final = 1
 MS: Final = 1_000.0
 
@@ -51,6 +61,8 @@ class Load:
     rate: float
     """Pieces of evidence a second."""
     seconds: float
+    together: int
+    """How many go in one request."""
 
     @property
     def warm(self) -> int:
@@ -65,11 +77,11 @@ class Load:
 
 @dataclass
 class Sent:
-    """One piece of evidence: seconds on the bench's clock."""
+    """One piece of evidence; times in seconds since 1970."""
 
     due: float
     late: float = 0.0
-    """By how much the bench itself was behind."""
+    """By how much the bench itself was behind when it sent the envelope."""
     taken: float | None = None
     """When its 2xx came; None: it was not recorded."""
     act_id: str = ""
@@ -79,7 +91,8 @@ class Sent:
 class Sender:
     """Sends answers on time, whatever becomes of those before."""
 
-    http: httpx.AsyncClient
+    http: httpcore.AsyncConnectionPool
+    address: str
     pupils: Pupils
     load: Load
     sent: list[Sent] = field(default_factory=list)
@@ -87,29 +100,32 @@ class Sender:
     async def run(self, counting: asyncio.Event) -> None:
         """Send everything, and return when all of it was answered; tell when what counts begins."""
         start, under_way = time.monotonic() + 1.0, set[asyncio.Task[None]]()
-        for number in range(self.load.total):
-            one = Sent(start + number / self.load.rate)
-            self.sent.append(one)
-            await asyncio.sleep(max(one.due - time.monotonic(), 0.0))
-            if number == self.load.warm:
+        offset = time.time() - time.monotonic()
+        for first in range(0, self.load.total, self.load.together):
+            numbers = range(first, min(first + self.load.together, self.load.total))
+            some = [Sent(start + number / self.load.rate + offset) for number in numbers]
+            self.sent += some
+            await asyncio.sleep(max(some[-1].due - time.time(), 0.0))
+            if numbers[-1] >= self.load.warm:
                 counting.set()
-            task = asyncio.create_task(self._send(one))
+            task = asyncio.create_task(self._send(some))
             under_way.add(task)
             task.add_done_callback(under_way.discard)
         await asyncio.gather(*under_way)
 
-    async def _send(self, one: Sent) -> None:
-        body = self.pupils.next()
-        one.late = time.monotonic() - one.due
+    async def _send(self, some: Sequence[Sent]) -> None:
+        body = orjson.dumps(self.pupils.next(len(some)))
+        late = time.time() - some[-1].due
+        for one in some:
+            one.late = late
         try:
-            answer = await self.http.post("/evidence/caliper", json=body)
-        except httpx.TransportError:
+            answer = await self.http.request("POST", f"{self.address}/evidence/caliper", headers=JSON, content=body, extensions=LIMITS)
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError):
             return
-        if answer.status_code == httpx.codes.OK:
-            (result,) = answer.json()["results"]
-            one.act_id = result["act_id"]
-            if result["result"] == "recorded":
-                one.taken = time.monotonic()
+        if answer.status == HTTPStatus.OK:
+            taken = time.time()
+            for one, result in zip(some, orjson.loads(answer.content)["results"], strict=True):
+                one.act_id, one.taken = result["act_id"], taken if result["result"] == "recorded" else None
 
 
 @dataclass(frozen=True)
@@ -124,12 +140,14 @@ class Outcome:
     """Microseconds per evidence, by process."""
     generator: float
     """Share of one CPU that the bench itself used."""
-    lags: Sequence[float]
 
 
 def measure(home: Path, load: Load, bars: Bars, keep: bool) -> None:
     """Start an installation, send, print what was measured; end the installation unless it is to be kept."""
-    print(f"Latency: {load.total - load.warm:,} pieces of evidence of {load.learners} learners at {load.rate:g} a second", flush=True)
+    count = load.total - load.warm
+    print(
+        f"Latency: {count:,} pieces of evidence of {load.learners} learners, {load.rate:g} a second, {load.together} together", flush=True
+    )
     try:
         up(home, now=NOW.isoformat().replace("+00:00", "Z"))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -145,43 +163,43 @@ async def _measure(home: Path, load: Load) -> Outcome:
     environment, address = entries[Topic.EVIDENCE].environment, entries[GATEWAY].address
     servers, prefix, partitions = (setting(environment, name) or "" for name in ("kafka_servers", "topic_prefix", "partitions"))
     processes = {name: entry.process for name, entry in entries.items() if entry.process is not None} | servers_of(home)
-    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+    reader = Reader(servers, prefix, int(partitions))
     async with (
-        Watcher(servers, prefix, int(partitions)) as watcher,
+        Steps(reader) as steps,
         Cairn(address) as cairn,
-        httpx.AsyncClient(base_url=address, timeout=LIMIT_S, limits=limits) as http,
+        httpcore.AsyncConnectionPool(max_connections=CONNECTIONS, keepalive_expiry=IDLE_S) as http,
     ):
         learners = await bring_in(cairn, load.learners, SEED)
-        await settle(cairn, watcher, load.learners)
+        await settle(cairn, steps, load.learners)
         print("  the district is in, its days are planned; sending", flush=True)
-        pupils = Pupils(learners, watcher, -(-load.total // load.learners), random.Random(SEED))
-        sender, counting = Sender(http, pupils, load), asyncio.Event()
+        pupils = Pupils(learners, steps, -(-load.total // load.learners), random.Random(SEED))
+        sender, counting = Sender(http, address, pupils, load), asyncio.Event()
         sending = asyncio.create_task(sender.run(counting))
         await asyncio.wait([sending, asyncio.create_task(counting.wait())], return_when=asyncio.FIRST_COMPLETED)
-        watcher.lags.clear()
         own, started, before = psutil.Process(), time.monotonic(), cpu_of_each(processes)
         own_before = own.cpu_times()
         await sending
         own_after, seconds, after = own.cpu_times(), time.monotonic() - started, cpu_of_each(processes)
-        counted = sender.sent[load.warm :]
-        await _arrived(watcher, counted)
+    counted = sender.sent[load.warm :]
     used = own_after.user + own_after.system - own_before.user - own_before.system
-    ways = [watcher.causes.way(one.act_id) for one in counted]
-    return Outcome(counted, ways, cpu_between(before, after, len(counted)), used / seconds, watcher.lags)
+    ways = await _ways(reader, counted)
+    return Outcome(counted, ways, cpu_between(before, after, len(counted)), used / seconds)
 
 
-async def _arrived(watcher: Watcher, sent: Sequence[Sent]) -> None:
-    """Return when every demand that followed is served, or too long after."""
-
-    def served() -> bool:
-        ways = [watcher.causes.way(one.act_id) for one in sent[-LEAST:]]
-        return all(way.planned is not None for way in ways if way.led_to_demand)
-
-    await asyncio.sleep(2.0)
-    try:
-        await until(served, watcher, "every demand is served", TAIL_S)
-    except TimeoutError:
-        return  # What is not served is counted and told.
+async def _ways(reader: Reader, sent: Sequence[Sent]) -> list[Way]:
+    """Return the way of each, when every demand that followed is served, or TAIL_S after the last was sent."""
+    await asyncio.sleep(SERVED_S)
+    causes, end = Causes(), time.monotonic() + TAIL_S
+    async with aclosing(reader.records()) as records:
+        async for batch in records:
+            for at, event in batch:
+                causes.see(at, event)
+            if batch:
+                continue
+            ways = [causes.way(one.act_id) for one in sent]
+            if time.monotonic() > end or all(way.planned is not None for way in ways if way.led_to_demand):
+                return ways
+    raise AssertionError("the records never end")
 
 
 def _print(found: Outcome, bars: Bars) -> None:
@@ -203,7 +221,6 @@ def _print(found: Outcome, bars: Bars) -> None:
     bars.figure("the bench's own lateness at sending, p99", late.p99, "ms")
     bars.figure("the bench's own lateness at sending, max", late.most, "ms")
     bars.figure("the bench's own CPU, of one core", found.generator)
-    bars.figure("from Kafka's time of a record to the bench, p99", Spread.of([lag * MS for lag in found.lags]).p99, "ms")
     print(f"CPU per evidence: {shown(found.cpu_us)}")
     print_hops([(one.due, one.taken, way) for one, way, _ in ended])
 
