@@ -1,10 +1,11 @@
 """How late a school day follows a piece of evidence: a whole installation, one process per service, an open loop.
 
-Each answer's time of sending is fixed in advance and never waits for an answer; latency counts from that time, not from when the bench got
-round to it. As an LMS does, the bench sends some answers together: an envelope goes when its last answer is due, and each answer counts from
-its own time. It ends when Kafka took the first plan of a day that serves the demand which the evidence led to (`bench.causes` says exactly
-which): the broker stamps each record with the machine's clock, the bench's own; the installation's runs elsewhere. Topics are read only
-afterwards, so that reading them costs the chain nothing; but for pathing's, which says what each learner works on.
+Each answer's time of sending is fixed in advance and never waits for an answer; latency counts from that time, not from when the bench
+got round to it.
+As an LMS does, the bench sends some answers together: an envelope goes when its last answer is due; each counts from its own time.
+It ends when Kafka took the first plan of a day that serves the demand which the evidence led to (`bench.causes` says exactly which): the
+broker stamps each record with the machine's clock, the bench's own; the installation's runs elsewhere. Topics are read only afterwards,
+so that reading them costs the chain nothing; but for pathing's, which says what each learner works on.
 """
 
 from __future__ import annotations
