@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.scheduling.checks import faults_of
+from services.scheduling.hours import local_day
 from services.scheduling.queries import ChangeView, LearnerDayView, Queries, SchoolDayView, Seen, UnservedView
 from services.scheduling.queries.grid import learner_day, school_day
 from services.scheduling.resources import RESOURCES, next_school_day, schools_of
@@ -26,7 +27,9 @@ MAX_SCHOOLS: Final = 2_000
 NOBODY: Final = UUID(int=0)
 """Before every id."""
 
-Day = Annotated[str, Path(max_length=10, description="`today`, `tomorrow` (the next school day), or a date such as 2026-11-24.")]
+Day = Annotated[
+    str, Path(max_length=10, description="`today`, `tomorrow` (the next school day), both in its time zone, or a date such as 2026-11-24.")
+]
 
 
 class Resources(BaseModel):
@@ -90,7 +93,7 @@ def _add_days(router: APIRouter, days: _Days) -> None:
         seen = await days.seen(school, on)
         changed = await days.queries.learner_day(school_id, on, learner_id)
         if changed is None:
-            raise NotFound(f"the plan of {on} does not place this learner: her demand came later, or is empty")
+            raise NotFound(f"the plan of {on} does not place this learner: her demand came later or is empty, or the day is full")
         return learner_day(seen, learner_id, on, changed)
 
     @router.get("/schools/{school_id}/days/{day}")
@@ -128,11 +131,11 @@ class _Days:
         school = schools_of(await self._context.asker.parameters()).get(school_id)
         if school is None:
             raise NotFound("this school has no resources: send them with PUT /scheduling/resources")
-        today = self._context.clock.now().date()
+        now = local_day(school, self._context.clock.now())
         if day == "today":
-            return school, today
+            return school, now
         if day == "tomorrow":
-            following = next_school_day(school, today)
+            following = next_school_day(school, now)
             if following is None:
                 raise NotFound("the school is closed for all days that are planned")
             return school, following

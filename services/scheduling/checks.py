@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
+from services.scheduling.hours import timezones
+from services.scheduling.limits import MAX_LEARNERS, most_learners_of, zones_of
 from shared.contracts.envelope import MAX_PAGE_BYTES, canonical
 from shared.contracts.scheduling import SchoolResources
 from shared.errors import Fault
@@ -21,6 +23,15 @@ def _of_school(school: SchoolResources, place: str) -> Iterator[Fault]:
     size = len(canonical(school.model_dump(mode="json", exclude_defaults=True)))
     if size > MAX_PAGE_BYTES - 3:
         yield Fault(place, "too-large", f"the school has {size} bytes", f"send at most {MAX_PAGE_BYTES - 3} for one school")
+    if school.timezone not in timezones():
+        remedy = "send a name of the IANA time zone database, such as America/New_York"
+        yield Fault(f"{place}/timezone", "unknown-timezone", f"there is no time zone {school.timezone!r}", remedy)
+    if most_learners_of(school) < MAX_LEARNERS:
+        detail = (
+            f"{len(zones_of(school))} zones in {len(school.periods)} periods: the plan of {MAX_LEARNERS} learners may not fit one event"
+        )
+        remedy = f"send fewer zones or periods: there is room for {max(most_learners_of(school), 0)} learners, {MAX_LEARNERS} are needed"
+        yield Fault(f"{place}/spaces", "too-large", detail, remedy)
     yield from _twice(f"{place}/spaces", "id", (space.id for space in school.spaces))
     for number, space in enumerate(school.spaces):
         yield from _twice(f"{place}/spaces/{number}/zones", "id", (zone.id for zone in space.zones))

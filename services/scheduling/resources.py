@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
@@ -47,18 +47,3 @@ def next_school_day(school: SchoolResources, after: date) -> date | None:
     """Return the first school day after this one, or None where there is none within a hundred days."""
     days = (after + timedelta(days=ahead) for ahead in range(1, MAX_CLOSED_DAYS + 1))
     return next((day for day in days if is_school_day(school, day)), None)
-
-
-def begun_periods(school: SchoolResources, on: date, now: datetime) -> int:
-    """Return how many of a day's periods have begun. Local time is taken to be UTC."""
-    if on != now.date():
-        return 0 if on > now.date() else len(school.periods)
-    return sum(period.starts <= f"{now:%H:%M}" for period in school.periods)
-
-
-def open_days(school: SchoolResources, now: datetime) -> list[date]:
-    """Return the days that are planned now: today while a period is still to come, and the next school day."""
-    today = now.date()
-    days = [today] if is_school_day(school, today) and begun_periods(school, today, now) < len(school.periods) else []
-    following = next_school_day(school, today)
-    return days if following is None else [*days, following]

@@ -2,22 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import date
 from enum import StrEnum
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from shared.contracts.envelope import Event, Hash, Part, SortedTexts
 from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
-from shared.contracts.pathing import Reason, Step
+from shared.contracts.pathing import MAX_STEPS, Reason, Step
 from shared.contracts.profile import Modality
 
 MAX_DEMANDS = 100
 """Learners' demands in one command to a day."""
 MAX_CHECK_INS = 4
 """Learners with whom one adult can talk in one period, one after another."""
+MAX_PERIODS: Final = 12
+"""Of a school day."""
+PLACE_DIGITS, NEED_DIGITS, TEXT_DIGITS = 3, 1, 4
+"""Hexadecimal digits by which a plan names a session, a need, and a text of its sessions."""
+MAX_SESSIONS: Final = 16**PLACE_DIGITS
+"""Sessions in one plan."""
+_TO_READ: Final = ("period_id", "space_id", "zone_id", "staff_id", "use", "competency_id", "modality")
+"""What a session's row names, in this order."""
+
+
+def packed(rows: Iterable[Sequence[int]], digits: int) -> str:
+    """Return rows of numbers as text: each number in so many hexadecimal digits, -1 as so many hyphens, a full stop after each row.
+
+    >>> packed([(0, 26, -1), ()], 3)
+    '00001a---..'
+
+    Raises:
+        ValueError: where a number needs more digits, or is below -1.
+    """
+    return "".join("".join([_written(number, digits) for number in row]) + "." for row in rows)
+
+
+def _written(number: int, digits: int) -> str:
+    if not -1 <= number < 16**digits:
+        raise ValueError(f"{number} is not from -1 to {16**digits - 1}")
+    return "-" * digits if number < 0 else f"{number:0{digits}x}"
+
+
+def unpacked(text: str, digits: int) -> list[list[int]]:
+    """Return the rows that `packed` was given.
+
+    >>> unpacked("00001a---..", 3)
+    [[0, 26, -1], []]
+
+    Raises:
+        ValueError: where it never gives such a text.
+    """
+    *rows, rest = text.split(".")
+    read = [[_read(row[at : at + digits]) for at in range(0, len(row), digits)] for row in rows]
+    if rest or packed(read, digits) != text:
+        raise ValueError(f"not rows of {digits} hexadecimal digits for each number")
+    return read
+
+
+def _read(digits: str) -> int:
+    return -1 if digits.startswith("-") else int(digits, 16)
+
+
+def _rows(digits: int) -> Any:
+    """Return what lets a tuple of rows stand in an event as one text."""
+    return (
+        BeforeValidator(lambda given: unpacked(given, digits) if isinstance(given, str) else given),
+        PlainSerializer(lambda rows: packed(rows, digits), return_type=str),
+    )
+
+
+def _pack_sessions(sessions: Sequence[Session]) -> dict[str, Any]:
+    """Return the sessions as rows of numbers into a list of their texts; what is empty is -1."""
+    texts: dict[str, int] = {}
+    told = [session.model_dump(mode="json") for session in sessions]
+    rows = [[texts.setdefault(one[name], len(texts)) if one[name] else -1 for name in _TO_READ] for one in told]
+    return {"rows": packed(rows, TEXT_DIGITS), "texts": list(texts)}
+
+
+def _unpack_sessions(given: Any) -> Any:
+    """Return the fields of each session that `_pack_sessions` was given; other values as they are."""
+    if not isinstance(given, dict):
+        return given
+    if given.keys() != {"rows", "texts"} or not isinstance(given["rows"], str) or not isinstance(given["texts"], list):
+        raise ValueError("sessions are an object of `rows` and `texts`")
+    rows, texts = unpacked(given["rows"], TEXT_DIGITS), given["texts"]
+    if any(len(row) != len(_TO_READ) or max(row) >= len(texts) for row in rows):
+        raise ValueError(f"a session's row names {len(_TO_READ)} of the texts")
+    return [{name: texts[number] for name, number in zip(_TO_READ, row, strict=True) if number >= 0} for row in rows]
 
 
 class Zone(Part):
@@ -40,7 +115,7 @@ class Period(Part):
     """A stretch of the school day."""
 
     id: str = Field(min_length=1, max_length=16)
-    starts: str = Field(pattern=r"^\d\d:\d\d$", description="Local time.")
+    starts: str = Field(pattern=r"^\d\d:\d\d$", description="In the school's time zone.")
     ends: str = Field(pattern=r"^\d\d:\d\d$")
     subject: str = Field(default="", description="Lower case; empty: any subject.")
 
@@ -66,10 +141,13 @@ class SchoolResources(Part):
 
     school_id: UUID
     spaces: tuple[Space, ...] = Field(max_length=200)
-    periods: tuple[Period, ...] = Field(max_length=12)
+    periods: tuple[Period, ...] = Field(max_length=MAX_PERIODS)
     staff: tuple[StaffMember, ...] = Field(default=(), max_length=500, description="Beside those of the roster, or in their place.")
     rules: tuple[GroupRule, ...] = ()
     closed: tuple[date, ...] = Field(default=(), description="Days without school, beside Saturdays and Sundays.")
+    timezone: str = Field(
+        default="UTC", max_length=64, description="IANA name, such as `America/New_York`: by it a day begins, and its periods."
+    )
 
 
 class Demand(Part):
@@ -77,7 +155,7 @@ class Demand(Part):
 
     learner_id: UUID
     version: int
-    needs: tuple[Step, ...] = ()
+    needs: tuple[Step, ...] = Field(default=(), max_length=MAX_STEPS)
     check_in: bool = False
 
 
@@ -139,6 +217,13 @@ class Session(Part):
     modality: Modality | None = None
 
 
+Sessions = Annotated[
+    tuple[Session, ...], BeforeValidator(_unpack_sessions), PlainSerializer(_pack_sessions, return_type=dict[str, Any])
+]  # fmt: skip
+Places = Annotated[tuple[tuple[int, ...], ...], *_rows(PLACE_DIGITS)]
+Needs = Annotated[tuple[tuple[int, ...], ...], *_rows(NEED_DIGITS)]
+
+
 class Status(StrEnum):
     """How good an adopted plan is known to be."""
 
@@ -149,7 +234,12 @@ class Status(StrEnum):
 
 
 class PlanAdopted(Event):
-    """A plan passed the independent checker and is in force: the learners it names are placed by it, all others stay. Key: the school."""
+    """A plan passed the independent checker and is in force: the learners it names are placed by it, all others stay. Key: the school.
+
+    `placements` and `needs` are one text each: a row for each learner, ended by a full stop, with a hexadecimal number for each period (of
+    three digits and of one), hyphens for -1. `sessions` are rows of seven numbers of four digits (period, space, zone, adult, use,
+    competency, way of learning) into `texts`, hyphens for what is empty. So the largest day of a school fits one event.
+    """
 
     TYPE: ClassVar[str] = "scheduling.plan-adopted.v1"
     school_id: UUID
@@ -165,9 +255,9 @@ class PlanAdopted(Event):
     value: int = Field(description="The objective as the checker computed it.")
     bound: int | None = None
     learners: tuple[UUID, ...] = Field(description="Whom the plan places, in the order that `placements` refers to.")
-    sessions: tuple[Session, ...] = Field(description="Those that it refers to.")
-    placements: tuple[tuple[int, ...], ...] = Field(description="For each learner and period: index into `sessions`, -1 unserved.")
-    needs: tuple[tuple[int, ...], ...] = Field(description="For each learner and period: index into her demand's needs, -1 none.")
+    sessions: Sessions = Field(description="Those that it refers to.")
+    placements: Places = Field(description="For each learner and period: index into `sessions`, -1 unserved.")
+    needs: Needs = Field(description="For each learner and period: index into her demand's needs, -1 none.")
     moved: int = Field(default=0, ge=0, description="Learners whose day differs from the plan before.")
 
 

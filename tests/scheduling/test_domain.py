@@ -26,10 +26,11 @@ from services.scheduling.domain import (
     problem_of,
     school,
 )  # fmt: skip
-from services.scheduling.domain.day import MAX_LEARNERS
 from services.scheduling.domain.facts import MAX_STAFF, StaffState
 from services.scheduling.grouping import SOLVER, search
-from services.scheduling.resources import RESOURCES, begun_periods, next_school_day, open_days, schools_of
+from services.scheduling.hours import begun_periods, open_days
+from services.scheduling.limits import MAX_LEARNERS
+from services.scheduling.resources import RESOURCES, next_school_day, schools_of
 from services.scheduling.search import DaySearch, inside, solve
 from shared.contracts.envelope import Event
 from shared.contracts.profile import Modality

@@ -12,6 +12,7 @@ from services.scheduling.domain.codec import CODEC, DayState
 from services.scheduling.domain.commands import AdoptPlan, RepairDay, TakeDemands, TakeStaff
 from services.scheduling.domain.placing import days_of, misfit
 from services.scheduling.grouping import SOLVER, Plan, Problem, search
+from services.scheduling.limits import MAX_LEARNERS, MAX_PLAN_BYTES
 from services.scheduling.resources import RESOURCES, adults, schools_of
 from shared.contracts.envelope import canonical, digest
 from shared.contracts.scheduling import (
@@ -27,8 +28,6 @@ from shared.contracts.scheduling import (
 from shared.decider import Decider, History, Refusal
 from shared.parameters import Parameters
 
-MAX_LEARNERS: Final = 1_500
-"""Learners in one day of one school."""
 TOLD_VIOLATIONS: Final = 5
 """How many violations a refusal spells out."""
 
@@ -105,6 +104,9 @@ def _adopted(
         value=verdict.value, bound=command.bound, learners=plan.learners, sessions=plan.sessions, placements=plan.placements,
         needs=plan.needs, moved=len(changed),
     )  # fmt: skip
+    size = len(canonical(adopted.body()))
+    if size > MAX_PLAN_BYTES:  # No school whose resources were taken through `limits.most_learners` comes here.
+        return Refusal("too-large", f"the plan has {size} bytes, at most {MAX_PLAN_BYTES}: send resources with fewer zones or periods")
     return [adopted, *changed]
 
 

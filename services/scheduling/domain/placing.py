@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.scheduling.grouping import Plan
 from shared.contracts.pathing import Option, Step
-from shared.contracts.scheduling import Demand, Period, Placement, SchoolResources, Session, Use
+from shared.contracts.scheduling import MAX_SESSIONS, Demand, Period, Placement, SchoolResources, Session, Use
 
 Days = Mapping[UUID, tuple[Placement, ...]]
 
@@ -16,6 +16,8 @@ def misfit(plan: Plan, school: SchoolResources, demands: Mapping[UUID, Demand]) 
     """Return why the plan's numbers do not fit one another or the day, or the empty text."""
     if not len(plan.learners) == len(plan.placements) == len(plan.needs):
         return "learners, placements and needs differ in length"
+    if len(plan.sessions) > MAX_SESSIONS:
+        return f"more than {MAX_SESSIONS} sessions"
     if len(set(plan.learners)) < len(plan.learners):
         return "a learner stands twice in the plan"
     for learner, sessions, needs in zip(plan.learners, plan.placements, plan.needs, strict=True):

@@ -11,7 +11,9 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from services.scheduling.domain import TakeDemands, TakeStaff
-from services.scheduling.resources import RESOURCES, begun_periods, open_days, schools_of
+from services.scheduling.hours import begun_periods, local_day, open_days
+from services.scheduling.limits import MAX_LEARNERS
+from services.scheduling.resources import RESOURCES, schools_of
 from services.scheduling.search import DaySearch
 from shared.contracts.envelope import Origin
 from shared.contracts.scheduling import MAX_DEMANDS, Demand, StaffMember
@@ -38,12 +40,23 @@ _NEW_STAFF: Final = f"""
     ORDER BY open.school_id, open.day
 """  # noqa: S608 - our own words
 _NEW_DEMANDS: Final = f"""
-    SELECT open.school_id, open.day, new.demand::text, new.event_id, new.correlation
-    FROM {_OPEN} JOIN demand AS new ON new.school_id = open.school_id
-    LEFT JOIN day_demand AS had ON had.school_id = open.school_id AND had.day = open.day AND had.learner_id = new.learner_id
-    WHERE had.demand_version IS NULL OR had.demand_version < new.demand_version
-    ORDER BY open.school_id, open.day, new.noted_at, new.learner_id LIMIT {MAX_TAKEN}
+    WITH news AS (
+        SELECT open.school_id, open.day, new.learner_id, new.demand, new.event_id, new.correlation, new.noted_at,
+            had.demand_version IS NULL AS first
+        FROM {_OPEN} JOIN demand AS new ON new.school_id = open.school_id
+        LEFT JOIN day_demand AS had ON had.school_id = open.school_id AND had.day = open.day AND had.learner_id = new.learner_id
+        WHERE had.demand_version IS NULL OR had.demand_version < new.demand_version
+    ), ranked AS (
+        SELECT *, row_number() OVER (PARTITION BY school_id, day, first ORDER BY noted_at, learner_id) AS number FROM news
+    ), taken AS (
+        SELECT school_id, day, count(*) AS learners FROM day_demand
+        JOIN (SELECT DISTINCT school_id, day FROM news WHERE first) AS asked USING (school_id, day) GROUP BY school_id, day
+    )
+    SELECT school_id, day, demand::text, event_id, correlation FROM ranked LEFT JOIN taken USING (school_id, day)
+    WHERE NOT first OR number + coalesce(learners, 0) <= {MAX_LEARNERS}
+    ORDER BY school_id, day, noted_at, learner_id LIMIT {MAX_TAKEN}
 """  # noqa: S608 - our own words
+"""A day that is full takes what is new of its own learners; all others wait, and are listed as unserved."""
 _DIRTY: Final = f"""
     SELECT open.school_id, open.day, head.version, plan.version, plan.resources, staff.version, coalesce(staff.staff, '[]')::text,
         input.event_id, input.correlation
@@ -89,16 +102,18 @@ async def due_takes(
     held = {(school_id, day) for school_id, day, version in heads if searched.get((school_id, day)) == version}
     free = [pair for pair in zip(pairs["schools"], pairs["days"], strict=True) if pair not in held]
     pairs = {"schools": [school_id for school_id, _ in free], "days": [day for _, day in free]}
-    today = now.date()
+    todays = {school_id: local_day(school, now) for school_id, school in schools_of(parameters).items()}
     staffed = await (await connection.execute(_NEW_STAFF, pairs)).fetchall()
     takes: list[Command | Ask] = [
-        TakeStaff(school_id, day, today, roster, tuple(_STAFF_LIST.validate_json(members))) for school_id, day, roster, members in staffed
+        TakeStaff(school_id, day, todays[school_id], roster, tuple(_STAFF_LIST.validate_json(members)))
+        for school_id, day, roster, members in staffed
     ]
     rows = await (await connection.execute(_NEW_DEMANDS, pairs)).fetchall()
     for (school_id, day), of_day in groupby(rows, key=lambda row: (row[0], row[1])):
         for part in _parts(list(of_day)):
             demands = tuple(Demand.model_validate_json(text) for _, _, text, _, _ in part)
-            takes.append(Ask(TakeDemands(school_id, day, today, demands), Origin(part[-1][3], part[-1][4])))
+            # All of them led to it. It is said to follow the oldest, so that nobody's way to a plan is metered shorter than the longest.
+            takes.append(Ask(TakeDemands(school_id, day, todays[school_id], demands), Origin(part[0][3], part[0][4])))
     return takes
 
 
@@ -132,7 +147,7 @@ async def due_searches(connection: Connection, parameters: Parameters, now: date
         anew = plan is None or planned_with != resources or (staffed or 0) > plan
         found.append(
             DaySearch(
-                school_id=school_id, on=day, asked_on=now.date(), begun=begun_periods(school, day, now), base_version=version,
+                school_id=school_id, on=day, asked_on=local_day(school, now), begun=begun_periods(school, day, now), base_version=version,
                 resources=resources, school=school.model_dump_json(), roster=roster, demands=row[0], days=days[0],
                 led=Origin(event_id, correlation),
                 changed=None if anew else tuple(row[1] or ()),

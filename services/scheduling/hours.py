@@ -1,0 +1,42 @@
+"""When it is in a school: instants become days and periods by its own time zone. For the edges only: what a day is asked carries the
+day and the periods that have begun, since the time zone database changes and a decision does not."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from functools import lru_cache
+from importlib.resources import files
+from zoneinfo import ZoneInfo
+
+from services.scheduling.resources import is_school_day, next_school_day
+from shared.contracts.scheduling import SchoolResources
+
+
+@lru_cache(maxsize=1)
+def timezones() -> frozenset[str]:
+    """Return the names of the IANA time zone database, the same on every machine: those of the `tzdata` package."""
+    return frozenset(files("tzdata").joinpath("zones").read_text("utf-8").split())
+
+
+def local_day(school: SchoolResources, now: datetime) -> date:
+    """Return the day that it is in the school."""
+    return now.astimezone(ZoneInfo(school.timezone)).date()
+
+
+def begun_periods(school: SchoolResources, on: date, now: datetime) -> int:
+    """Return how many of a day's periods have begun.
+
+    A start that clocks show twice, when they are set back, is the first of them; one that they leave out is taken as if they were not
+    set yet.
+    """
+    zone = ZoneInfo(school.timezone)
+    starts = (datetime.combine(on, time.fromisoformat(period.starts), zone).astimezone(UTC) for period in school.periods)
+    return sum(start <= now for start in starts)
+
+
+def open_days(school: SchoolResources, now: datetime) -> list[date]:
+    """Return the days that are planned now: today while a period is still to come, and the next school day."""
+    day = local_day(school, now)
+    days = [day] if is_school_day(school, day) and begun_periods(school, day, now) < len(school.periods) else []
+    following = next_school_day(school, day)
+    return days if following is None else [*days, following]

@@ -1,0 +1,51 @@
+"""How large a school day may be: a plan is one event, and the largest day of every school whose resources were taken fits it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.contracts.envelope import MAX_EVENT_BYTES, canonical
+from shared.contracts.scheduling import MAX_SESSIONS, NEED_DIGITS, PLACE_DIGITS, TEXT_DIGITS, SchoolResources, Zone
+
+MAX_LEARNERS: Final = 1_500
+"""Learners in one day of one school; resources with which their plan would not fit are refused."""
+HEAD_BYTES: Final = 4 * 1024
+"""For the envelope and a plan's other fields: about 1.5 KiB, and room for fields of later releases."""
+MAX_PLAN_BYTES: Final = MAX_EVENT_BYTES - HEAD_BYTES
+"""Bytes of a plan as the event's data."""
+_ID_BYTES: Final = 36 + 3
+"""Of a UUID with its quotes and comma."""
+_COMPETENCY_BYTES: Final = 64 + 3
+_NUMBERS: Final = 7
+"""In the row of a session."""
+SESSION_BYTES: Final = _NUMBERS * TEXT_DIGITS + 1 + _ID_BYTES + _COMPETENCY_BYTES
+"""Of a session, at most: its row, and an adult and a competency that no other one has."""
+
+
+def learner_bytes(periods: int) -> int:
+    """Return what a plan needs for each learner: her id, and for each period the number of a session and of a need."""
+    return _ID_BYTES + (PLACE_DIGITS * periods + 1) + (NEED_DIGITS * periods + 1)
+
+
+def most_learners(periods: int, zones: int, names: int) -> int:
+    """Return the learners whose plan certainly fits one event; negative where not even the sessions fit.
+
+    There is at most one session in each zone and period. Everything is counted at its largest, so the true size is below.
+
+    Args:
+        names: bytes of the ids of periods, spaces and zones in JSON.
+    """
+    if periods * zones > MAX_SESSIONS:
+        return -1
+    return (MAX_PLAN_BYTES - names - periods * zones * SESSION_BYTES) // learner_bytes(periods)
+
+
+def most_learners_of(school: SchoolResources) -> int:
+    """Return the learners whose plan certainly fits one event in this school."""
+    ids = {period.id for period in school.periods} | {space.id for space in school.spaces} | {zone.id for zone in zones_of(school)}
+    return most_learners(len(school.periods), len(zones_of(school)), sum(len(canonical(id)) + 1 for id in ids))
+
+
+def zones_of(school: SchoolResources) -> list[Zone]:
+    """Return the zones of all spaces."""
+    return [zone for space in school.spaces for zone in space.zones]
