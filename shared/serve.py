@@ -21,6 +21,7 @@ import structlog
 import uvicorn
 from fastapi import APIRouter, FastAPI
 from httpx import ASGITransport, AsyncClient
+from psycopg import IsolationLevel
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from shared.clock import Clock, FixedClock, clock_from
@@ -111,11 +112,21 @@ class Service:
             raise LedgerError(f"the database of {self.parts.name} is older than this release needs: run `cairn migrate {self.parts.name}`")
 
 
+async def _read_committed(connection: Connection) -> None:
+    """What is read after a lock must be what stands then, whatever the server's default is."""
+    await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+
+
 def build(parts: Parts, settings: Settings, clock: Clock, executor: Callable[[], Executor]) -> Service:
     """Return a service that is wired and not yet started. Opens nothing."""
     metrics = Metrics()
     pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
-        settings.database(), min_size=POOL_MIN, max_size=POOL_MAX, open=False, check=AsyncConnectionPool.check_connection
+        settings.database(),
+        min_size=POOL_MIN,
+        max_size=POOL_MAX,
+        open=False,
+        configure=_read_committed,
+        check=AsyncConnectionPool.check_connection,
     )
     ledger = Ledger(
         service=parts.name, installation=settings.installation, release=settings.release, partitions=settings.partitions, pool=pool,
