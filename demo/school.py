@@ -14,6 +14,8 @@ SCHOOL: Final = "Willowbank School"
 DISTRICT: Final = "Aldermoor District"
 SOURCE: Final = "aldermoor-sis"
 LMS: Final = "https://lms.aldermoor.example"
+PERSON_IRI: Final = f"{LMS}/users/{{userIds:LMS}}"
+"""How the LMS names people, as the roster's import is told."""
 GRADES: Final = ("03", "04", "05")
 SECTIONS: Final = ("A", "B")
 TEACHERS: Final = 16

@@ -11,7 +11,7 @@ from demo.client import all_at_once
 from demo.district import District, recognise
 from demo.framework import of_grade, skills
 from demo.learners import TODAY
-from demo.school import SOURCE
+from demo.school import PERSON_IRI, SOURCE
 from demo.words import say, table
 
 GOAL_SHARE: Final = 0.45
@@ -28,8 +28,9 @@ async def bring_in(district: District) -> None:
     """Send what the district knows before the first day of school, and tell what Cairn made of it."""
     cairn = district.cairn
     taken = await cairn.tell(
-        "POST", "/profile/oneroster/imports", content=roster.archive(district.school), media="application/zip", source=SOURCE
-    )
+        "POST", "/profile/oneroster/imports", content=roster.archive(district.school), media="application/zip", source=SOURCE,
+        person_iri=PERSON_IRI,
+    )  # fmt: skip
     await recognise(district)
     adopted = await cairn.tell("POST", "/mastery/case/packages", framework.package())
     aligned = await cairn.tell("PUT", "/evidence/alignments", items.alignments(items.all_items()))

@@ -8,7 +8,7 @@ from demo import roster
 from demo.client import Unexpected
 from demo.days import name
 from demo.district import District
-from demo.school import SOURCE
+from demo.school import PERSON_IRI, SOURCE
 from demo.words import listed, plain, say, table
 
 SHOWN: Final = 6
@@ -60,7 +60,8 @@ async def tell_refusal(district: District) -> None:
     cairn = district.cairn
     before = await cairn.every("/profile/imports")
     archive = roster.archive(district.school, spoilt=True)
-    answer = await cairn.send("POST", "/profile/oneroster/imports", content=archive, media="application/zip", source=SOURCE)
+    told = {"source": SOURCE, "person_iri": PERSON_IRI}
+    answer = await cairn.send("POST", "/profile/oneroster/imports", content=archive, media="application/zip", **told)
     problem = answer.json()
     if answer.status_code != BAD_INPUT or len(problem.get("errors", [])) != 1:
         raise Unexpected(f"a roster with one bad row was answered with {answer.status_code}, not refused for that row")

@@ -42,17 +42,6 @@ def alias_of(district_key: bytes, source: str, source_id: str) -> str:
     return _mac(district_key, [source, source_id]).hex()
 
 
-def bare(named: str) -> str:
-    """Return what a person's id is hashed as: of an absolute IRI what follows the last `/` or `:`, any other id as it is.
-
-    A roster and an LMS call the same person by the same last part; `person_alias` makes one alias of both.
-
-    >>> bare("https://lms.example/users/abc"), bare("urn:cairn:person:7"), bare("A/7")
-    ('abc', '7', 'A/7')
-    """
-    return re.split("[/:]", named.rstrip("/:"))[-1] if is_iri(named) else named
-
-
 def is_iri(text: str) -> bool:
     """Return whether a text has the form of an absolute IRI.
 
@@ -62,14 +51,27 @@ def is_iri(text: str) -> bool:
     return len(text) <= MAX_IRI and _IRI.fullmatch(text) is not None
 
 
-def person_alias(district_key: bytes, named: str) -> str:
-    """Return the alias of a person named by an IRI or a bare id.
+def person_alias(district_key: bytes, source: str, named: str) -> str:
+    """Return the alias of a person whom `source` names so.
 
-    >>> key = bytes(32)
-    >>> person_alias(key, "https://lms.example/users/s-17") == person_alias(key, "s-17") == alias_of(key, "person", "s-17")
+    An absolute IRI names its system itself, whatever `source` says: without `/` and `:` at its end it is split behind the last of them,
+    and hashed as [what comes before, last part]. Any other id is hashed as [source, id]. So the same id in two systems is two aliases.
+
+    >>> key, lms = bytes(32), "https://lms.example/users/"
+    >>> person_alias(key, "sis", "17") == alias_of(key, "sis", "17")
     True
+    >>> person_alias(key, "sis", lms + "17") == person_alias(key, lms, "17") == alias_of(key, lms, "17")
+    True
+    >>> person_alias(key, "", "urn:sis:person:17") == alias_of(key, "urn:sis:person:", "17")
+    True
+    >>> len({person_alias(key, "sis", named) for named in ("17", lms + "17", "https://other.example/u/17")})
+    3
     """
-    return alias_of(district_key, "person", bare(named))
+    if not is_iri(named):
+        return alias_of(district_key, source, named)
+    whole = named.rstrip("/:")
+    last = re.split("[/:]", whole)[-1]
+    return alias_of(district_key, whole.removesuffix(last), last)
 
 
 def learner_id_of(district_key: bytes, first_alias: str) -> UUID:

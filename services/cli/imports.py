@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -30,12 +30,17 @@ class ServiceFailed(CairnError):
 def roster(
     file: FileArgument,
     source: Annotated[str, typer.Option(help="The student information system, always under the same name.")] = "sis",
+    person_iri: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEMPLATE", help="IRIs of an LMS for learners: https://lms.example/users/{userIds:LMS}. May be repeated."),
+    ] = None,
     dry_run: DryRun = False,
     address: AddressOption = None,
     home: HomeOption = None,
 ) -> None:
     """Take a OneRoster 1.2 ZIP (bulk mode): all of it, or nothing with each bad row named. The same file again changes nothing."""
-    send("POST", "/profile/oneroster/imports", file, ZIP, where(address, home), {"source": source} | _dry(dry_run))
+    query = {"source": source, "person_iri": person_iri or []} | _dry(dry_run)
+    send("POST", "/profile/oneroster/imports", file, ZIP, where(address, home), query)
 
 
 def framework(file: FileArgument, dry_run: DryRun = False, address: AddressOption = None, home: HomeOption = None) -> None:
@@ -63,7 +68,7 @@ def where(address: str | None, home: Path | None) -> str:
     return address.rstrip("/") if address else entry_of(home_of(home), GATEWAY).address
 
 
-def send(method: str, path: str, file: Path, media: str, address: str, query: Mapping[str, str] | None = None) -> None:
+def send(method: str, path: str, file: Path, media: str, address: str, query: Mapping[str, str | Sequence[str]] | None = None) -> None:
     """Send a file and tell the answer in words.
 
     Raises:
@@ -113,7 +118,7 @@ def _in_file(place: str, file: Path) -> str:
     return f"{file.name}{'#' if place.startswith('/') else ''}{place}" if place.startswith("/") or not place else place
 
 
-def _dry(dry_run: bool) -> dict[str, str]:
+def _dry(dry_run: bool) -> dict[str, str | Sequence[str]]:
     return {"dry_run": "true"} if dry_run else {}
 
 

@@ -47,7 +47,7 @@ class Work:
     """Where its score may stand, the likeliest first."""
 
 
-def read_envelope(value: Any, alias: Callable[[str], str], latest: datetime) -> list[Heard]:
+def read_envelope(value: Any, alias: Callable[[str, str], str], latest: datetime) -> list[Heard]:
     """Return what each event of an envelope tells, in order.
 
     Raises:
@@ -163,7 +163,7 @@ def _told(name: str, at: datetime, work: Work, reader: Reader) -> Heard:
     if maximum.get("maxScore") is None:
         return Heard(name, reason="no possible score")
     share = share_of(score.get("scoreGiven"), maximum.get("maxScore"), f"{score.place}/scoreGiven", f"{maximum.place}/maxScore")
-    if not work.learner.id:
+    if not is_iri(work.learner.id):  # A blank node is nobody: the next envelope may call someone else so.
         return Heard(name, reason="nobody is assigned")
     if not is_iri(work.item.id):
         return Heard(name, reason="no item")
@@ -172,7 +172,7 @@ def _told(name: str, at: datetime, work: Work, reader: Reader) -> Heard:
     of_attempt = is_iri(work.attempt.id)  # A blank node (`_:a`) means nothing beyond its envelope.
     told = EvidenceAccepted(
         act_id=act_of_attempt(work.attempt.id, work.item.id) if of_attempt else act_id_of(ANYWHERE, name),
-        alias=reader.alias(work.learner.id),
+        alias=reader.alias(ANYWHERE, work.learner.id),
         item_id=item_id_of(work.item.id),
         score_e6=share,
         occurred_at=ended,

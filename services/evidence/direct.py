@@ -33,8 +33,8 @@ class Act(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: Name = Field(description="What the source calls the act. Sending it again with the same content changes nothing.")
-    source: Name = Field(description="Who tells, always in the same words, such as the address of the gradebook.")
-    learner: Name = Field(description="What the source calls the learner: an IRI that ends in the roster's id, or that id.")
+    source: Name = Field(description="Who tells, always in the same words: the SIS as imported, a type of its userIds, or any other name.")
+    learner: Name = Field(description="The learner's IRI, or what the source calls her: 17 of one source is not 17 of another.")
     item: Name = Field(description="IRI of the item.")
     occurred_at: str = Field(description="ISO 8601 with its time zone, such as `2026-11-24T08:00:00.000Z`.")
     score: Score | None = None
@@ -55,7 +55,7 @@ class Request(BaseModel):
 _REMEDIES: Final = {"missing": "add it", "extra-forbidden": "take it away"}
 
 
-def read_request(value: Any, alias: Callable[[str], str], latest: datetime) -> list[Heard]:
+def read_request(value: Any, alias: Callable[[str, str], str], latest: datetime) -> list[Heard]:
     """Return what each item of a request tells, in order.
 
     Raises:
@@ -93,7 +93,7 @@ def _act(item: Any, place: str) -> Act:
         raise Malformed(f"{place}{where}", code, first["msg"], _REMEDIES.get(code, "see /docs")) from None
 
 
-def _told(act: Act, place: str, alias: Callable[[str], str], latest: datetime) -> Heard:
+def _told(act: Act, place: str, alias: Callable[[str, str], str], latest: datetime) -> Heard:
     for name, value in (("item", act.item), ("attempt", act.attempt)):
         if value is not None and not is_iri(value):
             raise Malformed(f"{place}/{name}", "not-an-iri", f"{name} is no absolute IRI", "send it like https://lms.example/items/3")
@@ -108,7 +108,7 @@ def _told(act: Act, place: str, alias: Callable[[str], str], latest: datetime) -
     own = act_id_of(act.source, act.id)
     told = EvidenceAccepted(
         act_id=own if act.attempt is None else act_of_attempt(act.attempt, act.item),
-        alias=alias(act.learner),
+        alias=alias(act.source, act.learner),
         item_id=item_id_of(act.item),
         score_e6=share,
         occurred_at=instant(act.occurred_at, f"{place}/occurred_at", latest),

@@ -18,8 +18,8 @@ VERSION: Final = "http://purl.imsglobal.org/ctx/caliper/v1p2"
 class Reader:
     """What reading an envelope needs to know beside it."""
 
-    alias: Callable[[str], str]
-    """From the id of a person to the alias."""
+    alias: Callable[[str, str], str]
+    """From a source and what it calls a person to the alias."""
     latest: datetime
     """The latest instant at which something can have happened."""
     described: Mapping[str, Entity]

@@ -5,10 +5,10 @@ Ids serve two ends, and are kept apart so that one column's `17` is never taken 
 - A *match* is the keyed hash of an id as one column of one SIS knows it: `alias_of(key, <SIS>, sourcedId)`,
   `alias_of(key, "<SIS>/identifier", ...)`, `"<SIS>/userMasterIdentifier"` and `"<SIS>/userIds/<type>"`. By any of these a person who was
   entered anew under another `sourcedId` is known again and keeps her id. `username` and `email` are handed on to others and match nobody.
-- An *alias* is what another system may call a learner: `person_alias(key, id)` for her `sourcedId`, `identifier`,
-  `userMasterIdentifier`, each value of `userIds` (`{LMS:abc}`: `abc`), `username` and `email`. The evidence service makes the same from the
-  actor of a Caliper event: source `person`, and of an IRI what follows the last `/` or `:`. So `urn:cairn:person:abc`,
-  `https://lms.example/users/abc` and `abc` are one alias.
+- An *alias* is what another system may call a learner: `person_alias(key, source, id)` of each id above, of each entry of `userIds` as its
+  type calls her (`{LMS:abc}`: source `LMS`, id `abc`), and of each IRI that an import's templates make of her row. The evidence service
+  makes the same of the actor of a Caliper event, an IRI, and of source and learner of a direct act. An LMS that no template declares names
+  nobody: what it tells waits.
 
 The first match, that of the `sourcedId`, makes the person's id.
 """
@@ -22,36 +22,48 @@ from typing import Final
 from uuid import UUID
 
 from services.profile.oneroster import Faults, Row, listed
-from shared.keys import alias_of, person_alias
+from services.profile.person_iri import PersonIri
+from shared.keys import alias_of, is_iri, person_alias
 
 _FILE: Final = "users.csv"
 _TELLING: Final = ("userMasterIdentifier", "identifier")
-_HANDED_ON: Final = ("username", "email")
 
 
 @dataclass(frozen=True)
 class Id:
-    """One id of a row: where it stands, what it says."""
+    """One id of a row: where it stands, who calls her so, and what it says."""
 
     column: str
-    kind: str
-    """The column, and for `userIds` the type behind it."""
+    source: str
+    """Empty for an IRI that a template made of the column."""
     value: str
 
-
-def ids_of(row: Row) -> list[Id]:
-    """Return the ids by which a user may be known again, the `sourcedId` first."""
-    ids = [Id("sourcedId", "sourcedId", row["sourcedId"])]
-    ids += [Id(column, column, row[column].strip()) for column in _TELLING if row[column]]
-    for pair in listed(row["userIds"]):
-        kind, _, value = pair[1:-1].partition(":")
-        ids.append(Id("userIds", f"userIds/{kind.strip()}", value.strip()))
-    return ids
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the `sourcedId` itself."""
+        return self.column == "sourcedId" and self.source != ""
 
 
-def names_of(row: Row) -> list[Id]:
-    """Return all ids that another system may call a user by."""
-    return ids_of(row) + [Id(column, column, row[column].strip()) for column in _HANDED_ON if row[column]]
+def ids_of(row: Row, source: str) -> list[Id]:
+    """Return the ids by which the SIS may know a user again, the `sourcedId` first."""
+    ids = [Id("sourcedId", source, row["sourcedId"])]
+    ids += [Id(column, f"{source}/{column}", row[column].strip()) for column in _TELLING if row[column]]
+    return ids + [Id("userIds", f"{source}/userIds/{kind}", value) for kind, value in _user_ids(row)]
+
+
+def names_of(row: Row, source: str, person_iris: Iterable[PersonIri]) -> list[Id]:
+    """Return all that other systems may call a user by."""
+    names = ids_of(row, source) + [Id("userIds", kind, value) for kind, value in _user_ids(row)]
+    for iri in person_iris:
+        values = [value for kind, value in _user_ids(row) if kind == iri.type] if iri.type else [row[iri.column].strip()]
+        names += [Id(iri.column, "", iri.prefix + value) for value in values if value]
+    return names
+
+
+def _user_ids(row: Row) -> list[tuple[str, str]]:
+    """Return type and id of each entry of `userIds`."""
+    pairs = [pair[1:-1].partition(":") for pair in listed(row["userIds"])]
+    return [(kind.strip(), value.strip()) for kind, _, value in pairs]
 
 
 @dataclass(frozen=True)
@@ -95,8 +107,8 @@ def identify(
     holders: dict[str, int] = {}
     taken: dict[UUID, int] = {}
     for row in rows:
-        ids = ids_of(row)
-        matches = [_match(key, source, each) for each in ids]
+        ids = ids_of(row, source)
+        matches = [alias_of(key, each.source, each.value) for each in ids]
         for each, match in zip(ids, matches, strict=True):
             if holders.setdefault(match, row.line) != row.line:
                 detail = f"line {holders[match]} has the same"
@@ -117,39 +129,42 @@ def identify(
     return result
 
 
-def _match(key: bytes, source: str, name: Id) -> str:
-    return alias_of(key, source if name.kind == "sourcedId" else f"{source}/{name.kind}", name.value)
-
-
-def claimed(learners: Sequence[Identified], key: bytes, known: Persons, faults: Faults, warnings: Faults) -> dict[UUID, set[str]]:
+def claimed(
+    learners: Sequence[Identified], source: str, person_iris: Sequence[PersonIri], key: bytes, known: Persons, faults: Faults,
+    warnings: Faults,
+) -> dict[UUID, set[str]]:  # fmt: skip
     """Return the aliases of each learner.
 
     An id that several rows have is the alias of the one whose `sourcedId` it is, or of none; the others are warned. A `sourcedId` that is
     another learner's alias since earlier is a fault; any other id is then passed over with a warning.
     """
-    claims: dict[str, dict[UUID, tuple[int, str]]] = defaultdict(dict)
+    claims: dict[str, dict[UUID, tuple[int, Id]]] = defaultdict(dict)
     for each in learners:
-        for name in names_of(each.row):
-            claims[person_alias(key, name.value)].setdefault(each.person, (each.row.line, name.column))
+        for name in names_of(each.row, source, person_iris):
+            if name.source or is_iri(name.value):
+                claims[person_alias(key, name.source, name.value)].setdefault(each.person, (each.row.line, name))
+            else:
+                detail = "with what stands here, the template of a person IRI gives no IRI"
+                warnings.add(_FILE, each.row.line, name.column, "no-iri", detail, "write the id as the other system does in its IRIs")
     result: dict[UUID, set[str]] = {each.person: set() for each in learners}
     for alias, claimants in claims.items():
         owner = known.by_alias.get(alias)
         winner = owner if owner is not None else _winner(claimants)
-        for person, (line, column) in claimants.items():
+        for person, (line, name) in claimants.items():
             if person == winner:
                 result[person].add(alias)
-            elif owner is not None and column == "sourcedId":
-                detail = "this id, or its last part, is another learner's since an earlier import"
-                faults.add(_FILE, line, column, "alias-taken", detail, "give one of them another id: evidence could be hers or his")
+            elif owner is not None and name.is_first:
+                detail = "this id is another learner's since an earlier import"
+                faults.add(_FILE, line, name.column, "alias-taken", detail, "give one of them another id: evidence could be hers or his")
             else:
                 detail = "another learner has the same id, so evidence under it is not hers"
-                warnings.add(_FILE, line, column, "shared-id", detail, "give her one of her own, if an LMS calls her by it")
+                warnings.add(_FILE, line, name.column, "shared-id", detail, "give her one of her own, if an LMS calls her by it")
     return result
 
 
-def _winner(claimants: Mapping[UUID, tuple[int, str]]) -> UUID | None:
+def _winner(claimants: Mapping[UUID, tuple[int, Id]]) -> UUID | None:
     """Return whose alias it is: the only one's, or the only one's who has it as `sourcedId`."""
     if len(claimants) == 1:
         return next(iter(claimants))
-    first = [person for person, (_, column) in claimants.items() if column == "sourcedId"]
+    first = [person for person, (_, name) in claimants.items() if name.is_first]
     return first[0] if len(first) == 1 else None

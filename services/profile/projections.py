@@ -46,7 +46,7 @@ def _imports(event: Recorded[Any]) -> Iterator[Row]:
 
 
 _PERSON: Final = {"school_id": "uuid", "class_ids": "jsonb", "active": "boolean", "body": "jsonb"}
-_IMPORT: Final = {"content_hash": "text", "source": "text", "rows": "bigint", "imported_at": "timestamptz"}
+_IMPORT: Final = {"content_hash": "text", "source": "text", "rows": "bigint", "person_iris": "jsonb", "imported_at": "timestamptz"}
 
 PROJECTIONS: Final = (
     Projection(

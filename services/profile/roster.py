@@ -18,6 +18,7 @@ from uuid import UUID
 from services.profile.domain import Told, fingerprint
 from services.profile.oneroster import Faults, Roster, Row, listed
 from services.profile.people import Persons, claimed, identify
+from services.profile.person_iri import PersonIri
 from shared.contracts.envelope import canonical, digest
 from shared.contracts.profile import ClassRostered, LearnerRostered, SchoolRostered, StaffRostered
 from shared.keys import class_id_of, learner_id_of, school_id_of, staff_id_of
@@ -81,13 +82,14 @@ def change(told: Told, before: Told | None) -> Change:
     return Change.WITHDRAWN if gone else Change.CHANGED
 
 
-def plan(roster: Roster, source: str, on: date, key: bytes, known: Known) -> Plan:
+def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person_iris: Sequence[PersonIri] = ()) -> Plan:
     """Return what a roster asks for.
 
     Args:
         source: the SIS, as its operator calls it; ids of other sources are other people's.
         on: the day of the import.
         key: the district key.
+        person_iris: how other systems name the learners; with other ones it is another import.
 
     Raises:
         BadInput: people who cannot be told apart or belong to no school, each row named; nothing may be stored then.
@@ -98,14 +100,14 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known) -> Pla
     rows = {row["sourcedId"]: row for row in roster["users.csv"]}
     places = _places(roster, on)
     staff = _staff([rows[user] for user in places.staff], places, source, key, known, classes, faults, warnings)
-    learners = _learners([rows[user] for user in places.learners], places, source, key, known, faults, warnings)
+    learners = _learners([rows[user] for user in places.learners], places, source, person_iris, key, known, faults, warnings)
     faults.check("people of the roster cannot be told apart or placed")
     gone: list[ClassRostered | StaffRostered | LearnerRostered] = [
         *_gone(known.classes, {each.class_id for each in classes.values()}, source),
         *_gone(known.staff, {each.told.staff_id for each in staff if isinstance(each.told, StaffRostered)}, source),
         *_gone(known.learners, {each.told.learner_id for each in learners if isinstance(each.told, LearnerRostered)}, source),
     ]
-    content_hash = digest(canonical([source, roster.content_hash]))
+    content_hash = digest(canonical([source, roster.content_hash, *(each.text for each in person_iris)]))
     return Plan(schools, list(classes.values()), staff, learners, gone, warnings, content_hash, roster.rows)
 
 
@@ -199,10 +201,13 @@ def _ended(row: Row, on: date) -> bool:
     return bool(row["endDate"]) and date.fromisoformat(row["endDate"]) <= on
 
 
-def _learners(rows: Sequence[Row], places: _Places, source: str, key: bytes, known: Known, faults: Faults, warnings: Faults) -> list[Named]:
+def _learners(
+    rows: Sequence[Row], places: _Places, source: str, person_iris: Sequence[PersonIri], key: bytes, known: Known, faults: Faults,
+    warnings: Faults,
+) -> list[Named]:  # fmt: skip
     persons = Persons.of((each.learner_id, each.matches, each.aliases) for each in known.learners.values())
     identified = identify(rows, source, key, persons, learner_id_of, faults)
-    aliases = claimed(identified, key, persons, faults, warnings)
+    aliases = claimed(identified, source, person_iris, key, persons, faults, warnings)
     result: list[Named] = []
     for each in identified:
         row, before = each.row, known.learners.get(each.person)

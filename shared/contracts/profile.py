@@ -129,12 +129,15 @@ class PreferencesStated(Event):
 
 
 class RosterImported(Event):
-    """A whole roster was taken. Key: the hash of its content."""
+    """A whole roster was taken. Key: the hash of its content, source and templates."""
 
     TYPE: ClassVar[str] = "profile.roster-imported.v1"
     content_hash: Hash
     source: str = Field(description="The SIS as its operator names it.")
     rows: int = Field(ge=0)
+    person_iris: SortedTexts = Field(
+        default=(), description="Templates of the IRIs by which other systems name its learners, such as `urn:sis:person:{sourcedId}`."
+    )
 
 
 EVENTS: tuple[type[Event], ...] = (

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 
 from demo import learners
 from demo.caliper import envelope
 from demo.items import ROUNDS
 from demo.learners import Answer, Mind, mind
-from demo.school import Learner, school
+from demo.school import LMS, Learner, school
 from services.evidence.caliper import read_envelope
 from shared.contracts.evidence import Kind
-from shared.keys import person_alias
+from shared.keys import alias_of, person_alias
 
 KEY = bytes(32)
 NOW = datetime(2026, 10, 13, 7, 30, tzinfo=UTC)
@@ -56,12 +57,12 @@ def test_closed_days_and_weekends_have_no_school() -> None:
 
 def test_the_service_reads_every_answer_as_it_was_given() -> None:
     _, told = six_weeks(school(24, 1).learners[0], 1)
-    heard = read_envelope(envelope(told, NOW), lambda named: person_alias(KEY, named), NOW + timedelta(days=1))
+    heard = read_envelope(envelope(told, NOW), partial(person_alias, KEY), NOW + timedelta(days=1))
     acts = [each.told for each in heard]
     assert len({act.act_id for act in acts if act}) == len(told)
     for answer, act in zip(told, acts, strict=True):
         assert act is not None
-        assert act.alias == person_alias(KEY, answer.learner.lms_id)
+        assert act.alias == alias_of(KEY, f"{LMS}/users/", answer.learner.lms_id)
         assert act.score_e6 == round(answer.given * 1_000_000 / answer.possible)
         assert act.occurred_at == answer.ended_at.replace(microsecond=answer.ended_at.microsecond // 1000 * 1000)
         assert act.duration_ms == (answer.ended_at - answer.started_at) // timedelta(milliseconds=1)

@@ -3,6 +3,10 @@
 from typing import Any
 from uuid import UUID, uuid5
 
+from shared.keys import alias_of
+
+KEY = bytes(32)
+"""The district key that tests' settings give."""
 CONTEXT = "http://purl.imsglobal.org/ctx/caliper/v1p2"
 LMS = "https://lms.example"
 QUIZ = f"{LMS}/quizzes/7"
@@ -17,6 +21,16 @@ def urn(name: str) -> str:
 def item_iri(number: int) -> str:
     """The IRI of an item of the quiz."""
     return f"{QUIZ}/items/{number}"
+
+
+def person_iri(learner: str = "s-1") -> str:
+    """The IRI of a learner."""
+    return f"{LMS}/users/{learner}"
+
+
+def alias(learner: str = "s-1") -> str:
+    """The alias of a learner, from the two parts of her IRI."""
+    return alias_of(KEY, f"{LMS}/users/", learner)
 
 
 def attempt_iri(learner: str, number: int = 1) -> str:
@@ -44,7 +58,7 @@ def graded(
         "object": {
             "id": attempt or attempt_iri(learner),
             "type": "Attempt",
-            "assignee": {"id": f"{LMS}/users/{learner}", "type": "Person"},
+            "assignee": {"id": person_iri(learner), "type": "Person"},
             "assignable": {"id": item_iri(item), "type": kind, "isPartOf": {"id": QUIZ, "type": "Assessment"}},
             "count": 1,
         },
@@ -70,14 +84,14 @@ def answered(
         "id": urn(name),
         "type": "AssessmentItemEvent",
         "profile": "AssessmentProfile",
-        "actor": {"id": f"{LMS}/users/{learner}", "type": "Person"},
+        "actor": {"id": person_iri(learner), "type": "Person"},
         "action": "Completed",
         "object": {"id": item_iri(item), "type": "AssessmentItem"},
         "eventTime": at,
         "generated": {
             "id": f"{LMS}/responses/{name}",
             "type": "FillinBlankResponse",
-            "attempt": {"id": attempt or attempt_iri(learner), "type": "Attempt", "assignee": f"{LMS}/users/{learner}"},
+            "attempt": {"id": attempt or attempt_iri(learner), "type": "Attempt", "assignee": person_iri(learner)},
             "extensions": {"scoreGiven": given, "maxScore": maximum},
         },
     }
@@ -89,7 +103,7 @@ def used(name: str = "use") -> dict[str, Any]:
         "@context": [CONTEXT, "https://lms.example/ctx"],
         "id": urn(name),
         "type": "ToolUseEvent",
-        "actor": f"{LMS}/users/s-1",
+        "actor": person_iri(),
         "action": "Used",
         "object": LMS,
         "eventTime": "2026-11-23T09:00:00Z",
@@ -98,7 +112,13 @@ def used(name: str = "use") -> dict[str, Any]:
 
 def act(id: str = "a-1", learner: str = "s-1", item: int = 1, **other: Any) -> dict[str, Any]:
     """An item of the direct API."""
-    told = {"id": id, "source": "gradebook", "learner": learner, "item": item_iri(item), "occurred_at": "2026-11-23T09:00:00.000Z"}
+    told = {
+        "id": id,
+        "source": "gradebook",
+        "learner": person_iri(learner),
+        "item": item_iri(item),
+        "occurred_at": "2026-11-23T09:00:00.000Z",
+    }
     return told | ({} if "share" in other else {"score": {"given": 3, "max": 4}}) | other
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,15 +14,14 @@ from services.evidence.caliper import EVENT_TYPES, read_envelope
 from services.evidence.told import MAX_ACTS, Heard
 from shared.contracts.evidence import EvidenceAccepted, Kind
 from shared.errors import BadInput, Fault, MalformedInput, TooLarge
-from shared.keys import act_id_of, alias_of, item_id_of, person_alias
-from tests.evidence.lms import CONTEXT, LMS, QUIZ, answered, attempt_iri, envelope, graded, item_iri, paths_of, put, urn, used
+from shared.keys import act_id_of, item_id_of, person_alias
+from tests.evidence.lms import CONTEXT, KEY, LMS, QUIZ, alias, answered, attempt_iri, envelope, graded, item_iri, paths_of, put, urn, used
 
-KEY = bytes(32)
 TOMORROW = datetime(2026, 11, 25, 8, tzinfo=UTC)
 
 
 def read(value: Any) -> list[Heard]:
-    return read_envelope(value, lambda named: person_alias(KEY, named), TOMORROW)
+    return read_envelope(value, partial(person_alias, KEY), TOMORROW)
 
 
 def told(event: Any) -> EvidenceAccepted:
@@ -38,7 +38,7 @@ def reason(event: Any) -> str:
 
 def test_a_grade_tells_whose_work_it_was_at_which_item_and_how_good() -> None:
     act = told(graded(given=10.0, maximum=15.0))
-    assert act.alias == alias_of(KEY, "person", "s-1")
+    assert act.alias == alias()
     assert act.item_id == item_id_of(item_iri(1))
     assert act.score_e6 == 666_667
     assert act.occurred_at == datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -47,7 +47,7 @@ def test_a_grade_tells_whose_work_it_was_at_which_item_and_how_good() -> None:
 
 def test_a_scored_answer_tells_the_same() -> None:
     act = told(answered(given=1, maximum=8))
-    assert (act.alias, act.item_id, act.score_e6) == (alias_of(KEY, "person", "s-1"), item_id_of(item_iri(1)), 125_000)
+    assert (act.alias, act.item_id, act.score_e6) == (alias(), item_id_of(item_iri(1)), 125_000)
 
 
 def test_the_answer_and_the_grade_of_one_attempt_are_one_act() -> None:
@@ -122,7 +122,7 @@ def test_an_item_may_be_graded_itself() -> None:
 
 def test_a_person_who_is_graded_may_be_the_actor() -> None:
     event = put(put(graded(), "object/assignee", ...), "actor", {"id": f"{LMS}/users/s-1", "type": "Person"})
-    assert told(event).alias == alias_of(KEY, "person", "s-1")
+    assert told(event).alias == alias()
 
 
 def test_events_may_name_what_the_envelope_describes() -> None:
@@ -144,6 +144,7 @@ def test_events_may_name_what_the_envelope_describes() -> None:
         (put(put(graded(), "generated/scoreGiven", ...), "generated/maxScore", 0.0), "no score"),
         (put(graded(), "generated/maxScore", ...), "no possible score"),
         (put(graded(), "object/assignee", ...), "nobody is assigned"),
+        (put(graded(), "object/assignee/id", "_:someone"), "nobody is assigned"),
         (put(graded(), "object/assignable", ...), "no item"),
         (put(graded(), "object", attempt_iri("s-1")), "nobody is assigned"),
     ],

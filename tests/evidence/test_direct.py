@@ -1,6 +1,7 @@
 """The direct API and the alignment of items: what is read, and what is refused with its place."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,18 +13,14 @@ from services.evidence.told import MAX_ACTS, MAX_ID, Heard
 from shared.contracts.evidence import EvidenceAccepted, Format, Kind
 from shared.errors import BadInput, MalformedInput, TooLarge
 from shared.keys import act_id_of, alias_of, item_id_of, person_alias
-from tests.evidence.lms import LMS, act, attempt_iri, envelope, graded, item_iri, put
+from tests.evidence.lms import KEY, LMS, act, alias, attempt_iri, envelope, graded, item_iri, put
 
-KEY = bytes(32)
+ALIAS = partial(person_alias, KEY)
 TOMORROW = datetime(2026, 11, 25, 8, tzinfo=UTC)
 
 
-def alias(named: str) -> str:
-    return person_alias(KEY, named)
-
-
 def read(*items: Any) -> list[Heard]:
-    return read_request({"items": list(items)}, alias, TOMORROW)
+    return read_request({"items": list(items)}, ALIAS, TOMORROW)
 
 
 def told(item: Any) -> EvidenceAccepted:
@@ -35,13 +32,28 @@ def told(item: Any) -> EvidenceAccepted:
 def test_an_observation_is_told_in_our_own_words() -> None:
     seen = told(act(kind="observation", share=0.25, duration_ms=60_000))
     assert seen.act_id == act_id_of("gradebook", "a-1")
-    assert seen.alias == alias_of(KEY, "person", "s-1") == told(act(learner=f"{LMS}/users/s-1")).alias
+    assert seen.alias == alias()
     assert seen.item_id == item_id_of(item_iri(1))
     assert (seen.score_e6, seen.kind, seen.format, seen.duration_ms) == (250_000, Kind.OBSERVATION, Format.DIRECT, 60_000)
 
 
+def test_the_same_id_in_two_systems_is_two_people() -> None:
+    ids = [put(put(act(), "learner", "17"), "source", source) for source in ("gradebook", "sis")] + [
+        put(act(), "learner", f"{prefix}17") for prefix in (f"{LMS}/users/", "https://canvas.example/users/", f"{LMS}/u/", "urn:sis:")
+    ]
+    aliases = [told(each).alias for each in ids]
+    assert len(set(aliases)) == 6
+    assert aliases[:2] == [alias_of(KEY, "gradebook", "17"), alias_of(KEY, "sis", "17")]
+
+
+def test_an_iri_is_its_own_source_in_either_format() -> None:
+    [graded_in_caliper] = read_envelope(envelope(graded()), ALIAS, TOMORROW)
+    assert graded_in_caliper.told is not None
+    assert graded_in_caliper.told.alias == told(act(source="gradebook")).alias == told(act(source="sis")).alias
+
+
 def test_with_an_attempt_it_is_the_act_that_caliper_tells() -> None:
-    [heard] = read_envelope(envelope(graded()), alias, TOMORROW)
+    [heard] = read_envelope(envelope(graded()), ALIAS, TOMORROW)
     assert heard.told is not None
     assert told(act(attempt=attempt_iri("s-1"))).act_id == heard.told.act_id
 
@@ -100,7 +112,7 @@ def test_score_and_share_are_not_both_told() -> None:
 @pytest.mark.parametrize("value", [[], {}, {"items": []}, {"items": {}}, {"items": [act()], "more": 1}, None, "text"])
 def test_what_is_no_request_is_refused(value: Any) -> None:
     with pytest.raises(MalformedInput):
-        read_request(value, alias, TOMORROW)
+        read_request(value, ALIAS, TOMORROW)
 
 
 def test_an_item_that_is_no_object_is_named() -> None:

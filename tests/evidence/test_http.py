@@ -13,12 +13,11 @@ from shared.clock import FixedClock
 from shared.contracts.envelope import StreamId
 from shared.contracts.profile import LearnerIdentified
 from shared.errors import Overloaded
-from shared.keys import person_alias
 from shared.stack import ServiceDatabase
 from shared.testing import SOME_TIME, recorded, running
+from tests.evidence import lms
 from tests.evidence.lms import CONTEXT, act, answered, envelope, graded, item_iri, put, used
 
-KEY = bytes(32)
 ANN = UUID(int=0xA)
 JSON = {"content-type": "application/json"}
 
@@ -26,7 +25,7 @@ JSON = {"content-type": "application/json"}
 @pytest.fixture
 async def service(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Any]:
     async with running(PARTS, database("evidence"), clock=FixedClock(SOME_TIME)) as service:
-        alias = person_alias(KEY, "s-1")
+        alias = lms.alias()
         await service.hear(*recorded(StreamId("profile", "alias", alias), [LearnerIdentified(alias=alias, learner_id=ANN)]))
         rows = [{"item": item_iri(n), "competencies": ["K"]} for n in (1, 2)]
         (await service.client.put("/evidence/alignments", json={"alignments": rows})).raise_for_status()

@@ -16,14 +16,14 @@ from services.evidence.queries import waiting
 from shared.contracts.envelope import StreamId, event_id
 from shared.contracts.evidence import EvidenceAccepted, EvidenceConflicted, EvidenceRecorded
 from shared.contracts.profile import LearnerIdentified
-from shared.keys import item_id_of, person_alias
+from shared.keys import item_id_of
 from shared.ledger.store import project
 from shared.replay import Settings, Verifier
 from shared.stack import ServiceDatabase
 from shared.testing import SOME_TIME, recorded, running
+from tests.evidence import lms
 from tests.evidence.lms import act, answered, envelope, graded, item_iri
 
-KEY = bytes(32)
 ANN, BOB = UUID(int=0xA), UUID(int=0xB)
 
 
@@ -34,7 +34,7 @@ async def service(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[A
 
 
 async def identify(service: Any, name: str = "s-1", learner: UUID = ANN) -> None:
-    alias = person_alias(KEY, name)
+    alias = lms.alias(name)
     await service.hear(*recorded(StreamId("profile", "alias", alias), [LearnerIdentified(alias=alias, learner_id=learner)]))
 
 
@@ -66,7 +66,7 @@ async def test_an_act_is_recorded_with_its_acceptance_where_all_is_known(service
     [accepted] = await service.ledger.stream(f"evidence/act/{evidence.data.evidence_id}")
     assert (evidence.data.learner_id, evidence.data.competency_ids, evidence.data.score_e6) == (ANN, ("K",), 750_000)
     assert (evidence.causation, evidence.correlation) == (accepted.id, accepted.correlation)
-    assert (evidence.key, accepted.key) == (str(ANN), person_alias(KEY, "s-1"))
+    assert (evidence.key, accepted.key) == (str(ANN), lms.alias())
 
 
 async def test_every_order_of_what_must_be_known_ends_in_the_same_record(service: Any) -> None:
@@ -189,7 +189,7 @@ async def test_the_first_telling_stands_whoever_tells_it_of_whom(service: Any) -
     [evidence] = await meant(service)
     stream = await service.ledger.stream(f"evidence/act/{evidence.evidence_id}")
     assert [type(event.data) for event in stream] == [EvidenceAccepted, EvidenceConflicted]
-    assert {event.key for event in stream} == {person_alias(KEY, "s-1")}
+    assert {event.key for event in stream} == {lms.alias()}
     assert await meant(service, BOB) == []
     shown = (await service.client.get(f"/evidence/acts/{evidence.evidence_id}")).json()
     assert (shown["status"], [each["same_person"] for each in shown["conflicts"]]) == ("recorded", [False])
@@ -332,9 +332,7 @@ async def test_a_full_batch_of_acts_takes_one_transaction(service: Any) -> None:
     await identify(service)
     await align(service, *range(20))
     acts = [
-        EvidenceAccepted(
-            act_id=uuid4(), alias=person_alias(KEY, "s-1"), item_id=item_id_of(item_iri(n % 20)), score_e6=n, occurred_at=SOME_TIME
-        )
+        EvidenceAccepted(act_id=uuid4(), alias=lms.alias(), item_id=item_id_of(item_iri(n % 20)), score_e6=n, occurred_at=SOME_TIME)
         for n in range(500)
     ]
     transactions = []

@@ -1,25 +1,27 @@
 """Who a row is, where she belongs, and what a roster asks for against what is known."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from services.evidence.told import person_alias
 from services.profile import oneroster
+from services.profile.person_iri import MAX_TEMPLATES, person_iris
 from services.profile.roster import Known, Plan, plan
 from shared.contracts.profile import ClassRostered, LearnerRostered, StaffRostered
 from shared.errors import BadInput
-from shared.keys import alias_of, bare, school_id_of
+from shared.keys import alias_of, person_alias, school_id_of
 from tests.profile.district import District
 
 KEY = bytes(32)
 DAY = date(2026, 11, 24)
+LMS = "https://lms.example/users/{userIds:LMS}"
 
 
-def planned(district: District, known: Known | None = None, on: date = DAY, source: str = "sis") -> Plan:
-    return plan(oneroster.read(district.zip()), source, on, KEY, known or Known())
+def planned(district: District, known: Known | None = None, on: date = DAY, source: str = "sis", iris: Sequence[str] = ()) -> Plan:
+    return plan(oneroster.read(district.zip()), source, on, KEY, known or Known(), person_iris(iris))
 
 
 def learners_of(plan: Plan) -> dict[str, LearnerRostered]:
@@ -42,8 +44,9 @@ def faults_of(district: District, known: Known | None = None) -> set[tuple[str, 
     return {(fault.place, fault.code) for fault in caught.value.faults}
 
 
-def alias(name: str) -> str:
-    return alias_of(KEY, "person", name)
+def alias(name: str, column: str = "") -> str:
+    """What the SIS's id in a column is hashed as; by default its `sourcedId`."""
+    return alias_of(KEY, f"sis/{column}" if column else "sis", name)
 
 
 def test_a_learner_belongs_to_a_school_and_classes() -> None:
@@ -108,30 +111,92 @@ def test_a_school_is_in_the_term_of_the_day(on: date, term: tuple[date, date]) -
 
 
 def test_a_learner_is_known_under_all_her_ids() -> None:
-    names = ("u1", "1001", "lms-1", "lti-1", "ada.m", "ada@brook.example")
-    assert set(learners_of(planned(District()))["Ada"].aliases) == {alias(name) for name in names}
+    of_sis = {alias("u1"), alias("1001", "identifier"), alias("lms-1", "userIds/LMS"), alias("lti-1", "userIds/LTI")}
+    ada = learners_of(planned(District()))["Ada"]
+    assert set(ada.matches) == of_sis
+    assert set(ada.aliases) == {*of_sis, alias_of(KEY, "LMS", "lms-1"), alias_of(KEY, "LTI", "lti-1")}
 
 
 @pytest.mark.parametrize(
-    "actor",
+    ("template", "actor"),
     [
-        "u1",
-        "lms-1",
-        "urn:cairn:person:u1",
-        "https://lms.example/users/lms-1",
-        "https://lms.example/users/1001/",
-        "mailto:ada@brook.example",
+        (LMS, "https://lms.example/users/lms-1"),
+        (LMS, "https://lms.example/users/lms-1/"),
+        ("urn:sis:person:{sourcedId}", "urn:sis:person:u1"),
+        ("https://lms.example/u/{identifier}", "https://lms.example/u/1001"),
+        ("https://lms.example/u/{userMasterIdentifier}", "https://lms.example/u/m/1"),
+        ("https://lms.example/people#{username}", "https://lms.example/people#ada.m"),
     ],
 )
-def test_evidence_makes_the_same_alias_of_an_actor(actor: str) -> None:
-    assert person_alias(KEY, actor) in learners_of(planned(District()))["Ada"].aliases
+def test_a_template_declares_how_a_system_names_the_learners(template: str, actor: str) -> None:
+    district = District().put("users.csv", "u1", userMasterIdentifier="m/1")
+    one, two = person_alias(KEY, "sis", actor), person_alias(KEY, "", actor)
+    assert one == two, "an IRI is its own source"
+    assert one not in learners_of(planned(district))["Ada"].aliases, "nobody declared it"
+    plan = planned(district, iris=[template])
+    assert [given for given, each in learners_of(plan).items() if one in each.aliases] == ["Ada"]
+    assert set(learners_of(plan)["Ada"].aliases) == {one, *learners_of(planned(district))["Ada"].aliases}
+    assert plan.warnings.total == 0
+
+
+def test_the_same_last_part_behind_two_prefixes_is_two_aliases() -> None:
+    district = District().put("users.csv", "u1", userIds="{Canvas:17}").put("users.csv", "u2", userIds="{Moodle:17}", identifier="17x")
+    plan = planned(district, iris=["https://canvas.example/users/{userIds:Canvas}", "https://other-lms.example/u/{userIds:Moodle}"])
+    actors = ("https://canvas.example/users/17", "https://other-lms.example/u/17", "https://canvas.example/u/17")
+    aliases = [person_alias(KEY, "x", actor) for actor in actors]
+    holders = [[given for given, each in learners_of(plan).items() if alias in each.aliases] for alias in aliases]
+    assert holders == [["Ada"], ["Ben"], []]
+    assert alias_of(KEY, "Canvas", "17") in learners_of(plan)["Ada"].aliases
+    assert plan.warnings.total == 0
+
+
+def test_a_sourced_id_that_is_an_iri_needs_no_template() -> None:
+    district = District().put("users.csv", "u2", userIds="{LMS:https://lms.example/users/b}")
+    assert person_alias(KEY, "", "https://lms.example/users/b") in learners_of(planned(district))["Ben"].aliases
+
+
+def test_an_iri_that_two_rows_make_is_nobodys() -> None:
+    district = District().put("users.csv", "u2", username="u1")
+    plan = planned(district, iris=["https://lms.example/u/{sourcedId}", "https://lms.example/u/{username}"])
+    shared = person_alias(KEY, "", "https://lms.example/u/u1")
+    assert not [given for given, each in learners_of(plan).items() if shared in each.aliases], "which column the LMS means is not known"
+    assert {(fault.place, fault.code) for fault in plan.warnings.first} == {
+        ("users.csv:2:sourcedId", "shared-id"),
+        ("users.csv:3:username", "shared-id"),
+    }
+
+
+def test_what_no_iri_can_hold_is_warned_of() -> None:
+    plan = planned(District().put("users.csv", "u2", username="ben o"), iris=["https://lms.example/u/{username}"])
+    assert [(fault.place, fault.code) for fault in plan.warnings.first] == [("users.csv:3:username", "no-iri")]
+
+
+def test_an_import_with_other_templates_is_another_one() -> None:
+    once = {planned(District(), iris=iris).content_hash for iris in ([LMS, "urn:a:{username}"], ["urn:a:{username}", LMS, LMS])}
+    assert len(once) == 1
+    assert len({*once, planned(District()).content_hash, planned(District(), iris=[LMS]).content_hash}) == 3
 
 
 @pytest.mark.parametrize(
-    "name", ["u1", "A/7", "a:b", "urn:uuid:1", "http://x/y", "mailto:a@b", "no: iri", "x" * 3000, "http://x/y/", "ä:ö/ü"]
-)
-def test_profile_and_evidence_read_every_id_alike(name: str) -> None:
-    assert alias(bare(name)) == person_alias(KEY, name)
+    "template",
+    [
+        "", "https://lms.example/users/", "{sourcedId}", "users/{sourcedId}", "https://lms.example/{sourcedId}/", "https://lms.example/{email}",
+        "https://lms.example/{userIds}", "https://lms.example/{userIds:}", "https://lms.example/{sourcedId}{username}", "https://lms.example/{}",
+        "https://lms example/{sourcedId}", "https://lms.example/{sourcedId", "x" * 3_000 + ":{sourcedId}",
+    ],
+)  # fmt: skip
+def test_a_malformed_template_is_a_fault_that_names_the_parameter(template: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        person_iris([LMS, template])
+    [fault] = caught.value.faults
+    assert (fault.place, fault.code) == ("query/person_iri/1", "person-iri")
+    assert "userIds:TYPE" in fault.remedy
+
+
+def test_templates_come_once_and_in_order() -> None:
+    texts = [LMS, "https://a.example/{username}", LMS]
+    assert [each.text for each in person_iris(texts)] == sorted(set(texts))
+    assert len(person_iris([f"urn:{n}:{{sourcedId}}" for n in range(MAX_TEMPLATES)])) == MAX_TEMPLATES
 
 
 def test_the_same_roster_again_tells_the_same() -> None:
@@ -143,18 +208,18 @@ def test_the_same_roster_again_tells_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    "ids", [{"identifier": "1001"}, {"userIds": "{LMS:lms-1}"}, {"userMasterIdentifier": "m1"}, {"userIds": "{SIS:new},{LTI:lti-1}"}]
-)
-def test_a_user_entered_anew_under_another_id_is_the_same_learner(ids: dict[str, str]) -> None:
+    ("ids", "new"),
+    [
+        ({"identifier": "1001"}, []), ({"userIds": "{LMS:lms-1}"}, []), ({"userMasterIdentifier": "m1"}, []),
+        ({"userIds": "{SIS:new},{LTI:lti-1}"}, [alias("new", "userIds/SIS"), alias_of(KEY, "SIS", "new")]),
+    ],
+)  # fmt: skip
+def test_a_user_entered_anew_under_another_id_is_the_same_learner(ids: dict[str, str], new: list[str]) -> None:
     first = planned(District().put("users.csv", "u1", userMasterIdentifier="m1"))
     second = planned(District().without_user("u1").student("new-1", **ids), after(first))
     was, now = learners_of(first)["Ada"], learners_of(second)["Gus"]
     assert now.learner_id == was.learner_id
-    assert set(now.aliases) == {
-        *was.aliases,
-        *(alias(name) for name in ("new-1", "user.new-1")),
-        *({alias("new")} if "new" in str(ids) else ()),
-    }
+    assert set(now.aliases) == {*was.aliases, alias("new-1"), *new}
     assert now.learner_id not in {each.learner_id for each in second.gone if isinstance(each, LearnerRostered)}
 
 
@@ -167,7 +232,7 @@ def test_what_is_handed_on_or_stands_in_another_column_matches_nobody(ids: dict[
     second = planned(District().without_user("u1").student("new-1", **ids), after(first))
     assert learners_of(second)["Gus"].learner_id != learners_of(first)["Ada"].learner_id
     assert set(learners_of(second)["Gus"].aliases).isdisjoint(learners_of(first)["Ada"].aliases)
-    assert [fault.code for fault in second.warnings.first] == ["shared-id"]
+    assert second.warnings.total == 0, "two columns, two aliases"
 
 
 def test_another_source_has_other_people() -> None:
@@ -177,16 +242,16 @@ def test_another_source_has_other_people() -> None:
 
 
 def test_an_id_that_two_rows_have_is_nobodys_alias_unless_it_is_the_sourced_id_of_one() -> None:
-    district = District().put("users.csv", "u2", email="ada@brook.example", userIds="{Lib:u1}")
-    plan = planned(district)
+    district = District().put("users.csv", "u2", userIds="{sis:u1}", username="ada.m")
+    plan = planned(district, iris=["urn:lms:{username}"])
     ada, ben = learners_of(plan)["Ada"], learners_of(plan)["Ben"]
-    assert alias("ada@brook.example") not in {*ada.aliases, *ben.aliases}
+    assert person_alias(KEY, "", "urn:lms:ada.m") not in {*ada.aliases, *ben.aliases}
     assert alias("u1") in ada.aliases
     assert alias("u1") not in ben.aliases
     assert sorted((fault.place, fault.code) for fault in plan.warnings.first) == [
-        ("users.csv:2:email", "shared-id"),
-        ("users.csv:3:email", "shared-id"),
+        ("users.csv:2:username", "shared-id"),
         ("users.csv:3:userIds", "shared-id"),
+        ("users.csv:3:username", "shared-id"),
     ]
 
 
@@ -203,8 +268,8 @@ def test_ids_of_two_earlier_people_in_one_row_are_a_fault() -> None:
 
 
 def test_a_sourced_id_that_was_another_learners_alias_is_a_fault() -> None:
-    known = after(planned(District()))
-    assert faults_of(District().student("1001"), known) == {("users.csv:9:sourcedId", "alias-taken")}
+    known = after(planned(District().put("users.csv", "u1", userIds="{sis:x1}")))
+    assert faults_of(District().student("x1"), known) == {("users.csv:9:sourcedId", "alias-taken")}
 
 
 def test_whom_the_roster_no_longer_names_is_withdrawn_and_comes_back_the_same() -> None:

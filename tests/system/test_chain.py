@@ -22,7 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from demo import caliper, catalogue, framework, items, resources, roster
 from demo.learners import Answer
-from demo.school import School, school
+from demo.school import PERSON_IRI, School, school
 from services.cli.home import GATEWAY, read_entries
 from shared.contracts.topics import Topic
 from shared.relay.topics import ensure_topics
@@ -128,7 +128,7 @@ def bring_in(district: District) -> District:
 
     archive = roster.archive(district.school)
     zipped = {"content-type": "application/zip"}
-    sent(client.post("/profile/oneroster/imports", params={"source": "sis"}, content=archive, headers=zipped))
+    sent(client.post("/profile/oneroster/imports", params={"source": "sis", "person_iri": PERSON_IRI}, content=archive, headers=zipped))
     sent(client.put("/pathing/activities", json=catalogue.activities(1)))
     sent(client.put("/evidence/alignments", json=items.alignments(items.all_items())))
     sent(client.post("/mastery/case/packages", json=framework.package()))
@@ -221,7 +221,7 @@ def test_the_same_roster_and_the_same_evidence_again_change_nothing(district: Di
     assert {result["result"] for result in district.send(answers)} == {"duplicate"}
     district.told -= len(answers)
     again = district.client.post(
-        "/profile/oneroster/imports", params={"source": "sis"}, content=roster.archive(district.school),
+        "/profile/oneroster/imports", params={"source": "sis", "person_iri": PERSON_IRI}, content=roster.archive(district.school),
         headers={"content-type": "application/zip"},
     )  # fmt: skip
     assert again.status_code == 200

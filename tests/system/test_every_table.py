@@ -17,9 +17,9 @@ from shared.clock import FixedClock
 from shared.contracts.envelope import StreamId
 from shared.contracts.profile import LearnerIdentified, Modality
 from shared.contracts.topics import Topic
-from shared.keys import person_alias
 from shared.stack import ServiceDatabase
 from shared.testing import SOME_TIME, recorded, running
+from tests.evidence import lms
 from tests.evidence.lms import act, item_iri
 from tests.mastery import test_service as mastery
 from tests.mastery.samples import evidence
@@ -53,7 +53,7 @@ async def fill_profile(service: Any) -> None:
 async def fill_evidence(service: Any) -> None:
     aligned = [{"item": item_iri(1), "competencies": [str(UUID(int=101))]}]
     assert (await service.client.put("/evidence/alignments", json={"alignments": aligned})).status_code == 200
-    identified = LearnerIdentified(alias=person_alias(bytes(32), "s-1"), learner_id=UUID(int=1))
+    identified = LearnerIdentified(alias=lms.alias("s-1"), learner_id=UUID(int=1))
     await service.hear(*recorded(StreamId("profile", "alias", identified.alias), [identified]))
     for more in ({}, {"score": {"given": 1, "max": 4}}):
         acts = [act("a-1", "s-1", 1, **more), act("a-2", "s-1", 2, **more), act("a-3", "s-2", 1, **more)]

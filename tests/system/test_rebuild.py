@@ -12,12 +12,11 @@ from services.evidence.app import PARTS
 from shared.contracts.envelope import StreamId
 from shared.contracts.profile import LearnerIdentified
 from shared.errors import NotFound
-from shared.keys import person_alias
 from shared.stack import ServiceDatabase
 from shared.testing import recorded, running
+from tests.evidence import lms
 from tests.evidence.lms import act, item_iri
 
-KEY = bytes(32)
 LEARNERS, ITEMS = 12, 5
 
 
@@ -29,7 +28,7 @@ async def evidence(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[
         await tell(service, range(LEARNERS))
         await service.client.put("/evidence/alignments", json={"alignments": [aligned(item) for item in range(ITEMS - 1)]})
         for learner in range(LEARNERS - 2):
-            alias = person_alias(KEY, f"s-{learner}")
+            alias = lms.alias(f"s-{learner}")
             identified = LearnerIdentified(alias=alias, learner_id=UUID(int=learner + 1))
             await service.hear(*recorded(StreamId("profile", "alias", alias), [identified]))
         await service.tick()

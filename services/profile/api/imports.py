@@ -16,6 +16,7 @@ from uuid_utils.compat import uuid7
 
 from services.profile import oneroster
 from services.profile.domain import IdentifyLearner, NoteImport, TakeRostered, Told
+from services.profile.person_iri import MAX_TEMPLATES, PersonIri, person_iris
 from services.profile.queries import NAME, ImportView, Keyring, Queries
 from services.profile.roster import Change, Known, Named, Plan, change, plan
 from shared.contracts.profile import ClassRostered, LearnerRostered, RosterImported, SchoolRostered, StaffRostered
@@ -33,6 +34,15 @@ FEW: Final = 20
 """Learners that a roster may withdraw, however many there are; more only where they are at most half of its source's."""
 
 Source = Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$", description="The SIS, always under the same name.")]
+Iris = Annotated[
+    list[str],
+    Query(
+        default_factory=list, alias="person_iri", max_length=MAX_TEMPLATES,
+        description="How another system names the learners: an IRI that ends in a column of users.csv in braces, such as "
+        "`https://lms.example/users/{userIds:LMS}` or `urn:sis:person:{sourcedId}`. May be repeated. Evidence of a system that none "
+        "declares waits.",
+    ),
+]  # fmt: skip
 Many = Annotated[bool, Query(description="Withdraw more than half of the learners, if the roster no longer names them.")]
 DryRun = Annotated[bool, Query(description="Say what would change, and store nothing.")]
 
@@ -84,25 +94,26 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
     one_at_a_time = asyncio.Lock()
 
     @router.post("/oneroster/imports", openapi_extra=ZIP_BODY)
-    async def import_roster(request: Request, source: Source, dry_run: DryRun = False, withdraw_many: Many = False) -> Imported:
+    async def import_roster(request: Request, source: Source, iris: Iris, dry_run: DryRun = False, withdraw_many: Many = False) -> Imported:
         """Take a OneRoster 1.2 ZIP of CSV files in bulk mode: all of it, or nothing with each bad row named.
 
         May be repeated: the same files again change nothing, and an import that was interrupted is completed by sending it again.
         """
         require_content_type(request, "application/zip")
+        templates = person_iris(iris)
         if one_at_a_time.locked():  # Reading one is work, and two at once could claim the same ids.
             raise Overloaded("the importer, which takes one roster at a time,", RETRY_AFTER_S)
         async with one_at_a_time:
             roster = await asyncio.to_thread(oneroster.read, await request.body())
             known = await queries.known()
             day = context.clock.now().date()
-            planned = await asyncio.to_thread(plan, roster, source, day, context.settings.district(), known)
+            planned = await asyncio.to_thread(plan, roster, source, day, context.settings.district(), known, templates)
             if not (dry_run or withdraw_many):
                 _check_withdrawals(planned, known, source)
             people = [person_id(each.told) for each in (*planned.staff, *planned.learners)]
             keys = await (keyring.of(people) if dry_run else keyring.ensure(people))
             news = await asyncio.to_thread(lambda: list(_news(planned, known, keys)))
-            events = 0 if dry_run else await _ask(context, news, planned, source)
+            events = 0 if dry_run else await _ask(context, news, planned, source, templates)
         return _answer(planned, news, source, dry_run, events)
 
     @router.get("/imports")
@@ -164,14 +175,15 @@ def _sealed(named: Named, before: LearnerRostered | StaffRostered | None, key: b
     return named.told.model_copy(update={"name": name})
 
 
-async def _ask(context: Context, news: Sequence[News], planned: Plan, source: str) -> int:
+async def _ask(context: Context, news: Sequence[News], planned: Plan, source: str, templates: Sequence[PersonIri]) -> int:
     """Ask for all news and note the import last; return how many events followed.
 
     Raises:
         Refused: a decider refused, since another import ran at the same time; sending the roster again settles it.
     """
     request_id, events = uuid7(), 0
-    noted: Command = NoteImport(RosterImported(content_hash=planned.content_hash, source=source, rows=planned.rows))
+    iris = tuple(each.text for each in templates)
+    noted: Command = NoteImport(RosterImported(content_hash=planned.content_hash, source=source, rows=planned.rows, person_iris=iris))
     for commands in (*_batches(news), [noted]):
         answers = await context.asker.ask(commands, request_id)
         events += sum(len(answer.events) for answer in answers)

@@ -31,7 +31,8 @@ TABLES = (
         PRIMARY KEY (learner_id, author_id)
     )""",
     """CREATE TABLE roster_import (
-        content_hash text PRIMARY KEY, source text NOT NULL, rows bigint NOT NULL, imported_at timestamptz NOT NULL, version bigint NOT NULL
+        content_hash text PRIMARY KEY, source text NOT NULL, rows bigint NOT NULL, person_iris jsonb NOT NULL,
+        imported_at timestamptz NOT NULL, version bigint NOT NULL
     )""",
     "CREATE INDEX roster_import_newest ON roster_import (imported_at DESC, content_hash)",
     # No projection: written by the edge alone, so that destroying a key erases what was sealed under it, wherever it lies.

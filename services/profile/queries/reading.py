@@ -40,7 +40,7 @@ _SCHOOL: Final = "SELECT body FROM school WHERE school_id = %s"
 _CLASSES_BY_ID: Final = "SELECT body FROM school_class WHERE class_id = ANY(%s) ORDER BY class_id"
 _PREFERENCES: Final = "SELECT body FROM preference WHERE learner_id = %s ORDER BY version DESC"
 _IMPORTS: Final = """
-    SELECT content_hash, source, rows, imported_at FROM roster_import
+    SELECT content_hash, source, rows, person_iris, imported_at FROM roster_import
     WHERE %(at)s::timestamptz IS NULL OR (imported_at, content_hash) < (%(at)s, %(hash)s)
     ORDER BY imported_at DESC, content_hash DESC LIMIT %(limit)s
 """

@@ -82,4 +82,5 @@ class ImportView(BaseModel):
     content_hash: str
     source: str
     rows: int
+    person_iris: list[str] = Field(description="How other systems name its learners: the templates that came with it.")
     imported_at: datetime
