@@ -1,4 +1,4 @@
-"""Read tables: what a roster told last of each person and place, and what each author said last. Names stay sealed in them."""
+"""Read tables: what a roster told last of each person and place, and what each author said last. Names and titles stay sealed in them."""
 
 from __future__ import annotations
 

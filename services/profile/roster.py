@@ -40,13 +40,24 @@ class Known:
     staff: Mapping[UUID, StaffRostered] = field(default_factory=dict)
     learners: Mapping[UUID, LearnerRostered] = field(default_factory=dict)
 
+    def before(self, named: Named) -> ClassRostered | StaffRostered | LearnerRostered | None:
+        """Return what was told of a class or person before; their ids have nothing in common."""
+        return self.classes.get(named.id) or self.staff.get(named.id) or self.learners.get(named.id)
+
 
 @dataclass(frozen=True)
 class Named:
-    """What is told of a person, and her name, which the edge seals before it goes on."""
+    """What is told of a person or class, and the name or title, which the edge seals before it goes on."""
 
-    told: LearnerRostered | StaffRostered
+    told: LearnerRostered | StaffRostered | ClassRostered
     name: str = field(repr=False)
+
+    @property
+    def id(self) -> UUID:
+        """Under which its key lies."""
+        match self.told:
+            case LearnerRostered(learner_id=owner) | StaffRostered(staff_id=owner) | ClassRostered(class_id=owner):
+                return owner
 
 
 @dataclass(frozen=True)
@@ -54,13 +65,18 @@ class Plan:
     """Everything a roster tells; those whom it no longer names are in `gone`, as they will stand."""
 
     schools: list[SchoolRostered]
-    classes: list[ClassRostered]
+    classes: list[Named]
     staff: list[Named]
     learners: list[Named]
     gone: list[ClassRostered | StaffRostered | LearnerRostered]
     warnings: Faults
     content_hash: str
     rows: int
+
+    @property
+    def named(self) -> list[Named]:
+        """All whose name or title is sealed."""
+        return [*self.classes, *self.staff, *self.learners]
 
 
 class Change(StrEnum):
@@ -108,7 +124,8 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
         *_gone(known.learners, {each.told.learner_id for each in learners if isinstance(each.told, LearnerRostered)}, source),
     ]
     content_hash = digest(canonical([source, roster.content_hash, *(each.text for each in person_iris)]))
-    return Plan(schools, list(classes.values()), staff, learners, gone, warnings, content_hash, roster.rows)
+    titled = [Named(classes[row["sourcedId"]], row["title"]) for row in roster["classes.csv"]]
+    return Plan(schools, titled, staff, learners, gone, warnings, content_hash, roster.rows)
 
 
 def class_id(source: str, school: str, name: str) -> UUID:
@@ -142,7 +159,7 @@ def _term(sessions: Sequence[Row], on: date) -> tuple[date | None, date | None]:
 
 
 def _classes(roster: Roster, source: str) -> dict[str, ClassRostered]:
-    """Return the classes by their `sourcedId`; subjects and grades are the course's where the class has none of its own."""
+    """Return the classes by `sourcedId`, without their titles; subjects and grades are the course's where the class has none of its own."""
     courses = {row["sourcedId"]: row for row in roster["courses.csv"]}
     result = {}
     for row in roster["classes.csv"]:
@@ -150,7 +167,6 @@ def _classes(roster: Roster, source: str) -> dict[str, ClassRostered]:
         result[row["sourcedId"]] = ClassRostered(
             class_id=class_id(source, row["schoolSourcedId"], row["sourcedId"]),
             school_id=school_id_of(source, row["schoolSourcedId"]),
-            title=row["title"],
             subjects=tuple(subject.lower() for subject in listed(row["subjects"]) or listed(course["subjects"])),
             grades=tuple(listed(row["grades"]) or listed(course["grades"])),
             source=source,

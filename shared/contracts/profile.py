@@ -1,4 +1,4 @@
-"""What profile tells: who is known under which alias, where people belong, and what learners want. Names travel sealed only."""
+"""What profile tells: who is known under which alias, where people belong, and what learners want. Names and class titles travel sealed."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class ClassRostered(Event):
     TYPE: ClassVar[str] = "profile.class-rostered.v1"
     class_id: UUID
     school_id: UUID
-    title: str
+    title: Sealed | None = Field(default=None, description="As its SIS calls it, which may name its teacher.")
     subjects: SortedTexts = Field(default=(), description="Lower case.")
     grades: SortedTexts = ()
     active: bool = True

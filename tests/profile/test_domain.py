@@ -44,6 +44,10 @@ def name(text: str = "Ada") -> Sealed:
     return seal(KEY, text, "profile.name")
 
 
+def title(text: str = "5a") -> Sealed:
+    return seal(KEY, text, "profile.class-title")
+
+
 def rostered(**changes: object) -> LearnerRostered:
     return LearnerRostered.model_validate({"learner_id": ADA, "school_id": SCHOOL, "aliases": (ALIAS,), "name": name()} | changes)
 
@@ -129,7 +133,7 @@ def test_a_roster_is_noted_once() -> None:
 
 
 def test_a_class_lies_with_its_school() -> None:
-    stream = TakeRostered(ClassRostered(class_id=CLASS, school_id=SCHOOL, title="5a")).stream
+    stream = TakeRostered(ClassRostered(class_id=CLASS, school_id=SCHOOL, title=title())).stream
     assert (str(stream), stream.key) == (f"profile/class/{CLASS}", str(SCHOOL))
 
 
@@ -139,7 +143,7 @@ def test_deciders_keep_the_four_properties() -> None:
     check_decider(rosters, st.lists(st.just(NoteImport(RosterImported(content_hash=ALIAS, source="sis", rows=3)))))
     school = st.builds(SchoolRostered, school_id=st.just(SCHOOL), title=titles, term_ends=st.sampled_from([None, date(2027, 1, 16)]))
     check_decider(schools, st.lists(st.builds(TakeRostered, school)))
-    a_class = st.builds(ClassRostered, class_id=st.just(CLASS), school_id=st.just(SCHOOL), title=titles, active=flags)
+    a_class = st.builds(ClassRostered, class_id=st.just(CLASS), school_id=st.just(SCHOOL), title=titles.map(title), active=flags)
     check_decider(classes, st.lists(st.builds(TakeRostered, a_class)))
     subjects = st.lists(st.sampled_from(["mathematics", "reading"])).map(tuple)
     member = st.builds(StaffRostered, staff_id=st.just(ADA), school_id=st.just(SCHOOL), subjects=subjects, active=flags)

@@ -278,19 +278,22 @@ async def test_every_decision_replays_to_the_same_bytes(profile: Any) -> None:
 
 
 async def test_nobodys_name_or_id_is_in_clear_in_events_or_tables(profile: Any) -> None:
-    await send(profile, District().put("users.csv", "u1", sms="555-canary", preferredGivenName="Canary-Pip", pronouns="canary/they"))
+    district = District().put("users.csv", "u1", sms="555-canary", preferredGivenName="Canary-Pip", pronouns="canary/they")
+    await send(profile, district.put("classes.csv", "c1", title="Ms Miller-Canary P3"), person_iri=[LMS])
     ada = (await learners(profile))["Canary-Pip"]
     assert (ada["given_name"], ada["family_name"]) == ("Canary-Pip", "Canary-Marmalade")
     said = {"author_id": ada["learner_id"], "role": "learner", "areas": ["space"], "words": "I love canary-rockets"}
     await profile.client.post(f"/profile/learners/{ada['learner_id']}/preferences", json=said)
     assert (await get(profile, f"/learners/{ada['learner_id']}"))["preferences"][0]["words"] == "I love canary-rockets"
+    titles = {each["title"] for each in (await get(profile, f"/learners/{ada['learner_id']}"))["classes"]}
+    assert "Ms Miller-Canary P3" in titles
     names = await rows(profile, "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
     assert {"event", *TABLES} <= {name for (name,) in names}
     content = b"".join(await events(profile))
     for (table,) in names:
         content += str(await rows(profile, f"SELECT t::text FROM {table} t")).encode()  # noqa: S608 - PostgreSQL's own words
     assert ada["learner_id"].encode() in content, "what is searched is there"
-    for canary in ("canary", "Canary", "Marmalade", "Okafor", "Quill", "ada.m", "ada@brook", "lms-1", "rockets", "Fay"):
+    for canary in ("canary", "Canary", "Marmalade", "Okafor", "Quill", "Miller", "ada.m", "ada@brook", "lms-1", "rockets", "Fay"):
         for form in (canary.encode(), canary.encode().hex().encode()):
             assert form not in content, canary
 
@@ -389,6 +392,19 @@ async def test_destroying_a_key_erases_the_name_and_words(profile: Any) -> None:
         await connection.execute("DELETE FROM person_key WHERE person_id = %s", [ada])
     shown = await get(profile, f"/learners/{ada}")
     assert (shown["given_name"], shown["family_name"], shown["preferences"][0]["words"]) == ("", "", "")
+
+
+async def test_the_title_of_a_class_is_news_when_it_changes_and_erased_with_its_key(profile: Any) -> None:
+    await send(profile, District())
+    answer = await send(profile, District().put("classes.csv", "c1", title="Ms Miller P3"))
+    assert (answer["classes"]["changed"], answer["classes"]["unchanged"], answer["events"]) == (1, 1, 2)
+    assert (await send(profile, District().put("classes.csv", "c1", title="Ms Miller P3"), dry_run=True))["classes"]["unchanged"] == 2
+    brook = next(each for each in (await get(profile, "/schools"))["items"] if each["title"] == "Brook School")["school_id"]
+    shown = {each["title"]: each["class_id"] for each in (await get(profile, f"/schools/{brook}/classes"))["items"]}
+    assert set(shown) == {"Ms Miller P3", '5a Reading, "aloud"'}
+    async with profile.pool.connection() as connection:
+        await connection.execute("DELETE FROM person_key WHERE person_id = %s", [shown["Ms Miller P3"]])
+    assert {each["title"] for each in (await get(profile, f"/schools/{brook}/classes"))["items"]} == {"", '5a Reading, "aloud"'}
 
 
 async def test_ten_thousand_learners_are_taken(profile: Any) -> None:

@@ -33,7 +33,7 @@ def after(*plans: Plan) -> Known:
     """What is known once these were taken, one after the other."""
     known: dict[type, dict[UUID, Any]] = {LearnerRostered: {}, StaffRostered: {}, ClassRostered: {}}
     for each in plans:
-        for one in (*each.classes, *(named.told for named in (*each.staff, *each.learners)), *each.gone):
+        for one in (*(named.told for named in each.named), *each.gone):
             known[type(one)][next(iter(dict(one).values()))] = one
     return Known({}, known[ClassRostered], known[StaffRostered], known[LearnerRostered])
 
@@ -53,7 +53,7 @@ def test_a_learner_belongs_to_a_school_and_classes() -> None:
     plan = planned(District())
     ada, cyd = learners_of(plan)["Ada"], learners_of(plan)["Cyd"]
     assert ada.school_id == school_id_of("sis", "s1")
-    assert set(ada.class_ids) == {each.class_id for each in plan.classes}
+    assert set(ada.class_ids) == {each.id for each in plan.classes}
     assert (ada.grade, cyd.grade, cyd.class_ids) == ("05", "05", ())
     assert cyd.school_id == school_id_of("sis", "s2")
     assert len(plan.learners) == 3, "guardians and teachers are no learners"
@@ -302,8 +302,8 @@ def test_a_class_that_moves_to_another_school_is_another_class() -> None:
             enrollment["schoolSourcedId"] = "s2"
     first = planned(District())
     second = planned(moved, after(first))
-    assert [each.class_id for each in second.gone if isinstance(each, ClassRostered)] == [first.classes[0].class_id]
-    assert second.classes[0].class_id != first.classes[0].class_id
+    assert [each.class_id for each in second.gone if isinstance(each, ClassRostered)] == [first.classes[0].id]
+    assert second.classes[0].id != first.classes[0].id
 
 
 def test_what_is_told_of_one_person_has_a_limit() -> None:

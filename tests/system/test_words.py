@@ -104,13 +104,15 @@ def test_a_file_that_is_not_there(home: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("answering", [(422, json.dumps(PROBLEM), {})], indirect=True)
 def test_each_fault_is_told_with_its_place_and_remedy(answering: tuple[str, list[Any]], home: Path, file: Path) -> None:
-    said = failed(run("roster", "import", str(file), "--source", "sis", "--dry-run", "--address", answering[0])).splitlines()
+    options = ("--source", "sis", "--person-iri", "urn:a:{username}", "--person-iri", "urn:b:{userIds:b}", "--dry-run")
+    said = failed(run("roster", "import", str(file), *options, "--address", answering[0])).splitlines()
     assert said == [
         "cairn: district.zip was refused, and nothing of it was stored. The input cannot be taken: 2 rows are wrong",
         "  users.csv:3:2: no given name - fill it in",
         "  district.zip#/data/0: no such [place]",
     ]
-    assert answering[1] == [("POST", "/profile/oneroster/imports?source=sis&dry_run=true", "application/zip", b"PK")]
+    asked = "source=sis&person_iri=urn%3Aa%3A%7Busername%7D&person_iri=urn%3Ab%3A%7BuserIds%3Ab%7D&dry_run=true"
+    assert answering[1] == [("POST", f"/profile/oneroster/imports?{asked}", "application/zip", b"PK")]
 
 
 @pytest.mark.parametrize("answering", [(200, "<html>", {}), (404, "<html>", {}), (500, "[1]", {})], indirect=True)

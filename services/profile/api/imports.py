@@ -17,8 +17,9 @@ from uuid_utils.compat import uuid7
 from services.profile import oneroster
 from services.profile.domain import IdentifyLearner, NoteImport, TakeRostered, Told
 from services.profile.person_iri import MAX_TEMPLATES, PersonIri, person_iris
-from services.profile.queries import NAME, ImportView, Keyring, Queries
+from services.profile.queries import NAME, TITLE, ImportView, Keyring, Queries
 from services.profile.roster import Change, Known, Named, Plan, change, plan
+from shared.contracts.envelope import Sealed
 from shared.contracts.profile import ClassRostered, LearnerRostered, RosterImported, SchoolRostered, StaffRostered
 from shared.decider import Command
 from shared.errors import BadInput, Fault, Overloaded, Refused
@@ -110,8 +111,8 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
             planned = await asyncio.to_thread(plan, roster, source, day, context.settings.district(), known, templates)
             if not (dry_run or withdraw_many):
                 _check_withdrawals(planned, known, source)
-            people = [person_id(each.told) for each in (*planned.staff, *planned.learners)]
-            keys = await (keyring.of(people) if dry_run else keyring.ensure(people))
+            owners = [each.id for each in planned.named]
+            keys = await (keyring.of(owners) if dry_run else keyring.ensure(owners))
             news = await asyncio.to_thread(lambda: list(_news(planned, known, keys)))
             events = 0 if dry_run else await _ask(context, news, planned, source, templates)
         return _answer(planned, news, source, dry_run, events)
@@ -140,21 +141,13 @@ def _check_withdrawals(planned: Plan, known: Known, source: str) -> None:
         raise Refused("too-many-withdrawn", detail)
 
 
-def person_id(told: LearnerRostered | StaffRostered) -> UUID:
-    """Return the id under which the person's key lies."""
-    return told.learner_id if isinstance(told, LearnerRostered) else told.staff_id
-
-
 def _news(planned: Plan, known: Known, keys: Mapping[UUID, bytes]) -> Iterator[News]:
-    """Yield everything that the roster tells, schools before those who belong to them, names sealed."""
+    """Yield everything that the roster tells, schools before those who belong to them, names and titles sealed."""
     for school in planned.schools:
         yield News(school, change(school, known.schools.get(school.school_id)))
-    for each in planned.classes:
-        yield News(each, change(each, known.classes.get(each.class_id)))
-    for named in (*planned.staff, *planned.learners):
-        person = person_id(named.told)
-        before = known.learners.get(person) if isinstance(named.told, LearnerRostered) else known.staff.get(person)
-        told = _sealed(named, before, keys.get(person))
+    for named in planned.named:
+        before = known.before(named)
+        told = _sealed(named, before, keys.get(named.id))
         new = (
             set(told.aliases) - set(before.aliases if isinstance(before, LearnerRostered) else ())
             if isinstance(told, LearnerRostered)
@@ -165,14 +158,16 @@ def _news(planned: Plan, known: Known, keys: Mapping[UUID, bytes]) -> Iterator[N
         yield News(gone, Change.WITHDRAWN)
 
 
-def _sealed(named: Named, before: LearnerRostered | StaffRostered | None, key: bytes | None) -> LearnerRostered | StaffRostered:
-    """Return what is told with the name sealed: as it was sealed before, if it is the same. Without a key, in a dry run, it has none."""
+def _sealed(named: Named, before: Told | None, key: bytes | None) -> Told:
+    """Return what is told with name or title sealed: as it was before, if it is the same. Without a key, in a dry run, it has none."""
     if key is None:
         return named.told
-    name = seal(key, named.name, NAME)
-    if before is not None and before.name is not None and same(name, before.name):
-        name = before.name
-    return named.told.model_copy(update={"name": name})
+    place, context = ("title", TITLE) if isinstance(named.told, ClassRostered) else ("name", NAME)
+    sealed = seal(key, named.name, context)
+    earlier = getattr(before, place, None)
+    if isinstance(earlier, Sealed) and same(sealed, earlier):
+        sealed = earlier
+    return named.told.model_copy(update={place: sealed})
 
 
 async def _ask(context: Context, news: Sequence[News], planned: Plan, source: str, templates: Sequence[PersonIri]) -> int:

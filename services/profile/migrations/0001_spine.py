@@ -36,6 +36,7 @@ TABLES = (
     )""",
     "CREATE INDEX roster_import_newest ON roster_import (imported_at DESC, content_hash)",
     # No projection: written by the edge alone, so that destroying a key erases what was sealed under it, wherever it lies.
+    # Of people, and of classes, whose titles may name people.
     "CREATE TABLE person_key (person_id uuid PRIMARY KEY, wrapped bytea NOT NULL)",
 )
 

@@ -1,10 +1,10 @@
-"""What profile answers: people and places as last told, names opened at the moment they are asked for."""
+"""What profile answers: people and places as last told, names and titles opened at the moment they are asked for."""
 
-from services.profile.queries.keyring import NAME, WORDS, Keyring
+from services.profile.queries.keyring import NAME, TITLE, WORDS, Keyring
 from services.profile.queries.reading import Queries
 from services.profile.queries.views import ClassView, ImportView, LearnerDetail, LearnerView, PreferenceView, SchoolView, StaffView
 
 __all__ = [
-    "NAME", "WORDS", "ClassView", "ImportView", "Keyring", "LearnerDetail", "LearnerView", "PreferenceView", "Queries", "SchoolView",
-    "StaffView",
+    "NAME", "TITLE", "WORDS", "ClassView", "ImportView", "Keyring", "LearnerDetail", "LearnerView", "PreferenceView", "Queries",
+    "SchoolView", "StaffView",
 ]  # fmt: skip

@@ -1,4 +1,5 @@
-"""The keys of people: each name and free text is sealed under its person's own, which lies here, wrapped under the district key."""
+"""The keys of people and classes: each name, free text and class title is sealed under its own key, which lies here, wrapped under
+the district key."""
 
 from __future__ import annotations
 
@@ -15,6 +16,8 @@ from shared.seal import new_key, unseal, unwrap, wrap
 
 NAME: Final = "profile.name"
 """Context of a sealed name: the JSON array of given and family name."""
+TITLE: Final = "profile.class-title"
+"""Context of the sealed title of a class."""
 WORDS: Final = "profile.words"
 """Context of the words in which somebody says what a learner likes."""
 
@@ -23,7 +26,7 @@ _KEEP: Final = "INSERT INTO person_key (person_id, wrapped) SELECT * FROM unnest
 
 
 class Keyring:
-    """Reads people's keys, and makes those that are missing."""
+    """Reads the keys of people and classes, and makes those that are missing."""
 
     def __init__(self, pool: AsyncConnectionPool[Any], district_key: bytes) -> None:
         self._pool, self._master = pool, district_key
@@ -52,6 +55,11 @@ def open_name(key: bytes | None, name: Sealed | None) -> tuple[str, str]:
         return "", ""
     given, family = orjson.loads(unseal(key, name, NAME))
     return given, family
+
+
+def open_title(key: bytes | None, title: Sealed | None) -> str:
+    """Return the title of a class; empty where it was erased or never told."""
+    return "" if key is None or title is None else unseal(key, title, TITLE)
 
 
 def open_words(key: bytes | None, words: Sealed | None) -> str:

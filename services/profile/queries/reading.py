@@ -12,7 +12,7 @@ from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
-from services.profile.queries.keyring import Keyring, open_name, open_words
+from services.profile.queries.keyring import Keyring, open_name, open_title, open_words
 from services.profile.queries.views import ClassView, ImportView, LearnerDetail, LearnerView, PreferenceView, SchoolView, StaffView
 from services.profile.roster import Known
 from shared.contracts.envelope import Event
@@ -81,11 +81,11 @@ class Queries:
         schools = await self._told(SchoolRostered, _SCHOOL, [told[0].school_id])
         classes = await self._told(ClassRostered, _CLASSES_BY_ID, [list(told[0].class_ids)])
         stated = await self._told(PreferencesStated, _PREFERENCES, [learner_id])
-        keys = await self._keyring.of([learner_id])
+        keys = await self._keyring.of([learner_id, *told[0].class_ids])
         return LearnerDetail(
             **_learner(told[0], keys),
             school=_school(schools[0]) if schools else None,
-            classes=[_class(each) for each in classes],
+            classes=[_class(each, keys) for each in classes],
             aliases=len(told[0].aliases),
             source=told[0].source,
             preferences=[_preference(each, keys.get(learner_id)) for each in stated],
@@ -110,7 +110,9 @@ class Queries:
 
     async def classes(self, school: UUID, withdrawn: bool, after: UUID | None, limit: int) -> list[ClassView]:
         """Return the classes of a school."""
-        return [_class(each) for each in await self._told(ClassRostered, _CLASSES, _asked(school, None, withdrawn, after, limit))]
+        told = await self._told(ClassRostered, _CLASSES, _asked(school, None, withdrawn, after, limit))
+        keys = await self._keyring.of([each.class_id for each in told])
+        return [_class(each, keys) for each in told]
 
     async def imports(self, before: tuple[datetime, str] | None, limit: int) -> list[ImportView]:
         """Return the rosters taken, the newest first, from before this instant and hash."""
@@ -148,8 +150,9 @@ def _school(told: SchoolRostered) -> SchoolView:
     return SchoolView(school_id=told.school_id, title=told.title, term_starts=told.term_starts, term_ends=told.term_ends)
 
 
-def _class(told: ClassRostered) -> ClassView:
-    return ClassView.model_validate(told.model_dump(include=set(ClassView.model_fields)))
+def _class(told: ClassRostered, keys: Mapping[UUID, bytes]) -> ClassView:
+    plain = told.model_dump(include=set(ClassView.model_fields) - {"title"})
+    return ClassView.model_validate(plain | {"title": open_title(keys.get(told.class_id), told.title)})
 
 
 def _preference(told: PreferencesStated, key: bytes | None) -> PreferenceView:

@@ -24,7 +24,7 @@ class ClassView(BaseModel):
 
     class_id: UUID
     school_id: UUID
-    title: str
+    title: str = Field(description="Empty where it was erased.")
     subjects: list[str]
     grades: list[str]
     active: bool
