@@ -19,7 +19,8 @@ PERSON_IRI: Final = f"{LMS}/users/{{userIds:LMS}}"
 GRADES: Final = ("03", "04", "05")
 SECTIONS: Final = ("A", "B")
 TEACHERS: Final = 16
-MIN_LEARNERS, MAX_LEARNERS = 24, 2_400
+MIN_LEARNERS, MAX_LEARNERS = 24, 1_500
+"""At least four for each section; at most what one school day takes, so that everybody is placed: its plan is one event."""
 
 
 @dataclass(frozen=True)

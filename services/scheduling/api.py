@@ -92,7 +92,7 @@ def _add_days(router: APIRouter, days: _Days) -> None:
         school, on = await days.of(school_id, day)
         seen = await days.seen(school, on)
         changed = await days.queries.learner_day(school_id, on, learner_id)
-        if changed is None:
+        if changed is None or learner_id not in seen.day.days:
             raise NotFound(f"the plan of {on} does not place this learner: her demand came later or is empty, or the day is full")
         return learner_day(seen, learner_id, on, changed)
 
@@ -100,7 +100,7 @@ def _add_days(router: APIRouter, days: _Days) -> None:
     async def get_school_day(school_id: UUID, day: Day, paging: Paging) -> SchoolDayView:
         """Show a day as a grid: every session with its zone, period, adult and learners, in pages."""
         school, on = await days.of(school_id, day)
-        return school_day(await days.seen(school, on), on, paging)
+        return school_day(await days.seen(school, on), on, await days.queries.left_out(school, on), paging)
 
     @router.get("/schools/{school_id}/days/{day}/unserved")
     async def list_unserved(school_id: UUID, day: Day, paging: Paging) -> Page[UnservedView]:
@@ -108,7 +108,7 @@ def _add_days(router: APIRouter, days: _Days) -> None:
         school, on = await days.of(school_id, day)
         key = paging.key(str, int)
         after = (NOBODY, -1) if key is None else (_id(key[0]), key[1])
-        rows = await days.queries.lacking(school.school_id, on, after, paging.limit + 1)
+        rows = await days.queries.lacking(school, on, after, paging.limit + 1)
         return paging.page(rows, lambda row: row.view(), lambda row: (str(row.learner_id), row.number))
 
     @router.get("/schools/{school_id}/days/{day}/changes")

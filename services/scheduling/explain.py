@@ -67,9 +67,16 @@ class SchoolDay:
                 counts[key] = counts.get(key, 0) + 1
         return counts
 
-    def in_period(self, period_id: str) -> list[Placement]:
+    @cached_property
+    def _periods(self) -> dict[str, list[Placement]]:
+        periods: dict[str, list[Placement]] = {}
+        for one in (one for day in self.days.values() for one in day if one.use is not None):
+            periods.setdefault(one.period_id, []).append(one)
+        return periods
+
+    def in_period(self, period_id: str) -> Sequence[Placement]:
         """Return the placements of a period that are in a session."""
-        return [one for day in self.days.values() for one in day if one.period_id == period_id and one.use is not None]
+        return self._periods.get(period_id, ())
 
 
 def refused(day: SchoolDay, learner: UUID, period: Period) -> list[Refused]:

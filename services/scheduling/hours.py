@@ -34,6 +34,11 @@ def begun_periods(school: SchoolResources, on: date, now: datetime) -> int:
     return sum(start <= now for start in starts)
 
 
+def last_moment(school: SchoolResources, on: date) -> datetime:
+    """Return the instant with which a day ends in the school."""
+    return datetime.combine(on, time.max, ZoneInfo(school.timezone))
+
+
 def open_days(school: SchoolResources, now: datetime) -> list[date]:
     """Return the days that are planned now: today while a period is still to come, and the next school day."""
     day = local_day(school, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 
 from services.scheduling.app import PARTS
 from services.scheduling.domain import AdoptPlan
-from services.scheduling.queries import due_searches
+from services.scheduling.limits import MAX_LEARNERS
+from services.scheduling.queries import Queries, due_searches
+from services.scheduling.resources import schools_of
 from services.scheduling.search import solve
 from shared.clock import FixedClock
 from shared.contracts.envelope import Event, Recorded, StreamId
@@ -107,6 +110,12 @@ BAD_RESOURCES: list[tuple[dict[str, Any], str, str]] = [
     ({"rules": [{"modality": "song", "smallest": 1, "largest": 2}]}, "/schools/0/rules/0/modality", "enum"),
     ({"staff": [{"staff_id": str(SCHOOL), "away": ["p9"]}]}, "/schools/0/staff/0/away", "unknown-reference"),
     ({"school_id": "nobody"}, "/schools/0/school_id", "uuid-parsing"),
+    ({"timezone": "Atlantis/Capital"}, "/schools/0/timezone", "unknown-timezone"),
+    (
+        {"spaces": [{"id": f"s{n}", "title": "", "zones": [{"id": f"z{m}", "seats": 9} for m in range(20)]} for n in range(60)]},
+        "/schools/0/spaces",
+        "too-large",
+    ),
     ({"colour": "red"}, "/schools/0/colour", "extra-forbidden"),
 ]
 
@@ -305,6 +314,86 @@ async def test_closed_days_and_weekends_are_left_out(service: Any) -> None:
     await service.tick()
     assert (await got(service, f"schools/{SCHOOL}/days/tomorrow"))["on"] == "2026-11-30"
     assert (await service.client.get(f"/scheduling/schools/{SCHOOL}/days/today")).status_code == 404
+
+
+async def test_the_day_is_that_of_the_school(service: Any) -> None:
+    service.context.clock.advance(timedelta(hours=6, minutes=10))  # 13:10 in Greenwich, 8:10 in New York.
+    await service.hear(*rostered(8), *demands())
+    await service.client.put("/scheduling/resources", json=resources(timezone="America/New_York"))
+    await service.tick()
+    today = await got(service, f"schools/{SCHOOL}/days/today")
+    assert (today["on"], today["learners"]) == (TUESDAY.isoformat(), COUNT)
+    assert {one["period_id"] for one in await everything(service, f"schools/{SCHOOL}/days/today", "sessions")} == {"p1", "p2", "p3"}
+    service.context.clock.advance(timedelta(hours=13))  # 2:10 on Wednesday in Greenwich, 21:10 on Tuesday in New York.
+    assert (await got(service, f"schools/{SCHOOL}/days/today"))["on"] == TUESDAY.isoformat()
+    assert (await got(service, f"schools/{SCHOOL}/days/tomorrow"))["on"] == WEDNESDAY.isoformat()
+
+
+async def test_in_auckland_it_is_tomorrow_already(service: Any) -> None:
+    service.context.clock.advance(timedelta(hours=12))  # 19:00 on Tuesday in Greenwich, 8:00 on Wednesday in Auckland.
+    await service.hear(*rostered(8), *demands())
+    await service.client.put("/scheduling/resources", json=resources(timezone="Pacific/Auckland"))
+    await service.tick()
+    days = [(await got(service, f"schools/{SCHOOL}/days/{day}"))["on"] for day in ("today", "tomorrow")]
+    assert days == [WEDNESDAY.isoformat(), "2026-11-26"]
+    for day in ("0001-01-01", "9999-12-31"):
+        assert (await got(service, f"schools/{SCHOOL}/days/{day}/unserved"))["items"] == []
+
+
+async def test_demands_that_are_taken_together_are_said_to_follow_the_oldest(service: Any) -> None:
+    await planned(service)
+    heard = []
+    for number in (9, 2, 5):
+        service.context.clock.advance(timedelta(milliseconds=100))
+        heard.append(demands(2, [number])[0])
+        await service.hear(heard[-1])
+    await service.tick()
+    taken = await _latest(service, "scheduling.day-demanded.v1")
+    assert [one["learner_id"] for one in taken["data"]["demands"]] == [str(learner(number)) for number in (9, 2, 5)]
+    assert taken["correlationid"] == str(heard[0].correlation)
+
+
+async def test_a_day_is_read_once_until_it_or_the_resources_change(service: Any) -> None:
+    await planned(service)
+    queries = Queries(service.context.pool)
+
+    async def seen() -> Any:
+        return await queries.seen(schools_of(await service.context.asker.parameters())[SCHOOL], WEDNESDAY)
+
+    first, second = await asyncio.gather(seen(), seen())
+    assert first is second is await seen()
+    await service.hear(*demands(2, [3]))
+    await service.tick()
+    changed = await seen()
+    assert changed.version > first.version
+    assert changed.day.demands[learner(3)].version == 2
+    await service.client.put("/scheduling/resources", json=resources(closed=(WEDNESDAY,)))
+    assert (await seen()).day.school.closed == (WEDNESDAY,)
+    assert (await seen()).version == changed.version
+
+
+async def test_learners_beyond_those_of_a_full_day_are_named_and_hold_up_nobody(service: Any) -> None:
+    service.context.clock.advance(timedelta(hours=5))  # After school: only tomorrow is planned.
+    beyond = [MAX_LEARNERS + more for more in range(3)]
+    body = {"schools": [made_school(1, MAX_LEARNERS, 2, 40).model_dump(mode="json", exclude_defaults=True)]}
+    assert (await service.client.put("/scheduling/resources", json=body)).status_code == 200
+    await service.hear(*rostered(60))
+    for start in range(0, MAX_LEARNERS, 500):
+        await service.hear(*demands(1, range(start, start + 500)))
+    service.context.clock.advance(timedelta(seconds=1))
+    await service.hear(*demands(1, beyond))
+    assert await service.tick() > 0
+    day = await got(service, f"schools/{SCHOOL}/days/tomorrow")
+    assert (day["learners"] + day["unserved"] >= MAX_LEARNERS, day["left_out"]) == (True, 3)
+    out = [one for one in await everything(service, f"schools/{SCHOOL}/days/tomorrow/unserved", limit=500) if one["lacking"] == "day"]
+    assert out == [{"learner_id": str(learner(number)), "period_id": "", "lacking": "day"} for number in beyond]
+    answer = await service.client.get(f"/scheduling/learners/{learner(beyond[0])}/days/tomorrow")
+    assert (answer.status_code, "the day is full" in answer.json()["detail"]) == (404, True)
+    await service.hear(*demands(2, [beyond[0], 7, beyond[1]]))
+    await service.tick()
+    assert (await got(service, f"learners/{learner(7)}/days/tomorrow"))["demand_version"] == 2
+    assert (await got(service, f"schools/{SCHOOL}/days/tomorrow"))["left_out"] == 3
+    assert await service.tick() == 0
 
 
 async def test_a_plan_that_comes_too_late_is_refused_and_the_day_repairs_itself_inside(service: Any) -> None:

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from services.scheduling.explain import SchoolDay, refused
-from services.scheduling.queries.reading import Seen
+from services.scheduling.queries.kept import Seen
 from services.scheduling.queries.views import LearnerDayView, PeriodView, RefusedView, SchoolDayView, SessionView
 from shared.contracts.scheduling import Period, Placement, Status, Use
 from shared.http import PageAsked
@@ -70,7 +70,7 @@ def _why(placement: Placement, better: bool) -> str:
     return f"{told}, in a group with an adult" if placement.use is Use.GROUP else f"{told}, on her own under supervision"
 
 
-def school_day(seen: Seen, on: date, paging: PageAsked) -> SchoolDayView:
+def school_day(seen: Seen, on: date, left_out: int, paging: PageAsked) -> SchoolDayView:
     """Return the plan in force and a page of its sessions."""
     day, plan = seen.day, seen.plan
     cells = _cells(day)
@@ -82,7 +82,7 @@ def school_day(seen: Seen, on: date, paging: PageAsked) -> SchoolDayView:
         school_id=day.school.school_id, on=on, status=Status(plan.status), solver=plan.solver, value=plan.value, bound=plan.bound,
         adopted_at=plan.adopted_at, learners=len({learner for learner, one in placed if one.use is not None}),
         unserved=sum(one.use is None and learner in day.demands and bool(day.demands[learner].needs) for learner, one in placed),
-        sessions=paging.page(rows, lambda cell: _session(cell, day, titles), lambda cell: cell.key),
+        left_out=left_out, sessions=paging.page(rows, lambda cell: _session(cell, day, titles), lambda cell: cell.key),
     )  # fmt: skip
 
 

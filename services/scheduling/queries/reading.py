@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from asyncio import Lock, to_thread
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -12,6 +14,9 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import TypeAdapter
 
 from services.scheduling.explain import SchoolDay
+from services.scheduling.hours import last_moment
+from services.scheduling.limits import MAX_LEARNERS
+from services.scheduling.queries.kept import Kept, PlanRow, Seen
 from services.scheduling.queries.views import ChangeView, UnservedView
 from services.scheduling.resources import adults
 from shared.contracts.scheduling import Demand, Placement, SchoolResources, StaffMember
@@ -22,13 +27,24 @@ _STAFF: Final = TypeAdapter(list[StaffMember])
 
 _SCHOOL_OF: Final = "SELECT school_id FROM demand WHERE learner_id = %s ORDER BY noted_at DESC, version DESC LIMIT 1"
 _LEARNER_DAY: Final = "SELECT demand_version, changed_at FROM learner_day WHERE school_id = %s AND day = %s AND learner_id = %s"
-_PLAN: Final = """
-    SELECT status, solver, value, bound, adopted_at FROM day_plan WHERE school_id = %s AND day = %s
-"""
-_DAYS: Final = "SELECT coalesce(jsonb_object_agg(learner_id, placements), '{}')::text FROM learner_day WHERE school_id = %s AND day = %s"
-_TAKEN: Final = "SELECT coalesce(jsonb_agg(demand), '[]')::text FROM day_demand WHERE school_id = %s AND day = %s"
-_ROSTER: Final = "SELECT staff::text FROM day_staff WHERE school_id = %s AND day = %s"
-_LACKING: Final = """
+_VERSION: Final = "SELECT head.version FROM day_head AS head JOIN day_plan USING (school_id, day) WHERE school_id = %s AND day = %s"
+_SAME: Final = "one.school_id = head.school_id AND one.day = head.day"
+_SEEN: Final = f"""
+    SELECT head.version, status, solver, value, bound, adopted_at,
+        (SELECT coalesce(jsonb_object_agg(learner_id, placements), '{{}}')::text FROM learner_day AS one WHERE {_SAME}),
+        (SELECT coalesce(jsonb_agg(demand), '[]')::text FROM day_demand AS one WHERE {_SAME}),
+        (SELECT staff::text FROM day_staff AS one WHERE {_SAME})
+    FROM day_head AS head JOIN day_plan USING (school_id, day) WHERE head.school_id = %s AND head.day = %s
+"""  # noqa: S608 - our own words
+_FULL: Final = f"""
+    FROM demand WHERE school_id = %(school)s AND noted_at <= %(until)s
+        AND {MAX_LEARNERS} <= (SELECT count(*) FROM day_demand AS taken WHERE taken.school_id = %(school)s AND taken.day = %(day)s)
+        AND NOT EXISTS (SELECT FROM day_demand AS had WHERE had.learner_id = demand.learner_id
+            AND had.school_id = %(school)s AND had.day = %(day)s)
+"""  # noqa: S608 - our own words
+"""The learners whom a day could not take until it was over, because it was full."""
+_LEFT_OUT: Final = f"SELECT count(*) {_FULL}"
+_LACKING: Final = f"""
     WITH told AS (
         SELECT learner_day.learner_id, placements, demand FROM learner_day JOIN day_demand USING (school_id, day, learner_id)
         WHERE school_id = %(school)s AND day = %(day)s
@@ -38,11 +54,13 @@ _LACKING: Final = """
         WHERE demand ? 'needs' AND (one->>'use' IS NULL OR one->>'use' = 'independent' AND NOT one ? 'competency_id')
         UNION ALL
         SELECT learner_id, 0, '', 'check-in' FROM told
-        WHERE demand ? 'check_in' AND NOT placements @> '[{"use": "check-in"}]'
+        WHERE demand ? 'check_in' AND NOT placements @> '[{{"use": "check-in"}}]'
+        UNION ALL
+        SELECT learner_id, 0, '', 'day' {_FULL}
     )
     SELECT learner_id, number, period_id, lacking FROM lacking
     WHERE (learner_id, number) > (%(learner)s::uuid, %(number)s::bigint) ORDER BY learner_id, number LIMIT %(limit)s
-"""
+"""  # noqa: S608 - our own words
 _CHANGES: Final = """
     SELECT new.version, new.learner_id, new.changed_at, new.demand_version,
         new.demand_version > coalesce((
@@ -56,25 +74,6 @@ _CHANGES: Final = """
     WHERE new.school_id = %(school)s AND new.day = %(day)s AND new.version < %(before)s
     ORDER BY new.version DESC LIMIT %(limit)s
 """
-
-
-@dataclass(frozen=True, slots=True)
-class PlanRow:
-    """The plan in force of a day."""
-
-    status: str
-    solver: str
-    value: int
-    bound: int | None
-    adopted_at: datetime
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A day as it stands in the read tables."""
-
-    day: SchoolDay
-    plan: PlanRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +117,7 @@ class Queries:
 
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
+        self._kept, self._reading = Kept(), Lock()
 
     async def school_of(self, learner: UUID) -> UUID | None:
         """Return the school that last noted a demand of this learner."""
@@ -132,18 +132,28 @@ class Queries:
     async def seen(self, resources: SchoolResources, on: date) -> Seen | None:
         """Return everybody's day, or None where no plan was adopted."""
         place = [resources.school_id, on]
-        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(PlanRow)) as cursor:
-            plan = await (await cursor.execute(_PLAN, place)).fetchone()
-        if plan is None:
+        head = await self._one(_VERSION, place)
+        if head is None:
             return None
-        days, taken, roster = await self._one(_DAYS, place), await self._one(_TAKEN, place), await self._one(_ROSTER, place)
-        demands = {demand.learner_id: demand for demand in _DEMANDS.validate_json(taken[0] if taken else "[]")}
-        staff = adults(resources, _STAFF.validate_json(roster[0] if roster else "[]"))
-        return Seen(SchoolDay(resources, staff, demands, _PLACEMENTS.validate_json(days[0] if days else "{}")), plan)
+        kept = self._kept.get(resources, on, head[0])
+        if kept is not None:
+            return kept
+        async with self._reading:  # Who asks for the same day meanwhile waits for it, and does not read it again.
+            kept = self._kept.get(resources, on, head[0])
+            if kept is None:
+                kept = await to_thread(_seen, resources, await self._one(_SEEN, place))
+                self._kept.put(on, kept)
+            return kept
 
-    async def lacking(self, school: UUID, on: date, after: tuple[UUID, int], limit: int) -> list[LackingRow]:
+    async def left_out(self, school: SchoolResources, on: date) -> int:
+        """Return how many learners a full day could not take."""
+        row = await self._one(_LEFT_OUT, {"school": school.school_id, "day": on, "until": last_moment(school, on)})
+        return int(row[0])
+
+    async def lacking(self, school: SchoolResources, on: date, after: tuple[UUID, int], limit: int) -> list[LackingRow]:
         """Return what learners asked of a day and did not get, in order of learner and period."""
-        asked = {"school": school, "day": on, "learner": after[0], "number": after[1], "limit": limit}
+        place = {"school": school.school_id, "day": on, "until": last_moment(school, on)}
+        asked = place | {"learner": after[0], "number": after[1], "limit": limit}
         async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(LackingRow)) as cursor:
             return list(await (await cursor.execute(_LACKING, asked)).fetchall())
 
@@ -153,6 +163,13 @@ class Queries:
         async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(ChangeRow)) as cursor:
             return list(await (await cursor.execute(_CHANGES, asked)).fetchall())
 
-    async def _one(self, statement: str, values: list[Any]) -> Any:
+    async def _one(self, statement: str, values: Sequence[Any] | Mapping[str, Any]) -> Any:
         async with self._pool.connection() as connection:
             return await (await connection.execute(statement.encode(), values)).fetchone()
+
+
+def _seen(resources: SchoolResources, row: Sequence[Any]) -> Seen:
+    version, *plan, days, taken, roster = row
+    demands = {demand.learner_id: demand for demand in _DEMANDS.validate_json(taken)}
+    staff = adults(resources, _STAFF.validate_json(roster or "[]"))
+    return Seen(version, SchoolDay(resources, staff, demands, _PLACEMENTS.validate_json(days)), PlanRow(*plan))

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.scheduling.explain import Obstacle
+from services.scheduling.limits import MAX_LEARNERS
 from shared.contracts.pathing import Reason
 from shared.contracts.profile import Modality
 from shared.contracts.scheduling import Status, Use
@@ -87,6 +88,7 @@ class SchoolDayView(BaseModel):
     adopted_at: datetime
     learners: int
     unserved: int = Field(description="Periods of learners without a place.")
+    left_out: int = Field(description=f"Learners whom the day does not take, since it is full: it takes {MAX_LEARNERS}. Split the school.")
     sessions: Page[SessionView]
 
 
@@ -95,7 +97,9 @@ class UnservedView(BaseModel):
 
     learner_id: UUID
     period_id: str = Field(description="Empty where it is about the whole day.")
-    lacking: str = Field(description="`place`, `activity` (supervised, but no step of hers can be done alone) or `check-in`.")
+    lacking: str = Field(
+        description="`place`, `activity` (supervised, but no step of hers can be done alone), `check-in`, or `day`: it is full without her."
+    )
 
 
 class ChangeView(BaseModel):
