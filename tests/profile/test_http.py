@@ -293,7 +293,18 @@ async def test_nobodys_name_or_id_is_in_clear_in_events_or_tables(profile: Any) 
     for (table,) in names:
         content += str(await rows(profile, f"SELECT t::text FROM {table} t")).encode()  # noqa: S608 - PostgreSQL's own words
     assert ada["learner_id"].encode() in content, "what is searched is there"
-    for canary in ("canary", "Canary", "Marmalade", "Okafor", "Quill", "Miller", "ada.m", "ada@brook", "lms-1", "rockets", "Fay"):
+    for canary in (
+        "canary",
+        "Canary",
+        "Marmalade",
+        "Okafor",
+        "Quill",
+        "Miller",
+        "ada.m",
+        "ada@brook",
+        "lms-1",
+        "rockets",
+    ):  # Shorter ones turn up in ciphertext by chance.
         for form in (canary.encode(), canary.encode().hex().encode()):
             assert form not in content, canary
 
