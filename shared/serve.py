@@ -30,6 +30,7 @@ from shared.consume import Consumer
 from shared.contracts.envelope import Event, Origin, Recorded
 from shared.decider import Decider
 from shared.errors import LedgerError
+from shared.failpoints import arm
 from shared.http import Health, create_app
 from shared.ledger.group import GroupCommit
 from shared.ledger.ledger import Ledger
@@ -180,6 +181,7 @@ async def run(parts: Parts, settings: Settings) -> None:
         CairnError: it must not go on; the message says why and what to do.
     """
     configure_logging(parts.name, settings.log_level)
+    arm(settings.failpoint, settings.allow_failpoints)
     tracer = configure_tracing(parts.name, settings.release, settings.otlp_endpoint)
     gc.freeze()
     gc.set_threshold(*RARE_GC)

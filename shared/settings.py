@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.auth import refuse_open_host
 from shared.errors import Misconfigured
+from shared.failpoints import FORM
 from shared.keys import key_from
 
 PREFIX: Final = "CAIRN_"
@@ -81,6 +82,13 @@ class Settings(BaseSettings):
     stalled_after_s: int = Field(
         30, ge=1, le=3_600, description="Time without progress, while there is work, after which a service is not ready."
     )
+
+    failpoint: str | None = Field(
+        None,
+        pattern=FORM,
+        description="For tests of faults: where this process dies or stands still, such as `commit.before:kill:3`.",
+    )
+    allow_failpoints: bool = Field(False, description="Let `CAIRN_FAILPOINT` have its way. Never set it where evidence matters.")
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe log line that is written.")
     otlp_endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = Field(

@@ -14,6 +14,7 @@ from shared.clock import Clock
 from shared.contracts.envelope import Recorded, StreamId, chain_start, partition_of
 from shared.decider import Decider
 from shared.errors import LedgerError, Misconfigured, PrivilegedRole
+from shared.failpoints import reach
 from shared.ledger import histories, store
 from shared.ledger.states import States
 from shared.ledger.turn import Held, Lane, Turn, check_release, hold
@@ -163,11 +164,13 @@ class Ledger:
                 try:
                     async with self.pool.connection() as connection, connection.transaction():
                         turn, applied = await self._once(connection, asks, batch, lock_all=guesses >= MAX_GUESSES)
+                        reach("commit.before")
                     break
                 except KeysChanged:
                     guesses += 1
         finally:
             self.under_way -= 1
+        reach("commit.after")
         self.committed(turn, time.perf_counter() - started)
         return applied
 

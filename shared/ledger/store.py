@@ -15,6 +15,7 @@ from shared.contracts.envelope import Header, Recorded, canonical, digest
 from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
 from shared.decider import Decider
 from shared.errors import LedgerError
+from shared.failpoints import reach
 from shared.ledger.turn import Held, Lane, check_release
 from shared.ledger.types import BLOCKING, MAX_STEP, Batch, Connection, Inbox, InboxMoved, Incoming, Projection, Trouble, Walk
 
@@ -109,7 +110,9 @@ async def move_inbox(connection: Connection, batch: Batch) -> dict[tuple[str, in
             after[place] = replace(old, kafka_offset=record.kafka_offset + 1)
         else:
             after[place] = replace(old, position=record.position, head=record.head, kafka_offset=record.kafka_offset + 1)
+    reach("inbox.before")
     await connection.execute(MOVE_INBOX, [rows_json(asdict(inbox) for inbox in after.values())])
+    reach("inbox.after")
     return after
 
 
@@ -178,6 +181,7 @@ def decoded(raw: bytes) -> Recorded[Any]:
 
 async def append(connection: Connection, events: Sequence[Recorded[Any]], lanes: Iterable[Lane]) -> None:
     """Write events and move the partitions behind them."""
+    reach("append.before")
     async with connection.cursor() as cursor, cursor.copy(COPY_EVENTS) as copy:
         copy.set_types(EVENT_TYPES)
         for event in events:
@@ -186,6 +190,7 @@ async def append(connection: Connection, events: Sequence[Recorded[Any]], lanes:
             )
     moved = ({"id": lane.number, "length": lane.length, "head": lane.head, "last_at": lane.last_at} for lane in lanes if lane.length)
     await connection.execute(MOVE_LANES, [rows_json(moved)])
+    reach("append.after")
 
 
 async def keep_streams(connection: Connection, changed: Sequence[Held], deciders: Mapping[str, Decider[Any]]) -> None:

@@ -16,6 +16,7 @@ from psycopg import AsyncConnection, OperationalError
 from shared.contracts.envelope import Recorded
 from shared.contracts.topics import topic_name
 from shared.errors import LedgerError
+from shared.failpoints import reach
 from shared.relay.compare import compare
 from shared.relay.control import Control, Length, Lengths, Refill, Told
 from shared.relay.topics import ensure_topics
@@ -192,7 +193,9 @@ class Relay:
             batches.setdefault(row[0], []).append(row)
         counts = await asyncio.gather(*(self._send(producer, batch) for batch in batches.values()))
         first = [batch[0][1] for batch in batches.values()]
+        reach("published.before")
         await connection.execute(MOVE, [list(batches), first, [read + count for read, count in zip(first, counts, strict=True)]])
+        reach("published.after")
         return sum(counts)  # Where another relay has moved `published`, the next round reads from there: only repeats follow.
 
     async def _send(self, producer: AIOKafkaProducer, rows: Sequence[Row]) -> int:
@@ -205,7 +208,9 @@ class Relay:
             if batch.append(timestamp=None, key=key.encode(), value=raw, headers=headers) is None:
                 break
             count += 1
+        reach("produce.before")
         await (await producer.send_batch(batch, self._topic, partition=rows[0][0]))
+        reach("produce.after")
         self.published += count
         if self._metrics is not None:
             self._metrics.relay_published.inc(count)
