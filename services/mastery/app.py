@@ -13,6 +13,7 @@ from services.mastery.framework import FRAMEWORK
 from services.mastery.projections import PROJECTIONS
 from services.mastery.settings import Settings
 from services.mastery.subscribers import SUBSCRIPTION, TICKS
+from services.mastery.versions import VERSIONS
 from shared.contracts.mastery import MasteryPageAdded
 from shared.contracts.topics import Topic
 from shared.decider import Command
@@ -38,4 +39,5 @@ PARTS: Final = Parts(
     subscription=SUBSCRIPTION,
     ticks=TICKS,
     defaults=defaults,
+    versions=VERSIONS,
 )

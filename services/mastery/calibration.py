@@ -14,7 +14,7 @@ from uuid import UUID
 
 from services.mastery.filter import Numbers
 from services.mastery.rule import Policy
-from shared.contracts.envelope import MICRO
+from shared.contracts.envelope import MICRO, canonical
 from shared.contracts.evidence import Kind
 from shared.contracts.mastery import CalibrationPublished
 from shared.parameters import ParameterKind
@@ -41,6 +41,8 @@ class Calibration:
     kinds: Mapping[Kind, Weight]
     items: Mapping[UUID, float]
     """Easiness of calibrated items; others are as easy as their kind."""
+    head: bytes = b""
+    """Canonical JSON of all entries but those of items, by which frozen deciders read the set their own way."""
 
     def easiness(self, item_id: UUID, kind: Kind) -> float:
         """Return the easiness of an item, in logits."""
@@ -70,6 +72,7 @@ def parse(pages: Sequence[Sequence[Mapping[str, Any]]]) -> Calibration:
     return Calibration(
         numbers, policy, reference, MappingProxyType({kind: weights.get(kind, plain) for kind in Kind}),
         MappingProxyType({UUID(entry["item_id"]): entry["easiness_e6"] / MICRO for entry in entries if entry["entry"] == "item"}),
+        canonical([entry for entry in entries if entry["entry"] != "item"]),
     )  # fmt: skip
 
 

@@ -196,5 +196,5 @@ def needs_history(command: MasteryCommand, state: State) -> bool:
             return True
 
 
-mastery: Final = Decider("mastery.estimate", 1, "learner", State(), decide, evolve, command_of, CODEC, needs_history)
+mastery: Final = Decider("mastery.estimate", 2, "learner", State(), decide, evolve, command_of, CODEC, needs_history)
 DECIDERS: Final = (mastery,)

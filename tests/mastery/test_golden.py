@@ -1,0 +1,112 @@
+"""Histories recorded by every version of the decider replay to the same bytes, and a later version goes on where an earlier one stopped.
+
+`python -m tests.mastery.test_golden` records those of the newest version, once: a file that is there is never written again.
+"""
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+
+from services.mastery import domain
+from services.mastery.app import PARTS
+from services.mastery.calibration import CALIBRATION
+from services.mastery.domain import CountEvidence, Recalibrate, mastery
+from services.mastery.framework import FRAMEWORK
+from shared.contracts.evidence import Kind
+from shared.settings_stream import adoption
+from tests.mastery.histories import History
+from tests.mastery.samples import LEARNER, entries, evidence, framework
+
+FOLDER = Path(__file__).parent / "golden"
+FILES = sorted(FOLDER.glob("*.jsonl"))
+STREAM = f"mastery/learner/{LEARNER}"
+
+
+def read(path: Path) -> History:
+    return History(path.read_bytes().splitlines())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_golden_history_replays_to_its_bytes(path: Path) -> None:
+    history = read(path)
+    assert history.replay() == []
+    version = int(path.stem.partition("-")[0].removeprefix("v"))
+    assert {event.decider for event in history.of(STREAM)} == {f"mastery.estimate/{version}"}
+
+
+def test_every_version_has_golden_histories_of_every_sort_of_answer() -> None:
+    for decider in [*PARTS.versions, *PARTS.deciders]:
+        if decider.name == mastery.name:
+            told = {event.type for path in FILES if path.stem.startswith(f"v{decider.version}-") for event in read(path).of(STREAM)}
+            assert {"mastery.estimated.v1", "mastery.re-estimated.v1", "mastery.level-changed.v1"} <= told, decider.label
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_one_changed_byte_of_a_golden_history_is_found(path: Path) -> None:
+    history = read(path)
+    place, raw = next((n, raw) for n, raw in enumerate(history.lines) if b"mastery.estimated.v1" in raw)
+    value = orjson.loads(raw)
+    value["data"]["general"]["mean_e6"] += 1
+    history.lines[place] = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    assert [found.stream for found in history.replay()] == [STREAM]
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.stem.startswith("v1-")], ids=lambda path: path.stem)
+def test_a_record_of_version_1_goes_on_with_the_newest_and_both_replay(path: Path) -> None:
+    history = read(path)
+    length = len(history.of(STREAM))
+    history.ask(mastery, CountEvidence(evidence(900, 1, 2, day=90)), CountEvidence(evidence(901, 2, right=False, day=12.3)))
+    history.ask(mastery, Recalibrate(LEARNER, history.parameters().version))
+    told = history.of(STREAM)
+    assert len(told) > length
+    assert {event.decider for event in told[length:]} == {mastery.label}
+    assert history.replay() == []
+
+
+def simple(rules: Any) -> History:
+    """Evidence of every kind in order and late, repeated items, before anything was adopted."""
+    history = History()
+    for number in range(24):
+        kind = list(Kind)[number % 6]
+        history.ask(
+            rules.mastery,
+            rules.CountEvidence(evidence(number, 1 + number % 4, right=number % 5 != 3, day=number / 2, item=number % 9, kind=kind)),
+        )
+    history.ask(rules.mastery, rules.CountEvidence(evidence(50, 1, 3, score_e6=333_333, day=2.2)))
+    history.ask(rules.mastery, rules.CountEvidence(evidence(51, 2, day=80)))
+    return history
+
+
+def adopted(rules: Any) -> History:
+    """A framework with prerequisites, levels up and down, another calibration."""
+    history = History().set(
+        *adoption("mastery", CALIBRATION, entries()), *adoption("mastery", FRAMEWORK, framework((1, 2), (2, 3), (4, 5)))
+    )
+    seen = [evidence(n, 1, 2, day=n // 2 + n / 100) for n in range(18)]
+    seen += [evidence(100 + n, 3, day=10 + n // 2 + n / 100, kind=Kind.QUIZ) for n in range(10)]
+    seen += [evidence(200 + n, 1, right=False, day=30 + n / 10) for n in range(8)]
+    history.ask(rules.mastery, *map(rules.CountEvidence, seen))
+    history.set(*adoption("mastery", CALIBRATION, [*entries(gain_right_e6=60_000), known_item(201)]))
+    history.ask(rules.mastery, rules.Recalibrate(LEARNER, history.parameters().version))
+    return history.ask(
+        rules.mastery, rules.CountEvidence(evidence(300, 5, day=35)), rules.CountEvidence(evidence(301, 4, day=33, item=201))
+    )
+
+
+def known_item(number: int) -> dict[str, object]:
+    return {"entry": "item", "item_id": str(UUID(int=(1 << 90) + number)), "easiness_e6": -250_000}
+
+
+def record(rules: Any) -> None:
+    """Write the golden histories of a version, given as the module of its rules."""
+    for name, make in (("simple", simple), ("adopted", adopted)):
+        path = FOLDER / f"v{rules.mastery.version}-{name}.jsonl"
+        if not path.exists():
+            path.write_bytes(b"\n".join(make(rules).lines) + b"\n")
+
+
+if __name__ == "__main__":
+    record(domain)
