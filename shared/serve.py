@@ -48,6 +48,9 @@ from shared.ticker import Ticker, tick_origin
 POOL_MIN: Final = 2
 POOL_MAX: Final = 8
 """Connections to PostgreSQL of one process, the relay's own aside."""
+IDLE_LOCK_MS: Final = 20_000
+"""Time that a transaction may stand still, as it does when its process is stopped or its machine cut off, before PostgreSQL ends it and
+with it its locks: else nobody could go on with its partitions. Ours never wait for anything outside."""
 GRACE_S: Final = 20
 """Time that a request or batch in hand is given when the service is asked to stop."""
 MAX_REQUESTS: Final = 1_000
@@ -130,6 +133,7 @@ def build(parts: Parts, settings: Settings, clock: Clock, executor: Callable[[],
         max_size=POOL_MAX,
         open=False,
         configure=_read_committed,
+        kwargs={"options": f"-c idle_in_transaction_session_timeout={IDLE_LOCK_MS}"},
         check=AsyncConnectionPool.check_connection,
     )
     ledger = Ledger(

@@ -169,7 +169,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                     self._health.applied({lane.place: lane.inbox for lane in lanes.values()}, time.monotonic())
                 await self._settle(lanes)
                 return
-            except InboxMoved:
+            except InboxMoved:  # Another worker went on meanwhile, or a commit of unknown outcome was one: nothing was written.
+                log.warning("batch refused, the inbox has moved", records=len(records))
                 await self._reseat(lanes)
             except Impatient as error:
                 reason = str(error)

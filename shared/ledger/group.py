@@ -29,6 +29,8 @@ OVERTAKEN: Final = (KeyChanged, UniqueViolation)
 """Another process made the same stream meanwhile, in another partition: asked again, the commands meet it as it is."""
 PASSING: Final = ("08", "40", "53", "55", "57")
 """Classes of SQLSTATE that pass by themselves."""
+ENDED_IDLE: Final = ("25P03", "25P04")
+"""The server ended a transaction that stood still for too long: its process was stopped, and runs again."""
 
 
 @dataclass(slots=True)
@@ -139,7 +141,7 @@ class GroupCommit:
 def is_passing(error: Exception) -> bool:
     """Return whether a database error passes by itself, so that the same transaction may be tried again."""
     state = error.sqlstate if isinstance(error, Error) else None
-    return isinstance(error, OperationalError) if state is None else state[:2] in PASSING
+    return isinstance(error, OperationalError) if state is None else state[:2] in PASSING or state in ENDED_IDLE
 
 
 def _by_request(requests: Sequence[_Request], asks: Sequence[Ask], answers: Sequence[Answer]) -> list[list[Answer]]:

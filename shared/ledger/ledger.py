@@ -105,6 +105,7 @@ class Ledger:
         Raises:
             InboxMoved: the inbox is not where `batch.before` says; nothing was done.
         """
+        reach("batch.before")
         return await self._transact((), batch)
 
     async def walk(self, walk: Walk) -> bool:

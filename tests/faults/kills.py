@@ -1,0 +1,120 @@
+"""Scenarios 1 and 3: services are killed at named points and at random; relays are killed, and two of them are at work at once."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Sequence
+
+from shared.failpoints import POINTS
+from shared.relay.relay import RELAY_LOCK
+from tests.faults.district import EVERY, busy, district
+from tests.faults.load import load
+from tests.faults.stage import Stage, scenario
+from tests.faults.town import Town, eventually
+
+HITS = 3
+"""A process dies at a point when it passes it for the first time, or one of the next."""
+REACHED_S = 60.0
+RANDOM_KILLS = 12
+HEARING = [point for point in POINTS if point.startswith(("batch", "inbox"))]
+"""Points that only a service passes which hears another one."""
+TERMINATE_RELAY = "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database WHERE datname = %s AND objid = %s"
+
+
+def die_at(stage: Stage, town: Town, service: str, points: Sequence[str]) -> None:
+    """Start a service again and again, each time so that it dies at the next of these points; in the end it runs."""
+    for worker in town.of(service):
+        worker.end()
+    for point in points:
+        worker = town.start(service, CAIRN_FAILPOINT=f"{point}:kill:{stage.draw.randint(1, HITS)}")
+        eventually(lambda worker=worker: not worker.alive, f"{service} reaches {point}", REACHED_S)
+        stage.must(worker.process.returncode == -signal.SIGKILL, f"{service} ended by itself at {point}: {worker.said()[-800:]}")
+        stage.inject(f"kill {service} {point}")
+    town.start(service)
+    town.await_ready(*town.of(service))
+
+
+@scenario("kill-points", 1, short=True)
+def kill_points(stage: Stage) -> None:
+    """SIGKILL evidence and mastery around append, inbox move, commit, Kafka's acknowledgement and the move of `published`."""
+    own = [point for point in POINTS if point not in HEARING]  # Nobody tells evidence anything here.
+    with stage.town() as town:
+        town.begin()
+        with load(town, stage.seed) as client:
+            client.until(50)
+            die_at(stage, town, "evidence", stage.draw.sample(own, 2))
+            die_at(stage, town, "mastery", ["inbox.after", "commit.before", "commit.after"])
+            client.until(50)
+        stage.judge(town, client)
+
+
+@scenario("kill-everywhere", 1)
+def kill_everywhere(stage: Stage) -> None:
+    """SIGKILL each of the five services at each of the named points, while evidence and preferences come in."""
+    with district(stage) as town:
+        with busy(town) as client:
+            for service in EVERY:
+                points = [point for point in POINTS if service != "profile" or point not in HEARING]
+                if service == "evidence":  # It hears of learners only when a roster comes.
+                    points = [point for point in points if point not in HEARING]
+                die_at(stage, town.town, service, stage.draw.sample(points, len(points)))
+            client.until(50)
+        stage.judge(town.town, client)
+
+
+@scenario("kill-at-random", 1)
+def kill_at_random(stage: Stage) -> None:
+    """SIGKILL any of the five services at any moment; each is started again at once, as a supervisor does."""
+    with district(stage) as town:
+        with busy(town) as client:
+            for _ in range(RANDOM_KILLS):
+                time.sleep(stage.draw.uniform(0.2, 3.0))
+                service = stage.draw.choice(EVERY)
+                for worker in town.town.of(service):
+                    worker.kill()
+                    stage.inject(f"kill {service}")
+                town.town.start(service)
+            town.town.await_ready()
+            client.until(50)
+        stage.judge(town.town, client)
+
+
+@scenario("relay-killed", 3, short=True)
+def relay_killed(stage: Stage) -> None:
+    """SIGKILL after the broker's acknowledgement and before `published` moves: the events go out again, and count once."""
+    with stage.town() as town:
+        town.begin()
+        with load(town, stage.seed) as client:
+            client.until(30)
+            die_at(stage, town, "evidence", ["published.before", "published.before"])
+            client.until(30)
+        verdict = stage.judge(town, client)
+        stage.must(verdict.counts["evidence: records repeated in Kafka (harmless)"] > 0, "nothing was sent twice: the fault did not happen")
+
+
+@scenario("two-relays", 3)
+def two_relays(stage: Stage) -> None:
+    """A relay stands still with a batch in hand, loses its lock, another one goes on, and then the first one sends its old batch."""
+    with stage.town() as town:
+        town.begin("mastery")
+        first = town.start("evidence", 0, CAIRN_FAILPOINT="produce.before:stop:20")
+        town.await_ready()
+        with load(town, stage.seed) as client:
+            eventually(lambda: first.stopped, "the first relay stands still", REACHED_S)
+            second = town.start("evidence", 1)
+            town.await_ready(second)
+            ended = town.administer(TERMINATE_RELAY, town.database_name("evidence"), RELAY_LOCK)
+            stage.must(len(ended) == 1, f"{len(ended)} relays held the lock instead of one")
+            published = _published(town)
+            eventually(lambda: _published(town) > published + 100, "the second relay goes on")
+            first.send(signal.SIGCONT)
+            stage.inject("relay resumed with an old batch behind another one")
+            client.until(100)
+        verdict = stage.judge(town, client)
+        stage.must(verdict.counts["evidence: records repeated in Kafka (harmless)"] > 0, "the old batch was never sent again")
+        stage.must(first.alive and second.alive, "a relay did not survive the other one")
+
+
+def _published(town: Town) -> int:
+    return int(town.ask("evidence", "SELECT sum(position) FROM published")[0][0])

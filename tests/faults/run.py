@@ -1,0 +1,73 @@
+"""Runs scenarios one after another and tells, one line each, what was injected and what the oracle found."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from tests.faults.stage import SCENARIOS, LeftOut, Scenario, Stage
+from tests.faults.town import Servers
+
+MODULES = ("kills", "zombies")
+"""Where scenarios stand, in the order in which they run."""
+
+
+def every() -> list[Scenario]:
+    """Return all scenarios, in order."""
+    for module in MODULES:
+        import_module(f"tests.faults.{module}")
+    return list(SCENARIOS.values())
+
+
+@dataclass
+class Result:
+    """How one scenario went."""
+
+    scenario: Scenario
+    line: str
+    violations: Sequence[str] = ()
+    left_out: bool = False
+
+
+def run(scenario: Scenario, servers: Servers, folder: Path, seed: int) -> Result:
+    """Run one scenario."""
+    stage, began = Stage(servers, folder / scenario.name, seed, scenario.name), time.monotonic()
+    try:
+        scenario.act(stage)
+        stage.must(sum(stage.injected.values()), "no fault was injected, so nothing was shown")
+    except LeftOut as reason:
+        return Result(scenario, f"{scenario.name:<22} seed {seed}  left out: {reason}", left_out=True)
+    except Exception as error:
+        stage.verdict.violations.append(f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-6)}")
+    verdict = stage.verdict
+    injected = ", ".join(f"{what} x{times}" for what, times in stage.injected.items()) or "nothing"
+    line = (
+        f"{scenario.name:<22} seed {seed}  injected: {injected}  acknowledged {verdict.acknowledged} = applied {verdict.applied} + waiting "
+        f"{verdict.waiting} + parked {verdict.parked}  converged in {verdict.converged_s:.1f} s, all in {time.monotonic() - began:.0f} s  "
+        f"violations {len(verdict.violations)}"
+    )
+    return Result(scenario, line, verdict.violations)
+
+
+def run_all(scenarios: Iterable[Scenario], servers: Servers, folder: Path, seed: int) -> int:
+    """Run scenarios, print a line for each, and return the exit code: 1 at a violation, and in CI where one of `make test` is left out."""
+    results = []
+    for scenario in scenarios:
+        result = run(scenario, servers, folder, seed)
+        print(result.line, flush=True)
+        for violation in result.violations:
+            print(f"  VIOLATION: {violation}", flush=True)
+        results.append(result)
+    ran = [result for result in results if not result.left_out]
+    violations = sum(len(result.violations) for result in ran)
+    left = [result.scenario for result in results if result.left_out]
+    if left:
+        print(f"{len(left)} left out: {', '.join(scenario.name for scenario in left)}")
+    print(f"{len(ran)} scenarios run, invariant violations = {violations}", flush=True)
+    in_ci = os.environ.get("CI", "").lower() == "true"
+    return int(bool(violations) or not ran or (in_ci and any(scenario.short for scenario in left)))

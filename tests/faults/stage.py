@@ -1,0 +1,85 @@
+"""What a scenario is given, and the list of all scenarios."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults import town as towns
+from tests.faults.judge import Verdict, judge
+from tests.faults.load import Load
+from tests.faults.town import Servers, Town
+
+
+class LeftOut(Exception):
+    """This machine lacks what the scenario needs; the message says what."""
+
+
+@dataclass
+class Stage:
+    """One run of one scenario."""
+
+    servers: Servers
+    folder: Path
+    seed: int
+    name: str
+    draw: random.Random = field(init=False)
+    injected: Counter[str] = field(default_factory=Counter)
+    verdict: Verdict = field(default_factory=Verdict)
+
+    def __post_init__(self) -> None:
+        self.draw = random.Random(f"{self.name} {self.seed}")
+
+    def town(self, services: tuple[str, ...] = towns.SMALL, **environment: str) -> AbstractContextManager[Town]:
+        """Return an installation of these services for this scenario."""
+        return towns.town(self.servers, self.folder, services, **environment)
+
+    def inject(self, what: str, times: int = 1) -> None:
+        """Note a fault that was really injected."""
+        self.injected[what] += times
+
+    def must(self, true: object, what: str) -> None:
+        """Note a violation of what this scenario shows beside the invariants, where it is not true."""
+        if not true:
+            self.verdict.violations.append(what)
+
+    def judge(self, town: Town, load: Load | None = None, parked_at_most: int = 0, replay: bool = True) -> Verdict:
+        """Let the oracle decide, and keep its counts; several towns of a scenario add up."""
+        found = judge(town, load, parked_at_most, replay)
+        mine = self.verdict
+        mine.acknowledged, mine.applied = mine.acknowledged + found.acknowledged, mine.applied + found.applied
+        mine.waiting, mine.parked = mine.waiting + found.waiting, mine.parked + found.parked
+        mine.converged_s = max(mine.converged_s, found.converged_s)
+        mine.counts = found.counts
+        mine.violations += found.violations
+        return found
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A fault under load, and what must hold afterwards."""
+
+    name: str
+    number: int
+    """Of the list in docs/reliability.md."""
+    act: Callable[[Stage], None]
+    short: bool
+    """Part of `make test`."""
+    doc: str
+
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(name: str, number: int, short: bool = False) -> Callable[[Callable[[Stage], None]], Callable[[Stage], None]]:
+    """Add a scenario to the list under this name."""
+
+    def add(act: Callable[[Stage], None]) -> Callable[[Stage], None]:
+        SCENARIOS[name] = Scenario(name, number, act, short, (act.__doc__ or "").strip())
+        return act
+
+    return add

@@ -1,0 +1,67 @@
+"""Scenario 2: a worker stands still longer than Kafka waits for it, another one goes on, and then the first one wakes with its batch."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from tests.faults.load import load
+from tests.faults.stage import Stage, scenario
+from tests.faults.town import SESSION_MS, Town, Worker, eventually
+
+REFUSED = "batch refused, the inbox has moved"
+REACHED_S = 60.0
+MARGIN_S = 3.0
+PROGRESS_S = 60.0
+
+
+def _zombie(stage: Stage, point: str) -> None:
+    with stage.town() as town:
+        town.begin("evidence")
+        first = town.start("mastery", 0, CAIRN_FAILPOINT=f"{point}:stop:{stage.draw.randint(3, 8)}")
+        town.await_ready()
+        with load(town, stage.seed) as client:
+            eventually(lambda: first.stopped, f"the worker reaches {point}", REACHED_S)
+            second = town.start("mastery", 1)
+            time.sleep(SESSION_MS / 1000 + MARGIN_S)
+            town.await_ready(second)
+            _moved_on(town, client.told)
+            first.send(signal.SIGCONT)
+            stage.inject(f"stop {point}, continue after the session timeout")
+            _woken(stage, first, point)
+            client.until(50)
+        stage.judge(town, client)
+        stage.must(first.alive and second.alive, f"a worker ended: {first.said()[-500:]} {second.said()[-500:]}")
+
+
+def _moved_on(town: Town, told: int) -> None:
+    """Wait until the other worker has gone past all that was told before, also where the sleeper held its locks."""
+    lengths = dict(town.ask("evidence", "SELECT id, length FROM partition"))
+
+    def passed() -> bool:
+        rows = town.ask("mastery", "SELECT partition, position FROM inbox WHERE source = 'evidence'")
+        return all(position >= lengths[partition] - 1 for partition, position in rows)
+
+    eventually(passed, "the other worker takes the sleeper's partitions over", PROGRESS_S)
+
+
+def _woken(stage: Stage, first: Worker, point: str) -> None:
+    """Wait until the sleeper has met the world as it is now."""
+    if point == "batch.before":
+        eventually(lambda: REFUSED in first.said(), "the sleeper's batch is refused by the inbox", REACHED_S)
+        stage.inject("zombie's batch refused")
+    else:
+        eventually(lambda: "batch is tried again" in first.said(), "the sleeper's transaction was ended by the server", REACHED_S)
+        stage.inject("zombie's transaction ended by the server")
+
+
+@scenario("zombie", 2, short=True)
+def zombie(stage: Stage) -> None:
+    """SIGSTOP a worker with a batch in hand past its session; when it wakes, the conditional inbox move refuses what it brings."""
+    _zombie(stage, "batch.before")
+
+
+@scenario("zombie-in-transaction", 2)
+def zombie_in_transaction(stage: Stage) -> None:
+    """SIGSTOP a worker inside its transaction: the locks it holds are taken from it, so that another one can go on."""
+    _zombie(stage, "commit.before")
