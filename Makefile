@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
-.PHONY: demo test check install bench-chain format clean
+.PHONY: demo test check install bench-chain faults format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/cairn demo $(ARGS)
@@ -19,6 +19,10 @@ check: $(VENV)/.installed
 
 bench-chain: $(VENV)/.installed
 	$(BIN)/python -m bench.chain $(ARGS)
+
+# What may go wrong, and what must hold all the same: `make faults`, or `make faults SCENARIO=zombie SEED=7`.
+faults: $(VENV)/.installed
+	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(ARGS)
 
 format: $(VENV)/.installed
 	$(BIN)/ruff format .

@@ -49,7 +49,7 @@ def test_the_signal_comes_once_and_at_the_time_that_was_named(monkeypatch: pytes
 def test_nothing_is_armed_without_leave_or_under_a_name_that_nobody_has() -> None:
     with pytest.raises(Misconfigured, match="CAIRN_ALLOW_FAILPOINTS=1"):
         failpoints.arm("commit.before:kill:1", allowed=False)
-    with pytest.raises(Misconfigured, match=r"name one of append\.before"):
+    with pytest.raises(Misconfigured, match=r"name one of batch\.before"):
         failpoints.arm("lunch.before:kill:1", allowed=True)
     with pytest.raises(Misconfigured, match="CAIRN_FAILPOINT"):
         load_settings(Settings, failpoint="commit.before:explode:1")

@@ -1,0 +1,39 @@
+"""The short set of `make faults`, as part of `make test`; the full set is run on demand."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.stack import Stack
+from tests.faults.run import every, run
+from tests.faults.stage import Scenario
+from tests.faults.town import Servers
+
+SEED = 1
+SHORT = [each for each in every() if each.short]
+
+
+@pytest.fixture(scope="module")
+def servers(stack: Stack) -> Iterator[Servers]:
+    """The servers of this test run, and templates of databases that are removed afterwards."""
+    made = Servers(stack.home, stack.kafka_servers, stack.postgres_url)
+    yield made
+    made.drop()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", SHORT, ids=lambda each: each.name)
+def test_nothing_is_lost_doubled_or_reordered(scenario: Scenario, servers: Servers, tmp_path: Path) -> None:
+    result = run(scenario, servers, tmp_path, SEED)
+    print(result.line)
+    if result.left_out and os.environ.get("CI") != "true":
+        pytest.skip(result.line)
+    assert not result.left_out, result.line
+    assert not result.violations, "\n".join([result.line, *result.violations])
+
+
+def test_every_scenario_of_the_list_is_there() -> None:
+    assert {each.number for each in every()} <= set(range(1, 15))
+    assert len(SHORT) >= 3

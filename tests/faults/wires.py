@@ -1,0 +1,133 @@
+"""Scenario 6: what stands between the services and their servers delays, cuts, falls silent, and swallows answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+from tests.faults.load import Load, load
+from tests.faults.proxy import Faults, Proxy
+from tests.faults.stage import Stage, scenario
+from tests.faults.town import SESSION_MS, Town, eventually
+
+DROPS = 3
+"""Answers of one kind that are swallowed."""
+DROPPED_S = 60.0
+SILENCE_S = SESSION_MS / 1000 + 3
+MESS_S = 12.0
+DEAF_S = 150.0
+
+
+@contextmanager
+def _kafka(stage: Stage) -> Iterator[tuple[Town, Proxy, Load]]:
+    """Yield a town that reaches Kafka through a proxy, under load."""
+    proxy = Proxy("kafka", int(stage.servers.kafka.rpartition(":")[2]), stage.seed).start()
+    try:
+        with stage.town() as town:
+            town.kafka = f"127.0.0.1:{proxy.port}"
+            town.begin()
+            with load(town, stage.seed) as client:
+                client.until(50)
+                yield town, proxy, client
+                proxy.faults = Faults()
+                client.until(50)
+            stage.judge(town, client)
+            _tell(stage, proxy)
+    finally:
+        proxy.stop()
+
+
+@contextmanager
+def _postgres(stage: Stage, *services: str) -> Iterator[tuple[Town, Proxy, Load]]:
+    """Yield a town of which these services reach PostgreSQL through a proxy, under load."""
+    proxy = Proxy("postgres", urlsplit(stage.servers.postgres).port or 0, stage.seed).start()
+    try:
+        with stage.town() as town:
+            for service in services:
+                parts = urlsplit(town.records[service])
+                place = f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}"
+                town.urls[service] = urlunsplit(parts._replace(netloc=place))
+            town.begin()
+            with load(town, stage.seed) as client:
+                client.until(50)
+                yield town, proxy, client
+                proxy.faults = Faults()
+                client.until(50)
+            stage.judge(town, client)
+            _tell(stage, proxy)
+    finally:
+        proxy.stop()
+
+
+def _tell(stage: Stage, proxy: Proxy) -> None:
+    for what, times in sorted(proxy.counts.items()):
+        stage.inject(f"{proxy.kind} {what}", times)
+
+
+def _dropped(proxy: Proxy, *names: str) -> None:
+    """Swallow some answers of these kinds, and wait until it is done."""
+    proxy.faults = Faults(drop=dict.fromkeys(names, DROPS))
+    for name in names:
+        eventually(lambda name=name: proxy.counts[f"{name} answer dropped"] >= DROPS, f"{DROPS} answers to {name} are dropped", DROPPED_S)
+
+
+@scenario("kafka-answers-dropped", 6)
+def kafka_answers_dropped(stage: Stage) -> None:
+    """The broker's answers to Produce and OffsetCommit are swallowed and the connection is cut: whether it was done is unknown."""
+    with _kafka(stage) as (_, proxy, _client):
+        _dropped(proxy, "Produce", "OffsetCommit")
+
+
+@scenario("commit-answers-dropped", 6, short=True)
+def commit_answers_dropped(stage: Stage) -> None:
+    """PostgreSQL's answers to COMMIT are swallowed and the connection is cut: what was done is seen as such, and not done twice."""
+    with _postgres(stage, "evidence", "mastery") as (_, proxy, _client):
+        _dropped(proxy, "COMMIT")
+
+
+@scenario("kafka-mess", 6)
+def kafka_mess(stage: Stage) -> None:
+    """Frames from and to Kafka are late, connections are cut, and each direction is silent for longer than a session lasts."""
+    with _kafka(stage) as (_, proxy, _client):
+        proxy.faults = Faults(delay_s=0.3, delay_share=0.2, cut_share=0.01)
+        time.sleep(MESS_S)
+        for direction in ("to server", "to client"):
+            proxy.faults = Faults(silent=frozenset([direction]))
+            time.sleep(SILENCE_S)
+            proxy.faults = Faults()
+            time.sleep(1)
+        stage.must(proxy.counts["connection cut"], "no connection was cut")
+        stage.must(proxy.counts["held to client"] and proxy.counts["held to server"], "nothing was held")
+
+
+@scenario("postgres-mess", 6)
+def postgres_mess(stage: Stage) -> None:
+    """Frames from and to PostgreSQL are late, connections are cut, and each direction is silent for a while."""
+    with _postgres(stage, "evidence", "mastery") as (_, proxy, _client):
+        proxy.faults = Faults(delay_s=0.05, delay_share=0.05, cut_share=0.001)
+        time.sleep(MESS_S)
+        for direction in ("to server", "to client"):
+            proxy.faults = Faults(silent=frozenset([direction]))
+            time.sleep(SILENCE_S)
+            proxy.faults = Faults()
+            time.sleep(1)
+        stage.must(proxy.counts["connection cut"], "no connection was cut")
+        stage.must(proxy.counts["held to client"] and proxy.counts["held to server"], "nothing was held")
+
+
+@scenario("postgres-silent", 6)
+def postgres_silent(stage: Stage) -> None:
+    """Open connections to PostgreSQL fall silent for good and are never cut, as behind a firewall that forgot them."""
+    with _postgres(stage, "evidence", "mastery") as (_, proxy, client):
+        proxy.deafen()
+        client.until(50, DEAF_S)
+
+
+@scenario("kafka-silent", 6)
+def kafka_silent(stage: Stage) -> None:
+    """Open connections to Kafka fall silent for good and are never cut."""
+    with _kafka(stage) as (_, proxy, client):
+        proxy.deafen()
+        client.until(50, DEAF_S)
