@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
-.PHONY: demo test check install bench-chain faults format clean
+.PHONY: demo test check install bench-chain faults mutants format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/cairn demo $(ARGS)
@@ -16,6 +16,9 @@ check: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/house tests/contracts
+
+mutants: $(VENV)/.installed
+	$(BIN)/python -m tests.mutants $(if $(PATCHES),--patches $(PATCHES)) $(ARGS)
 
 bench-chain: $(VENV)/.installed
 	$(BIN)/python -m bench.chain $(ARGS)
