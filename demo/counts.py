@@ -10,12 +10,11 @@ from typing import Final
 
 from demo.client import Cairn, Unexpected
 from demo.installation import Place
-from services.cli.oracle import settle
+from services.cli.audit import Installation, settle
 from shared.contracts.topics import Topic
 
 LINE: Final = re.compile(r'cairn_ledger_events_total\{type="([^"]+)"\} ([0-9.e+]+)')
 SETTLE_LIMIT_S: Final = 120.0
-SETTLE_POLL_S: Final = 0.3
 QUIET_S: Final = 1.2
 """A day that did not change for so long has taken everything: it is looked at twice a second."""
 QUIET_LIMIT_S: Final = 60.0
@@ -30,7 +29,7 @@ async def events(cairn: Cairn) -> Counter[str]:
 
 async def arrived(place: Place) -> None:
     """Return when every service has heard all that the others told."""
-    await settle(place.records, SETTLE_LIMIT_S, SETTLE_POLL_S)
+    await settle(Installation(place.records), SETTLE_LIMIT_S, watch=False, quiet_s=0)
 
 
 async def days_rest(cairn: Cairn, school_id: str) -> None:

@@ -9,13 +9,13 @@ from typing import Final
 
 from demo import learners, weeks
 from demo.client import Unexpected
-from demo.counts import arrived, days_rest
+from demo.counts import SETTLE_LIMIT_S, arrived, days_rest
 from demo.district import District
 from demo.installation import NAME, Place, kill, restart
 from demo.learners import TODAY, Answer
 from demo.school import GRADES, SECTIONS
 from demo.words import say, table
-from services.cli.oracle import Findings, Record, compare_evidence, read_acks, read_record
+from services.cli.audit import Installation, Options, check
 from shared.contracts.topics import Topic
 
 PART: Final = 10
@@ -71,22 +71,18 @@ def _this_morning(district: District, place: Place) -> list[list[Answer]]:
 
 async def _count(district: District, place: Place) -> None:
     """Compare what we handed in with the records of both services, read by the auditor's own code."""
-    findings = Findings()
-    records: dict[str, Record] = {}
-    for service in (Topic.EVIDENCE, VICTIM):
-        records[service] = await read_record(place.records[service], service, NAME, findings)
     path = district.cairn.acks_path
-    compare_evidence(records, None if path is None else read_acks(path), findings)
-    counts = dict(findings.counts)
+    installation = Installation(place.records, NAME)
+    findings = await check(installation, [] if path is None else [path], ["I1", "I2", "I10"], Options(SETTLE_LIMIT_S))
     rows = (
         ("handed in by the LMS, by its own count", district.handed_in),
-        ("kept by Cairn", counts["evidence accepted"]),
-        ("understood: whose, and about what", counts["  recorded"]),
-        ("counted in an estimate", counts["counted by mastery"]),
+        ("kept by Cairn", findings.counted("evidence accepted")),
+        ("understood: whose, and about what", findings.counted("evidence recorded")),
+        ("counted in an estimate", findings.counted("evidence counted")),
     )
     table(("answers", "since the first day"), [(label, f"{count:,}") for label, count in rows])
     if findings.violations:
-        raise Unexpected("; ".join(findings.violations))
+        raise Unexpected("; ".join(map(str, findings.violations)))
     if len({count for _, count in rows}) != 1:
         raise Unexpected("the four counts differ")
     say("It started again where it had stopped. Nothing was lost, nothing counted twice.")

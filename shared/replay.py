@@ -66,6 +66,11 @@ class Settings:
                     pass
             self._in_force.append(current)
 
+    @property
+    def latest(self) -> int:
+        """The version that is in force after all events."""
+        return len(self._in_force) - 1
+
     def at(self, version: int) -> Parameters:
         """Return what was in force at a version of the settings stream.
 
@@ -171,10 +176,16 @@ class ChainWalk:
         except ValueError as error:
             self.broken = Difference(f"partition {self._number}", position, f"position {position}", f"it is no event: {error}")
             return
+        self.follow(position, header, digest(raw))
+
+    def follow(self, position: int, header: Header, hash: str) -> None:
+        """Look at the next event, whose envelope and hash are known already."""
+        if self.broken is not None:
+            return
         wrong = _misplaced(header, self._source, self._number, self._partitions, position, self._expected, self._previous)
         if wrong:
             self.broken = Difference(header.attributes["stream"], header.attributes["streamversion"], _place(header), wrong)
-        self._previous, self._expected = digest(raw), self._expected + 1
+        self._previous, self._expected = hash, self._expected + 1
 
     def end(self, length: int, head: str) -> list[Difference]:
         """Return what is wrong; an empty list means that the record is whole up to `length` and `head`."""

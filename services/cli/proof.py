@@ -8,23 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID
 
-import httpx
+import orjson
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from services.cli.home import GATEWAY, HomeOption, entry_of, home_of
+from services.cli.home import HomeOption, entry_of, home_of, setting
 from services.cli.words import err, out
 from shared.contracts.topics import Topic
 from shared.errors import BadInput
+from shared.settings import Settings
 
 if TYPE_CHECKING:  # What these import takes most of a second; commands that need it import it themselves.
-    from services.cli import oracle, verify
+    from services.cli import verify
+    from services.cli.audit import Findings
 
 DIFFERS: Final = 1
-ANSWER_LIMIT_S: Final = 30.0
-SETTLE_S: Final = 0.5
-"""Pause between two looks whether the services have caught up."""
 
 replay = typer.Typer(no_args_is_help=True, help="Decide again what was decided, and compare.")
 audit = typer.Typer(no_args_is_help=True, help="Compare what clients were told, ledgers, topics and read tables.")
@@ -104,65 +103,64 @@ def show_command(
 @audit.command("check")
 def check_command(
     home: HomeOption = None,
-    acks: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="A client's own log of what it was told.")] = None,
-    wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for the services to catch up first.")] = 20,
+    acks: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="A client's own log of what it was told; several times for several."),
+    ] = None,
+    within: Annotated[
+        float, typer.Option("--within", "--wait", min=0, max=3_600, help="Seconds in which all services must come to the same state.")
+    ] = 20,
+    only: Annotated[list[str] | None, typer.Option(help="Check this invariant only, such as I3; several times for several.")] = None,
+    most_parked: Annotated[
+        int | None, typer.Option(min=0, help="Records that each service may have set aside; any number by default.")
+    ] = None,
+    skew: Annotated[float, typer.Option(min=0, max=86_400, help="Seconds by which the clocks of two processes may differ.")] = 5,
+    json: Annotated[Path | None, typer.Option(dir_okay=False, help="Write down everything that was found, for programs.")] = None,
 ) -> None:
-    """Check that accepted = applied + waiting + parked, that nothing is lost, doubled or reordered, and that topics equal ledgers.
+    """Check the invariants I1 to I10 against what clients were told, ledgers, topics, inboxes, read tables and health.
 
-    Reads only. Prints each count; exit code 1 at a violation.
+    Reads only, may run while the services run, and says for each invariant what it looked at. Exit code 1 at a violation.
     """
-    from services.cli import oracle
+    from services.cli.audit import Options, check, installation_at
 
     place = home_of(home)
-    told = oracle.read_acks(acks) if acks else None
-    findings = asyncio.run(_check(place, told, wait))
-    table = Table("what", "count", box=None, pad_edge=False)
-    table.columns[1].justify = "right"
-    for what, count in findings.counts:
-        table.add_row(what, f"{count:,}")
-    out.print(table, highlight=False)
-    for violation in findings.violations:
-        out.print(f"WRONG: {violation}", markup=False, highlight=False)
-    out.print(f"{len(findings.violations)} violations", highlight=False)
+    options = Options(within, most_parked, skew, _stalled_after(place))
+    findings = asyncio.run(check(installation_at(place), acks or (), only or (), options))
+    if json is not None:
+        json.write_bytes(orjson.dumps(findings.as_json(), option=orjson.OPT_INDENT_2))
+    _tell(findings)
     if findings.violations:
         raise typer.Exit(DIFFERS)
 
 
-async def _check(place: Path, told: list[tuple[str, str]] | None, wait_s: float) -> oracle.Findings:
-    from services.cli import oracle
-
-    urls, installation = urls_of(place), installation_of(place)
-    environment = entry_of(place, Topic.EVIDENCE).environment
-    await oracle.settle(urls, wait_s, SETTLE_S)
-    findings = oracle.Findings()
-    records: dict[str, oracle.Record] = {
-        service: await oracle.read_record(urls[service], service, installation, findings) for service in Topic
-    }
-    for service, record in records.items():
-        findings.count(f"{service}: events in the ledger", sum(length for length, _ in record.lengths.values()))
-        prefix = environment.get("CAIRN_TOPIC_PREFIX", "cairn")
-        in_kafka = await oracle.compare_topic(environment["CAIRN_KAFKA_SERVERS"], prefix, service, record, findings)
-        findings.count(f"{service}: records in Kafka", in_kafka)
-        findings.count(f"{service}: parked", sum(record.parked.values()))
-    oracle.compare_inboxes(records, findings)
-    oracle.compare_evidence(records, told, findings)
-    await _compare_http(entry_of(place, GATEWAY).address, records[Topic.EVIDENCE], findings)
-    return findings
+def _stalled_after(home: Path) -> float:
+    """Return the time after which the services of an installation say that they stand still."""
+    told = setting(entry_of(home, Topic.EVIDENCE).environment, "stalled_after_s")
+    return float(told or Settings.model_fields["stalled_after_s"].default)
 
 
-async def _compare_http(address: str, evidence: oracle.Record, findings: oracle.Findings) -> None:
-    """Check that what evidence says over HTTP is what its ledger holds."""
-    async with httpx.AsyncClient(base_url=address, timeout=ANSWER_LIMIT_S) as client:
-        answer = (await client.get("/evidence/counts")).raise_for_status().json()
-    waiting = sum(answer["waiting"].values())
-    ledger = {
-        "accepted": len(evidence.ids.get("evidence.accepted.v1", [])),
-        "recorded": len(evidence.ids.get("evidence.recorded.v1", [])),
-    }
-    if (answer["accepted"], answer["recorded"]) != (ledger["accepted"], ledger["recorded"]):
-        findings.violations.append(f"evidence says {answer['accepted']}/{answer['recorded']} accepted/recorded, its ledger {ledger}")
-    if answer["accepted"] != answer["recorded"] + waiting:
-        findings.violations.append(f"accepted {answer['accepted']} is not recorded {answer['recorded']} + waiting {waiting}")
+def _tell(findings: Findings) -> None:
+    from services.cli.audit.findings import INVARIANTS, remedy_of
+
+    table = Table("invariant", "what was looked at", "count", box=None, pad_edge=False)
+    table.columns[2].justify = "right"
+    for invariant in INVARIANTS:
+        counts = [(what, count) for id, what, count in findings.checked if id == invariant.id]
+        if counts or invariant.id in findings.violated:
+            table.add_row(f"[bold]{invariant.id}[/bold]", f"[bold]{invariant.says}[/bold]", "")
+        for what, count in counts:
+            table.add_row("", what, f"{count:,}")
+    out.print(table, highlight=False)
+    if "convergence" in findings.seconds:
+        out.print(
+            f"All services at rest after {findings.seconds['convergence']:.1f} s." if "I5" not in findings.violated else "Not at rest."
+        )
+    for id, why in findings.left_out:
+        out.print(f"left out of {id}: {why}", markup=False, highlight=False)
+    for violation in findings.violations:
+        out.print(f"WRONG {violation}", markup=False, highlight=False)
+        out.print(f"  to do: {remedy_of(violation.invariant)}", markup=False, highlight=False)
+    out.print(f"{len(findings.violations)} violations", highlight=False)
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -50,7 +50,7 @@ class Rebuilt:
 
 
 @dataclass
-class _Count:
+class Count:
     """Counts the events gone through, and tells."""
 
     tell: Progress
@@ -78,7 +78,7 @@ async def rebuild(owner_url: str, parts: Parts, table: str, batch_size: int, pro
     """
     if table not in tables_of(parts):
         raise NotFound(f"{parts.name} has no table {table} that comes from its ledger: name one of {', '.join(tables_of(parts))}")
-    count = _Count(progress)
+    count = Count(progress)
     async with await psycopg.AsyncConnection.connect(owner_url) as connection, connection.transaction():
         name = sql.Identifier(table)
         columns = sql.SQL(", ").join(sql.Identifier(row[0]) for row in await (await connection.execute(COLUMNS, [table])).fetchall())
@@ -98,16 +98,16 @@ async def rebuild(owner_url: str, parts: Parts, table: str, batch_size: int, pro
     return Rebuilt(count.events, before, after)
 
 
-async def _project_all(connection: Connection, projections: Sequence[Projection], batch_size: int, count: _Count) -> None:
+async def _project_all(connection: Connection, projections: Sequence[Projection], batch_size: int, count: Count) -> None:
     """Go through the record while others write; then hold them off and go through what they added meanwhile."""
     seen = await _lengths(connection)
-    await _project(connection, projections, dict.fromkeys(seen, 0), seen, batch_size, count)
+    await project_between(connection, projections, dict.fromkeys(seen, 0), seen, batch_size, count)
     await connection.execute(LOCK_ALL)
-    await _project(connection, projections, seen, await _lengths(connection), batch_size, count)
+    await project_between(connection, projections, seen, await _lengths(connection), batch_size, count)
 
 
-async def _project(
-    connection: Connection, projections: Sequence[Projection], since: Lengths, until: Lengths, batch_size: int, count: _Count
+async def project_between(
+    connection: Connection, projections: Sequence[Projection], since: Lengths, until: Lengths, batch_size: int, count: Count
 ) -> None:
     """Project the events between these lengths in the order of recording; those of one transaction, as then, together."""
     bounds = store.rows_json({"partition": number, "since": since[number], "until": until[number]} for number in since)
@@ -126,13 +126,13 @@ async def _project(
     count.add(len(batch))
 
 
-async def _fold_all(connection: Connection, parts: Parts, batch_size: int, count: _Count) -> None:
+async def _fold_all(connection: Connection, parts: Parts, batch_size: int, count: Count) -> None:
     """Fold every stream while others write; then hold them off and fold those again that they added to."""
     deciders = {decider.kind: decider for decider in all_deciders(parts)}
     partitions = len(await _lengths(connection))
     batch: list[Held] = []
-    async for stream, events in _streams(connection, FOLDED, []):
-        batch.append(_folded(stream, events, deciders, partitions))
+    async for stream, events in streams_of(connection, FOLDED, []):
+        batch.append(folded(stream, events, deciders, partitions))
         count.add(len(events))
         if len(batch) >= batch_size:
             await store.keep_streams(connection, batch, deciders)
@@ -141,17 +141,18 @@ async def _fold_all(connection: Connection, parts: Parts, batch_size: int, count
     await connection.execute(LOCK_ALL)
     changed = [row[0] for row in await (await connection.execute(CHANGED)).fetchall()]
     await connection.execute("DELETE FROM pg_temp.stream WHERE id = ANY(%s)", [changed])
-    again = [_folded(stream, events, deciders, partitions) async for stream, events in _streams(connection, store.LOAD_EVENTS, [changed])]
+    again = [folded(stream, events, deciders, partitions) async for stream, events in streams_of(connection, store.LOAD_EVENTS, [changed])]
     await store.keep_streams(connection, again, deciders)
 
 
-def _folded(stream: str, events: Sequence[Recorded[Any]], deciders: Mapping[str, Decider[Any]], partitions: int) -> Held:
+def folded(stream: str, events: Sequence[Recorded[Any]], deciders: Mapping[str, Decider[Any]], partitions: int) -> Held:
+    """Return a stream as it is after all its events."""
     last = events[-1]
     state = deciders[stream.split("/", 2)[1]].fold(event.data for event in events)
     return Held(stream, last.key, partition_of(last.key, partitions), last.version, state, 0)
 
 
-async def _streams(connection: Connection, statement: str, parameters: Sequence[Any]) -> AsyncIterator[tuple[str, list[Recorded[Any]]]]:
+async def streams_of(connection: Connection, statement: str, parameters: Sequence[Any]) -> AsyncIterator[tuple[str, list[Recorded[Any]]]]:
     """Yield each stream with its events, in order."""
     name, events = "", list[Recorded[Any]]()
     async with connection.cursor("streams") as cursor:

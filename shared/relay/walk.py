@@ -21,6 +21,12 @@ async def records(kafka_servers: str, topic: str, partitions: Sequence[int]) -> 
     Raises:
         TimeoutError: the broker says that there are records and does not send them.
     """
+    async for partition, offset, _, raw in stamped(kafka_servers, topic, partitions):
+        yield partition, offset, raw
+
+
+async def stamped(kafka_servers: str, topic: str, partitions: Sequence[int]) -> AsyncIterator[tuple[int, int, int, bytes]]:
+    """Yield (partition, offset, milliseconds since 1970 at which Kafka took it, value) as `records` does."""
     consumer = TolerantConsumer(bootstrap_servers=kafka_servers, enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
@@ -39,7 +45,7 @@ async def records(kafka_servers: str, topic: str, partitions: Sequence[int]) -> 
             for place, batch in batches.items():
                 for record in batch:
                     if record.offset < ends[place]:
-                        yield place.partition, record.offset, record.value or b""
+                        yield place.partition, record.offset, record.timestamp, record.value or b""
             for place in list(waiting):
                 if await consumer.position(place) >= ends[place]:
                     waiting.discard(place)

@@ -1,0 +1,158 @@
+"""I3 and I4: every subscriber applied every position of every partition in order, and nothing that no ledger holds.
+
+An inbox that stands at a position proves only that somebody moved it there. So every event that a service has a use for must have led to
+something, or be set aside, or ask for what changes nothing: then the question is put again, to the state of that time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+
+from services.cli.audit.book import SERVICES, Book, number_of, place
+from services.cli.audit.findings import Findings
+from services.cli.audit.place import Installation, heard_by
+from services.cli.verify import parts_of
+from shared.contracts.envelope import Recorded, chain_start
+from shared.decider import Refusal
+from shared.ledger import store
+from shared.replay import Settings
+from shared.serve import all_deciders
+
+ASKED: Final = 200
+"""Events that are asked again at once."""
+
+OVER: Final = """
+    SELECT i.service, i.source, i.partition, i.position, l.length FROM inbox i
+    JOIN lane l ON l.service = i.source AND l.partition = i.partition WHERE i.position >= l.length"""
+HEADS: Final = """
+    SELECT i.service, i.source, i.partition, i.position, i.head, lower(hex(e.hash)) FROM inbox i
+    JOIN event e ON e.service = i.source AND e.partition = i.partition AND e.position = i.position"""
+BEGUN: Final = "SELECT service, source, partition, head FROM inbox WHERE position = -1"
+EFFECTS: Final = """
+    SELECT e.service, e.partition, e.position, c.service, c.partition, c.position FROM event e JOIN event c ON c.id = e.cause
+    WHERE c.service <> e.service AND NOT EXISTS (
+        SELECT 1 FROM aside s WHERE s.service = e.service AND s.source = c.service AND s.partition = c.partition
+            AND s.position = c.position)
+    ORDER BY e.service, e.partition, e.position"""
+AHEAD: Final = """
+    SELECT e.service, e.partition, e.position, c.service, c.partition, c.position FROM event e JOIN event c ON c.id = e.cause
+    LEFT JOIN inbox i ON i.service = e.service AND i.source = c.service AND i.partition = c.partition
+    WHERE c.service <> e.service AND c.position > coalesce(i.position, -1)"""
+SILENT: Final = """
+    SELECT c.partition, c.position FROM event c JOIN inbox i ON i.service = ? AND i.source = c.service AND i.partition = c.partition
+    WHERE c.service = ? AND c.type IN (SELECT number FROM type WHERE name IN ({names})) AND c.position <= i.position
+        AND NOT EXISTS (SELECT 1 FROM event e WHERE e.cause = c.id AND e.service = i.service)
+        AND NOT EXISTS (SELECT 1 FROM aside s WHERE s.service = i.service AND s.source = c.service AND s.partition = c.partition
+            AND s.position = c.position)
+    ORDER BY c.partition, c.position"""
+CAUSE: Final = "SELECT service, partition, position FROM event WHERE id = ?"
+STORED: Final = """
+    SELECT e.bytes FROM event e JOIN jsonb_to_recordset(%s) AS r(partition int, position bigint) USING (partition, position)"""
+STREAMS: Final = "SELECT stream, bytes FROM event WHERE stream = ANY(%s) ORDER BY stream, version"
+SETTINGS: Final = "SELECT bytes FROM event WHERE stream = %s ORDER BY version"
+
+
+def check_inboxes(installation: Installation, book: Book, findings: Findings) -> None:
+    """I4: no inbox is beyond its source, and the hash that it holds is the source's own at that position."""
+    findings.count("I4", "inboxes compared with their sources", book.number("SELECT count(*) FROM inbox"))
+    over = (f"{_lane(row)} at {row[3]}, the ledger holds {row[4]}" for row in book.rows(OVER))
+    findings.wrong("I4", "a service has applied more than its source's ledger holds", over)
+    other = [_lane(row) for row in book.rows(HEADS) if row[4] != row[5]]
+    starts = ((row, chain_start(f"/{installation.name}/{SERVICES[row[1]]}", row[2])) for row in book.rows(BEGUN))
+    other += [_lane(row) for row, start in starts if row[3] != start]
+    findings.wrong("I4", "a service has applied another event than its source's ledger holds", other)
+
+
+def check_order(book: Book, findings: Findings) -> None:
+    """I3: effects stand in each partition in the order of their causes, and no inbox is behind what it led to."""
+    last: dict[tuple[int, int, int, int], int] = {}
+    inverted: list[str] = []
+    count = 0
+    for service, partition, position, source, lane, cause in book.rows(EFFECTS):
+        count += 1
+        at = service, partition, source, lane
+        if cause < last.get(at, -1):
+            inverted.append(f"{place(service, partition, position)} after a later event than {place(source, lane, cause)}")
+        last[at] = max(cause, last.get(at, -1))
+    findings.count("I3", "effects in the order of their causes", count)
+    findings.wrong("I3", "an earlier event was applied after a later one", inverted)
+    ahead = (f"{place(s, p, n)} follows from {place(source, lane, cause)}" for s, p, n, source, lane, cause in book.rows(AHEAD))
+    findings.wrong("I3", "a service holds the effect of an event that its inbox has not applied", ahead)
+
+
+def check_gaps(installation: Installation, book: Book, findings: Findings) -> None:
+    """I3: what was heard and led to nothing would have changed nothing, either."""
+    for service in installation.services:
+        for source in heard_by(service):
+            if source in installation.urls:
+                _check_silent(installation, service, source, book, findings)
+
+
+def _check_silent(installation: Installation, service: str, source: str, book: Book, findings: Findings) -> None:
+    subscription = parts_of(service).subscription
+    names = ", ".join(f"'{event.TYPE}'" for event in subscription.events) if subscription else "''"
+    places = book.rows(SILENT.format(names=names), number_of(service), number_of(source))
+    skipped: list[str] = []
+    count = 0
+    with psycopg.connect(installation.urls[source]) as told, psycopg.connect(installation.urls[service]) as held:
+        asker = _Asker(service, held, book)
+        while some := list(islice(places, ASKED)):
+            count += len(some)
+            wanted = store.rows_json({"partition": partition, "position": position} for partition, position in some)
+            events = [store.decoded(bytes(raw)) for (raw,) in told.execute(STORED, [wanted]).fetchall()]
+            skipped += [place(number_of(source), event.partition, event.position) for event in asker.missed(events)]
+    findings.count("I3", f"{service}: events of {source} that led to nothing, asked again", count)
+    findings.wrong("I3", f"{service}: moved past an event that it never applied", skipped)
+
+
+class _Asker:
+    """Asks a service again about events of others, on the state that its streams had when it passed them."""
+
+    def __init__(self, service: str, connection: psycopg.Connection[Any], book: Book) -> None:
+        parts = parts_of(service)
+        assert parts.subscription is not None
+        self._commands_for = parts.subscription.commands_for
+        self._deciders = {decider.kind: decider for decider in all_deciders(parts)}
+        self._connection, self._book = connection, book
+        events = [store.decoded(bytes(raw)) for (raw,) in connection.execute(SETTINGS, [f"{service}/settings"]).fetchall()]
+        self._settings = Settings(parts.kinds, events)
+        self._versions = len(events)
+
+    def missed(self, events: Sequence[Recorded[Any]]) -> Iterator[Recorded[Any]]:
+        """Yield the events whose commands would have led to something."""
+        asked = [(event, command) for event in events for command in self._commands_for(event)]
+        streams: dict[str, list[Recorded[Any]]] = {command.stream.name: [] for _, command in asked}
+        for stream, raw in self._connection.execute(STREAMS, [list(streams)]).fetchall():
+            streams[stream].append(store.decoded(bytes(raw)))
+        told: set[UUID] = set()
+        for event, command in asked:
+            if event.id not in told and self._answers(event, command, streams[command.stream.name]):
+                told.add(event.id)
+                yield event
+
+    def _answers(self, event: Recorded[Any], command: Any, stream: Sequence[Recorded[Any]]) -> bool:
+        decider = self._deciders[command.stream.kind]
+        before = list(stream[: self._passed(event, stream)])
+        later = stream[len(before)] if len(before) < len(stream) else None
+        state = decider.fold(each.data for each in before)
+        history = before if decider.needs_history(command, state) else ()
+        decided = decider.decide(command, state, self._settings.at(later.settings if later else self._versions), history)
+        return bool(decided) and not isinstance(decided, Refusal)
+
+    def _passed(self, event: Recorded[Any], stream: Sequence[Recorded[Any]]) -> int:
+        """Return how many events the stream had when the service passed this event: up to the first effect of a later one of its lane."""
+        source = number_of(event.service)
+        for count, each in enumerate(stream):
+            for service, partition, position in self._book.rows(CAUSE, each.causation.bytes):
+                if (service, partition) == (source, event.partition) and position > event.position:
+                    return count
+        return len(stream)
+
+
+def _lane(row: Sequence[Any]) -> str:
+    return f"{SERVICES[row[0]]} of {SERVICES[row[1]]} partition {row[2]}"

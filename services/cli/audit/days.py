@@ -1,0 +1,199 @@
+"""I8, and I7 for school days: each published version of each day is sound and whole, and each day is planned once for what it took.
+
+A day's stream is folded from its beginning; wherever a plan is in force, the checker that shares nothing with the search looks at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import groupby
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+
+from services.cli.audit.findings import Findings
+from services.cli.verify import parts_of
+from services.scheduling.checker import Inputs, check
+from services.scheduling.domain import DayState, day
+from services.scheduling.limits import MAX_LEARNERS
+from services.scheduling.resources import adults, schools_of
+from shared.contracts.envelope import Recorded
+from shared.contracts.scheduling import DayDemanded, DayStaffed, DemandNoted, PlacementChanged, PlanAdopted
+from shared.ledger import store
+from shared.replay import Settings
+
+SERVICE: Final = "scheduling"
+FETCH: Final = 500
+TOLD: Final = 3
+"""Rules of one version of a day that are named."""
+DAYS: Final = "SELECT stream, bytes FROM event WHERE starts_with(stream, 'scheduling/day/') ORDER BY stream, version"
+DEMANDS: Final = """
+    SELECT DISTINCT ON (stream) bytes FROM event WHERE type = 'scheduling.demand-noted.v1' ORDER BY stream, version DESC"""
+SETTINGS: Final = "SELECT bytes FROM event WHERE stream = 'scheduling/settings' ORDER BY version"
+
+
+@dataclass
+class _School:
+    """What the days of one school took."""
+
+    taken: dict[UUID, int] = field(default_factory=dict)
+    """Learner -> the newest version of her demand that any day took."""
+    last_on: date | None = None
+    asked_on: date | None = None
+    full: bool = False
+    unplanned: dict[date, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Told:
+    """What was counted and found."""
+
+    versions: int = 0
+    triggers: int = 0
+    unsound: list[str] = field(default_factory=list)
+    halves: list[str] = field(default_factory=list)
+    stale: list[str] = field(default_factory=list)
+    idle: list[str] = field(default_factory=list)
+
+
+def check_days(url: str, at_rest: bool, ids: frozenset[str], findings: Findings) -> None:
+    """Check every version of every day.
+
+    Args:
+        at_rest: nothing is under way, so that what a day took must have been planned by now.
+        ids: the invariants that are wanted, of I7 and I8.
+    """
+    told, schools = _Told(), dict[UUID, _School]()
+    with psycopg.connect(url) as connection:
+        connection.isolation_level, connection.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
+        settings = Settings(parts_of(SERVICE).kinds, [store.decoded(bytes(raw)) for (raw,) in connection.execute(SETTINGS).fetchall()])
+        count = 0
+        for stream, events in _streams(connection):
+            _Day(stream, settings, told, schools).follow(events)
+            count += 1
+        untaken = _untaken(connection, schools) if at_rest else []
+    if "I8" in ids:
+        findings.count("I8", "days", count)
+        findings.count("I8", "versions of days that were published", told.versions)
+        findings.wrong("I8", "a published day breaks a rule", told.unsound)
+        findings.wrong("I8", "a plan is in the record without all that it changed", told.halves)
+    if "I7" in ids:
+        findings.count("I7", "triggers of plans", told.triggers)
+        findings.wrong("I7", "a plan does not know all that its day took", told.stale)
+        findings.wrong("I7", "a day was planned again without a trigger", told.idle)
+        if at_rest:
+            findings.wrong("I7", "a day took something and was not planned", _unplanned(schools))
+            findings.wrong("I7", "no day took a learner's newest demand", untaken)
+
+
+def _streams(connection: psycopg.Connection[Any]) -> Iterator[tuple[str, Iterator[Recorded[Any]]]]:
+    with connection.cursor("days") as cursor:
+        cursor.itersize = FETCH
+        cursor.execute(DAYS)
+        for stream, rows in groupby(cursor, key=lambda row: str(row[0])):
+            yield stream, (store.decoded(bytes(raw)) for _, raw in rows)
+
+
+class _Day:
+    """Follows one day from its first event to its last."""
+
+    def __init__(self, stream: str, settings: Settings, told: _Told, schools: dict[UUID, _School]) -> None:
+        self._stream, self._settings, self._told, self._schools = stream, settings, told, schools
+        self._state = DayState()
+        self._plan: Recorded[PlanAdopted] | None = None
+        self._changes = 0
+        self._triggers = 0
+        self._resources = ""
+
+    def follow(self, events: Iterator[Recorded[Any]]) -> None:
+        """Look at every version of the day."""
+        for event in events:
+            data = event.data
+            if not isinstance(data, PlacementChanged):
+                self._published()
+            match data:
+                case DayDemanded() | DayStaffed():
+                    self._triggers += 1
+                    self._told.triggers += 1
+                    self._note(event)
+                case PlanAdopted():
+                    self._adopted(event)
+                case PlacementChanged():
+                    self._changed(event)
+                case _:
+                    pass
+            self._state = day.evolve(self._state, data)
+        self._published()
+        self._end()
+
+    def _adopted(self, event: Recorded[PlanAdopted]) -> None:
+        plan = event.data
+        if plan.base_version != event.version - 1:
+            self._told.stale.append(f"{self._stream}@{event.version} was searched from version {plan.base_version}")
+        if not self._triggers and plan.resources == self._resources:
+            self._told.idle.append(f"{self._stream}@{event.version}")
+        self._plan, self._changes, self._triggers, self._resources = event, 0, 0, plan.resources
+
+    def _changed(self, event: Recorded[PlacementChanged]) -> None:
+        plan = self._plan
+        self._changes += 1
+        follows = plan is not None and (event.version - plan.version, event.position - plan.position) == (self._changes, self._changes)
+        if not follows or (plan is not None and event.causation != plan.causation):
+            self._told.halves.append(f"{self._stream}@{event.version} stands apart from its plan")
+
+    def _published(self) -> None:
+        """Look at the version that is whole now: its plan and all that the plan changed are in."""
+        if self._plan is None:
+            return
+        event, self._plan = self._plan, None
+        self._told.versions += 1
+        if event.data.moved != self._changes:
+            self._told.halves.append(f"{self._stream}@{event.version} moved {event.data.moved} learners and tells of {self._changes}")
+        school = schools_of(self._settings.at(event.settings)).get(event.data.school_id)
+        if school is None:
+            self._told.unsound.append(f"{self._stream}@{event.version}: the school has no resources")
+            return
+        inputs = Inputs(school, adults(school, self._state.staff), self._state.demands, event.data.begun)
+        broken = check(inputs, self._state.days).violations
+        if broken:
+            self._told.unsound.append(f"{self._stream}@{event.version}: {'; '.join(map(str, broken[:TOLD]))}")
+
+    def _note(self, event: Recorded[Any]) -> None:
+        school = self._schools.setdefault(event.data.school_id, _School())
+        school.last_on = max(school.last_on or event.data.on, event.data.on)
+        school.asked_on = max(school.asked_on or event.data.asked_on, event.data.asked_on)
+        if isinstance(event.data, DayDemanded):
+            for demand in event.data.demands:
+                school.taken[demand.learner_id] = max(demand.version, school.taken.get(demand.learner_id, 0))
+
+    def _end(self) -> None:
+        """Note what a day took last and was not planned for, where it could have been."""
+        _, _, id, on = self._stream.split("/")
+        school = self._schools.get(UUID(id))
+        if school is None:
+            return
+        school.full = school.full or len(self._state.demands) >= MAX_LEARNERS
+        resources = schools_of(self._settings.at(self._settings.latest)).get(UUID(id))
+        if self._triggers and self._state.demands and resources is not None and adults(resources, self._state.staff):
+            school.unplanned[date.fromisoformat(on)] = f"{self._stream}@{self._state.version}"
+
+
+def _unplanned(schools: Mapping[UUID, _School]) -> list[str]:
+    """Return the last days of schools that have no plan of what they took; earlier ones may have been over before they were planned."""
+    return [school.unplanned[school.last_on] for school in schools.values() if school.last_on in school.unplanned]
+
+
+def _untaken(connection: psycopg.Connection[Any], schools: Mapping[UUID, _School]) -> list[str]:
+    """Return the newest demands that no day took though the learner's school has days with room."""
+    found = []
+    for (raw,) in connection.execute(DEMANDS).fetchall():
+        event: Recorded[DemandNoted] = store.decoded(bytes(raw))
+        school, demand = schools.get(event.data.school_id), event.data.demand
+        if school is None or (school.full and demand.learner_id not in school.taken):
+            continue
+        if school.taken.get(demand.learner_id, 0) < demand.version:
+            found.append(f"{event.stream} version {demand.version}")
+    return found

@@ -1,0 +1,202 @@
+"""I5 and I9: all services come to the same state within a stated time, and one that does not get on says so."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx
+import psycopg
+
+from services.cli.audit.book import Book
+from services.cli.audit.findings import Findings
+from services.cli.audit.place import Installation, heard_by
+from shared.ledger import read
+from shared.ledger.types import Connection
+
+LOOK_S: Final = 0.4
+"""Pause between two looks."""
+QUIET_S: Final = 2.0
+"""Time for which nothing may move before the services are said to be at rest: work in time, such as a search, may follow."""
+TOLD_S: Final = 15.0
+"""Time, beside `stalled_after_s`, in which health must turn red: lengths are announced and inboxes are surveyed every 5 s."""
+HEALTH_LIMIT_S: Final = 6.0
+CONNECT_S: Final = 5
+
+DIRTY: Final = """
+    SELECT count(*) FROM day_input i LEFT JOIN day_plan p USING (school_id, day) JOIN day_staff s USING (school_id, day)
+    WHERE i.version > coalesce(p.version, 0) AND s.staff <> '[]'
+        AND i.day >= (SELECT max(day) FROM day_input n WHERE n.school_id = i.school_id)
+        AND EXISTS (SELECT FROM day_demand d WHERE d.school_id = i.school_id AND d.day = i.day)"""
+"""Days that took something and have no plan of it: the last ones of each school, the others may be over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How far everything is at one moment."""
+
+    lengths: Mapping[str, Mapping[int, int]]
+    inboxes: Mapping[str, Mapping[tuple[str, int], int]]
+    unpublished: int
+    dirty: int
+
+    def behind(self, service: str) -> int:
+        """Return how many events a service has not applied yet."""
+        at = self.inboxes[service]
+        return sum(
+            max(0, length - 1 - at.get((source, number), -1))
+            for source in heard_by(service)
+            for number, length in self.lengths.get(source, {}).items()
+        )
+
+    @property
+    def rests(self) -> bool:
+        """Whether everything that was told was published, heard and taken."""
+        return not self.unpublished and not self.dirty and not any(self.behind(service) for service in self.inboxes)
+
+
+@dataclass
+class Settled:
+    """What waiting came to."""
+
+    at_rest: bool
+    seconds: float
+    last: Look | None
+    silent: list[str] = field(default_factory=list)
+    """Services that stood still with work before them and said that they were well."""
+    watched: int = 0
+    """Looks at a service that was behind."""
+
+
+async def settle(
+    installation: Installation, within_s: float, stalled_after_s: float = 30.0, watch: bool = True, quiet_s: float = QUIET_S
+) -> Settled:
+    """Wait until every service has applied what its sources hold and nothing moves any more, or the time is over.
+
+    Args:
+        within_s: the longest time to wait for rest.
+        stalled_after_s: the services' own setting of that name.
+        watch: where the time is over and a service stands still: go on looking until its health turns red, or ought to have.
+        quiet_s: for how long nothing may move before that is rest.
+    """
+    began = time.monotonic()
+    stalls = _Stalls(installation, stalled_after_s + TOLD_S)
+    quiet_since, before = began, None
+    settled: Settled | None = None
+    async with httpx.AsyncClient(timeout=HEALTH_LIMIT_S) as client:
+        while settled is None:
+            look, now = await _look(installation), time.monotonic()
+            quiet_since = now if look is None or look != before else quiet_since
+            waits = await stalls.see(look, now, client)
+            if look is not None and look.rests and now - quiet_since >= quiet_s:
+                settled = Settled(True, quiet_since - began, look, stalls.silent, stalls.watched)
+            elif now - began >= within_s + (quiet_s if look is not None and look.rests else 0) and not (watch and waits):
+                settled = Settled(False, now - began, look, stalls.silent, stalls.watched)
+            else:
+                before = look
+                await asyncio.sleep(LOOK_S)
+    return settled
+
+
+class _Stalls:
+    """Watches services that are behind: one that does not move for so long must not be ready."""
+
+    def __init__(self, installation: Installation, patience_s: float) -> None:
+        self._installation, self._patience_s = installation, patience_s
+        self._since: dict[str, tuple[object, float]] = {}
+        self._red: set[str] = set()
+        self.silent: list[str] = []
+        self.watched = 0
+
+    async def see(self, look: Look | None, now: float, client: httpx.AsyncClient) -> bool:
+        """Note a look; return whether there is a stall whose health is still to be seen."""
+        waits = False
+        for service in look.inboxes if look else ():
+            address = self._installation.addresses.get(service)
+            at = tuple(sorted(look.inboxes[service].items())) if look else ()
+            if look is None or address is None or not look.behind(service):
+                self._since.pop(service, None)
+                continue
+            self.watched += 1
+            if self._since.get(service, (None,))[0] != at:
+                self._since[service] = at, now
+                self._red.discard(service)
+            stands_s = now - self._since[service][1]
+            if service in self._red or any(line.startswith(f"{service} ") for line in self.silent):
+                continue
+            if not await _is_ready(client, address):
+                self._red.add(service)
+            elif stands_s >= self._patience_s:
+                self.silent.append(f"{service} is ready, {look.behind(service):,} events behind, and did not move for {stands_s:.0f} s")
+            else:
+                waits = True
+        return waits
+
+
+async def _is_ready(client: httpx.AsyncClient, address: str) -> bool:
+    try:
+        return (await client.get(f"{address}/health/ready")).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False  # Who does not answer is not silent: nobody sends it anything.
+
+
+async def _look(installation: Installation) -> Look | None:
+    """Return how far everything is; None while a database does not answer."""
+    lengths: dict[str, Mapping[int, int]] = {}
+    inboxes: dict[str, Mapping[tuple[str, int], int]] = {}
+    unpublished = dirty = 0
+    try:
+        for service, url in installation.urls.items():
+            async with await psycopg.AsyncConnection.connect(url, connect_timeout=CONNECT_S) as connection:
+                lengths[service] = {row[0]: row[1] for row in await _rows(connection, read.LENGTHS)}
+                inboxes[service] = {(row[0], row[1]): row[2] for row in await _rows(connection, read.INBOX)}
+                published: dict[int, int] = dict(await _rows(connection, read.PUBLISHED))
+                dirty += (await _rows(connection, DIRTY))[0][0] if service == "scheduling" else 0
+            if installation.kafka_servers is not None:
+                unpublished += sum(max(0, length - published[number]) for number, length in lengths[service].items())
+    except psycopg.OperationalError:
+        return None
+    return Look(lengths, inboxes, unpublished, dirty)
+
+
+async def _rows(connection: Connection, statement: str) -> list[Any]:
+    return await (await connection.execute(statement)).fetchall()
+
+
+def tell(settled: Settled, within_s: float, installation: Installation, findings: Findings) -> None:
+    """Put what waiting came to into the findings."""
+    findings.seconds["convergence"] = settled.seconds
+    findings.count("I5", "services that are to reach the same state", len(installation.urls))
+    findings.count("I9", "looks at services that were behind", settled.watched)
+    if not installation.addresses:
+        findings.leave_out("I9", "the services' addresses are not known, so nobody asked for their health")
+    findings.wrong("I9", "a service stands still and says that it is well", settled.silent)
+    if settled.at_rest:
+        return
+    look = settled.last
+    if look is None:
+        findings.wrong("I5", f"not at rest within {within_s:g} s", ["a database does not answer"])
+        return
+    behind = [f"{service} is {look.behind(service):,} events behind" for service in look.inboxes if look.behind(service)]
+    behind += [f"{look.unpublished:,} events are not published"] if look.unpublished else []
+    behind += [f"{look.dirty:,} days have no plan of what they took"] if look.dirty else []
+    findings.wrong("I5", f"not at rest within {within_s:g} s", behind or ["new events come without end"])
+
+
+DIFFERENT: Final = """
+    SELECT t.kind, t.subject, t.value, h.value FROM fact t LEFT JOIN fact h ON h.side = 'held' AND h.kind = t.kind AND h.subject = t.subject
+    WHERE t.side = 'told' AND t.value IS NOT h.value"""
+PARKED_SOMETHING: Final = "SELECT count(*) FROM aside WHERE open OR gone"
+
+
+def check_same(book: Book, findings: Findings) -> None:
+    """I5: what a source told last of a subject is what its reader holds. To be asked at rest, and where nothing is set aside."""
+    findings.count("I5", "states compared between services", book.number("SELECT count(*) FROM fact WHERE side = 'told'"))
+    if book.number(PARKED_SOMETHING):
+        findings.leave_out("I5", "records are set aside, so that services hold different states as long as they are")
+        return
+    different = (f"{kind} of {subject} is {held}, told was {told}" for kind, subject, told, held in book.rows(DIFFERENT))
+    findings.wrong("I5", "a service holds another state than was told", different)

@@ -1,0 +1,134 @@
+"""I2 and I8 in read tables: every table and every cached state equals a fold of the ledger from scratch, and no day is half there.
+
+Each service's tables are filled anew as temporary tables, by the same statements as ever, and compared in the database: all in one
+snapshot, so that a service may run meanwhile. Temporary tables need the owner's role; nothing of the service's own is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psycopg
+from psycopg import IsolationLevel, sql
+
+from services.cli.audit.findings import Findings
+from services.cli.rebuild import FOLDED, STREAM, Count, folded, project_between, streams_of, tables_of
+from services.cli.verify import parts_of
+from shared.ledger import store
+from shared.ledger.read import LENGTHS
+from shared.ledger.turn import Held
+from shared.ledger.types import Connection
+from shared.parts import Parts
+from shared.serve import all_deciders
+
+BATCH: Final = 1_000
+NAMED: Final = 5
+"""Rows of one table that are named."""
+LEDGERS_OWN: Final = frozenset(
+    {"partition", "published", "event", "stream", "inbox", "parked", "parameter_page", "parameter_set", "cursor", "alembic_version"}
+)
+ALL_TABLES: Final = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+KEY: Final = """
+    SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
+    WHERE i.indrelid = ('public.' || quote_ident(%s))::regclass AND i.indisprimary ORDER BY array_position(i.indkey::int2[], a.attnum)"""
+STATES: Final = """
+    SELECT coalesce(s.id, t.id) FROM public.stream s FULL JOIN pg_temp.stream t USING (id)
+    WHERE s.id IS NULL OR t.id IS NULL OR (s.key, s.partition, s.version) IS DISTINCT FROM (t.key, t.partition, t.version)
+        OR (s.format = t.format AND s.state IS DISTINCT FROM t.state)"""
+"""A state that another release encoded is folded again where it is needed: only its version is compared."""
+HALF_DAYS: Final = """
+    SELECT p.school_id, p.day FROM public.day_plan p LEFT JOIN public.day_head h USING (school_id, day)
+    WHERE h.version IS NULL OR h.version < p.version + p.moved
+        OR NOT (SELECT count(*) = p.moved AND coalesce(max(l.version), p.version) = p.version + p.moved FROM public.learner_day l
+            WHERE l.school_id = p.school_id AND l.day = p.day AND l.version > p.version)
+    ORDER BY 1, 2"""
+
+
+@dataclass
+class Compared:
+    """What comparing one service's tables came to."""
+
+    service: str
+    rows: int = 0
+    tables: int = 0
+    different: dict[str, list[str]] = field(default_factory=dict)
+    """Table -> keys of rows that are there and should not be, or the other way round; the first few, then how many in all."""
+    halves: list[str] = field(default_factory=list)
+    apart: list[str] = field(default_factory=list)
+    """Tables that do not come from the ledger."""
+
+
+def compare_tables(owner_url: str, service: str) -> Compared:
+    """Return how a service's tables stand to its ledger. Blocks until it is done."""
+    return asyncio.run(_compare(owner_url, service))
+
+
+async def _compare(owner_url: str, service: str) -> Compared:
+    parts, result = parts_of(service), Compared(service)
+    async with await psycopg.AsyncConnection.connect(owner_url) as connection:
+        await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+        tables = tables_of(parts)
+        for table in tables:
+            name = sql.Identifier(table)
+            await connection.execute(sql.SQL("CREATE TEMPORARY TABLE {} (LIKE public.{} INCLUDING ALL)").format(name, name))
+        lengths = dict(await _all(connection, LENGTHS_ONLY))
+        await project_between(connection, parts.projections, dict.fromkeys(lengths, 0), lengths, BATCH, Count(lambda events: None))
+        await _fold(connection, parts, len(lengths))
+        for table in tables:
+            await _differences(connection, table, result)
+        if service == "scheduling":
+            result.halves = [f"{school} on {on}" for school, on in await _all(connection, HALF_DAYS)]
+        result.apart = [name for (name,) in await _all(connection, ALL_TABLES) if name not in {*LEDGERS_OWN, *tables}]
+        await connection.rollback()
+    return result
+
+
+LENGTHS_ONLY: Final = f"SELECT id, length FROM ({LENGTHS}) AS lane"  # noqa: S608 - our own words
+
+
+async def _fold(connection: Connection, parts: Parts, partitions: int) -> None:
+    """Fold every stream into the temporary table."""
+    deciders = {decider.kind: decider for decider in all_deciders(parts)}
+    batch: list[Held] = []
+    async for stream, events in streams_of(connection, FOLDED, []):
+        batch.append(folded(stream, events, deciders, partitions))
+        if len(batch) >= BATCH:
+            await store.keep_streams(connection, batch, deciders)
+            batch = []
+    await store.keep_streams(connection, batch, deciders)
+
+
+async def _differences(connection: Connection, table: str, result: Compared) -> None:
+    name = sql.Identifier(table)
+    result.tables += 1
+    result.rows += (await _all(connection, sql.SQL("SELECT count(*) FROM public.{}").format(name)))[0][0]
+    if table == STREAM:
+        found = [row[0] for row in await _all(connection, STATES)]
+    else:
+        keys = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(row[0])) for row in await _all(connection, KEY, [table]))
+        question = sql.SQL("""
+            SELECT DISTINCT {keys} FROM (
+                (TABLE public.{name} EXCEPT ALL TABLE pg_temp.{name}) UNION ALL (TABLE pg_temp.{name} EXCEPT ALL TABLE public.{name})
+            ) AS different ORDER BY {keys}""").format(keys=keys, name=name)
+        found = [" ".join(row) for row in await _all(connection, question)]
+    if found:
+        result.different[table] = found
+
+
+async def _all(connection: Connection, statement: Any, values: Any = None) -> list[Any]:
+    return await (await connection.execute(statement, values)).fetchall()
+
+
+def tell(compared: Compared, ids: frozenset[str], findings: Findings) -> None:
+    """Put what was found into the findings."""
+    service = compared.service
+    if "I2" in ids:
+        findings.count("I2", f"{service}: rows compared with a fold of the ledger", compared.rows)
+        for table, keys in compared.different.items():
+            findings.wrong("I2", f"{service}: rows of {table} differ from a fold of the ledger", keys)
+        if compared.apart:
+            findings.leave_out("I2", f"{service}: {', '.join(compared.apart)} do not come from the ledger: keys are drawn, not derived")
+    if "I8" in ids:
+        findings.wrong("I8", "a day is visible half-written", compared.halves)

@@ -1,0 +1,130 @@
+"""I3 and I4 on the wire: a topic holds what its ledger published, all of it and nothing else; what is gone was old enough to go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from services.cli.audit.book import Book, number_of
+from services.cli.audit.findings import Findings
+from services.cli.audit.place import Installation
+from services.cli.audit.reading import Standing
+from shared.contracts.envelope import Header, digest
+from shared.contracts.topics import topic_name
+from shared.relay.kept import Kept, kept
+from shared.relay.walk import stamped
+
+HASHES: Final = "SELECT hash FROM event WHERE service = ? AND partition = ? ORDER BY position"
+TIMES: Final = "SELECT position, at FROM event WHERE service = ? AND partition = ? ORDER BY position"
+HASH_BYTES: Final = 32
+LAWFUL: Final = {"message.timestamp.type": "LogAppendTime", "retention.bytes": "-1", "cleanup.policy": "delete"}
+"""Settings of a topic under which nothing is lost before its time."""
+
+
+@dataclass
+class _Lane:
+    """One partition of a topic as it is read: what the ledger says, and what was seen of it."""
+
+    hashes: bytes
+    """32 bytes for each event: 10^6 events of one service are 32 MB."""
+    seen: bytearray
+    last: int = -1
+    count: int = 0
+    repeats: int = 0
+    foreign: int = 0
+    other: list[str] = field(default_factory=list)
+    disorder: list[str] = field(default_factory=list)
+
+    def take(self, partition: int, offset: int, position: int, raw: bytes) -> None:
+        """Take a record that is an envelope."""
+        hash = bytes.fromhex(digest(raw))
+        if position >= len(self.seen) or self.hashes[position * HASH_BYTES : (position + 1) * HASH_BYTES] != hash:
+            self.other.append(f"partition {partition} offset {offset}")
+            return
+        if self.seen[position]:
+            self.repeats += 1
+        elif self.count and position > self.last + 1:
+            self.disorder.append(f"partition {partition} position {position} follows {self.last}")
+        self.count += 1
+        self.seen[position] = 1
+        self.last = max(self.last, position)
+
+
+async def check_topic(installation: Installation, service: str, standing: Standing, book: Book, findings: Findings) -> None:
+    """Compare what Kafka holds of a service with its ledger."""
+    assert installation.kafka_servers is not None
+    me, topic = number_of(service), topic_name(installation.prefix, service)
+    found = await kept(installation.kafka_servers, topic, sorted(standing.lengths))
+    lanes = {
+        number: _Lane(b"".join(row[0] for row in book.rows(HASHES, me, number)), bytearray(length))
+        for number, length in standing.lengths.items()
+    }
+    times = _Times()
+    records = 0
+    async for partition, offset, at_ms, raw in stamped(installation.kafka_servers, topic, sorted(lanes)):
+        records += 1
+        lane = lanes[partition]
+        try:
+            header = Header.read(raw)
+        except ValueError:
+            lane.foreign += 1  # Not ours: whoever reads it parks it.
+            continue
+        lane.take(partition, offset, header.position, raw)
+        times.see(header, at_ms)
+    findings.count("I3", f"{service}: records in Kafka", records)
+    findings.count("I3", f"{service}: repeated in Kafka (harmless)", sum(lane.repeats for lane in lanes.values()))
+    findings.wrong("I4", f"{service}: Kafka holds records that are not in its ledger", _joined(lane.other for lane in lanes.values()))
+    findings.wrong("I3", f"{service}: Kafka holds a record ahead of one that is missing", _joined(lane.disorder for lane in lanes.values()))
+    _check_missing(service, standing, lanes, found, times, book, findings)
+    unlike = [
+        f"{name} is {found.settings.get(name)}, not {wanted}" for name, wanted in LAWFUL.items() if found.settings.get(name) != wanted
+    ]
+    findings.wrong("I3", f"{service}: the settings of {topic} lose records before their time", unlike)
+
+
+def _check_missing(
+    service: str, standing: Standing, lanes: dict[int, _Lane], found: Kept, times: _Times, book: Book, findings: Findings
+) -> None:
+    """Tell what was published and is gone: lawful where Kafka's log was cut and the event is older than Kafka keeps it."""
+    youngest_us = times.gone_before_us(found.retention_ms)
+    lost: list[str] = []
+    old = 0
+    for number, lane in lanes.items():
+        published = standing.published[number]
+        if lane.seen.count(0, 0, published) == 0:
+            continue
+        for position, at_us in book.rows(TIMES, number_of(service), number):
+            if position >= published or lane.seen[position]:
+                continue
+            if found.starts[number] > 0 and youngest_us is not None and at_us <= youngest_us:
+                old += 1
+            else:
+                lost.append(f"partition {number} position {position}")
+    findings.count("I3", f"{service}: older than Kafka keeps them", old)
+    findings.wrong("I3", f"{service}: published, younger than Kafka keeps records, and not in Kafka", lost)
+
+
+class _Times:
+    """How the clock that the events tell stands to Kafka's: events may have a simulated time, and were published after they were told."""
+
+    def __init__(self) -> None:
+        self._delay_us: int | None = None
+
+    def see(self, header: Header, at_ms: int) -> None:
+        """Look at an event and when Kafka took it: the shortest delay seen is nearest to the clocks' difference."""
+        told = datetime.fromisoformat(header.attributes["time"]).timestamp()
+        delay = at_ms * 1_000 - round(told * 1_000_000)
+        self._delay_us = delay if self._delay_us is None else min(self._delay_us, delay)
+
+    def gone_before_us(self, retention_ms: int | None) -> int | None:
+        """Return the time of events (microseconds since 1970, by their own clock) before which Kafka may have dropped them; None: never."""
+        if retention_ms is None:
+            return None
+        return round(time.time() * 1_000_000) - retention_ms * 1_000 - (self._delay_us or 0)
+
+
+def _joined(lists: Iterable[list[str]]) -> list[str]:
+    return [case for cases in lists for case in cases]

@@ -1,0 +1,42 @@
+"""A client's log of what it was told: read line by line, refused where it would prove nothing."""
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from services.cli.audit.acks import all_acks
+from shared.errors import MalformedInput
+
+ACT = str(UUID(int=1))
+GOOD = f'{{"status": 200, "acts": [{{"act_id": "{ACT}", "result": "recorded"}}]}}\n'
+
+
+def logged(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "acks.jsonl"
+    file.write_text(text)
+    return file
+
+
+def test_several_logs_are_one(tmp_path: Path) -> None:
+    refused = logged(tmp_path, f'{{"status": 503, "acts": [{{"act_id": "{ACT}", "result": "recorded"}}]}}\n')
+    other = tmp_path / "other.jsonl"
+    other.write_text(GOOD + GOOD)
+    assert list(all_acks([refused, other])) == [(UUID(ACT), "recorded")] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "names no act"),
+        (f'{{"status": 503, "acts": [{{"act_id": "{ACT}", "result": "recorded"}}]}}\n', "names no act"),
+        ('{"status": 200, "acts": []}\n', "names no act"),
+        (GOOD + "no line\n", "acks.jsonl:2"),
+        ('{"status": 200, "acts": [{"act_id": "a", "result": "recorded"}]}\n', "acks.jsonl:1"),
+        ("[]\n", "acks.jsonl:1"),
+        ('{"status": 200, "acts": ["a"]}\n', "acks.jsonl:1"),
+    ],
+)
+def test_a_log_that_would_prove_nothing_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(MalformedInput, match=said):
+        list(all_acks([logged(tmp_path, text)]))
