@@ -1,0 +1,1 @@
+"""Fits what a calibration fixes to recorded responses, with numpy; nothing that decides imports it."""
