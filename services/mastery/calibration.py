@@ -1,13 +1,13 @@
 """The numbers that everything is decided with, as a parameter set, and those that ship with the release; pure.
 
-A set is a list of entries, each with integers only: one `filter`, one `rule`, and any number of `kind` and `item` entries. Values whose
-name ends in `_e6` are in millionths.
+A set is a list of entries, each with integers only: one `filter`, one `rule`, and any number of `kind`, `competency` and `item` entries.
+Values whose name ends in `_e6` are in millionths.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
@@ -18,6 +18,9 @@ from shared.contracts.envelope import MICRO, canonical
 from shared.contracts.evidence import Kind
 from shared.contracts.mastery import CalibrationPublished
 from shared.parameters import ParameterKind
+
+BY_NAME: Final = ("item", "competency")
+"""Entries of which a set may hold very many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +40,33 @@ class Calibration:
     numbers: Numbers
     policy: Policy
     reference_easiness: float
-    """Of the item that mastery is measured against, in logits: the median of the calibrated ones."""
+    """Of the item that mastery is measured against, in logits, where its competency has no calibrated items."""
     kinds: Mapping[Kind, Weight]
     items: Mapping[UUID, float]
-    """Easiness of calibrated items; others are as easy as their kind."""
+    """Easiness of calibrated items."""
     head: bytes = b""
-    """Canonical JSON of all entries but those of items, by which frozen deciders read the set their own way."""
+    """Canonical JSON of all entries but those of items and competencies, by which frozen deciders read the set their own way."""
+    competencies: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Median easiness of the calibrated items of a competency."""
 
-    def easiness(self, item_id: UUID, kind: Kind) -> float:
-        """Return the easiness of an item, in logits."""
+    def easiness(self, item_id: UUID, kind: Kind, competency_ids: Sequence[str] = ()) -> float:
+        """Return the easiness of an item, in logits. One that is not calibrated is as easy as those of its kind are about its
+        competencies."""
         known = self.items.get(item_id)
-        return self.kinds[kind].easiness if known is None else known
+        if known is not None:
+            return known
+        typical = self.kinds[kind].easiness
+        if not self.competencies:
+            return typical
+        plain = self.kinds[Kind.ITEM].easiness
+        found = 0.0
+        for name in competency_ids:
+            found += self.competencies.get(name, plain) - plain
+        return typical + found / len(competency_ids) if competency_ids else typical
+
+    def reference_of(self, competency_id: str) -> float:
+        """Return the easiness of the item that mastery of a competency is measured against, in logits."""
+        return self.competencies.get(competency_id, self.reference_easiness)
 
 
 def parse(pages: Sequence[Sequence[Mapping[str, Any]]]) -> Calibration:
@@ -72,7 +91,8 @@ def parse(pages: Sequence[Sequence[Mapping[str, Any]]]) -> Calibration:
     return Calibration(
         numbers, policy, reference, MappingProxyType({kind: weights.get(kind, plain) for kind in Kind}),
         MappingProxyType({UUID(entry["item_id"]): entry["easiness_e6"] / MICRO for entry in entries if entry["entry"] == "item"}),
-        canonical([entry for entry in entries if entry["entry"] != "item"]),
+        canonical([entry for entry in entries if entry["entry"] not in BY_NAME]),
+        MappingProxyType({entry["competency_id"]: entry["easiness_e6"] / MICRO for entry in entries if entry["entry"] == "competency"}),
     )  # fmt: skip
 
 

@@ -55,13 +55,22 @@ def run(responses: Responses, memory: Memory, easiness: Floats, precision: Float
     """
     return Pass(
         *_run(
-            responses.learner, responses.links, responses.first_link, responses.score, responses.day, memory.before, memory.count,
-            easiness, precision, numbers, len(responses.competencies),
-        )  # fmt: skip
+            responses.learner,
+            responses.links,
+            responses.first_link,
+            responses.score,
+            responses.day,
+            memory.before,
+            memory.count,
+            easiness,
+            precision,
+            numbers,
+            len(responses.competencies),
+        )
     )
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _sigmoid(x: float) -> float:
     if x >= 0.0:
         return 1.0 / (1.0 + exp(-x))
@@ -69,12 +78,12 @@ def _sigmoid(x: float) -> float:
     return grown / (1.0 + grown)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _kept(mean: float) -> float:
     return min(MAX_LOGIT, max(-MAX_LOGIT, mean))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _run(
     learner: Ints, links: Ints, first_link: Ints, score: Floats, day: Floats, before: Ints, count: Ints, easiness: Floats,
     precision: Floats, numbers: Floats, competencies: int,
