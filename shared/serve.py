@@ -44,6 +44,7 @@ from shared.settings import Settings, load_settings
 from shared.settings_stream import settings_decider
 from shared.telemetry import Metrics, configure_logging, configure_tracing, describe
 from shared.ticker import Ticker, tick_origin
+from shared.workers import REPORT_S, Line
 
 POOL_MIN: Final = 2
 POOL_MAX: Final = 8
@@ -124,9 +125,9 @@ async def _read_committed(connection: Connection) -> None:
     await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
 
 
-def build(parts: Parts, settings: Settings, clock: Clock, executor: Callable[[], Executor]) -> Service:
+def build(parts: Parts, settings: Settings, clock: Clock, executor: Callable[[], Executor], metrics: Metrics | None = None) -> Service:
     """Return a service that is wired and not yet started. Opens nothing."""
-    metrics = Metrics()
+    metrics = metrics or Metrics()
     pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
         settings.database(),
         min_size=POOL_MIN,
@@ -178,8 +179,11 @@ def application(service: Service, health: Callable[[], Any], lifespan: Any = Non
     return create_app(title, service.settings.release, [root], lifespan, health, service.metrics, description=doc)
 
 
-async def run(parts: Parts, settings: Settings) -> None:
+async def run(parts: Parts, settings: Settings, line: Line | None = None) -> None:
     """Run a service until SIGTERM or SIGINT: then the batch in hand is finished; a second signal ends it at once.
+
+    Args:
+        line: to the supervisor, where this is one of several workers; then it may ask to stop, too.
 
     Raises:
         CairnError: it must not go on; the message says why and what to do.
@@ -191,7 +195,7 @@ async def run(parts: Parts, settings: Settings) -> None:
     gc.set_threshold(*RARE_GC)
     clock = clock_from(settings.now, settings.home)
     pool = SearchPool()
-    service = build(parts, settings, clock, pool)
+    service = build(parts, settings, clock, pool, Metrics(line.metrics if line else None))
     control = Control(settings.kafka(), settings.topic_prefix)
     relay = Relay(
         dsn=settings.database(), service=parts.name, source=service.ledger.source, partitions=settings.partitions,
@@ -216,17 +220,17 @@ async def run(parts: Parts, settings: Settings) -> None:
         stack.push_async_callback(control.stop)
         await service.start()
         stack.push_async_callback(service.asker.stop)
-        await service.ticker.start()
+        await service.ticker.start(settings.database())
         stack.push_async_callback(service.ticker.stop)
         if parts.waiting is not None:
             stack.callback(asyncio.create_task(_survey(service, parts.waiting), name="survey").cancel)
-        await _until_ended(service, relay, consumer)
+        await _until_ended(service, relay, consumer, line)
 
 
-async def _until_ended(service: Service, relay: Relay, consumer: Consumer | None) -> None:
+async def _until_ended(service: Service, relay: Relay, consumer: Consumer | None, line: Line | None) -> None:
     """Serve HTTP, relay and consume until one of them ends; then end the others and raise what ended it."""
     settings = service.settings
-    app = application(service, partial(_health, consumer))
+    app = application(service, partial(_health, consumer, line))
     server = _Server(
         uvicorn.Config(
             app, host=settings.host, port=settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S,
@@ -235,7 +239,10 @@ async def _until_ended(service: Service, relay: Relay, consumer: Consumer | None
     )  # fmt: skip
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
-    tasks = [asyncio.create_task(server.serve(), name="http"), asyncio.create_task(relay.run(), name="relay")]
+    sockets = [line.socket()] if line else None
+    tasks = [asyncio.create_task(server.serve(sockets), name="http"), asyncio.create_task(relay.run(), name="relay")]
+    if line is not None:
+        tasks.append(asyncio.create_task(_attend(line, consumer), name="line"))
     if consumer is not None:
         tasks.append(asyncio.create_task(consumer.run(), name="consumer"))
     log.info("serving", port=settings.port, release=settings.release)
@@ -264,15 +271,29 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-async def _health(consumer: Consumer | None) -> Health:
-    """Say whether the service gets on: health is progress."""
+async def _attend(line: Line, consumer: Consumer | None) -> None:
+    """Tell the supervisor how this worker is, until it asks to stop."""
+    following = asyncio.create_task(line.follow())
+    while not following.done():
+        line.report(_troubles(consumer))
+        await asyncio.wait([following], timeout=REPORT_S)
+
+
+async def _health(consumer: Consumer | None, line: Line | None) -> Health:
+    """Say whether the service gets on, on all workers of this machine: health is progress."""
+    reasons = [*_troubles(consumer), *(line.others if line else ())]
+    return Health(ready=not reasons, reasons=reasons)
+
+
+def _troubles(consumer: Consumer | None) -> list[str]:
+    """Return why this worker is not ready."""
     if consumer is None:
-        return Health(ready=True)
+        return []
     progress = consumer.progress()
     reasons = [*progress.diverged]
     if progress.stalled:
         reasons.append(f"{progress.lag} events wait, and none was applied for {progress.idle_s:.0f} s")
-    return Health(ready=not reasons, reasons=reasons)
+    return reasons
 
 
 @asynccontextmanager

@@ -69,7 +69,11 @@ class Settings(BaseSettings):
     instance_id: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9._-]{1,200}$",
-        description="Name of this worker, the same after a restart; `<service>-0` where it is not set.",
+        description="Name of this machine's (first) worker, the same after a restart and another on each machine that runs the service; "
+        "`<service>-0` where it is not set. Further workers add their number.",
+    )
+    workers: int = Field(
+        1, ge=1, le=64, description="Processes of the service on this machine; of all machines together at most as many as partitions."
     )
 
     consume_max_records: int = Field(1000, ge=1, le=10_000, description="Records that a consumer takes from Kafka at once.")

@@ -6,11 +6,13 @@ Every metric is named here and nowhere else; docs/metrics.md is written from thi
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TextIO
 
 import orjson
@@ -23,6 +25,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from structlog.typing import EventDict, WrappedLogger
 
 from shared.errors import CairnError
@@ -200,10 +203,26 @@ HANDLE: Final = Metric("cairn_handle_seconds", Histogram, (), "Duration of one t
 METRICS: Final = (CONSUMER_LAG, BATCH_SIZE, POSITION, PARKED, WAITING, END_TO_END, LEDGER_EVENTS, RELAY_PUBLISHED, HANDLE)
 
 
+_SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""Variable by which prometheus_client keeps the values of several processes in files of one folder."""
+
+
+@contextmanager
+def metrics_of_several(folder: Path) -> Iterator[None]:
+    """Let the processes that are started meanwhile keep their metrics in this folder, where each can tell those of all."""
+    os.environ[_SHARED] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ[_SHARED]
+
+
 class Metrics:
     """The metrics of one process, in a registry of their own; made by the app and passed to whoever counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Path | None = None) -> None:
+        """Make them; `shared` is the folder of `metrics_of_several`, where there are several processes."""
+        self._shared = shared
         self.registry = CollectorRegistry()
         self.consumer_lag = self._gauge(CONSUMER_LAG)
         self.batch_size = self._histogram(BATCH_SIZE)
@@ -216,11 +235,15 @@ class Metrics:
         self.handle = self._histogram(HANDLE)
 
     def render(self) -> bytes:
-        """Return all values in the text format that Prometheus reads."""
-        return generate_latest(self.registry)
+        """Return all values in the text format that Prometheus reads; of several processes the sums, and what each gauge showed last."""
+        if self._shared is None:
+            return generate_latest(self.registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, str(self._shared))  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
 
     def _gauge(self, metric: Metric) -> Gauge:
-        return Gauge(metric.name, metric.meaning, metric.labels, registry=self.registry)
+        return Gauge(metric.name, metric.meaning, metric.labels, registry=self.registry, multiprocess_mode="mostrecent")
 
     def _histogram(self, metric: Metric) -> Histogram:
         return Histogram(metric.name, metric.meaning, metric.labels, registry=self.registry, buckets=metric.buckets)

@@ -18,6 +18,7 @@ import structlog
 
 from shared.contracts.envelope import NAMESPACE, Origin, instant_text
 from shared.decider import Command
+from shared.leader import lead
 from shared.ledger.ledger import Ledger
 from shared.ledger.park import is_faulty
 from shared.ledger.types import Answer, Ask, Walk
@@ -39,6 +40,8 @@ MAX_YIELDS, YIELD_S = 25, 0.02
 """How often and how long a step of a sweep waits for live batches: half a second, then it is taken all the same."""
 HELD_S: Final = 60.0
 """Time for which a partition's sweep rests after the code broke at every stream of a step."""
+TICKER_LOCK: Final = 7_012_028
+"""Advisory lock of the one ticker that works, of all workers of a service; for economy, not for correctness."""
 DAYS: Final = "day"
 """Cursor that holds the last day whose sweeps are all done."""
 FIRST_DAY: Final = "INSERT INTO cursor (name, partition, after_key, done) VALUES (%s, 0, %s, true) ON CONFLICT DO NOTHING"
@@ -66,9 +69,21 @@ class Ticker:
         self._last_day: str | None = None
         self._stale: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._leading: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin; each tick has a task of its own, so that a long search delays no sweep."""
+    async def start(self, dsn: str) -> None:
+        """Begin, in one of the processes that share this database: the others wait until it is gone."""
+        self._leading = asyncio.create_task(lead(dsn, TICKER_LOCK, "ticker", self._begin, self._end), name="ticker")
+
+    async def stop(self) -> None:
+        """Stop between two steps."""
+        if self._leading is not None:
+            self._leading.cancel()
+            await asyncio.gather(self._leading, return_exceptions=True)
+
+    async def _begin(self) -> None:
+        """Begin to tick; each tick has a task of its own, so that a long search delays no sweep."""
+        self._last_day = None  # Another process may have led meanwhile.
         self._tasks = [asyncio.create_task(self._forever(self._sweeps, self._poll_s), name="sweeps")]
         for tick in self._ticks:
             if isinstance(tick, Drain):
@@ -76,8 +91,7 @@ class Ticker:
             elif isinstance(tick, Search):
                 self._tasks.append(asyncio.create_task(self._forever(self._searches(tick), tick.window_ms / 1000), name=tick.name))
 
-    async def stop(self) -> None:
-        """Stop between two steps."""
+    async def _end(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

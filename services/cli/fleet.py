@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,9 +52,31 @@ class Plan:
     settings: Settings
     services: Sequence[Topic]
     port: int | None = None
+    workers: Mapping[str, int] = field(default_factory=dict)
+    """Processes of a service, where that was said."""
 
 
-def plan_of(home: Path, now: str | None, installation: str | None, port: int | None, services: Sequence[Topic]) -> Plan:
+def workers_of(said: Sequence[str]) -> dict[str, int]:
+    """Return how many workers each service is to have.
+
+    Raises:
+        Misconfigured: it was not said as `service=number`.
+
+    >>> workers_of(["mastery=2"])
+    {'mastery': 2}
+    """
+    found: dict[str, int] = {}
+    for one in said:
+        name, _, number = one.partition("=")
+        if name not in list(Topic) or not number.isdecimal():
+            raise Misconfigured(f"--workers {one} cannot be taken: say it like mastery=2, with one of {', '.join(Topic)}")
+        found[name] = load_settings(Settings, workers=int(number)).workers
+    return found
+
+
+def plan_of(
+    home: Path, now: str | None, installation: str | None, port: int | None, services: Sequence[Topic], workers: Mapping[str, int]
+) -> Plan:
     """Return what is to run, and start the installation's clock. What was fixed at the first start need not be said again.
 
     Raises:
@@ -76,7 +98,7 @@ def plan_of(home: Path, now: str | None, installation: str | None, port: int | N
         given[name] = kept
     settings = load_settings(Settings, **given)
     clock_from(settings.now, home)
-    return Plan(home, settings, services, port)
+    return Plan(home, settings, services, port, workers)
 
 
 def prepare(plan: Plan, stack: Stack, progress: Progress) -> dict[str, Entry]:
@@ -92,6 +114,7 @@ def prepare(plan: Plan, stack: Stack, progress: Progress) -> dict[str, Entry]:
         environment = _environment(plan, stack, service) | {
             "CAIRN_DATABASE_URL": database.app_url,
             "CAIRN_PORT": str(entry.port),
+            "CAIRN_WORKERS": _workers(plan, known.get(service), service),
         }
         entries[service] = replace(entry, environment=environment, owner_url=database.owner_url)
     gateway = _entry(plan.home, GATEWAY, known, plan.port)
@@ -112,6 +135,12 @@ def _environment(plan: Plan, stack: Stack, service: Topic) -> dict[str, str]:
         "CAIRN_HOST": "127.0.0.1",
         "CAIRN_NOW": "",
     }
+
+
+def _workers(plan: Plan, known: Entry | None, service: Topic) -> str:
+    """Return how many processes a service is to have: as many as before, unless something else was said."""
+    kept = setting(known.environment, "workers") if known else None
+    return str(plan.workers.get(service, kept or plan.settings.workers))
 
 
 def _entry(home: Path, name: str, known: Mapping[str, Entry], port: int | None = None) -> Entry:

@@ -26,6 +26,9 @@ def up(
     installation: Annotated[str | None, typer.Option(help="Name of the installation, for ever part of every event.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Port of the one address of all services; else a free one.")] = None,
     only: Annotated[list[Topic] | None, typer.Option(help="Start this service only; may be given several times.")] = None,
+    workers: Annotated[
+        list[str] | None, typer.Option(help="Processes of a service, such as mastery=2; may be given several times, and is kept.")
+    ] = None,
 ) -> None:
     """Start Kafka, PostgreSQL, every service and the gateway, and wait until all are ready.
 
@@ -34,7 +37,7 @@ def up(
     place = home_of(home)
     claim(place)
     with Steps() as step:
-        plan = fleet.plan_of(place, now, installation, port, only or list(Topic))
+        plan = fleet.plan_of(place, now, installation, port, only or list(Topic), fleet.workers_of(workers or ()))
         with locked(place, "services", step):
             stack = find_stack(place, step)
             entries = fleet.prepare(plan, stack, step)

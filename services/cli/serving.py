@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
@@ -16,6 +16,10 @@ from shared.contracts.topics import Topic
 from shared.errors import CairnError, Misconfigured
 from shared.settings import Settings, load_settings
 from shared.stack.state import locked
+from shared.telemetry import configure_logging
+
+if TYPE_CHECKING:
+    from shared.workers import Line
 
 EVERY = "all"
 GRACE_S = 5
@@ -26,22 +30,28 @@ class Ended(CairnError):
     """A service met something that nobody thought of."""
 
 
-def serve(name: Annotated[Topic, typer.Argument(help="The service.")], home: HomeOption = None) -> None:
+def serve(
+    name: Annotated[Topic, typer.Argument(help="The service.")],
+    home: HomeOption = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes that share the work; else CAIRN_WORKERS, else 1.")] = None,
+) -> None:
     """Run one service, API, consumer, relay and ticker, until it is asked to stop (SIGTERM or Ctrl-C; the second time, at once).
 
-    What the environment does not say is taken from the local installation, so a service that died can be started by hand.
+    What the environment does not say is taken from the local installation, so a service that died can be started by hand. Several workers
+    share its port and its partitions; one that dies is started again, and all are ready or none is.
     """
-    import uvloop
-
-    from services.cli.verify import parts_of  # Here, so that other commands need not wait for all that a service imports.
-    from shared.ledger.park import reason_of  # An error's words may quote data: they are neither logged nor shown.
-    from shared.serve import run
-
     take_over(home_of(home), name)
-    parts = parts_of(name)
-    settings = load_settings(parts.settings)
+    settings = load_settings(Settings, **({} if workers is None else {"workers": workers}))
+    if settings.workers > 1:
+        from shared.workers import Supervisor, worker_names  # Here, so that other commands need not wait for what it imports.
+
+        configure_logging(name, settings.log_level)
+        Supervisor(work, [name], worker_names(settings.instance_of(name), settings.workers), settings.host, settings.port).run()
+        return
+    from shared.ledger.park import reason_of  # An error's words may quote data: they are neither logged nor shown.
+
     try:
-        uvloop.run(run(parts, settings))
+        work(name)
     except Exception as error:
         if isinstance(error, CairnError) or silent_server(error):
             raise
@@ -49,12 +59,27 @@ def serve(name: Annotated[Topic, typer.Argument(help="The service.")], home: Hom
         raise Ended(f"{name} was ended by a failure of ours: {reason_of(error)}; start it again, nothing is lost") from error
 
 
+def work(name: Topic, line: Line | None = None) -> None:
+    """Run one process of a service.
+
+    Args:
+        line: to its supervisor, where it is one of several.
+    """
+    import uvloop
+
+    from services.cli.verify import parts_of
+    from shared.serve import run
+
+    parts = parts_of(name)
+    settings = load_settings(parts.settings, **({} if line is None else {"instance_id": line.name, "port": line.port}))
+    uvloop.run(run(parts, settings, line))
+
+
 def gateway(home: HomeOption = None) -> None:
     """Serve all services of the local installation under one address, until it is asked to stop."""
     import uvicorn
 
     from shared.gateway import create_gateway
-    from shared.telemetry import configure_logging
 
     place = home_of(home)
     take_over(place, GATEWAY)
