@@ -147,7 +147,7 @@ async def test_workers_end_when_their_supervisor_is_killed() -> None:
         found = await seen(port, lambda found: len(found) == 2)
         process.kill()
         async with asyncio.timeout(PATIENCE_S):
-            while any(psutil.pid_exists(each.pid) for each in found.values()):
+            while any(psutil.pid_exists(each.pid) for each in found.values()):  # noqa: ASYNC110 - they are no tasks of ours.
                 await asyncio.sleep(0.05)
 
 

@@ -93,6 +93,27 @@ def test_what_runs_is_kept_and_what_died_is_started_again(installation: Path) ->
 
 
 @pytest.mark.slow
+def test_a_service_may_have_several_workers_and_keeps_their_number(installation: Path) -> None:
+    for wrong in ("pathing", "nobody=2", "pathing=0", "pathing=many"):
+        told = cairn(installation, "up", "--workers", wrong)
+        assert told.returncode == 1
+        assert "--workers" in told.stderr or "CAIRN_WORKERS" in told.stderr
+    before = read_entries(installation)
+    done = cairn(installation, "up", "--workers", "pathing=2")
+    assert done.returncode == 0, done.stderr
+    entries = read_entries(installation)
+    assert {name for name in NAMES if before[name].pid != entries[name].pid} == {"pathing"}
+    supervisor = psutil.Process(entries["pathing"].pid)
+    workers = [each for each in supervisor.children() if "spawn_main" in " ".join(each.cmdline())]
+    assert len(workers) == 2
+    ports = {line.laddr.port for each in workers for line in each.net_connections("tcp") if line.status == psutil.CONN_LISTEN}
+    assert ports == {entries["pathing"].port}
+    assert cairn(installation, "up").returncode == 0
+    assert read_entries(installation)["pathing"].pid == supervisor.pid
+    assert cairn(installation, "status").returncode == 0
+
+
+@pytest.mark.slow
 def test_a_service_that_died_can_be_started_by_hand(installation: Path) -> None:
     entry = read_entries(installation)["mastery"]
     assert "runs already" in cairn(installation, "serve", "mastery").stderr
