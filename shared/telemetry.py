@@ -6,7 +6,6 @@ Every metric is named here and nowhere else; docs/metrics.md is written from thi
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -203,25 +202,11 @@ HANDLE: Final = Metric("cairn_handle_seconds", Histogram, (), "Duration of one t
 METRICS: Final = (CONSUMER_LAG, BATCH_SIZE, POSITION, PARKED, WAITING, END_TO_END, LEDGER_EVENTS, RELAY_PUBLISHED, HANDLE)
 
 
-_SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""Variable by which prometheus_client keeps the values of several processes in files of one folder."""
-
-
-@contextmanager
-def metrics_of_several(folder: Path) -> Iterator[None]:
-    """Let the processes that are started meanwhile keep their metrics in this folder, where each can tell those of all."""
-    os.environ[_SHARED] = str(folder)
-    try:
-        yield
-    finally:
-        del os.environ[_SHARED]
-
-
 class Metrics:
     """The metrics of one process, in a registry of their own; made by the app and passed to whoever counts."""
 
     def __init__(self, shared: Path | None = None) -> None:
-        """Make them; `shared` is the folder of `metrics_of_several`, where there are several processes."""
+        """Make them; `shared` is the folder where several processes keep theirs: each tells those of all."""
         self._shared = shared
         self.registry = CollectorRegistry()
         self.consumer_lag = self._gauge(CONSUMER_LAG)

@@ -7,6 +7,7 @@ once a second how it is, and hears how the others are: so every one of them can 
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import signal
 import socket
@@ -26,7 +27,6 @@ from typing import Any, Final
 import structlog
 
 from shared.errors import CairnError
-from shared.telemetry import metrics_of_several
 
 MAX_RESTARTS: Final = 5
 """Workers that may die within RESTART_WINDOW_S and are started anew; after one more, all are ended: the fault is not one process's."""
@@ -39,6 +39,8 @@ SILENT_S: Final = 10.0
 STOP_LIMIT_S: Final = 60.0
 """Time that workers have to finish what is in hand; then they are killed."""
 POLL_S: Final = 0.1
+METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""Variable by which prometheus_client keeps the values of several processes in files of one folder."""
 SPAWN: Final = get_context("spawn")  # A fresh interpreter: forking one that runs threads is unsafe.
 
 log = structlog.get_logger(__name__)
@@ -170,7 +172,7 @@ class Supervisor:
             held = stack.enter_context(_at(self._host, self._port))  # Never listens: it keeps the port while no worker does.
             self._port = held.getsockname()[1]
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cairn-metrics-")))
-            stack.enter_context(metrics_of_several(folder))
+            stack.enter_context(_metrics_in(folder))
             stack.enter_context(self._signalled())
             stack.callback(self._kill)
             stack.callback(self._stop)
@@ -274,6 +276,16 @@ class Supervisor:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextmanager
+def _metrics_in(folder: Path) -> Iterator[None]:
+    """Let the processes that are started meanwhile keep their metrics in this folder, where each can tell those of all."""
+    os.environ[METRICS_FOLDER] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ[METRICS_FOLDER]
 
 
 def _work(target: Callable[..., None], arguments: Sequence[Any], line: Line) -> None:

@@ -194,6 +194,7 @@ def test_services_read_the_environment_through_their_settings_only() -> None:
         "shared/stack/__init__.py",
         "shared/stack/kafka.py",
         "shared/stack/processes.py",
+        "shared/workers.py",  # Sets one for its workers.
     }
     found = {
         named(path)
