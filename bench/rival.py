@@ -1,0 +1,69 @@
+"""Programs of the environment `.venv-bench`, which holds what Cairn is measured against and nothing of Cairn's."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Timer
+from typing import Any, Final
+
+import psutil
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PYTHON: Final = ROOT / ".venv-bench" / "bin" / "python"
+ANSWER_S: Final = 300.0
+
+
+class Missing(Exception):
+    """The environment of the rivals is not there."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A program that runs: lines in, lines out, all of them JSON or a single word."""
+
+    process: psutil.Process
+    pipe: subprocess.Popen[str]
+
+    def say(self, line: str) -> None:
+        """Send a line."""
+        assert self.pipe.stdin is not None
+        self.pipe.stdin.write(line + "\n")
+        self.pipe.stdin.flush()
+
+    def hear(self, seconds: float = ANSWER_S) -> str:
+        """Return the next line.
+
+        Raises:
+            EOFError: the program has ended, or was ended because it said nothing in time.
+        """
+        assert self.pipe.stdout is not None
+        limit = Timer(seconds, self.pipe.kill)
+        limit.start()
+        line = self.pipe.stdout.readline()
+        limit.cancel()
+        if not line:
+            raise EOFError(f"{self.pipe.args} has ended, or said nothing for {seconds:.0f} s")
+        return line.strip()
+
+
+@contextmanager
+def rival(name: str, **given: Any) -> Iterator[Rival]:
+    """Run `bench/rivals/<name>.py`, and end it.
+
+    Raises:
+        Missing: its environment is not installed.
+    """
+    if not PYTHON.exists():
+        raise Missing("what Cairn is measured against is not installed: run `make bench`, which installs it into .venv-bench")
+    argv = [str(PYTHON), "-W", "ignore", str(ROOT / "bench" / "rivals" / f"{name}.py"), json.dumps(given)]
+    pipe = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield Rival(psutil.Process(pipe.pid), pipe)
+    finally:
+        pipe.kill()
+        pipe.wait()
