@@ -10,6 +10,8 @@ from services.mastery.api import routes
 from services.mastery.calibration import CALIBRATION, DEFAULT_ENTRIES
 from services.mastery.domain import DECIDERS
 from services.mastery.framework import FRAMEWORK
+from services.mastery.membership import membership
+from services.mastery.policy import POLICY
 from services.mastery.projections import PROJECTIONS
 from services.mastery.settings import Settings
 from services.mastery.subscribers import SUBSCRIPTION, TICKS
@@ -30,9 +32,9 @@ def defaults(parameters: Parameters) -> Sequence[Command]:
 PARTS: Final = Parts(
     name=Topic.MASTERY,
     doc=mastery.__doc__ or "",
-    deciders=DECIDERS,
+    deciders=(*DECIDERS, membership),
     page_added=MasteryPageAdded,
-    kinds=(FRAMEWORK, CALIBRATION),
+    kinds=(FRAMEWORK, CALIBRATION, POLICY),
     projections=PROJECTIONS,
     routes=routes,
     settings=Settings,

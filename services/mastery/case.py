@@ -1,13 +1,14 @@
 """Competencies from a CASE package (1EdTech Competencies and Academic Standards Exchange 1.0 and 1.1, JSON); pure.
 
-Taken: `CFItems` as competencies, `isChildOf` as hierarchy, `precedes` as prerequisite. What can be understood in one way only is taken and
+Taken: `CFItems` as competencies, their `CFItemType` as family, `isChildOf` as hierarchy, `precedes` as prerequisite, `replacedBy` as
+revision, `exactMatchOf`, `isRelatedTo` and `isPeerOf` as similar. What can be understood in one way only is taken and
 noted; what cannot is refused, each place named by a JSON pointer.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,10 +24,10 @@ MAX_GRADES: Final = 20
 MAX_CYCLE_NAMED: Final = 20
 
 CHILD, BEFORE = "isChildOf", "precedes"
-UNUSED: Final = frozenset(
-    {"isPeerOf", "isPartOf", "exactMatchOf", "isRelatedTo", "replacedBy", "exemplar", "hasSkillLevel", "isTranslationOf"}
-)
-"""Types of the standard that say nothing about hierarchy or order."""
+REPLACED: Final = "replacedBy"
+SIMILAR: Final = frozenset({"exactMatchOf", "isRelatedTo", "isPeerOf"})
+UNUSED: Final = frozenset({"isPartOf", "exemplar", "hasSkillLevel", "isTranslationOf"})
+"""Types of the standard that say nothing here."""
 HEADINGS: Final = frozenset(
     {"domain", "cluster", "strand", "substrand", "heading", "grade level", "grade", "course", "conceptual category", "topic", "unit"}
 )
@@ -51,14 +52,19 @@ class Report:
     """How many there are of each type."""
     unknown_types: tuple[str, ...]
     """Types that are not of the standard; they say nothing here."""
+    replaced: Mapping[str, tuple[str, ...]]
+    """Competencies, of this package or an earlier one, and those that stand in their place."""
     noted: Mapping[str, int]
     """How many notes there are of each code."""
     notes: tuple[Note, ...]
     """The first of them."""
 
 
-def read_package(package: Any) -> tuple[tuple[Competency, ...], Report]:
+def read_package(package: Any, known: Collection[str] = ()) -> tuple[tuple[Competency, ...], Report]:
     """Return the competencies of a CASE package (a parsed JSON value), sorted by id, and a report.
+
+    Args:
+        known: competencies of other frameworks in force, which may come before those of this one.
 
     Raises:
         MalformedInput: it is no CASE package.
@@ -80,15 +86,17 @@ def read_package(package: Any) -> tuple[tuple[Competency, ...], Report]:
     subjects = reader.texts(document, "subject", "/CFDocument")
     items = _items(reader, listed)
     reader.stop()
-    parents, before, counted = _links(reader, linked, root, items)
+    parents, before, counted = _links(reader, linked, root, items, known)
+    replaced, similar = _relations(reader, linked, items)
     reader.stop()
     _refuse_cycles(parents, before, items)
-    competencies = _competencies(reader, items, parents, before, subjects)
+    competencies = _competencies(reader, items, parents, before, subjects, _Beside(root, replaced, similar))
     reader.stop()
     report = Report(
         document=root, title=title, items=len(competencies), headings=sum(not known.assessable for known in competencies),
         children=len(parents), prerequisites=sum(len(known) for known in before.values()), associations=dict(sorted(counted.items())),
-        unknown_types=tuple(sorted(name for name in counted if name not in UNUSED | {CHILD, BEFORE})),
+        unknown_types=tuple(sorted(name for name in counted if name not in UNUSED | SIMILAR | {CHILD, BEFORE, REPLACED})),
+        replaced={name: tuple(sorted(after)) for name, after in sorted(replaced.items())},
         noted=dict(sorted(reader.noted.items())), notes=tuple(reader.notes),
     )  # fmt: skip
     return competencies, report
@@ -142,7 +150,7 @@ def _meaning(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _links(
-    reader: Reader, linked: Sequence[Any], root: str, items: Mapping[str, Item]
+    reader: Reader, linked: Sequence[Any], root: str, items: Mapping[str, Item], known: Collection[str]
 ) -> tuple[dict[str, tuple[str, str]], Links, Counter[str]]:
     """Return parent (with pointer) by child, prerequisites by competency, and how many associations there are of each type."""
     parents: dict[str, tuple[str, str]] = {}
@@ -163,7 +171,8 @@ def _links(
         if not origin or not end:
             continue
         first = seen.setdefault((kind, origin, end), place)
-        lost = [name for name in (origin, end) if name not in items and name != root]
+        elsewhere = kind == BEFORE and origin in known
+        lost = [name for name in (origin, end) if name not in items and name != root and not (elsewhere and name == origin)]
         if first != place:
             reader.note(place, "duplicate", f"the same association stands at {first} already")
         elif lost:
@@ -179,6 +188,28 @@ def _links(
         else:
             parents[origin] = end, place
     return parents, before, counted
+
+
+def _relations(reader: Reader, linked: Sequence[Any], items: Mapping[str, Item]) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """Return what stands in the place of which competency, and what is similar to which. An end may lie in another package."""
+    replaced: dict[str, set[str]] = {}
+    similar: dict[str, set[str]] = {}
+    for index, content in enumerate(linked):
+        place = f"/CFAssociations/{index}"
+        kind = content.get("associationType") if isinstance(content, Mapping) else None
+        if kind != REPLACED and kind not in SIMILAR:
+            continue
+        origin, end = _end(reader, content, "originNodeURI", place), _end(reader, content, "destinationNodeURI", place)
+        if not origin or not end or origin == end:
+            continue
+        if origin not in items and end not in items:
+            reader.note(place, "dangling", f"{kind} names {origin} and {end}, neither of which is an item of this package")
+        elif kind == REPLACED:
+            replaced.setdefault(origin, set()).add(end)
+        else:
+            similar.setdefault(origin, set()).add(end)
+            similar.setdefault(end, set()).add(origin)
+    return replaced, similar
 
 
 def _end(reader: Reader, association: Mapping[str, Any], name: str, place: str) -> str:
@@ -208,8 +239,22 @@ def _label(item: Mapping[str, Any]) -> str:
     return str(item.get("humanCodingScheme") or item.get("fullStatement") or item["identifier"])[:MAX_WORD]
 
 
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What else is known of the items: their document, and their relations to others."""
+
+    document: str
+    replaced: Mapping[str, set[str]]
+    similar: Mapping[str, set[str]]
+
+
 def _competencies(
-    reader: Reader, items: Mapping[str, Item], parents: Mapping[str, tuple[str, str]], before: Links, subjects: Sequence[str]
+    reader: Reader,
+    items: Mapping[str, Item],
+    parents: Mapping[str, tuple[str, str]],
+    before: Links,
+    subjects: Sequence[str],
+    beside: _Beside,
 ) -> tuple[Competency, ...]:
     groups = {parent for parent, _ in parents.values()}
     result = []
@@ -227,7 +272,8 @@ def _competencies(
         result.append(
             Competency(
                 id=name, statement=statement, code=code, subject=subject, grades=tuple(grades), parent=parent,
-                prerequisites=tuple(before.get(name, ())), assessable=assessable,
+                prerequisites=tuple(before.get(name, ())), assessable=assessable, framework=beside.document, family=kind,
+                replaced_by=tuple(beside.replaced.get(name, ())), similar=tuple(beside.similar.get(name, ())),
             )
         )  # fmt: skip
     return tuple(result)

@@ -1,199 +1,282 @@
-"""What mastery decides: each piece of evidence moves a learner's estimates, in the order of time, whatever order it arrives in; pure."""
+"""What mastery decides: each piece of evidence moves a learner's estimates, in the order of time, whatever order it arrives in; what people
+say wins over what is estimated, and is told as such; pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final, TypeAlias, assert_never
+from typing import Any, Final, assert_never
 from uuid import UUID
 
-from services.mastery.calibration import CALIBRATION, DEFAULT, Calibration
 from services.mastery.codec import CODEC
-from services.mastery.framework import EMPTY, FRAMEWORK, Framework
-from services.mastery.rule import probability_e6, reference
-from services.mastery.state import MICROSECONDS_PER_MINUTE, State, microseconds_of, minute_of
-from services.mastery.weigh import MET, general_of, seen_of, weigh
-from shared.contracts.envelope import StreamId
+from services.mastery.commands import (
+    CountEvidence,
+    EndOverride,
+    GiveOverride,
+    MasteryCommand,
+    MasteryEvent,
+    Recalibrate,
+    Rescore,
+    Void,
+    WaivePrerequisite,
+    WithdrawWaiver,
+    command_of,
+)
+from services.mastery.inputs import Inputs, inputs_of
+from services.mastery.refold import difference, evidence_in, hold, level_changes, refold, rescored, row_of, says_something
+from services.mastery.rule import MET, probability_e6
+from services.mastery.state import (
+    CODES,
+    HELD,
+    KIND_BITS,
+    MAX_COUNT,
+    MAX_OVERRIDES,
+    MAX_WAIVERS,
+    STUCK,
+    Item,
+    Override,
+    Row,
+    State,
+    item_mark,
+    key_of,
+    microseconds_of,
+    minute_of,
+    short_mark,
+)
+from services.mastery.weigh import Weighed, cited, move_watermark, weigh, with_mark
 from shared.contracts.evidence import EvidenceRecorded
-from shared.contracts.mastery import Belief, CompetencyTrace, Estimated, ItemTrace, Level, LevelChanged, Reestimated
-from shared.decider import Decider, History
+from shared.contracts.mastery import (
+    Belief,
+    CompetencyBelief,
+    Due,
+    Estimated,
+    LevelChanged,
+    LevelHeld,
+    OverrideEnded,
+    OverrideGiven,
+    PersonNeeded,
+    PrerequisiteWaived,
+    Reestimated,
+    WaiverWithdrawn,
+)
+from shared.decider import Decider, History, Refusal
+from shared.exact import micro
 from shared.parameters import Parameters
 
 
-@dataclass(frozen=True)
-class CountEvidence:
-    """Count one piece of scored evidence towards a learner's competencies."""
-
-    evidence: EvidenceRecorded
-
-    @property
-    def stream(self) -> StreamId:
-        return StreamId("mastery", "learner", str(self.evidence.learner_id))
-
-
-@dataclass(frozen=True)
-class Recalibrate:
-    """Weigh all of a learner's evidence again, with the parameters in force. Where nothing comes out otherwise, nothing is said."""
-
-    learner_id: UUID
-    settings: int
-    """Version of mastery's settings that asks for it."""
-
-    @property
-    def stream(self) -> StreamId:
-        return StreamId("mastery", "learner", str(self.learner_id))
-
-
-MasteryCommand: TypeAlias = CountEvidence | Recalibrate
-MasteryEvent: TypeAlias = Estimated | Reestimated | LevelChanged
-
-
-def decide(command: MasteryCommand, state: State, parameters: Parameters, history: History = ()) -> list[MasteryEvent]:
-    """Return the new estimate and the levels that change with it; nothing for evidence that was counted before."""
-    calibration, framework = parameters.get(CALIBRATION) or DEFAULT, parameters.get(FRAMEWORK) or EMPTY
+def decide(command: MasteryCommand, state: State, parameters: Parameters, history: History = ()) -> list[MasteryEvent] | Refusal:
+    """Return the new estimate and the levels that change with it; nothing for what was decided before."""
+    inputs = inputs_of(parameters)
     match command:
         case CountEvidence(evidence=seen):
             if not needs_history(command, state):
-                return [*weigh(seen, state, calibration, framework)]
+                return _told(seen, state, weigh(seen, state, inputs), inputs)
             counted = evidence_in(history)
-            if any(known.evidence_id == seen.evidence_id for known in counted):
+            if seen.evidence_id in counted:
                 return []
-            after = refold([*counted, seen], calibration, framework)
-            return [_difference(seen.learner_id, state, after, late=seen), *_levels(seen.learner_id, state, after, calibration, seen)]
+            return _again(seen.learner_id, state, [*counted.values(), seen], inputs, seen.evidence_id, evidence=seen)
+        case Rescore(rescored=told):
+            counted = evidence_in(history)
+            old = counted.get(told.evidence_id)
+            if old is None or old.score_e6 == told.score_e6 or any(told == getattr(event.data, "rescored", None) for event in history):
+                return []
+            evidence = (counted | {told.evidence_id: rescored(old, told)}).values()
+            return _again(told.learner_id, state, evidence, inputs, told.evidence_id, rescored=told)
+        case Void(voided=told):
+            counted = evidence_in(history)
+            if counted.get(told.evidence_id) is None:
+                return []
+            evidence = (counted | {told.evidence_id: None}).values()
+            return _again(told.learner_id, state, evidence, inputs, told.evidence_id, voided=told)
         case Recalibrate(learner_id=learner_id, settings=settings):
-            after = _not_taken_back(state, refold(evidence_in(history), calibration, framework))
+            after = refold(evidence_in(history).values(), state, inputs)
+            hold(state, after, inputs, everything=True)
             if after == state:
                 return []
-            return [
-                _difference(learner_id, state, after, settings=settings), *_levels(learner_id, state, after, calibration)
-            ]  # fmt: skip
+            event = difference(learner_id, state, after, settings=settings)
+            return [event, *level_changes(learner_id, state, after, inputs)]
+        case GiveOverride() | EndOverride() | WaivePrerequisite() | WithdrawWaiver():
+            return _said(command, state, inputs, history)
+    assert_never(command)
 
 
-def evidence_in(history: History) -> list[EvidenceRecorded]:
-    """Return all evidence that was counted, in the order it arrived in."""
-    return [seen for event in history if (seen := getattr(event.data, "evidence", None)) is not None]
+def _told(seen: EvidenceRecorded, state: State, weighed: Weighed, inputs: Inputs) -> list[MasteryEvent]:
+    """Return the events of evidence that came in order."""
+    rows = list(weighed.rows.items())
+    about = len(inputs.framework.current(seen.competency_ids))
+    events: list[MasteryEvent] = [
+        Estimated(
+            evidence=seen, expected_e6=micro(weighed.expected),
+            general=Belief(mean_e6=weighed.general[0], variance_e6=weighed.general[1]),
+            form=Belief(mean_e6=weighed.form[0], variance_e6=weighed.form[1]),
+            competencies=tuple([_belief(name, row) for name, row in rows[:about]]),
+            due=tuple([Due(competency_id=name, due_minute=row.due) for name, row in rows[about:] if name not in weighed.moves]),
+        )
+    ]  # fmt: skip
+    for move in weighed.moves.values():
+        kind = LevelHeld if state.override(move.name) else LevelChanged
+        events.append(
+            kind(
+                learner_id=seen.learner_id, competency_id=move.name, level=move.level, before=move.before, due_minute=move.due,
+                probability_e6=probability_e6(move.logit, inputs.policy_of(move.name)), evidence_ids=cited(seen.evidence_id, move),
+            )
+        )  # fmt: skip
+    for name, needed, idle, days in weighed.persons:
+        told = {"learner_id": seen.learner_id, "competency_id": name, "idle": idle, "idle_days": days, "evidence_id": seen.evidence_id}
+        events.append(PersonNeeded(needed=needed, **told))  # type: ignore[arg-type]  # By name.
+    return events
 
 
-def refold(evidence: Iterable[EvidenceRecorded], calibration: Calibration, framework: Framework) -> State:
-    """Return the state as if this evidence had arrived in the order of (time, id)."""
-    state = State()
-    for seen in sorted(evidence, key=lambda known: (known.occurred_at, known.evidence_id.int)):
-        for event in weigh(seen, state, calibration, framework):
-            state = evolve(state, event)
-    return state
-
-
-def _not_taken_back(before: State, after: State) -> State:
-    """Return `after` with what was mastered before and is not any more as due to be shown again: new numbers alone take nothing back."""
-    for row, name in enumerate(before.competencies()):
-        if before.level(row) in MET and after.level(after.find(name)) not in MET:
-            after.set_level(name, Level.REVERIFY)
-    return after
-
-
-def _difference(
-    learner_id: UUID, before: State, after: State, late: EvidenceRecorded | None = None, settings: int | None = None
-) -> Reestimated:  # fmt: skip
-    """Return the event that leads from one state to the other, levels and watermark apart."""
-    old = dict(zip(before.competencies(), _traces(before), strict=True))
-    changed = [trace for trace in _traces(after) if old.get(trace.competency_id) != trace]
-    items = _items(after)
-    return Reestimated(
-        learner_id=learner_id, evidence=late, settings=settings,
-        general=Belief(mean_e6=after.general[0], variance_e6=after.general[1]),
-        form=Belief(mean_e6=after.form[0], variance_e6=after.form[1]),
-        competencies=tuple(changed), items=None if items == _items(before) else items,
+def _belief(name: str, row: Row) -> CompetencyBelief:
+    return CompetencyBelief(
+        competency_id=name, mean_e6=row.mean, variance_e6=row.variance, scored=row.scored, items=row.items, days=row.days,
+        due_minute=row.due, idle=row.idle, idle_days=row.idle_days,
     )  # fmt: skip
 
 
-def _traces(state: State) -> list[CompetencyTrace]:
-    return [
-        CompetencyTrace(
-            competency_id=name, mean_e6=state.means[row], variance_e6=state.variances[row], scored=state.scored[row],
-            items=len(state.marks_of(row)), days=state.days[row], last_minute=state.minutes[row], item_marks=state.marks_of(row),
-            evidence_ids=state.kept_of(row),
-        )
-        for row, name in enumerate(state.competencies())
-    ]  # fmt: skip
+def _again(
+    learner_id: UUID, state: State, among: Iterable[EvidenceRecorded | None], inputs: Inputs, cites: UUID, **cause: Any
+) -> list[MasteryEvent]:
+    """Return what comes out otherwise once all evidence was weighed again; the first event carries the cause."""
+    after = refold(among, state, inputs)
+    hold(state, after, inputs, everything=False)
+    return [difference(learner_id, state, after, **cause), *level_changes(learner_id, state, after, inputs, (cites,))]
 
 
-def _items(state: State) -> tuple[ItemTrace, ...]:
-    columns = zip(state.item_marks, state.item_minutes, state.item_counts, state.item_percents, strict=True)
-    return tuple(ItemTrace(mark=mark, last_minute=minute, count=count, percent=percent) for mark, minute, count, percent in columns)
+Saying = GiveOverride | EndOverride | WaivePrerequisite | WithdrawWaiver
 
 
-def _levels(
-    learner_id: UUID, before: State, after: State, calibration: Calibration, late: EvidenceRecorded | None = None
-) -> list[LevelChanged]:  # fmt: skip
-    """Return the changes of level between two states, with the probability at the latest evidence."""
-    changes = []
-    minute = after.last_us // MICROSECONDS_PER_MINUTE
-    for row, name in enumerate(after.competencies()):
-        was, level = before.level(before.find(name)), after.level(row)
-        if was is level:
-            continue
-        known = seen_of(after, row, minute, calibration.numbers)
-        logit = reference(calibration.reference_easiness, general_of(after, calibration.numbers), known)
-        ids = after.kept_of(row)
-        if late is not None and late.evidence_id not in ids:
-            ids = (late.evidence_id, *ids)
-        changes.append(
-            LevelChanged(
-                learner_id=learner_id, competency_id=name, level=level, before=was, evidence_ids=ids,
-                probability_e6=probability_e6(logit, calibration.policy),
-            )
-        )  # fmt: skip
-    return changes
+def _said(command: Saying, state: State, inputs: Inputs, history: History) -> list[MasteryEvent] | Refusal:
+    """Return what a person's word changes: the levels of the competency, and of those it stands before."""
+    event = _word(command, state, inputs)
+    if event is None or isinstance(event, Refusal):
+        return [] if event is None else event
+    if any(known.data == event for known in history):
+        return []
+    before = evolve(state, event)
+    after = refold(evidence_in(history).values(), before, inputs)
+    hold(state, after, inputs, everything=isinstance(command, EndOverride | WithdrawWaiver))
+    weighed = difference(event.learner_id, state, after)
+    moved: list[MasteryEvent] = [weighed] if says_something(weighed, state) else []
+    return [event, *moved, *level_changes(event.learner_id, state, after, inputs)]
+
+
+def _word(
+    command: Saying, state: State, inputs: Inputs
+) -> OverrideGiven | OverrideEnded | PrerequisiteWaived | WaiverWithdrawn | Refusal | None:  # fmt: skip
+    """Return the event of a person's word, None where it changes nothing."""
+    match command:
+        case GiveOverride(given=given):
+            if given.until <= given.at:
+                return Refusal("until-past", "an override ends after it begins: give a later `until`")
+            if not inputs.framework.competencies.keys() & {given.competency_id} and state.row(given.competency_id) is None:
+                return Refusal("unknown-competency", "neither the framework in force nor any evidence names this competency: mend its id")
+            if len(state.overrides) >= MAX_OVERRIDES and state.override(given.competency_id) is None:
+                return Refusal("too-many-overrides", f"{MAX_OVERRIDES} levels of this learner are overridden: withdraw one first")
+            return None if state.override(given.competency_id) == _override(given) else given
+        case EndOverride(ended=ended):
+            known = state.override(ended.competency_id)
+            if ended.author_id is None:  # Its time: nobody needs to hear that it was ended before.
+                return ended if known is not None and known.until_us <= microseconds_of(ended.at) else None
+            return ended if known else Refusal("no-override", "no person sets the level of this competency: there is nothing to withdraw")
+        case WaivePrerequisite(waived=waived):
+            if waived.prerequisite_id not in inputs.framework.prerequisites.get(waived.competency_id, ()):
+                return Refusal("no-such-prerequisite", "the framework in force has no such prerequisite of this competency: mend the ids")
+            if len(state.waivers) >= MAX_WAIVERS:
+                return Refusal("too-many-waivers", f"{MAX_WAIVERS} prerequisites are waived for this learner: withdraw one first")
+            return None if (waived.competency_id, waived.prerequisite_id) in state.waivers else waived
+        case WithdrawWaiver(withdrawn=withdrawn):
+            known_waiver = (withdrawn.competency_id, withdrawn.prerequisite_id) in state.waivers
+            return withdrawn if known_waiver else Refusal("no-waiver", "this prerequisite is not waived: there is nothing to withdraw")
+
+
+def _override(given: OverrideGiven) -> Override:
+    return Override(given.competency_id, CODES[given.level], microseconds_of(given.until))
 
 
 def evolve(state: State, event: MasteryEvent) -> State:
     """Return the state after the event. Never refuses: it has already happened."""
     after = state.copy()
     match event:
-        case Estimated(evidence=seen, general=general, form=form):
-            minute = minute_of(seen.occurred_at)
-            after.move_watermark(seen)
-            after.general, after.form = (general.mean_e6, general.variance_e6), (form.mean_e6, form.variance_e6)
-            for belief in event.competencies:
-                after.take(belief, seen, minute)
-            after.remember_item(seen, minute)
-            after.forget_oldest()
-        case Reestimated(evidence=late, general=general, form=form):
-            if late is not None:
-                after.move_watermark(late)
-            after.general, after.form = (general.mean_e6, general.variance_e6), (form.mean_e6, form.variance_e6)
-            for trace in event.competencies:
-                after.replace(trace)
-            if event.items is not None:
-                after.remember_items(event.items)
-            after.forget_oldest()
-        case LevelChanged(competency_id=name, level=level):
-            after.set_level(name, level)
+        case Estimated():
+            _take(event, after)
+        case Reestimated():
+            _take_again(event, after)
+        case LevelChanged(competency_id=name, override=override):
+            if not override:
+                _set_level(event, after)
+        case LevelHeld():
+            _set_level(event, after)
+        case PersonNeeded(competency_id=name, needed=needed):
+            if row := after.row(name):
+                after.put(name, row._replace(flags=row.flags | STUCK if needed else row.flags & ~STUCK))
+        case OverrideGiven():
+            after.put_override(_override(event))
+        case OverrideEnded(competency_id=name):
+            after.end_override(name)
+        case PrerequisiteWaived(competency_id=name, prerequisite_id=before):
+            after.waivers = tuple(sorted({*after.waivers, (name, before)}))
+        case WaiverWithdrawn(competency_id=name, prerequisite_id=before):
+            after.waivers = tuple(pair for pair in after.waivers if pair != (name, before))
         case _:
             assert_never(event)
     return after
 
 
-def command_of(event: MasteryEvent) -> MasteryCommand | None:
-    """Return the command that this event answers first, so that replay can ask it again."""
-    match event:
-        case Estimated(evidence=seen):
-            return CountEvidence(seen)
-        case Reestimated(evidence=late, settings=settings):
-            if late is not None:
-                return CountEvidence(late)
-            return None if settings is None else Recalibrate(event.learner_id, settings)
-        case LevelChanged():
-            return None
+def _take(event: Estimated, state: State) -> None:
+    """Change the state as an estimate does."""
+    seen, minute, mark = event.evidence, minute_of(event.evidence.occurred_at), item_mark(event.evidence.item_id)
+    move_watermark(seen, state)
+    state.general, state.form = (event.general.mean_e6, event.general.variance_e6), (event.form.mean_e6, event.form.variance_e6)
+    bit, short = KIND_BITS[seen.kind], short_mark(mark)
+    for belief in event.competencies:
+        name, row = belief.competency_id, state.row(belief.competency_id)
+        marks = with_mark(row, short) if row else (short, 0, 0)
+        best = row.best if row and belief.idle else state.general[0] + belief.mean_e6
+        told = (row.kinds | bit, row.level) if row else (bit, 0)
+        state.put(
+            name,
+            Row(
+                row.key if row else key_of(name), belief.mean_e6, belief.variance_e6, minute, best, *marks, belief.scored, belief.days,
+                *told, belief.idle, belief.idle_days, row.flags if row else 0, belief.due_minute,
+            ),
+        )  # fmt: skip
+    for due in event.due:
+        if row := state.row(due.competency_id):
+            state.put(due.competency_id, row._replace(due=due.due_minute))
+    item = state.item(mark)
+    state.put_item(Item(mark, minute, min(MAX_COUNT, item.times + 1) if item else 1, seen.score_e6 // 10_000))
+
+
+def _take_again(event: Reestimated, state: State) -> None:
+    """Change the state as weighing everything again does."""
+    if event.evidence is not None:
+        move_watermark(event.evidence, state)
+    state.general, state.form = (event.general.mean_e6, event.general.variance_e6), (event.form.mean_e6, event.form.variance_e6)
+    for name in event.gone:
+        state.drop(name)
+    for trace in event.competencies:
+        state.put(trace.competency_id, row_of(trace, state.row(trace.competency_id)))
+    if event.items is not None:
+        state.put_items(Item(known.mark, known.last_minute, known.count, known.percent) for known in event.items)
+    if event.held is not None:
+        for name, row in list(state.every_row()):
+            flags = row.flags | HELD if name in event.held else row.flags & ~HELD
+            if flags != row.flags:
+                state.put(name, row._replace(flags=flags))
+
+
+def _set_level(event: LevelChanged | LevelHeld, state: State) -> None:
+    if row := state.row(event.competency_id):
+        held = row.flags if event.level in MET else row.flags & ~HELD
+        state.put(event.competency_id, row._replace(level=CODES[event.level], due=event.due_minute, flags=held))
 
 
 def needs_history(command: MasteryCommand, state: State) -> bool:
-    """Late or repeated evidence is weighed among all the rest, and so is everything where the numbers changed."""
-    match command:
-        case CountEvidence(evidence=seen):
-            return (microseconds_of(seen.occurred_at), seen.evidence_id.int) <= (state.last_us, state.last_id)
-        case Recalibrate():
-            return True
+    """Late or repeated evidence is weighed among all the rest, and so is everything where something else than new evidence counts."""
+    if isinstance(command, CountEvidence):
+        seen = command.evidence
+        return (microseconds_of(seen.occurred_at), seen.evidence_id.int) <= (state.last_us, state.last_id)
+    return True
 
 
 mastery: Final = Decider("mastery.estimate", 2, "learner", State(), decide, evolve, command_of, CODEC, needs_history)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from services.mastery.calibration import Calibration
 from services.mastery.filter import Normal, faded, predict, update
 from services.mastery.framework import Framework
-from services.mastery.rule import Policy, probability_e6, reference, score_of
-from services.mastery.state import MINUTES_PER_DAY
-from services.mastery.weigh import MET
+from services.mastery.inputs import Inputs
+from services.mastery.rule import MET, Policy, Standing, level_of, probability_e6, reference, score_of
+from services.mastery.state import KIND_BITS, MINUTES_PER_DAY
+from services.mastery.words import Said, percent, say
 from shared.contracts.envelope import MICRO
 from shared.contracts.evidence import Kind
 from shared.contracts.mastery import Level
@@ -22,7 +23,7 @@ MAX_ANSWERS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the read tables hold of a learner and a competency."""
+    """What is known of a learner and a competency."""
 
     general: Normal
     form: Normal
@@ -32,6 +33,8 @@ class Known:
     items: int
     days: int
     level: Level
+    kinds: int = -1
+    """Kinds of evidence seen, as bits; -1 where nobody looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,78 +50,85 @@ class Estimate:
     """That the success rate is above the bar."""
 
 
-def estimate(known: Known, minute: int, calibration: Calibration) -> Estimate:
+def estimate(known: Known, minute: int, calibration: Calibration, policy: Policy) -> Estimate:
     """Return what is believed at this minute; form of the day and memory of single items are left out."""
     competency = faded(known.competency, (minute - known.last_minute) / MINUTES_PER_DAY, calibration.numbers)
     logit = reference(calibration.reference_easiness, known.general, competency)
     nothing = Normal(0.0, 0.0)
     success = predict(calibration.reference_easiness, known.general, nothing, [competency]).share
-    return Estimate(logit, competency, success, probability_e6(logit, calibration.policy))
+    return Estimate(logit, competency, success, probability_e6(logit, policy))
 
 
-def unmet(competency_id: str, framework: Framework, levels: Mapping[str, Level]) -> list[str]:
+def unmet(competency_id: str, framework: Framework, levels: Mapping[str, Level], waived: Sequence[tuple[str, str]] = ()) -> list[str]:
     """Return the prerequisites that hold back `mastered`; `levels` are the learner's."""
-    return [name for name in framework.prerequisites.get(competency_id, ()) if levels.get(name) not in MET]
+    before = framework.prerequisites.get(competency_id, ())
+    return [name for name in before if levels.get(name) not in MET and (competency_id, name) not in waived]
 
 
-def answers_needed(known: Known, now: Estimate, calibration: Calibration) -> int | None:
-    """Return how many right answers to short items of reference difficulty would bring the probability to the certainty asked for.
+def answers_needed(known: Known, now: Estimate, calibration: Calibration, policy: Policy) -> int | None:
+    """Return how many right answers to short new items of reference difficulty would make it mastered, days and prerequisites apart.
 
-    0 where it is there; None where 20 would not do. Neither form nor fading changes meanwhile.
+    Each is put through the filter and judged by the rule. 0 where it is mastered; None where 20 would not do. Neither form nor fading
+    changes meanwhile.
     """
-    policy, numbers, weight = calibration.policy, calibration.numbers, calibration.kinds[Kind.ITEM]
+    numbers, weight = calibration.numbers, calibration.kinds[Kind.ITEM]
     general, form, competency = known.general, known.form, now.competency
     for count in range(MAX_ANSWERS + 1):
-        if score_of(reference(calibration.reference_easiness, general, competency), policy) >= policy.certainty_z:
+        logit = reference(calibration.reference_easiness, general, competency)
+        days = max(known.days, policy.days)
+        standing = Standing(logit, known.scored + count, min(3, known.items + count), days, True, None, -1)
+        if level_of(Level.REVERIFY if known.level in MET else Level.UNKNOWN, standing, policy) is Level.MASTERED:
             return count
         expected = predict(calibration.reference_easiness, general, form, [competency])
         general, form, (competency,) = update(expected, 1.0, weight.precision, general, form, [competency], numbers)
     return None
 
 
-def missing(known: Known, now: Estimate, waiting: list[str] | None, calibration: Calibration) -> list[str]:
-    """Return in words what stands between the learner and `mastered`; nothing where nothing does.
+def missing(known: Known, now: Estimate, waiting: Sequence[str] | None, policy: Policy) -> list[Said]:
+    """Return what stands between the learner and `mastered`; nothing where nothing does.
 
     Args:
         waiting: names of the prerequisites that are not met; None where no framework is in force.
     """
-    policy = calibration.policy
     lacks = []
     if score_of(now.logit, policy) < policy.certainty_z:
-        lacks.append(f"certainty: {_percent(now.probability_e6)} that {_bar(policy)}, {_percent(policy.certainty * MICRO)} is asked for")
-    for has, asked, what in (
-        (known.scored, policy.scored, "scored pieces of work"),
-        (known.items, policy.items, "different items"),
-        (known.days, policy.days, "different days"),
-    ):
-        if has < asked:
-            lacks.append(f"breadth: {has} of {asked} {what}")
+        bar, asked = percent(policy.bar * MICRO), percent(policy.certainty * MICRO)
+        lacks.append(say("missing.certainty", probability=percent(now.probability_e6), bar=bar, certainty=asked))
+    for what, has, asked_for in (
+        ("scored", known.scored, policy.scored), ("items", known.items, policy.items), ("days", known.days, policy.days)
+    ):  # fmt: skip
+        if has < asked_for:
+            lacks.append(say(f"missing.{what}", has=has, asked=asked_for))
+    lacks += [say("missing.kind", kind=kind.value) for kind, bit in KIND_BITS.items() if policy.kinds & bit & ~known.kinds]
     if waiting is None:
-        lacks.append("framework: none was imported, so what comes before is not known")
-    lacks.extend(f"prerequisite: {name}" for name in waiting or ())
+        lacks.append(say("missing.framework"))
+    lacks += [say("missing.prerequisite", name=name) for name in waiting or ()]
     return lacks
 
 
-def sentence(known: Known, now: Estimate, lacks: list[str], more: int | None, policy: Policy) -> str:
+def sentence(known: Known, now: Estimate, lacks: Sequence[Said], more: int | None) -> Said:
     """Return the explanation in one or two sentences, for teachers."""
-    said = f"{_percent(now.success * MICRO)} of answers to a standard item are expected to be right."
+    success = percent(now.success * MICRO)
     match known.level:
         case Level.UNKNOWN:
-            return "There is not enough evidence to say how well this is known."
+            return say("level.unknown")
         case Level.MASTERED:
-            return f"{said} Mastered: work on enough items and days shows it."
+            return say("level.mastered", success=success)
         case Level.REVERIFY:
-            return f"{said} It was mastered; it is time to show it again."
+            return say("level.reverify", success=success)
         case _:
             pass
     if more:
-        return f"{said} About {more} more right answers at standard difficulty would make it certain enough."
-    return f"{said} Held back by {'; '.join(lacks)}." if lacks else f"{said} The next work on it decides."
+        return say("level.more", success=success, more=more)
+    if lacks:
+        return say("level.held-back", success=success, missing="; ".join(lack.text for lack in lacks))
+    return say("level.next", success=success)
 
 
-def _bar(policy: Policy) -> str:
-    return f"more than {_percent(policy.bar * MICRO)} of answers to a standard item would be right"
-
-
-def _percent(millionths: float) -> str:
-    return f"{round(millionths / 10_000)} %"
+def contributions(known: Known, now: Estimate, inputs: Inputs) -> list[tuple[str, float, bool, Said]]:
+    """Return the parts of the expected logit: name, logits, whether the level rests on it, and words."""
+    parts = (
+        ("item", inputs.calibration.reference_easiness, True), ("learner", known.general.mean, True),
+        ("competency", now.competency.mean, True), ("form", known.form.mean, False), ("same-item", 0.0, False),
+    )  # fmt: skip
+    return [(part, logit, decides, say(f"part.{part}")) for part, logit, decides in parts]

@@ -1,26 +1,44 @@
-"""Read tables: what is believed of each learner and competency, the level in force, and how levels changed."""
+"""Read tables: what is believed of each learner and competency, the level in force and how it changed, what people set, who is needed,
+who is in which class, and the framework in force."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from services.mastery.state import minute_of
-from shared.contracts.envelope import Recorded, instant_text
-from shared.contracts.mastery import Estimated, LevelChanged, Reestimated
+from shared.contracts.envelope import Event, Recorded, instant_text
+from shared.contracts.mastery import (
+    Estimated,
+    FrameworkAdopted,
+    LevelChanged,
+    LevelHeld,
+    MasteryPageAdded,
+    MembershipNoted,
+    OverrideEnded,
+    OverrideGiven,
+    PersonNeeded,
+    PrerequisiteWaived,
+    Reestimated,
+    WaiverWithdrawn,
+)
 from shared.ledger.types import Projection, Row
+from shared.parameters import page_hash
+
+Rows = Callable[[Recorded[Any]], Iterator[Row]]
 
 
-def _upsert(table: str, key: tuple[str, ...], columns: dict[str, str]) -> str:
-    """Return the statement that keeps the row of the newest version; `columns` are names and SQL types beside `version`."""
+def _table(table: str, rows: Rows, key: tuple[str, ...], **columns: str) -> Projection:
+    """Return a table that keeps the row of the newest version; `columns` are names and SQL types beside `version`."""
     typed = columns | {"version": "bigint"}
     names = ", ".join(typed)
     updates = ", ".join(f"{name} = excluded.{name}" for name in typed if name not in key)
     definition = ", ".join(f"{name} {kind}" for name, kind in typed.items())
-    return (
+    statement = (
         f"INSERT INTO {table} ({names}) SELECT {names} FROM jsonb_to_recordset(%(rows)s) AS new({definition}) "  # noqa: S608 - our own names
         f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates} WHERE {table}.version < excluded.version"
     )
+    return Projection(table, rows, key, statement)
 
 
 def _learner(event: Recorded[Any]) -> Iterator[Row]:
@@ -34,15 +52,47 @@ def _learner(event: Recorded[Any]) -> Iterator[Row]:
 
 def _competencies(event: Recorded[Any]) -> Iterator[Row]:
     match event.data:
-        case Estimated(evidence=seen) as data:
-            beside = {"last_minute": minute_of(seen.occurred_at), "evidence_id": str(seen.evidence_id)}
+        case Estimated() as data:
+            learner_id, minute = _learner_id(data), minute_of(data.evidence.occurred_at)
             for belief in data.competencies:
-                yield belief.model_dump() | beside | {"learner_id": _learner_id(data), "version": event.version}
+                yield _belief(belief, minute) | {"learner_id": learner_id, "version": event.version}
+        case Reestimated() as data:
+            learner_id = _learner_id(data)
+            for trace in data.competencies:
+                yield _belief(trace, trace.last_minute) | {"learner_id": learner_id, "version": event.version}
+            for name in data.gone:
+                yield _NOTHING | {"learner_id": learner_id, "competency_id": name, "version": event.version}
+
+
+_NOTHING: Final = dict.fromkeys(("mean_e6", "variance_e6", "scored", "items", "days", "last_minute"), 0)
+
+
+def _belief(known: Any, minute: int) -> dict[str, Any]:
+    return {
+        "competency_id": known.competency_id, "mean_e6": known.mean_e6, "variance_e6": known.variance_e6, "scored": known.scored,
+        "items": known.items, "days": known.days, "last_minute": minute,
+    }  # fmt: skip
+
+
+def _due(event: Recorded[Any]) -> Iterator[Row]:
+    match event.data:
+        case Estimated() as data:
+            for known in data.competencies:
+                if known.due_minute:
+                    yield _due_row(_learner_id(data), known.competency_id, known.due_minute, event)
+            for due in data.due:
+                yield _due_row(_learner_id(data), due.competency_id, due.due_minute, event)
         case Reestimated() as data:
             for trace in data.competencies:
-                row = trace.model_dump(mode="json", exclude={"item_marks", "evidence_ids"})
-                last = str(trace.evidence_ids[-1]) if trace.evidence_ids else None
-                yield row | {"evidence_id": last, "learner_id": _learner_id(data), "version": event.version}
+                yield _due_row(_learner_id(data), trace.competency_id, trace.due_minute, event)
+            for name in data.gone:
+                yield _due_row(_learner_id(data), name, 0, event)
+        case LevelHeld() | LevelChanged(override=False) as told:
+            yield _due_row(str(told.learner_id), told.competency_id, told.due_minute, event)
+
+
+def _due_row(learner_id: str, name: str, minute: int, event: Recorded[Any]) -> Row:
+    return {"learner_id": learner_id, "competency_id": name, "due_minute": minute, "version": event.version}
 
 
 def _levels(event: Recorded[Any]) -> Iterator[Row]:
@@ -51,29 +101,83 @@ def _levels(event: Recorded[Any]) -> Iterator[Row]:
         yield told | {"changed_at": instant_text(event.time), "settings": event.settings, "version": event.version}
 
 
+def _told(*kinds: type[Event]) -> Rows:
+    """Return rows that hold what an event of these kinds says."""
+
+    def rows(event: Recorded[Any]) -> Iterator[Row]:
+        if isinstance(event.data, kinds):
+            beside = {"version": event.version, "told_at": instant_text(event.time)}
+            yield event.data.model_dump(mode="json") | beside | {"waived": isinstance(event.data, PrerequisiteWaived)}
+
+    return rows
+
+
+def _membership(event: Recorded[Any]) -> Iterator[Row]:
+    if isinstance(event.data, MembershipNoted):
+        for member, classes in ((False, event.data.left), (True, event.data.class_ids)):
+            for class_id in classes:
+                learner_id = str(event.data.learner_id)
+                yield {"class_id": str(class_id), "learner_id": learner_id, "member": member, "version": event.version}
+
+
+def _pages(event: Recorded[Any]) -> Iterator[Row]:
+    """Yield the competencies of a page; pages of other sets hold entries of another kind."""
+    if isinstance(event.data, MasteryPageAdded) and isinstance(event.data.content, list):
+        competencies = [entry for entry in event.data.content if isinstance(entry, dict) and "statement" in entry]
+        page = page_hash(event.data.content) if competencies else ""
+        for entry in competencies:
+            yield {
+                "page": page, "competency_id": entry["id"], "code": entry.get("code", ""), "subject": entry.get("subject", ""),
+                "family": entry.get("family", ""), "assessable": entry.get("assessable", True),
+                "prerequisites": entry.get("prerequisites", []),
+            }  # fmt: skip
+
+
+def _in_force(event: Recorded[Any]) -> Iterator[Row]:
+    if isinstance(event.data, FrameworkAdopted):
+        yield {"kind": event.data.KIND, "pages": list(event.data.pages), "version": event.version}
+
+
 def _learner_id(data: Estimated | Reestimated) -> str:
     return str(data.evidence.learner_id if isinstance(data, Estimated) else data.learner_id)
 
 
-_LEARNER: Final = {
-    "learner_id": "uuid", "general_mean_e6": "bigint", "general_variance_e6": "bigint", "form_mean_e6": "bigint",
-    "form_variance_e6": "bigint",
-}  # fmt: skip
-_COMPETENCY: Final = {
-    "learner_id": "uuid", "competency_id": "text", "mean_e6": "bigint", "variance_e6": "bigint", "scored": "integer", "items": "integer",
-    "days": "integer", "last_minute": "bigint", "evidence_id": "uuid",
-}  # fmt: skip
-_LEVEL: Final = {
-    "learner_id": "uuid", "competency_id": "text", "level": "text", "probability_e6": "integer", "evidence_ids": "jsonb",
-    "changed_at": "timestamptz",
-}  # fmt: skip
-
 _OF_COMPETENCY: Final = ("learner_id", "competency_id")
-_OF_CHANGE: Final = ("learner_id", "version")
+_IDS: Final = {"learner_id": "uuid", "competency_id": "text"}
+_AUTHOR: Final = {"author_id": "uuid", "role": "text", "reason": "text", "words": "jsonb", "at": "timestamptz"}
+_LEVEL: Final = _IDS | {
+    "level": "text", "probability_e6": "integer", "evidence_ids": "jsonb", "changed_at": "timestamptz", "override": "boolean",
+}  # fmt: skip
+_PAGES: Final = """
+    INSERT INTO framework_page (page, competency_id, code, subject, family, assessable, prerequisites)
+    SELECT page, competency_id, code, subject, family, assessable, prerequisites FROM jsonb_to_recordset(%(rows)s) AS new(
+        page text, competency_id text, code text, subject text, family text, assessable boolean, prerequisites jsonb)
+    ON CONFLICT (competency_id, page) DO NOTHING
+"""
 
 PROJECTIONS: Final = (
-    Projection("learner_estimate", _learner, ("learner_id",), _upsert("learner_estimate", ("learner_id",), _LEARNER)),
-    Projection("competency_estimate", _competencies, _OF_COMPETENCY, _upsert("competency_estimate", _OF_COMPETENCY, _COMPETENCY)),
-    Projection("level", _levels, _OF_COMPETENCY, _upsert("level", _OF_COMPETENCY, _LEVEL | {"settings": "bigint"})),
-    Projection("level_change", _levels, _OF_CHANGE, _upsert("level_change", _OF_CHANGE, _LEVEL | {"before": "text"})),
-)
+    _table(
+        "learner_estimate", _learner, ("learner_id",), learner_id="uuid", general_mean_e6="bigint", general_variance_e6="bigint",
+        form_mean_e6="bigint", form_variance_e6="bigint",
+    ),
+    _table(
+        "competency_estimate", _competencies, _OF_COMPETENCY, **_IDS, mean_e6="bigint", variance_e6="bigint", scored="integer",
+        items="integer", days="integer", last_minute="bigint",
+    ),
+    _table("due", _due, _OF_COMPETENCY, **_IDS, due_minute="bigint"),
+    _table("level", _levels, _OF_COMPETENCY, **_LEVEL, settings="bigint"),
+    _table("level_change", _levels, ("learner_id", "version"), **_LEVEL, before="text"),
+    _table(
+        "person_needed", _told(PersonNeeded), _OF_COMPETENCY, **_IDS, needed="boolean", idle="integer", idle_days="integer",
+        evidence_id="uuid", told_at="timestamptz",
+    ),
+    _table("override", _told(OverrideGiven), _OF_COMPETENCY, **_IDS, level="text", until="timestamptz", **_AUTHOR),
+    _table("override_end", _told(OverrideEnded), _OF_COMPETENCY, **_IDS, at="timestamptz", author_id="uuid"),
+    _table(
+        "waiver", _told(PrerequisiteWaived, WaiverWithdrawn), (*_OF_COMPETENCY, "prerequisite_id"), **_IDS, prerequisite_id="text",
+        waived="boolean", **_AUTHOR,
+    ),
+    _table("membership", _membership, ("class_id", "learner_id"), class_id="uuid", learner_id="uuid", member="boolean"),
+    Projection("framework_page", _pages, ("competency_id", "page"), _PAGES),
+    _table("framework_in_force", _in_force, ("kind",), kind="text", pages="jsonb"),
+)  # fmt: skip

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import sqrt
+from typing import Final, NamedTuple
 
 from services.mastery.filter import Normal
 from shared.contracts.mastery import Level
 from shared.exact import log, micro, normal_cdf, normal_quantile
 
+MET: Final = (Level.MASTERED, Level.REVERIFY)
+"""Levels at which a prerequisite holds nothing back: what is due to be shown again was shown once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a calibration fixes of the rule. Shares are in (0, 1)."""
+    """By what a family of competencies is judged. Shares are in (0, 1)."""
 
     bar: float
     """Success rate on the reference item that counts as knowing."""
@@ -29,11 +33,20 @@ class Policy:
     doubt: float
     """Standard deviation of the logit above which nothing is told."""
     scored: int
-    """Least number of scored events."""
+    """Least number of scored events; an item that is remembered counts once, however often it comes."""
     items: int
     """Least number of distinct items, at most 3."""
     days: int
     """Least number of distinct days."""
+    kinds: int = 0
+    """Kinds of evidence that must have been seen, as bits of `state.KIND_BITS`."""
+    stuck_events: int = 10
+    """Events without progress from which a person is needed, on at least `stuck_days` days."""
+    stuck_days: int = 3
+    progress_e6: int = 50_000
+    """By how much the mean must grow to count as progress, in millionths of a logit."""
+    enrich_from: float = 0.975
+    """Probability from which a mastered competency is told as ready for more."""
     bar_logit: float = field(init=False)
     certainty_z: float = field(init=False)
     verify_z: float = field(init=False)
@@ -46,8 +59,7 @@ class Policy:
         object.__setattr__(self, "nearly_z", normal_quantile(self.nearly_from))
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """All that the rule looks at."""
 
     logit: Normal
@@ -58,6 +70,8 @@ class Standing:
     prerequisites_met: bool
     share: float | None = None
     """Score of the evidence at hand, in [0, 1]; None where it is about other competencies."""
+    kinds: int = -1
+    """Kinds of evidence that were seen, as bits; -1 for all."""
 
 
 def reference(easiness: float, general: Normal, competency: Normal) -> Normal:
@@ -76,8 +90,13 @@ def probability_e6(logit: Normal, policy: Policy) -> int:
 
 
 def is_broad(standing: Standing, policy: Policy) -> bool:
-    """Return whether there is evidence enough, on items and days enough."""
-    return standing.scored >= policy.scored and standing.items >= policy.items and standing.days >= policy.days
+    """Return whether there is evidence enough, on items and days enough, of every kind asked for."""
+    return (
+        standing.scored >= policy.scored
+        and standing.items >= policy.items
+        and standing.days >= policy.days
+        and policy.kinds & standing.kinds == policy.kinds
+    )
 
 
 def level_of(before: Level, standing: Standing, policy: Policy) -> Level:
@@ -87,7 +106,8 @@ def level_of(before: Level, standing: Standing, policy: Policy) -> Level:
     - Re-verify due becomes mastered again where the probability is back at `certainty`, and is taken back where work on the competency
       scores below the bar while the probability is below `verify_below`: a re-verification that failed.
     """
-    score = score_of(standing.logit, policy)
+    logit = standing.logit
+    score = (logit.mean - policy.bar_logit) / sqrt(logit.variance)
     if before is Level.MASTERED:
         return Level.REVERIFY if score < policy.verify_z else Level.MASTERED
     if before is Level.REVERIFY:
@@ -96,8 +116,8 @@ def level_of(before: Level, standing: Standing, policy: Policy) -> Level:
         failed = standing.share is not None and standing.share < policy.bar and score < policy.verify_z
         if not failed:
             return Level.REVERIFY
-    elif score >= policy.certainty_z and is_broad(standing, policy) and standing.prerequisites_met:
+    elif score >= policy.certainty_z and standing.prerequisites_met and is_broad(standing, policy):
         return Level.MASTERED
-    if standing.logit.variance > policy.doubt * policy.doubt:
+    if logit.variance > policy.doubt * policy.doubt:
         return Level.UNKNOWN
     return Level.NEARLY if score >= policy.nearly_z else Level.DEVELOPING

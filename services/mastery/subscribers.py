@@ -1,41 +1,66 @@
-"""What mastery does about evidence, and about a new framework or calibration."""
+"""What mastery does about evidence, about who is in which class, about new parameters, and about overrides whose time has come."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from services.mastery.domain import CountEvidence, MasteryCommand, Recalibrate
+from services.mastery.commands import CountEvidence, EndOverride, Recalibrate, Rescore, Void
+from services.mastery.domain import mastery
+from services.mastery.membership import NoteMembership
+from services.mastery.queries import overrides_that_end
 from shared.contracts.envelope import Recorded
-from shared.contracts.evidence import EvidenceRecorded
+from shared.contracts.evidence import EvidenceRecorded, EvidenceRescored, EvidenceVoided
+from shared.contracts.mastery import MembershipNoted, OverrideEnded
+from shared.contracts.profile import LearnerRostered
 from shared.contracts.topics import Topic
+from shared.decider import Command
+from shared.ledger.types import Connection
 from shared.parameters import Parameters
-from shared.parts import Context, Subscription, Sweep, Tick
+from shared.parts import Context, Drain, Subscription, Sweep, Tick
 
 
-def commands_for(event: Recorded[Any]) -> list[MasteryCommand]:
+def commands_for(event: Recorded[Any]) -> list[Command]:
     """Return what mastery does about another service's event; what it has no use for asks for nothing."""
     match event.data:
         case EvidenceRecorded() as evidence:
             return [CountEvidence(evidence)]
+        case EvidenceRescored() as told:
+            return [Rescore(told)]
+        case EvidenceVoided() as told:
+            return [Void(told)]
+        case LearnerRostered(learner_id=learner_id, class_ids=classes, active=active):
+            told_classes = classes if active else ()
+            return [NoteMembership(MembershipNoted(learner_id=learner_id, class_ids=told_classes, version=event.version))]
         case _:
             return []
 
 
 def _sweep_name(parameters: Parameters, today: str) -> str | None:
-    """Return the name of the sweep that what is in force asks for: its version, so that going back to an earlier set is swept too."""
-    return f"recalibrate/{parameters.version}" if parameters.ids else None
+    """Return the name of the sweep that what is in force asks for: its version, so that going back to an earlier set is swept too, and
+    that of the decider, whose newer version decides everything again."""
+    return f"recalibrate/{parameters.version}/{mastery.version}" if parameters.ids else None
 
 
-def _recalibrate(learner_id: str, parameters: Parameters, today: str) -> list[MasteryCommand]:
+def _recalibrate(learner_id: str, parameters: Parameters, today: str) -> list[Command]:
     return [Recalibrate(UUID(learner_id), parameters.version)]
 
 
+async def _ending(connection: Connection, now: str) -> list[Command]:
+    """Return the commands that end overrides whose time has come."""
+    at = datetime.fromisoformat(now)
+    found = await overrides_that_end(connection, at)
+    return [EndOverride(OverrideEnded(learner_id=learner_id, competency_id=name, at=at)) for learner_id, name in found]
+
+
 def ticks(context: Context) -> Sequence[Tick]:
-    """Return the one thing done in time: every learner's evidence is weighed again when the parameters changed."""
-    return (Sweep("learner", _sweep_name, _recalibrate),)
+    """Return what is done in time: every learner's evidence is weighed again when the parameters changed, and overrides end."""
+    return (Sweep("learner", _sweep_name, _recalibrate), Drain("overrides", _ending))
 
 
-SUBSCRIPTION: Final = Subscription((Topic.EVIDENCE,), commands_for, (EvidenceRecorded,))
+SUBSCRIPTION: Final = Subscription(
+    (Topic.EVIDENCE, Topic.PROFILE), commands_for, (EvidenceRecorded, EvidenceRescored, EvidenceVoided, LearnerRostered)
+)
 TICKS: Final = ticks

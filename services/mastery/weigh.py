@@ -1,160 +1,298 @@
-"""From one piece of evidence and the state before it to what is told: the estimate, and the levels that change; pure."""
+"""From one piece of evidence and the state before it to what comes out otherwise: estimates, levels, and whether a person is needed; pure.
+
+The same function weighs evidence as it comes and evidence in its place among all the rest; only the first makes events of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from math import sqrt
+from typing import NamedTuple
+from uuid import UUID
 
-from services.mastery.calibration import Calibration
-from services.mastery.filter import Normal, Numbers, Posterior, carried, faded, predict, repeated, unseen, update
-from services.mastery.framework import Framework
-from services.mastery.rule import Standing, level_of, probability_e6, reference
-from services.mastery.state import MINUTES_PER_DAY, State, item_mark, microseconds_of, minute_of
+from services.mastery.filter import Normal, Numbers, carried, faded, predict, repeated, unseen, update
+from services.mastery.inputs import Inputs
+from services.mastery.rule import MET, Policy, Standing, level_of
+from services.mastery.state import (
+    CODES,
+    HELD,
+    KIND_BITS,
+    LEVELS,
+    MAX_COUNT,
+    MINUTES_PER_DAY,
+    STUCK,
+    Item,
+    Row,
+    State,
+    item_mark,
+    key_of,
+    microseconds_of,
+    minute_of,
+    short_mark,
+)
 from shared.contracts.envelope import MICRO
 from shared.contracts.evidence import EvidenceRecorded
-from shared.contracts.mastery import Belief, CompetencyBelief, Estimated, Level, LevelChanged
+from shared.contracts.mastery import Level
 from shared.exact import micro
 
-_MICROSECONDS_PER_DAY: Final = 86_400_000_000
-MET: Final = (Level.MASTERED, Level.REVERIFY)
-"""Levels at which a prerequisite holds nothing back: what is due to be shown again was shown once."""
+
+class Move(NamedTuple):
+    """A level that the estimate gives from now on, in place of another."""
+
+    name: str
+    before: Level
+    level: Level
+    logit: Normal
+    """Of an answer to the reference item."""
+    due: int
+    by_time: bool
+    """Whether time alone did it."""
 
 
-def normal(belief: Belief) -> Normal:
-    """Return a belief as the filter takes it."""
-    return Normal(belief.mean_e6 / MICRO, belief.variance_e6 / MICRO)
+class Person(NamedTuple):
+    """Whether a person is needed for a competency, where that changes."""
 
-
-def general_of(state: State, numbers: Numbers) -> Normal:
-    """Return the general level of a learner."""
-    mean, variance = state.general
-    return Normal(mean / MICRO, variance / MICRO) if variance else Normal(0.0, numbers.general_variance)
-
-
-def form_of(state: State, numbers: Numbers) -> Normal:
-    """Return the form of the day at the learner's next event."""
-    mean, variance = state.form
-    return carried(Normal(mean / MICRO, variance / MICRO), numbers) if variance else Normal(0.0, numbers.form_variance)
-
-
-def seen_of(state: State, row: int, minute: int, numbers: Numbers) -> Normal:
-    """Return what is believed at this minute of the competency in a row."""
-    then = Normal(state.means[row] / MICRO, state.variances[row] / MICRO)
-    return faded(then, (minute - state.minutes[row]) / MINUTES_PER_DAY, numbers)
-
-
-def _known(competency_id: str, row: int, state: State, minute: int, numbers: Numbers, framework: Framework) -> Normal:
-    if row >= 0:
-        return seen_of(state, row, minute, numbers)
-    before = (state.find(name) for name in framework.prerequisites.get(competency_id, ()))
-    return unseen([seen_of(state, found, minute, numbers) for found in before if found >= 0], numbers)
-
-
-def _memory(state: State, place: int, minute: int, numbers: Numbers) -> float:
-    """Return the logits that remembering the item in this place adds."""
-    if place < 0:
-        return 0.0
-    days = (minute - state.item_minutes[place]) / MINUTES_PER_DAY
-    return repeated(state.item_percents[place] / 100, state.item_counts[place], days, numbers)
-
-
-def _belief(after: Normal) -> Belief:
-    return Belief(mean_e6=micro(after.mean), variance_e6=micro(after.variance))
-
-
-def weigh(seen: EvidenceRecorded, state: State, calibration: Calibration, framework: Framework) -> list[Estimated | LevelChanged]:
-    """Return what evidence that is later than all before it changes: one estimate, and a level change for each level it moves."""
-    numbers, minute = calibration.numbers, minute_of(seen.occurred_at)
-    rows = [state.find(name) for name in seen.competency_ids]
-    general, form = general_of(state, numbers), form_of(state, numbers)
-    before = [_known(name, row, state, minute, numbers, framework) for name, row in zip(seen.competency_ids, rows, strict=True)]
-    mark = item_mark(seen.item_id)
-    place = state.item(mark)
-    offset = calibration.easiness(seen.item_id, seen.kind) + _memory(state, place, minute, numbers)
-    expected = predict(offset, general, form, before)
-    precision = calibration.kinds[seen.kind].precision
-    after = update(expected, seen.score_e6 / MICRO, precision, general, form, before, numbers)
-    breadths = [state.breadth(row, mark, place, minute) for row in rows]
-    estimated = _estimated(seen, micro(expected.share), after, breadths)
-    return [estimated, *_Levels(seen, minute, estimated, state, calibration, framework).changes(rows)]
-
-
-def _estimated(seen: EvidenceRecorded, expected_e6: int, after: Posterior, breadths: list[tuple[int, int, int]]) -> Estimated:
-    competencies = [
-        CompetencyBelief(
-            competency_id=name, mean_e6=micro(belief.mean), variance_e6=micro(belief.variance), scored=scored, items=items, days=days
-        )
-        for name, belief, (scored, items, days) in zip(seen.competency_ids, after.competencies, breadths, strict=True)
-    ]  # fmt: skip
-    general, form = _belief(after.general), _belief(after.form)
-    return Estimated(evidence=seen, expected_e6=expected_e6, general=general, form=form, competencies=tuple(competencies))
+    name: str
+    needed: bool
+    idle: int
+    idle_days: int
 
 
 @dataclass(slots=True)
-class _Levels:
-    """Which levels one piece of evidence changes."""
+class Weighed:
+    """What evidence changes."""
 
-    seen: EvidenceRecorded
-    minute: int
-    estimated: Estimated
+    expected: float
+    general: tuple[int, int]
+    form: tuple[int, int]
+    item: Item
+    rows: dict[str, Row] = field(default_factory=dict)
+    """The competencies of the evidence first, in their order, then others of which something changed; all as they are afterwards."""
+    moves: dict[str, Move] = field(default_factory=dict)
+    persons: list[Person] = field(default_factory=list)
+
+
+def general_of(general: tuple[int, int], numbers: Numbers) -> Normal:
+    """Return the general level of a learner."""
+    mean, variance = general
+    return Normal(mean / MICRO, variance / MICRO) if variance else Normal(0.0, numbers.general_variance)
+
+
+def form_of(form: tuple[int, int], numbers: Numbers) -> Normal:
+    """Return the form of the day at the learner's next event."""
+    mean, variance = form
+    return carried(Normal(mean / MICRO, variance / MICRO), numbers) if variance else Normal(0.0, numbers.form_variance)
+
+
+def seen_of(row: Row, minute: int, numbers: Numbers) -> Normal:
+    """Return what is believed at this minute of a competency."""
+    return faded(Normal(row.mean / MICRO, row.variance / MICRO), (minute - row.minute) / MINUTES_PER_DAY, numbers)
+
+
+def known_of(name: str, row: Row | None, state: State, minute: int, inputs: Inputs) -> Normal:
+    """Return what is believed at this minute of a competency, seen or not."""
+    numbers = inputs.calibration.numbers
+    if row is not None:
+        return seen_of(row, minute, numbers)
+    before = (state.row(found) for found in inputs.framework.prerequisites.get(name, ()))
+    return unseen([seen_of(found, minute, numbers) for found in before if found is not None], numbers)
+
+
+def memory_of(item: Item | None, minute: int, numbers: Numbers) -> float:
+    """Return the logits that remembering the item adds."""
+    if item is None:
+        return 0.0
+    return repeated(item.percent / 100, item.times, (minute - item.minute) / MINUTES_PER_DAY, numbers)
+
+
+class Estimation(NamedTuple):
+    """What evidence does to beliefs; levels apart."""
+
+    names: tuple[str, ...]
+    """The competencies that it is about today."""
+    rows: list[Row | None]
+    """As they were."""
+    expected: float
+    general: tuple[int, int]
+    form: tuple[int, int]
+    beliefs: list[tuple[int, int]]
+    mark: int
+    item: Item | None
+    """What was remembered of the item."""
+
+
+def estimate(seen: EvidenceRecorded, state: State, inputs: Inputs) -> Estimation:
+    """Return what is believed after evidence that is later than all before it."""
+    calibration, minute = inputs.calibration, minute_of(seen.occurred_at)
+    numbers, names = calibration.numbers, inputs.framework.current(seen.competency_ids)
+    rows = [state.row(name) for name in names]
+    general, form = general_of(state.general, numbers), form_of(state.form, numbers)
+    known = [known_of(name, row, state, minute, inputs) for name, row in zip(names, rows, strict=True)]
+    mark = item_mark(seen.item_id)
+    item = state.item(mark)
+    offset = calibration.easiness(seen.item_id, seen.kind) + memory_of(item, minute, numbers)
+    expected = predict(offset, general, form, known)
+    after = update(expected, seen.score_e6 / MICRO, calibration.kinds[seen.kind].precision, general, form, known, numbers)
+    beliefs = [(micro(mean), micro(variance)) for mean, variance in after.competencies]
+    return Estimation(names, rows, expected.share, _rounded(after.general), _rounded(after.form), beliefs, mark, item)
+
+
+def weigh(seen: EvidenceRecorded, state: State, inputs: Inputs) -> Weighed:
+    """Return what evidence that is later than all before it changes."""
+    names, rows, expected, general, form, beliefs, mark, item = estimate(seen, state, inputs)
+    minute, share, bit = minute_of(seen.occurred_at), seen.score_e6 / MICRO, KIND_BITS[seen.kind]
+    count = min(MAX_COUNT, item.times + 1) if item else 1
+    told = Weighed(expected, general, form, Item(mark, minute, count, seen.score_e6 // 10_000))
+    judging = Judging(state, inputs, told, minute)
+    for name, row, belief in zip(names, rows, beliefs, strict=True):
+        told.rows[name] = _moved(name, row, belief, told, mark, item is not None, minute, bit, inputs.policy_of(name))
+    for name in names:
+        judging.judge(name, share)
+    judging.others()
+    return told
+
+
+def apply(seen: EvidenceRecorded, weighed: Weighed, state: State) -> None:
+    """Change the state as the evidence does. For a copy that was not handed out yet."""
+    move_watermark(seen, state)
+    state.general, state.form = weighed.general, weighed.form
+    for name, row in weighed.rows.items():
+        state.put(name, row)
+    state.put_item(weighed.item)
+
+
+def move_watermark(seen: EvidenceRecorded, state: State) -> None:
+    """Move the watermark to this evidence, unless it lies before."""
+    at, number = microseconds_of(seen.occurred_at), seen.evidence_id.int
+    if (at, number) > (state.last_us, state.last_id):
+        state.last_us, state.last_id = at, number
+
+
+def _rounded(belief: Normal) -> tuple[int, int]:
+    return micro(belief.mean), micro(belief.variance)
+
+
+def _moved(
+    name: str, row: Row | None, belief: tuple[int, int], told: Weighed, mark: int, again: bool, minute: int, bit: int, policy: Policy
+) -> Row:  # fmt: skip
+    """Return a competency after evidence about it, its level and what follows from that still to be judged."""
+    mean, variance = belief
+    reached = told.general[0] + mean
+    short = short_mark(mark)
+    if row is None:
+        return Row(key_of(name), mean, variance, minute, reached, short, 0, 0, 1, 1, bit, 0, 0, 0, 0, 0)
+    another_day = row.minute // MINUTES_PER_DAY != minute // MINUTES_PER_DAY
+    first, second, third = with_mark(row, short)
+    best, idle, idle_days = row.best, min(MAX_COUNT, row.idle + 1), row.idle_days
+    if reached >= best + policy.progress_e6 or LEVELS[row.level] in MET:
+        best, idle, idle_days = reached, 0, 0
+    elif another_day or not row.idle:
+        idle_days = min(MAX_COUNT, idle_days + 1)
+    return Row(
+        row.key, mean, variance, minute, best, first, second, third, min(MAX_COUNT, row.scored + (not again)),
+        min(MAX_COUNT, row.days + another_day), row.kinds | bit, row.level, idle, idle_days, row.flags, row.due,
+    )  # fmt: skip
+
+
+def with_mark(row: Row, short: int) -> tuple[int, int, int]:
+    """Return the distinct items of a competency once this one was worked on."""
+    first, second, third = row.first, row.second, row.third
+    if short in (first, second) or third:
+        return first, second, third
+    return (first, second, short) if second else (first, short, 0)
+
+
+@dataclass(slots=True)
+class Judging:
+    """Which levels change, once beliefs are what they are: of the evidence, of what stood behind a prerequisite now mastered, and of what
+    time made due."""
+
     state: State
-    calibration: Calibration
-    framework: Framework
+    inputs: Inputs
+    told: Weighed
+    minute: int
+    ready: list[str] = field(default_factory=list)
+    """Competencies mastered only now, whose dependents are still to be looked at."""
 
-    def changes(self, rows: list[int]) -> list[LevelChanged]:
-        """Return the changes: what time alone made due, what the evidence is about, and what stood behind a prerequisite now mastered.
+    def judge(self, name: str, share: float | None) -> None:
+        """Judge a competency whose row is among those told. `share` is the score, None where the evidence is about others."""
+        row, inputs = self.told.rows[name], self.inputs
+        policy, general = inputs.policy_of(name), self.told.general
+        easiness = inputs.calibration.reference_easiness
+        mean, variance = row.mean / MICRO, row.variance / MICRO  # As it is kept.
+        if share is None:
+            mean, variance = seen_of(row, self.minute, inputs.calibration.numbers)
+        logit = Normal(easiness + general[0] / MICRO + mean, general[1] / MICRO + variance)
+        old = LEVELS[row.level]
+        standing = Standing(logit, row.scored, row.items, row.days, old in MET or self._met(name), share, row.kinds)
+        level = level_of(old, standing, policy)
+        due = inputs.due_minute(general, row, easiness, policy) if level is Level.MASTERED else 0
+        if due and due <= self.minute:  # Halving found another day than this very minute shows.
+            due = self.minute + MINUTES_PER_DAY
+        flags = row.flags
+        if level is not old:
+            flags = flags if level in MET else flags & ~HELD
+            first = self.told.moves.get(name)
+            self.told.moves[name] = Move(name, first.before if first else old, level, logit, due, level is Level.REVERIFY and share is None)
+            if level is Level.MASTERED and old not in MET:
+                self.ready.append(name)
+        if share is not None:
+            flags = self._stuck(name, row, level, flags, policy)
+        self.told.rows[name] = row._replace(level=CODES[level], due=due, flags=flags)
 
-        What is due is looked for at the first evidence of a day, not at each: memory fades by days.
-        """
-        told: dict[str, LevelChanged] = {}
-        if self.state.last_us // _MICROSECONDS_PER_DAY != microseconds_of(self.seen.occurred_at) // _MICROSECONDS_PER_DAY:
-            for row in self.state.mastered():
-                if row not in rows:
-                    self._tell(self.state.competency(row), row, None, told)
-        beliefs = {belief.competency_id: belief for belief in self.estimated.competencies}
-        ready = [name for name, row in zip(beliefs, rows, strict=True) if self._tell(name, row, beliefs[name], told)]
-        while ready:  # Ends: each competency becomes mastered at most once, and prerequisites form no cycle.
-            for name in self.framework.dependents.get(ready.pop(), ()):
-                row = self.state.find(name)
-                if (row >= 0 or name in beliefs) and self._tell(name, row, beliefs.get(name), told):
-                    ready.append(name)
-        return list(told.values())
+    def others(self) -> None:
+        """Judge what stood behind what is mastered only now, and what has become due."""
+        rows, state = self.told.rows, self.state
+        while self.ready:  # Ends: each competency becomes mastered at most once, and prerequisites form no cycle.
+            for name in self.inputs.framework.dependents.get(self.ready.pop(), ()):
+                row = rows.get(name) or state.row(name)
+                if row is not None and LEVELS[row.level] not in MET:
+                    self._judge_again(name, row)
+        if state.next_due <= self.minute:
+            for name, row in state.every_row():
+                if row.due and row.due <= self.minute and name not in rows:
+                    self._judge_again(name, row)
 
-    def _tell(self, name: str, row: int, belief: CompetencyBelief | None, told: dict[str, LevelChanged]) -> bool:
-        """Note the level of a competency where it changes; return whether it is mastered only now."""
-        policy, before = self.calibration.policy, self.state.level(row)
-        if name in told and told[name].level is Level.MASTERED:
-            return False
-        standing = self._standing(name, row, belief, told)
-        level = level_of(before, standing, policy)
-        if level is before:
-            return False
-        kept = self.state.kept_of(row) if row >= 0 else ()
-        by_time = belief is None and level is Level.REVERIFY
-        told[name] = LevelChanged(
-            learner_id=self.seen.learner_id, competency_id=name, level=level, before=before,
-            probability_e6=probability_e6(standing.logit, policy), evidence_ids=kept if by_time else (*kept, self.seen.evidence_id),
-        )  # fmt: skip
-        return level is Level.MASTERED
+    def _judge_again(self, name: str, row: Row) -> None:
+        told = self.told.rows
+        had = name in told
+        told[name] = row
+        self.judge(name, None)
+        if not had and told[name] == row:
+            del told[name]
 
-    def _standing(self, name: str, row: int, belief: CompetencyBelief | None, told: Mapping[str, LevelChanged]) -> Standing:
-        calibration, state = self.calibration, self.state
-        if belief is not None:
-            now, breadth, share = normal(belief), (belief.scored, belief.items, belief.days), self.seen.score_e6 / MICRO
-        else:
-            now, share = seen_of(state, row, self.minute, calibration.numbers), None
-            breadth = (state.scored[row], len(state.marks_of(row)), state.days[row])
-        logit = reference(calibration.reference_easiness, normal(self.estimated.general), now)
-        return Standing(logit, *breadth, prerequisites_met=self._met(name, told), share=share)
+    def _stuck(self, name: str, row: Row, level: Level, flags: int, policy: Policy) -> int:
+        """Return the flags, and tell where it changes whether a person is needed."""
+        stuck = row.idle >= policy.stuck_events and row.idle_days >= policy.stuck_days and level not in MET
+        if stuck == bool(flags & STUCK):
+            return flags
+        self.told.persons.append(Person(name, stuck, row.idle, row.idle_days))
+        return flags | STUCK if stuck else flags & ~STUCK
 
-    def _met(self, name: str, told: Mapping[str, LevelChanged]) -> bool:
+    def _met(self, name: str) -> bool:
         """Return whether nothing that comes before is missing. Before the first framework nobody knows, so that evidence and framework may
         come in any order."""
-        if not self.framework.competencies:
+        framework, state = self.inputs.framework, self.state
+        if not framework.competencies:
             return False
-        for before in self.framework.prerequisites.get(name, ()):
-            level = told[before].level if before in told else self.state.level(self.state.find(before))
-            if level not in MET:
+        for before in framework.prerequisites.get(name, ()):
+            if state.waivers and (name, before) in state.waivers:
+                continue
+            override = state.override(before)
+            row = None if override else self.told.rows.get(before) or state.row(before)
+            if LEVELS[override.level if override else row.level if row else 0] not in MET:
                 return False
         return True
+
+
+def score_at(general: tuple[int, int], row: Row, minute: int, inputs: Inputs, policy: Policy) -> tuple[Normal, float]:
+    """Return the logit of an answer to the reference item at this minute, and by how many deviations it lies above the bar."""
+    belief = seen_of(row, minute, inputs.calibration.numbers)
+    wide = general_of(general, inputs.calibration.numbers)
+    logit = Normal(inputs.calibration.reference_easiness + wide.mean + belief.mean, wide.variance + belief.variance)
+    return logit, (logit.mean - policy.bar_logit) / sqrt(logit.variance)
+
+
+def cited(seen: UUID | None, move: Move) -> tuple[UUID, ...]:
+    """Return the evidence that a change of level names: none where time alone did it."""
+    return () if seen is None or move.by_time else (seen,)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.envelope import MAX_INTEGER, Event, Hash, Instant, Share, SortedTexts
+from shared.contracts.envelope import MAX_INTEGER, Event, Hash, Instant, Sealed, Share, SortedTexts
 
 
 class Kind(StrEnum):
@@ -85,4 +85,48 @@ class ItemAligned(Event):
     competency_ids: SortedTexts = Field(min_length=1, max_length=16)
 
 
-EVENTS: tuple[type[Event], ...] = (EvidenceAccepted, EvidenceConflicted, EvidenceRecorded, AliasNoted, ItemAligned)
+class Cause(StrEnum):
+    """Why evidence is corrected or voided; finer words are free text, which travels sealed."""
+
+    SCORED_WRONGLY = "scored-wrongly"
+    WRONG_LEARNER = "wrong-learner"
+    WRONG_ITEM = "wrong-item"
+    FAULTY_ITEM = "faulty-item"
+    NOT_OWN_WORK = "not-own-work"
+    APPEAL = "appeal"
+    OTHER = "other"
+
+
+class EvidenceAmended(Event):
+    """What every change of recorded evidence says: of which, by whom, why and when. The evidence itself stays as it was told."""
+
+    evidence_id: UUID = Field(description="The act's id.")
+    learner_id: UUID
+    author_id: UUID = Field(description="Pseudonymous id of whoever asks for it.")
+    cause: Cause
+    words: Sealed | None = Field(default=None, description="The cause in the author's own words.")
+    at: Instant = Field(description="When it was asked for.")
+
+
+class EvidenceRescored(EvidenceAmended):
+    """Recorded evidence has another score from now on. Key: the learner."""
+
+    TYPE: ClassVar[str] = "evidence.rescored.v1"
+    score_e6: Share
+
+
+class EvidenceVoided(EvidenceAmended):
+    """Recorded evidence counts for nothing from now on. Key: the learner."""
+
+    TYPE: ClassVar[str] = "evidence.voided.v1"
+
+
+EVENTS: tuple[type[Event], ...] = (
+    EvidenceAccepted,
+    EvidenceConflicted,
+    EvidenceRecorded,
+    AliasNoted,
+    ItemAligned,
+    EvidenceRescored,
+    EvidenceVoided,
+)

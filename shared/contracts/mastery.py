@@ -8,8 +8,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.envelope import Event, Micros, Part, Share, SortedTexts
-from shared.contracts.evidence import EvidenceRecorded
+from shared.contracts.envelope import Event, Instant, Micros, Part, Sealed, Share, SortedIds, SortedTexts
+from shared.contracts.evidence import EvidenceRecorded, EvidenceRescored, EvidenceVoided, Kind
 from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
 
 
@@ -37,6 +37,11 @@ class CompetencyBelief(Belief):
     scored: int = Field(default=0, ge=0, description="Scored events; an item repeated on the same day counts once, counted up to 255.")
     items: int = Field(default=0, ge=0, description="Distinct items, counted up to 3.")
     days: int = Field(default=0, ge=0, description="Distinct days (UTC), counted up to 255.")
+    due_minute: int = Field(
+        default=0, ge=0, description="When what is mastered is due to be shown again, in minutes since 1970-01-01T00:00Z; 0 for never."
+    )
+    idle: int = Field(default=0, ge=0, description="Scored events without progress of the mean until now, counted up to 255.")
+    idle_days: int = Field(default=0, ge=0, description="Distinct days (UTC) of those, counted up to 255.")
 
 
 class CompetencyTrace(CompetencyBelief):
@@ -44,7 +49,9 @@ class CompetencyTrace(CompetencyBelief):
 
     last_minute: int = Field(default=0, ge=0, description="When it was last worked on, in minutes since 1970-01-01T00:00Z.")
     item_marks: tuple[int, ...] = Field(default=(), description="The distinct items, as 32-bit hashes of their ids.")
-    evidence_ids: tuple[UUID, ...] = Field(default=(), description="The last evidence about it, in order of time.")
+    evidence_ids: tuple[UUID, ...] = Field(default=(), description="The last evidence about it, in order of time; none since version 2.")
+    best_e6: Micros = Field(default=0, description="General and competency mean together when there last was progress.")
+    kinds: tuple[Kind, ...] = Field(default=(), description="Kinds of evidence that were seen, in the order of their list.")
 
 
 class ItemTrace(Part):
@@ -56,6 +63,13 @@ class ItemTrace(Part):
     percent: int = Field(ge=0, le=100, description="The last score, rounded down to a hundredth.")
 
 
+class Due(Part):
+    """When a competency that is mastered is due to be shown again."""
+
+    competency_id: str
+    due_minute: int = Field(ge=0, description="In minutes since 1970-01-01T00:00Z.")
+
+
 class Estimated(Event):
     """One piece of evidence moved a learner's estimates. Key: the learner."""
 
@@ -65,12 +79,14 @@ class Estimated(Event):
     general: Belief
     form: Belief
     competencies: tuple[CompetencyBelief, ...] = Field(description="The competencies of the evidence, after it.")
+    due: tuple[Due, ...] = Field(default=(), description="Other competencies that were due to be shown again, and are so later now.")
 
 
 class Reestimated(Event):
-    """Late evidence, or new parameters: all of a learner's evidence was weighed again in order of time, and this came out otherwise.
+    """Late, corrected or voided evidence, or new parameters: all of a learner's evidence was weighed again in order of time, and this came
+    out otherwise.
 
-    What is not named stays as it was. Key: the learner.
+    What is not named stays as it was. It cites what led to it, and by the id of the evidence that which it supersedes. Key: the learner.
     """
 
     TYPE: ClassVar[str] = "mastery.re-estimated.v1"
@@ -81,6 +97,12 @@ class Reestimated(Event):
     form: Belief
     competencies: tuple[CompetencyTrace, ...] = ()
     items: tuple[ItemTrace, ...] | None = Field(default=None, description="All items remembered from now on, the latest last.")
+    rescored: EvidenceRescored | None = Field(default=None, description="The correction that led to it.")
+    voided: EvidenceVoided | None = Field(default=None, description="The void that led to it.")
+    gone: SortedTexts = Field(default=(), description="Competencies of which no evidence is left, or that another one replaced.")
+    held: SortedTexts | None = Field(
+        default=None, description="All competencies that stay mastered although what is in force alone would not grant it."
+    )
 
 
 class LevelChanged(Event):
@@ -93,6 +115,107 @@ class LevelChanged(Event):
     before: Level = Level.UNKNOWN
     probability_e6: Share = Field(description="Probability that the success rate on the reference item is above the policy's bar.")
     evidence_ids: tuple[UUID, ...] = Field(default=(), description="The last evidence that decided it, in order of time; at most 3.")
+    due_minute: int = Field(default=0, ge=0, description="When what is mastered now is due to be shown again; 0 for never or unknown.")
+    override: bool = Field(default=False, description="Whether a person set this level, in place of the one that the estimate gives.")
+
+
+class LevelHeld(Event):
+    """What people would be told about a competency changes, but a person set its level: they are told that one. Key: the learner."""
+
+    TYPE: ClassVar[str] = "mastery.level-held.v1"
+    learner_id: UUID
+    competency_id: str
+    level: Level
+    before: Level = Level.UNKNOWN
+    probability_e6: Share
+    evidence_ids: tuple[UUID, ...] = ()
+    due_minute: int = Field(default=0, ge=0)
+
+
+class PersonNeeded(Event):
+    """Much work on a competency brought no progress: more items will not help, a person may. Or that is over. Key: the learner."""
+
+    TYPE: ClassVar[str] = "mastery.person-needed.v1"
+    learner_id: UUID
+    competency_id: str
+    needed: bool = True
+    idle: int = Field(default=0, ge=0, description="Scored events without progress.")
+    idle_days: int = Field(default=0, ge=0, description="Distinct days of those.")
+    evidence_id: UUID | None = Field(default=None, description="The evidence that decided it.")
+
+
+class Author(StrEnum):
+    """In which office somebody decides about a learner."""
+
+    TEACHER = "teacher"
+    COUNSELOR = "counselor"
+    PRINCIPAL = "principal"
+
+
+class Reason(StrEnum):
+    """Why a person decides otherwise than the estimate; finer words are free text, which travels sealed."""
+
+    SHOWN_IN_PERSON = "shown-in-person"
+    PRIOR_LEARNING = "prior-learning"
+    ACCOMMODATION = "accommodation"
+    DOUBTFUL_EVIDENCE = "doubtful-evidence"
+    RETEACH = "reteach"
+    OTHER = "other"
+
+
+class Judgement(Event):
+    """What every decision of a person says of its author."""
+
+    learner_id: UUID
+    competency_id: str
+    author_id: UUID = Field(description="Pseudonymous id of whoever decides.")
+    role: Author
+    reason: Reason
+    words: Sealed | None = Field(default=None, description="The reason in the author's own words.")
+    at: Instant = Field(description="When it was said.")
+
+
+class OverrideGiven(Judgement):
+    """A person sets the level of a competency until some day. It wins; the estimate goes on beneath it. Key: the learner."""
+
+    TYPE: ClassVar[str] = "mastery.override-given.v1"
+    level: Level
+    until: Instant
+
+
+class OverrideEnded(Event):
+    """The level that a person set is no more: its time came, or it was withdrawn. Key: the learner."""
+
+    TYPE: ClassVar[str] = "mastery.override-ended.v1"
+    learner_id: UUID
+    competency_id: str
+    at: Instant
+    author_id: UUID | None = Field(default=None, description="Who withdrew it; none where its time came.")
+    role: Author | None = None
+
+
+class PrerequisiteWaived(Judgement):
+    """A person says that this prerequisite shall not hold back this competency, for this learner. Key: the learner."""
+
+    TYPE: ClassVar[str] = "mastery.prerequisite-waived.v1"
+    prerequisite_id: str
+
+
+class WaiverWithdrawn(Judgement):
+    """A prerequisite counts again for this learner; what was mastered meanwhile stays. Key: the learner."""
+
+    TYPE: ClassVar[str] = "mastery.waiver-withdrawn.v1"
+    prerequisite_id: str
+
+
+class MembershipNoted(Event):
+    """Profile says which classes a learner is in. Key: the learner."""
+
+    TYPE: ClassVar[str] = "mastery.membership-noted.v1"
+    learner_id: UUID
+    class_ids: SortedIds = ()
+    version: int = Field(ge=1, description="Of profile's stream.")
+    left: SortedIds = Field(default=(), description="Classes that the learner was in until now.")
 
 
 class MasteryPageAdded(ParameterPageAdded):
@@ -115,6 +238,13 @@ class CalibrationPublished(ParameterSetAdopted):
     KIND: ClassVar[str] = "calibration"
 
 
+class PolicyAdopted(ParameterSetAdopted):
+    """The rules by which competencies count as mastered from now on, one for each family. Key: settings."""
+
+    TYPE: ClassVar[str] = "mastery.policy-adopted.v1"
+    KIND: ClassVar[str] = "policy"
+
+
 class Competency(Part):
     """One entry of a framework page."""
 
@@ -126,6 +256,13 @@ class Competency(Part):
     parent: str = Field(default="", description="Competency this one is a child of.")
     prerequisites: SortedTexts = Field(default=(), description="Ids of competencies that come before it.")
     assessable: bool = Field(default=True, description="False for headings that only group others.")
+    framework: str = Field(default="", description="GUID of the CASE document it stands in; empty where there is one only.")
+    family: str = Field(default="", max_length=64, description="Competencies that are judged by the same policy, lower case.")
+    replaced_by: SortedTexts = Field(default=(), description="Competencies that stand in its place since a revision.")
+    similar: SortedTexts = Field(default=(), description="Competencies that mean the same, or nearly.")
 
 
-EVENTS: tuple[type[Event], ...] = (Estimated, Reestimated, LevelChanged, MasteryPageAdded, FrameworkAdopted, CalibrationPublished)
+EVENTS: tuple[type[Event], ...] = (
+    Estimated, Reestimated, LevelChanged, LevelHeld, PersonNeeded, OverrideGiven, OverrideEnded, PrerequisiteWaived, WaiverWithdrawn,
+    MembershipNoted, MasteryPageAdded, FrameworkAdopted, CalibrationPublished, PolicyAdopted,
+)  # fmt: skip

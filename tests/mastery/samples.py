@@ -6,7 +6,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from services.mastery.calibration import CALIBRATION, DEFAULT_ENTRIES
-from services.mastery.domain import CountEvidence
+from services.mastery.commands import CountEvidence
 from services.mastery.framework import FRAMEWORK
 from shared.contracts.envelope import Origin, Recorded, StreamId, chain_start, envelope, event_id
 from shared.contracts.evidence import EvidenceRecorded, Kind

@@ -5,24 +5,27 @@ from dataclasses import replace
 import pytest
 
 from services.mastery.calibration import DEFAULT, DEFAULT_ENTRIES, parse
-from services.mastery.domain import Recalibrate, mastery
+from services.mastery.commands import Recalibrate
+from services.mastery.domain import mastery
 from services.mastery.explain import MAX_ANSWERS, Known, answers_needed, estimate, missing, sentence, unmet
 from services.mastery.filter import Normal
 from services.mastery.framework import FRAMEWORK
 from services.mastery.state import MAX_COMPETENCIES, MAX_ITEMS, State
+from services.mastery.words import say
 from shared.contracts.envelope import MAX_EVENT_BYTES, canonical
 from shared.contracts.evidence import Kind
 from shared.contracts.mastery import CompetencyTrace, ItemTrace, Level, Reestimated
 from shared.testing import recorded
 from tests.mastery.samples import LEARNER, competency, entries, evidence, parameters
 
+POLICY = DEFAULT.policy
 KNOWN = Known(Normal(0.5, 0.1), Normal(0.3, 0.1), Normal(0.4, 0.15), 1_000, scored=2, items=2, days=1, level=Level.DEVELOPING)
 
 
 def test_the_estimate_is_that_of_the_reference_item_faded_to_now() -> None:
-    now = estimate(KNOWN, 1_000, DEFAULT)
+    now = estimate(KNOWN, 1_000, DEFAULT, POLICY)
     assert now.logit == pytest.approx((DEFAULT.reference_easiness + 0.9, 0.25))
-    later = estimate(KNOWN, 1_000 + 30 * 1_440, DEFAULT)
+    later = estimate(KNOWN, 1_000 + 30 * 1_440, DEFAULT, POLICY)
     assert later.logit.mean < now.logit.mean
     assert later.logit.variance > now.logit.variance
     assert later.probability_e6 < now.probability_e6
@@ -30,23 +33,29 @@ def test_the_estimate_is_that_of_the_reference_item_faded_to_now() -> None:
 
 
 def test_enough_right_answers_are_enough_and_one_fewer_is_not() -> None:
-    now = estimate(KNOWN, 1_000, DEFAULT)
-    needed = answers_needed(KNOWN, now, DEFAULT)
+    now = estimate(KNOWN, 1_000, DEFAULT, POLICY)
+    needed = answers_needed(KNOWN, now, DEFAULT, POLICY)
     assert needed is not None
     assert 1 < needed <= MAX_ANSWERS
-    sure = replace(KNOWN, general=Normal(3.0, 0.05))
-    assert answers_needed(sure, estimate(sure, 1_000, DEFAULT), DEFAULT) == 0
+    sure = replace(KNOWN, general=Normal(3.0, 0.05), scored=3)
+    one_more = replace(sure, scored=2)
+    assert answers_needed(one_more, estimate(one_more, 1_000, DEFAULT, POLICY), DEFAULT, POLICY) == 1
+    assert answers_needed(sure, estimate(sure, 1_000, DEFAULT, POLICY), DEFAULT, POLICY) == 0
     hopeless = replace(KNOWN, general=Normal(-20.0, 0.01))
-    assert answers_needed(hopeless, estimate(hopeless, 1_000, DEFAULT), DEFAULT) is None
+    assert answers_needed(hopeless, estimate(hopeless, 1_000, DEFAULT, POLICY), DEFAULT, POLICY) is None
 
 
 def test_what_is_missing_is_named() -> None:
-    lacks = missing(KNOWN, estimate(KNOWN, 1_000, DEFAULT), ["5.NF.A.1"], DEFAULT)
-    assert [lack.split(":")[0] for lack in lacks] == ["certainty", "breadth", "breadth", "prerequisite"]
-    assert lacks[1:] == ["breadth: 2 of 3 scored pieces of work", "breadth: 1 of 2 different days", "prerequisite: 5.NF.A.1"]
+    lacks = missing(KNOWN, estimate(KNOWN, 1_000, DEFAULT, POLICY), ["5.NF.A.1"], POLICY)
+    assert [lack.text.split(":")[0] for lack in lacks] == ["certainty", "breadth", "breadth", "prerequisite"]
+    assert [lack.text for lack in lacks[1:]] == [
+        "breadth: 2 of 3 scored pieces of work",
+        "breadth: 1 of 2 different days",
+        "prerequisite: 5.NF.A.1",
+    ]
     complete = replace(KNOWN, general=Normal(3.0, 0.05), scored=3, days=2)
-    assert missing(complete, estimate(complete, 1_000, DEFAULT), [], DEFAULT) == []
-    assert missing(complete, estimate(complete, 1_000, DEFAULT), None, DEFAULT)[0].startswith("framework: none")
+    assert missing(complete, estimate(complete, 1_000, DEFAULT, POLICY), [], POLICY) == []
+    assert missing(complete, estimate(complete, 1_000, DEFAULT, POLICY), None, POLICY)[0].text.startswith("framework: none")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +67,7 @@ def test_what_is_missing_is_named() -> None:
 )  # fmt: skip
 def test_every_level_has_its_words(level: Level, words: str) -> None:
     known = replace(KNOWN, level=level)
-    assert words in sentence(known, estimate(known, 1_000, DEFAULT), ["x"], 7, DEFAULT.policy)
+    assert words in sentence(known, estimate(known, 1_000, DEFAULT, POLICY), [say("missing.framework")], 7).text
 
 
 def test_prerequisites_hold_back_until_they_were_mastered_once() -> None:
@@ -93,7 +102,7 @@ def test_the_largest_re_estimate_fits_an_event() -> None:
     traces = tuple(
         CompetencyTrace(
             competency_id=f"{n:064}", mean_e6=-30_000_000, variance_e6=1_000_000, scored=255, items=3, days=255, last_minute=2**32 - 1,
-            item_marks=(2**32 - 1,) * 3, evidence_ids=(LEARNER, LEARNER),
+            item_marks=(2**32 - 1,) * 3, due_minute=2**32 - 1, idle=255, idle_days=255, best_e6=-60_000_000, kinds=tuple(Kind),
         )
         for n in range(MAX_COMPETENCIES)
     )  # fmt: skip
@@ -102,6 +111,6 @@ def test_the_largest_re_estimate_fits_an_event() -> None:
     event = Reestimated(learner_id=LEARNER, evidence=evidence(1), general=belief, form=belief, competencies=traces, items=items)  # type: ignore[arg-type]  # Parsed from JSON values.
     assert len(canonical(event.body())) < MAX_EVENT_BYTES - 2_000
     state = mastery.evolve(State(), event)
-    assert len(state.means) == MAX_COMPETENCIES
+    assert len(list(state.every_row())) == MAX_COMPETENCIES
     assert mastery.codec.decode(mastery.codec.encode(state)) == state
     assert mastery.decide(Recalibrate(LEARNER, 1), State(), parameters(), recorded(Recalibrate(LEARNER, 1).stream, [])) == []

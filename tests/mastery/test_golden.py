@@ -13,7 +13,8 @@ import pytest
 from services.mastery import domain
 from services.mastery.app import PARTS
 from services.mastery.calibration import CALIBRATION
-from services.mastery.domain import CountEvidence, Recalibrate, mastery
+from services.mastery.commands import CountEvidence, Recalibrate
+from services.mastery.domain import mastery
 from services.mastery.framework import FRAMEWORK
 from shared.contracts.evidence import Kind
 from shared.settings_stream import adoption

@@ -1,0 +1,91 @@
+"""Frameworks in and out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+
+from services.mastery.api.asking import events_of
+from services.mastery.case import Report, read_package
+from services.mastery.framework import EMPTY, FRAMEWORK, Framework
+from services.mastery.queries import FrameworkView, competencies_in, framework_view
+from services.mastery.revision import pages_of, revised
+from shared.contracts.mastery import Competency
+from shared.contracts.topics import Topic
+from shared.decider import Command
+from shared.http import Page, Paging, read_json
+from shared.parameters import page_hash, set_id_of
+from shared.parts import Context
+from shared.settings_stream import AddPage, AdoptSet
+
+JSON_BODY: Final = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
+DryRun = Annotated[bool, Query(description="Say what would change, and store nothing.")]
+Subject = Annotated[str | None, Query(max_length=64, description="Of this subject only.")]
+Grade = Annotated[str | None, Query(max_length=64, description="Of this grade level only, such as `05`.")]
+
+
+class Imported(BaseModel):
+    """What a package led to. Sent again it leads to nothing."""
+
+    framework_id: str = Field(description="Of all frameworks in force together.")
+    document: str = Field(description="GUID of the CASE document.")
+    dry_run: bool
+    added: int = Field(description="Competencies that the document before did not have.")
+    changed: int
+    removed: int = Field(description="Competencies that are no part of it any more; what is known of learners stays.")
+    events: int = Field(description="Recorded by this request; 0 in a dry run.")
+    report: Report
+
+
+def routes(context: Context) -> APIRouter:
+    """Return the routes of frameworks."""
+    router = APIRouter(tags=["framework"])
+
+    @router.post("/case/packages", openapi_extra=JSON_BODY)
+    async def import_package(request: Request, dry_run: DryRun = False) -> Imported:
+        """Take a CASE 1.0 or 1.1 package: beside the frameworks in force, or in place of the same document before; all of it, or nothing.
+
+        May be repeated: the same package again changes nothing. Every learner's evidence is then weighed again, in the background, and
+        counts for what stands in the place of a competency that was replaced.
+        """
+        package = await read_json(request)
+        before = (await context.asker.parameters()).get(FRAMEWORK) or EMPTY
+        competencies, report, pages = await asyncio.to_thread(_read, package, before)
+        hashes = tuple(page_hash(page) for page in pages)
+        commands: list[Command] = [*(AddPage(Topic.MASTERY, page) for page in pages), AdoptSet(Topic.MASTERY, FRAMEWORK.name, hashes)]
+        events = 0 if dry_run else len(await events_of(context, commands))
+        return Imported(
+            framework_id=set_id_of(FRAMEWORK.name, hashes), document=report.document, dry_run=dry_run, events=events, report=report,
+            **_compared(before, competencies, report),
+        )  # fmt: skip
+
+    @router.get("/framework")
+    async def show_framework() -> FrameworkView:
+        """Show a summary of the frameworks in force."""
+        return framework_view(await context.asker.parameters())
+
+    @router.get("/framework/competencies")
+    async def list_framework(paging: Paging, subject: Subject = None, grade: Grade = None) -> Page[Competency]:
+        """List the competencies of the frameworks in force, in the order of their ids."""
+        (after,) = paging.key(str) or ("",)
+        found = competencies_in(await context.asker.parameters(), subject, grade, after, paging.limit + 1)
+        return paging.page(found, lambda each: each, lambda each: [each.id])
+
+    return router
+
+
+def _read(package: Any, before: Framework) -> tuple[Sequence[Competency], Report, list[list[Any]]]:
+    competencies, report = read_package(package, before.competencies.keys())
+    return competencies, report, pages_of(revised(before, report.document, competencies, report.replaced))
+
+
+def _compared(before: Framework, competencies: Sequence[Competency], report: Report) -> dict[str, int]:
+    ids = {known.id for known in competencies}
+    added = sum(known.id not in before.competencies for known in competencies)
+    same = sum(before.competencies.get(known.id) == known for known in competencies)
+    gone = [known for known in before.competencies.values() if known.framework in ("", report.document) and known.id not in ids]
+    return {"added": added, "changed": len(competencies) - added - same, "removed": sum(not known.replaced_by for known in gone)}

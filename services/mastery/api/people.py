@@ -1,0 +1,170 @@
+"""What people say against the estimate, and by what a district judges."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from services.mastery.api.asking import events_of
+from services.mastery.commands import EndOverride, GiveOverride, WaivePrerequisite, WithdrawWaiver
+from services.mastery.inputs import inputs_of
+from services.mastery.policy import POLICY, entry_of, read_policies
+from services.mastery.queries import OverrideView, WaiverView, overrides_of, waivers_of
+from shared.contracts.envelope import Sealed
+from shared.contracts.mastery import Author, Level, OverrideEnded, OverrideGiven, PrerequisiteWaived, Reason, WaiverWithdrawn
+from shared.contracts.topics import Topic
+from shared.errors import BadInput, Fault
+from shared.http import read_json
+from shared.parts import Context
+from shared.settings_stream import adoption
+
+MAX_OVERRIDE: Final = timedelta(days=400)
+"""A person's word lasts for a school year at most; then it is said again, or the estimate counts."""
+CompetencyId = Annotated[str, Path(min_length=1, max_length=64, description="GUID of the CASE item.")]
+
+
+class Judging(BaseModel):
+    """Who decides, and why. Until there is access control, the request says who."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    author_id: UUID = Field(description="Pseudonymous id, as profile gives staff.")
+    role: Author
+    reason: Reason
+    words: Sealed | None = Field(default=None, description="The reason in own words, sealed under the learner's key; never in clear.")
+
+
+class Overriding(Judging):
+    """A level that a person sets."""
+
+    level: Level
+    until: AwareDatetime = Field(description="When the estimate counts again; 400 days ahead at most.")
+
+
+class Withdrawing(BaseModel):
+    """Who withdraws."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    author_id: UUID
+    role: Author
+
+
+class Changed(BaseModel):
+    """What a request led to. Sent again it leads to nothing."""
+
+    events: int
+    levels: dict[str, Level] = Field(description="Levels that are told otherwise now, by competency.")
+
+
+class PolicyView(BaseModel):
+    """By what competencies are judged."""
+
+    policy_id: str | None = Field(description="Null while the calibration's rule is the policy of all.")
+    policies: list[dict[str, Any]] = Field(description="One for each family; the one with an empty family is for all others.")
+
+
+class PolicySet(BaseModel):
+    """What setting a policy led to."""
+
+    policy_id: str
+    events: int = Field(description="0 where this policy was in force.")
+
+
+def routes(context: Context) -> APIRouter:
+    """Return the routes of overrides, waivers and the policy."""
+    router = APIRouter(tags=["people"])
+    _add_overrides(router, context)
+    _add_waivers(router, context)
+    _add_policy(router, context)
+    return router
+
+
+async def _said(context: Context, command: Any) -> Changed:
+    events = await events_of(context, [command])
+    levels = {event.data.competency_id: event.data.level for event in events if event.type == "mastery.level-changed.v1"}
+    return Changed(events=len(events), levels=levels)
+
+
+def _add_overrides(router: APIRouter, context: Context) -> None:
+    path = "/learners/{learner_id}/competencies/{competency_id}/override"
+
+    @router.put(path)
+    async def override(learner_id: UUID, competency_id: CompetencyId, said: Overriding) -> Changed:
+        """Set the level that is told of a competency, until some day. It wins over the estimate, which goes on beneath it, and is shown as
+        what it is."""
+        now = context.clock.now()
+        if not now < said.until <= now + MAX_OVERRIDE:
+            fault = Fault("/until", "out-of-bounds", "not between now and 400 days ahead", "name a day within the school year")
+            raise BadInput(str(fault), [fault])
+        author = {"author_id": said.author_id, "role": said.role, "reason": said.reason, "words": said.words}
+        given = OverrideGiven(
+            learner_id=learner_id, competency_id=competency_id, at=now, level=said.level, until=said.until.astimezone(UTC),
+            **author,  # type: ignore[arg-type]  # By name.
+        )  # fmt: skip
+        return await _said(context, GiveOverride(given))
+
+    @router.post(f"{path}/withdrawal")
+    async def withdraw_override(learner_id: UUID, competency_id: CompetencyId, said: Withdrawing) -> Changed:
+        """Let the estimate count again before the override's time."""
+        ended = OverrideEnded(
+            learner_id=learner_id, competency_id=competency_id, at=context.clock.now(), author_id=said.author_id, role=said.role
+        )  # fmt: skip
+        return await _said(context, EndOverride(ended))
+
+    @router.get("/learners/{learner_id}/overrides")
+    async def list_overrides(learner_id: UUID) -> list[OverrideView]:
+        """List the levels of a learner that people set and that are in force; at most 64."""
+        return await overrides_of(context.pool, learner_id)
+
+
+def _add_waivers(router: APIRouter, context: Context) -> None:
+    path = "/learners/{learner_id}/competencies/{competency_id}/waivers/{prerequisite_id}"
+
+    def word(learner_id: UUID, competency_id: str, prerequisite_id: str, said: Judging, at: datetime) -> dict[str, Any]:
+        return {
+            "learner_id": learner_id, "competency_id": competency_id, "prerequisite_id": prerequisite_id, "author_id": said.author_id,
+            "role": said.role, "reason": said.reason, "words": said.words, "at": at,
+        }  # fmt: skip
+
+    @router.put(path)
+    async def waive(learner_id: UUID, competency_id: CompetencyId, prerequisite_id: CompetencyId, said: Judging) -> Changed:
+        """Let a prerequisite not hold a competency back, for this learner."""
+        told = word(learner_id, competency_id, prerequisite_id, said, context.clock.now())
+        return await _said(context, WaivePrerequisite(PrerequisiteWaived(**told)))
+
+    @router.post(f"{path}/withdrawal")
+    async def withdraw_waiver(learner_id: UUID, competency_id: CompetencyId, prerequisite_id: CompetencyId, said: Judging) -> Changed:
+        """Let a prerequisite count again. What was mastered meanwhile stays."""
+        told = word(learner_id, competency_id, prerequisite_id, said, context.clock.now())
+        return await _said(context, WithdrawWaiver(WaiverWithdrawn(**told)))
+
+    @router.get("/learners/{learner_id}/waivers")
+    async def list_waivers(learner_id: UUID) -> list[WaiverView]:
+        """List the prerequisites that are waived for a learner; at most 64."""
+        return await waivers_of(context.pool, learner_id)
+
+
+def _add_policy(router: APIRouter, context: Context) -> None:
+    body = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
+
+    @router.get("/policy")
+    async def show_policy() -> PolicyView:
+        """Show by what competencies are judged; what is shown can be changed and sent back with PUT."""
+        parameters = await context.asker.parameters()
+        policies = parameters.get(POLICY)
+        entries = [dict(entry) for entry in policies.entries] if policies else [entry_of(inputs_of(parameters).policy)]
+        return PolicyView(policy_id=parameters.id_of(POLICY), policies=entries)
+
+    @router.put("/policy", openapi_extra=body)
+    async def set_policy(request: Request) -> PolicySet:
+        """Set by what competencies are judged from now on: a policy for each family, one with the empty family for all others. What an
+        entry leaves out is as shipped. Every learner is then judged again, in the background; new numbers alone take no mastery back."""
+        entries = read_policies(await read_json(request))
+        commands = adoption(Topic.MASTERY, POLICY, entries)
+        events = await events_of(context, commands)
+        return PolicySet(policy_id=str((await context.asker.parameters()).id_of(POLICY)), events=len(events))

@@ -1,0 +1,13 @@
+"""Reads the read tables, and says what stands in them."""
+
+from services.mastery.queries.framework import FrameworkView, competencies_in, framework_view
+from services.mastery.queries.learners import ChangeView, CompetencyView, changes_of, competencies_of
+from services.mastery.queries.needs import Asked, Need, NeedsView, NeedView, needs_of
+from services.mastery.queries.people import OverrideView, WaiverView, overrides_of, overrides_that_end, waivers_of
+from services.mastery.queries.why import Why, why
+
+__all__ = [
+    "Asked", "ChangeView", "CompetencyView", "FrameworkView", "Need", "NeedView", "NeedsView", "OverrideView", "WaiverView", "Why",
+    "changes_of", "competencies_in", "competencies_of", "framework_view", "needs_of", "overrides_of", "overrides_that_end", "waivers_of",
+    "why",
+]  # fmt: skip
