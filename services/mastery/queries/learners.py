@@ -24,7 +24,9 @@ COLUMNS: Final = """
     coalesce(e.competency_id, l.competency_id) AS competency_id, e.mean_e6, e.variance_e6, e.scored, e.items, e.days, e.last_minute,
     l.level, l.override, l.changed_at, l.evidence_ids, l.settings, d.due_minute, p.needed, p.idle, p.idle_days
     FROM (SELECT * FROM competency_estimate WHERE learner_id = %(learner)s AND variance_e6 > 0) e
-    FULL JOIN (SELECT * FROM level WHERE learner_id = %(learner)s) l USING (learner_id, competency_id)
+    FULL JOIN (
+        SELECT * FROM level WHERE learner_id = %(learner)s AND level <> 'not-enough-evidence'
+    ) l USING (learner_id, competency_id)
     LEFT JOIN due d USING (learner_id, competency_id) LEFT JOIN person_needed p USING (learner_id, competency_id)
 """
 _LIST: Final = f"""

@@ -64,7 +64,7 @@ _NEEDS: Final = """
         SELECT * FROM jsonb_to_recordset(%(policies)s) AS new(family text, bar float, enough float)
     ), seen AS MATERIALIZED (
         SELECT learner_id, competency_id FROM who JOIN competency_estimate USING (learner_id) WHERE variance_e6 > 0
-        UNION SELECT learner_id, competency_id FROM who JOIN level USING (learner_id)
+        UNION SELECT learner_id, competency_id FROM who JOIN level USING (learner_id) WHERE level <> 'not-enough-evidence'
     ), standing AS MATERIALIZED (
         SELECT s.learner_id, s.competency_id, coalesce(f.code, '') AS code, coalesce(e.scored, 0) AS scored, coalesce(e.days, 0) AS days,
             l.changed_at, coalesce(l.override, false) AS override, coalesce(p.needed, false) AS stuck,

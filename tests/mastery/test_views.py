@@ -1,0 +1,255 @@
+"""Needs, explanations, overrides, waivers and the policy over HTTP, on a real database."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.mastery.app import PARTS
+from services.mastery.subscribers import ticks
+from services.mastery.words import ENGLISH
+from shared.contracts.envelope import Event, Recorded, instant_text
+from shared.contracts.evidence import EvidenceRescored, EvidenceVoided
+from shared.contracts.profile import LearnerRostered
+from shared.parts import Drain
+from shared.stack import ServiceDatabase
+from shared.testing import running
+from tests.mastery.samples import LEARNER, competency, evidence, told
+from tests.mastery.test_amended import rescore, void
+from tests.mastery.test_case import item, link, package
+from tests.mastery.test_domain import strong
+from tests.mastery.test_service import READ_TABLES, get, hear, project_all, rows, table_of
+
+OTHER = UUID("7d1f1a52-0000-4000-8000-000000000002")
+THIRD = UUID("7d1f1a52-0000-4000-8000-000000000003")
+CLASS, SECOND_CLASS = UUID(int=0xC1A55), UUID(int=0xC1A56)
+SAID = {"author_id": str(UUID(int=7)), "role": "teacher", "reason": "shown-in-person"}
+FRAMEWORK = package([item(n) for n in range(1, 6)], [link("precedes", 1, 2), link("precedes", 3, 4)])
+
+
+@pytest.fixture
+async def service(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Any]:
+    """Mastery with a framework of five competencies."""
+    async with running(PARTS, database("mastery")) as service:
+        assert (await service.client.post("/mastery/case/packages", json=FRAMEWORK)).status_code == 200
+        yield service
+
+
+def heard(data: Event, source: str, position: int, version: int = 1) -> Recorded[Any]:
+    """Return another service's event of this content."""
+    return replace(told(evidence(1), position), data=data, type=data.TYPE, source=f"/local/{source}", version=version)  # type: ignore[arg-type]  # Any event.
+
+
+async def enrol(service: Any, learner: UUID, position: int, *classes: UUID, active: bool = True, version: int = 1) -> None:
+    rostered = LearnerRostered(learner_id=learner, school_id=UUID(int=5), aliases=("a",), class_ids=classes, active=active)
+    await service.hear(heard(rostered, "profile", position, version))
+
+
+async def put(service: Any, path: str, body: Any, status: int = 200) -> Any:
+    answer = await service.client.put(f"/mastery{path}", json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+async def post(service: Any, path: str, body: Any, status: int = 200) -> Any:
+    answer = await service.client.post(f"/mastery{path}", json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+async def ending(service: Any, days: float) -> Any:
+    """Return what the ticker would ask about overrides in some days."""
+    later = instant_text(service.context.clock.now() + timedelta(days=days))
+    (drain,) = (tick for tick in ticks(service.context) if isinstance(tick, Drain))
+    async with service.pool.connection() as connection:
+        return await drain.due(connection, later)
+
+
+def until(service: Any, days: float) -> str:
+    return str((service.context.clock.now() + timedelta(days=days)).isoformat())
+
+
+async def test_needs_say_what_follows_for_each_competency_of_a_learner(service: Any) -> None:
+    stuck = [evidence(400 + n, 5, right=False, day=n) for n in range(12)]
+    await hear(service, *strong(0, 1), *strong(100, 4), evidence(300, 2, day=3), evidence(301, 2, day=4), evidence(302, 3), *stuck)
+    found = await get(service, f"/learners/{LEARNER}/needs")
+    by = {view["competency_id"]: view for view in found["items"]}
+    assert by[competency(1)]["need"] in ("mastered", "ready-for-enrichment")
+    assert (by[competency(4)]["need"], by[competency(4)]["gaps"]) == ("gap-in-prerequisite", [competency(3)])
+    assert (by[competency(5)]["need"], by[competency(5)]["stuck"]) == ("working-on", True)
+    assert (by[competency(2)]["gaps"], by[competency(4)]["code"]) == ([], "5.T.4")
+    assert sum(found["counts"].values()) == len(found["items"]) == 5
+    assert (found["stuck"], found["learners"]) == (1, 1)
+    only = await get(service, f"/learners/{LEARNER}/needs", need="gap-in-prerequisite")
+    assert [view["competency_id"] for view in only["items"]] == [competency(4)]
+    assert only["counts"] == found["counts"]
+    assert [view["competency_id"] for view in (await get(service, f"/learners/{LEARNER}/needs", stuck=True))["items"]] == [competency(5)]
+    assert (await get(service, f"/learners/{LEARNER}/needs", subject="history"))["items"] == []
+    one = await get(service, f"/learners/{LEARNER}/needs", competency=competency(1))
+    assert sum(one["counts"].values()) == 1
+    assert (await get(service, f"/learners/{UUID(int=9)}/needs"))["items"] == []
+
+
+async def test_a_class_has_the_needs_of_those_who_are_in_it_page_by_page(service: Any) -> None:
+    await enrol(service, LEARNER, 0, CLASS, SECOND_CLASS)
+    await enrol(service, OTHER, 1, CLASS)
+    await enrol(service, THIRD, 2, SECOND_CLASS)
+    await hear(service, *strong(0, 1), evidence(50, 2), *(evidence(60 + n, 1, day=n, learner=OTHER) for n in range(3)))
+    whole = await get(service, f"/classes/{CLASS}/needs")
+    assert [(view["learner_id"], view["competency_id"]) for view in whole["items"]] == [
+        (str(LEARNER), competency(1)), (str(LEARNER), competency(2)), (str(OTHER), competency(1)),
+    ]  # fmt: skip
+    assert whole["learners"] == 2
+    first = await get(service, f"/classes/{CLASS}/needs", limit=2)
+    rest = await get(service, f"/classes/{CLASS}/needs", limit=2, after=first["next"])
+    assert first["items"] + rest["items"] == whole["items"]
+    assert rest["next"] is None
+    await enrol(service, OTHER, 3, SECOND_CLASS, version=2)
+    await enrol(service, LEARNER, 4, active=False, version=2)
+    assert (await get(service, f"/classes/{CLASS}/needs"))["items"] == []
+    assert [view["learner_id"] for view in (await get(service, f"/classes/{SECOND_CLASS}/needs"))["items"]] == [str(OTHER)]
+    bad = await service.client.get(f"/mastery/classes/{CLASS}/needs", params={"after": "%%"})
+    assert bad.status_code == 422
+
+
+async def test_an_override_is_set_shown_and_ends_by_itself(service: Any) -> None:
+    await hear(service, *(evidence(n, 1, right=False, day=n) for n in range(6)))
+    path = f"/learners/{LEARNER}/competencies/{competency(1)}"
+    before = (await get(service, f"{path}/why"))["level"]
+    changed = await put(service, f"{path}/override", SAID | {"level": "mastered", "until": until(service, 10)})
+    assert changed["levels"] == {competency(1): "mastered"}
+    shown = await get(service, f"{path}/why")
+    assert (shown["level"], shown["override"], shown["set_by_a_person"]["author_id"]) == ("mastered", True, SAID["author_id"])
+    assert "A teacher set this level until" in shown["words"]
+    (listed,) = await get(service, f"/learners/{LEARNER}/overrides")
+    assert (listed["level"], listed["reason"], listed["words"]) == ("mastered", "shown-in-person", None)
+    assert (await get(service, f"/learners/{LEARNER}/needs"))["items"][0]["need"] == "mastered"
+    assert await ending(service, days=9) == []
+    (command,) = await ending(service, days=11)
+    ended = command.ended
+    assert (ended.learner_id, ended.competency_id, ended.author_id) == (LEARNER, competency(1), None)
+    withdrawn = await post(service, f"{path}/override/withdrawal", {"author_id": SAID["author_id"], "role": "teacher"})
+    assert withdrawn["levels"] == {competency(1): before}
+    assert await get(service, f"/learners/{LEARNER}/overrides") == []
+    assert await ending(service, days=11) == []
+    await post(service, f"{path}/override/withdrawal", {"author_id": SAID["author_id"], "role": "teacher"}, status=409)
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"until": "2020-01-01T00:00:00Z"}, "/until"), ({"until": "2999-01-01T00:00:00Z"}, "/until"), ({"level": "brilliant"}, "/level"),
+        ({"role": "guardian"}, "/role"), ({"reason": "I just think so"}, "/reason"), ({"words": "in clear"}, "/words"),
+        ({"author_id": "Ms Smith"}, "/author_id"),
+    ],
+)  # fmt: skip
+async def test_an_override_without_what_it_needs_is_refused_with_its_place(service: Any, change: dict[str, Any], place: str) -> None:
+    await hear(service, evidence(1, 1))
+    body = SAID | {"level": "mastered", "until": until(service, 10)} | change
+    answer = await put(service, f"/learners/{LEARNER}/competencies/{competency(1)}/override", body, status=422)
+    assert any(place in error["place"] for error in answer["errors"])
+
+
+async def test_a_waiver_lets_through_and_is_named_in_the_explanation(service: Any) -> None:
+    await hear(service, *strong(0, 2))
+    path = f"/learners/{LEARNER}/competencies/{competency(2)}/waivers"
+    assert (await put(service, f"{path}/{competency(1)}", SAID))["levels"] == {competency(2): "mastered"}
+    assert (await put(service, f"{path}/{competency(1)}", SAID))["events"] == 0
+    why = await get(service, f"/learners/{LEARNER}/competencies/{competency(2)}/why")
+    assert [(known["waived"], known["met"]) for known in why["prerequisites"]] == [(True, True)]
+    assert [waiver["prerequisite_id"] for waiver in await get(service, f"/learners/{LEARNER}/waivers")] == [competency(1)]
+    await put(service, f"{path}/{competency(3)}", SAID, status=409)
+    assert (await post(service, f"{path}/{competency(1)}/withdrawal", SAID))["levels"] == {}
+    assert await get(service, f"/learners/{LEARNER}/waivers") == []
+
+
+async def test_an_explanation_names_what_moved_most_and_can_be_said_in_another_language(service: Any) -> None:
+    odd = evidence(200, 1, right=False, day=9.5)
+    await hear(service, *strong(0, 1), odd, *(evidence(300 + n, 2, day=9.6 + n / 10) for n in range(3)))
+    why = await get(service, f"/learners/{LEARNER}/competencies/{competency(1)}/why")
+    assert len(why["moved_most"]) == 3
+    worst = why["moved_most"][0]
+    assert (worst["evidence_id"], worst["score_e6"]) == (str(odd.evidence_id), 0)
+    assert worst["logit_e6"] < 0
+    assert worst["probability_e6"] < 0
+    assert "without it the estimate would be higher" in worst["words"]
+    assert len(why["evidence_ids"]) == 17
+    assert why["evidence_ids"][0] == str(odd.evidence_id)
+    assert all(ENGLISH[said["key"]].format(**said["values"]) == said["text"] for said in why["said"])
+    assert {said["text"] for said in why["said"]} >= {part["words"] for part in why["contributions"]} | set(why["missing"])
+    assert why["policy"]["bar_e6"] == 800_000
+
+
+async def test_evidence_that_is_void_or_corrected_is_told_so_in_every_table(service: Any) -> None:
+    await hear(service, *strong(0, 1), evidence(50, 2, day=3))
+    position = 100
+    for amended in (void(50).voided, rescore(3, 0).rescored):
+        assert isinstance(amended, EvidenceVoided | EvidenceRescored)
+        await service.hear(heard(amended, "evidence", position))
+        position += 1
+    found = await get(service, f"/learners/{LEARNER}/competencies")
+    assert [view["competency_id"] for view in found["items"]] == [competency(1)]
+    why = await get(service, f"/learners/{LEARNER}/competencies/{competency(1)}/why")
+    assert any(mover["evidence_id"] == str(evidence(3).evidence_id) and mover["score_e6"] == 0 for mover in why["moved_most"])
+    ((count,),) = await rows(service, "SELECT count(*) FROM event WHERE type = 'mastery.re-estimated.v1'")
+    assert count == 3  # The first came late itself.
+
+
+async def test_a_policy_is_shown_changed_and_sweeps_once(service: Any) -> None:
+    shown = await get(service, "/policy")
+    assert shown["policy_id"] is None
+    assert shown["policies"][0]["certainty_e6"] == 900_000
+    same = await put(service, "/policy", {"policies": shown["policies"]})
+    assert same["events"] == 2
+    assert (await put(service, "/policy", {"policies": shown["policies"]}))["events"] == 0
+    await hear(service, *strong(0, 1))
+    await service.tick()
+    assert (await get(service, f"/learners/{LEARNER}/competencies"))["items"][0]["level"] == "mastered"
+    strict = [entry | {"scored": 40} for entry in shown["policies"]]
+    changed = await put(service, "/policy", {"policies": strict})
+    assert changed["policy_id"] != same["policy_id"]
+    await service.tick()
+    assert (await get(service, f"/learners/{LEARNER}/competencies"))["items"][0]["level"] == "mastered"  # Numbers alone take nothing back.
+    await hear(service, *(evidence(500 + n, 3, day=n, learner=OTHER) for n in range(12)))
+    assert (await get(service, f"/learners/{OTHER}/competencies"))["items"][0]["level"] == "nearly"
+    assert (await get(service, f"/learners/{OTHER}/competencies/{competency(3)}/why"))["policy_id"] == changed["policy_id"]
+
+
+@pytest.mark.parametrize(
+    ("policies", "place"),
+    [
+        ([], "/policies"), ([{"family": "fluency"}], "/policies"), ([{}, {}], "/policies/1/family"),
+        ([{"bar_e6": 2_000_000}], "/policies/0/bar_e6"),
+        ([{"bar_e6": 0.8}], "/policies/0/bar_e6"), ([{"kinds": ["exam"]}], "/policies/0/kinds"), ([{"colour": 1}], "/policies/0/colour"),
+        ([{"verify_below_e6": 950_000}], "/policies/0"), ([{"items": 3, "scored": 2}], "/policies/0/items"), (["strict"], "/policies/0"),
+        ([{"family": 5}], "/policies/0/family"), ([{"family": str(n)} for n in range(201)], "/policies"),
+    ],
+)  # fmt: skip
+async def test_a_policy_that_makes_no_sense_is_refused_with_its_place(service: Any, policies: list[Any], place: str) -> None:
+    answer = await put(service, "/policy", {"policies": policies}, status=422)
+    assert answer["errors"][0]["place"] == place
+    assert (await get(service, "/policy"))["policy_id"] is None
+
+
+async def test_every_table_is_the_same_again_after_all_that_people_do(service: Any) -> None:
+    await enrol(service, LEARNER, 0, CLASS)
+    await enrol(service, LEARNER, 1, SECOND_CLASS, version=2)
+    await hear(service, *strong(0, 1, 2), *(evidence(400 + n, 5, right=False, day=n) for n in range(12)), evidence(90, 3, day=1))
+    body = SAID | {"level": "mastered", "until": until(service, 10)}
+    await put(service, f"/learners/{LEARNER}/competencies/{competency(5)}/override", body)
+    withdrawal = {"author_id": SAID["author_id"], "role": "teacher"}
+    await post(service, f"/learners/{LEARNER}/competencies/{competency(5)}/override/withdrawal", withdrawal)
+    await put(service, f"/learners/{LEARNER}/competencies/{competency(4)}/waivers/{competency(3)}", SAID)
+    await service.hear(heard(void(90).voided, "evidence", 100))
+    made = [await table_of(service, table) for table in READ_TABLES]
+    assert all(made)
+    await project_all(service)
+    assert [await table_of(service, table) for table in READ_TABLES] == made
+    async with service.pool.connection() as connection:
+        for table in READ_TABLES:
+            await connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+    await project_all(service)
+    assert [await table_of(service, table) for table in READ_TABLES] == made
