@@ -19,6 +19,7 @@ from shared.errors import LedgerError
 from shared.failpoints import reach
 from shared.relay.compare import compare
 from shared.relay.control import Control, Length, Lengths, Refill, Told
+from shared.relay.fresh import Fresh, Row
 from shared.relay.topics import ensure_topics
 from shared.telemetry import traceparent_of_current
 
@@ -49,7 +50,7 @@ UNSENT: Final = """
         FROM published p CROSS JOIN LATERAL (
             SELECT partition, position, key, bytes FROM event
             WHERE partition = p.partition AND position >= p.position ORDER BY position LIMIT %s
-        ) e
+        ) e WHERE p.partition <> ALL(%s)
     ) chunk WHERE before < %s ORDER BY partition, position"""
 STRETCH: Final = """
     SELECT partition, position, key, bytes FROM (
@@ -63,11 +64,10 @@ MOVE: Final = """
     UPDATE published SET position = sent.next
     FROM unnest(%s::int[], %s::bigint[], %s::bigint[]) AS sent(partition, read, next)
     WHERE published.partition = sent.partition AND published.position = sent.read"""
+PUBLISHED: Final = "SELECT partition, position FROM published"
 LENGTHS: Final = "SELECT id, length, head FROM partition ORDER BY id"
 
 log = structlog.get_logger(__name__)
-Row = tuple[int, int, str, bytes]
-"""Partition, position, key and bytes of an event."""
 
 
 class Relay:
@@ -90,7 +90,10 @@ class Relay:
         self._woken, self._stopping = asyncio.Event(), asyncio.Event()
         self._refills: OrderedDict[tuple[str, int], Refill] = OrderedDict()
         self._traces: OrderedDict[tuple[int, int], bytes] = OrderedDict()
-        self._announced = 0.0
+        self._fresh = Fresh()
+        self._next: dict[int, int] = {}
+        """Partition -> position to send next, as `published` has it; empty before it was read."""
+        self._looked = self._announced = 0.0
         self.published = 0
         """Events sent to Kafka by this process, repeats included."""
         control.listeners.append(self._hear)
@@ -110,7 +113,11 @@ class Relay:
             await connection.close()
 
     def wake(self, events: Sequence[Recorded[Any]] = ()) -> None:
-        """Look for events now: to be called after each commit, with what was committed so that traces go along."""
+        """Send what was committed: to be called after each commit, with its events. Without events: look for some in the ledger."""
+        if self._next:
+            self._fresh.add(events)
+        if not events:
+            self._looked = 0.0
         traceparent = traceparent_of_current()
         if traceparent is not None:
             for event in events:
@@ -152,6 +159,7 @@ class Relay:
         await compare(connection, self._servers, self._topic, self._source, self._partitions)
 
     async def _lead(self, connection: AsyncConnection[Any]) -> None:
+        self._next = {}  # Nothing is kept for a relay that may not send.
         while not self._stopping.is_set():
             row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", [RELAY_LOCK])).fetchone()
             if row is not None and row[0]:
@@ -173,6 +181,8 @@ class Relay:
                 await _end(producer)
 
     async def _work(self, connection: AsyncConnection[Any], producer: AIOKafkaProducer) -> None:
+        self._fresh.clear()
+        self._next, self._looked = await _published(connection), 0.0
         while not self._stopping.is_set():
             self._woken.clear()
             sent = await self._relay(connection, producer)
@@ -184,19 +194,30 @@ class Relay:
 
     async def _relay(self, connection: AsyncConnection[Any], producer: AIOKafkaProducer) -> int:
         """Send the next events of every partition, one batch each, and return how many were sent."""
-        async with connection.cursor(binary=True) as cursor:
-            rows: list[Row] = await (await cursor.execute(UNSENT, [CHUNK, CHUNK_BYTES])).fetchall()
-        if not rows:
+        batches = self._fresh.next(self._next, CHUNK, CHUNK_BYTES)
+        if time.monotonic() - self._looked >= self._poll_s:
+            await self._look(connection, batches)
+        if not batches:
             return 0
-        batches: dict[int, list[Row]] = {}
-        for row in rows:
-            batches.setdefault(row[0], []).append(row)
         counts = await asyncio.gather(*(self._send(producer, batch) for batch in batches.values()))
         first = [batch[0][1] for batch in batches.values()]
+        after = [read + count for read, count in zip(first, counts, strict=True)]
         reach("published.before")
-        await connection.execute(MOVE, [list(batches), first, [read + count for read, count in zip(first, counts, strict=True)]])
+        moved = (await connection.execute(MOVE, [list(batches), first, after])).rowcount
         reach("published.after")
-        return sum(counts)  # Where another relay has moved `published`, the next round reads from there: only repeats follow.
+        if moved == len(batches):
+            self._next.update(zip(batches, after, strict=True))
+        else:  # Another relay has moved them, or a crash of PostgreSQL moved them back: only repeats follow.
+            self._next = await _published(connection)
+        return sum(counts)
+
+    async def _look(self, connection: AsyncConnection[Any], batches: dict[int, list[Row]]) -> None:
+        """Add what the ledger holds of the other partitions: what other processes wrote, and what is not kept."""
+        async with connection.cursor(binary=True) as cursor:
+            rows: list[Row] = await (await cursor.execute(UNSENT, [CHUNK, list(batches), CHUNK_BYTES])).fetchall()
+        self._looked = 0.0 if rows else time.monotonic()  # Where there were some, there may be more.
+        for row in rows:
+            batches.setdefault(row[0], []).append(row)
 
     async def _send(self, producer: AIOKafkaProducer, rows: Sequence[Row]) -> int:
         """Send events of one partition, in order, as one batch; return how many went into it, at least one."""
@@ -245,6 +266,10 @@ class Relay:
             if place in self._refills or len(self._refills) < MAX_REFILLS:
                 self._refills[place] = message
                 self._woken.set()
+
+
+async def _published(connection: AsyncConnection[Any]) -> dict[int, int]:
+    return dict(await (await connection.execute(PUBLISHED)).fetchall())
 
 
 async def _within(event: asyncio.Event, seconds: float) -> None:
