@@ -25,7 +25,7 @@ RIGHT: Final = 17
 """Of twenty answers."""
 FIRST_QUIZ: Final = LEARNERS * CHECKS
 START: Final = datetime(2026, 9, 1, 8, tzinfo=UTC)
-NOBODY: Final = Origin(UUID(int=1), UUID(int=1))
+NOBODY: Final = Origin(str(UUID(int=1)), str(UUID(int=1)))
 
 
 def name(kind: str, number: int) -> UUID:

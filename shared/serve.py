@@ -16,6 +16,7 @@ from functools import partial
 from multiprocessing import get_context
 from types import FrameType
 from typing import Any, Final
+from uuid import UUID
 
 import psycopg
 import structlog
@@ -110,7 +111,7 @@ class Service:
         await self.asker.start()
         commands = self.parts.defaults(await self.ledger.parameters())
         if commands:
-            await self.asker.ask(commands, tick_origin(self.parts.name, f"defaults/{self.settings.release}").causation)
+            await self.asker.ask(commands, UUID(tick_origin(self.parts.name, f"defaults/{self.settings.release}").causation))
 
     async def _check_schema(self) -> None:
         async with self.pool.connection() as connection:
@@ -155,8 +156,8 @@ def _meter_journeys(metrics: Metrics, last: type[Event], events: Sequence[Record
     """Meter how long ago that was handed in whose journey ends here: its request's id holds the time (UUIDv7, RFC 9562)."""
     now_ms = time.time() * 1000
     for event in events:
-        if isinstance(event.data, last) and event.correlation.version == REQUEST_VERSION:
-            metrics.end_to_end.observe(max(0.0, now_ms - (event.correlation.int >> 80)) / 1000)
+        if isinstance(event.data, last) and (request := UUID(event.correlation)).version == REQUEST_VERSION:
+            metrics.end_to_end.observe(max(0.0, now_ms - (request.int >> 80)) / 1000)
 
 
 async def _survey(service: Service, waiting: Callable[[Connection], Awaitable[int]]) -> None:

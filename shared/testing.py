@@ -18,7 +18,7 @@ from shared.parameters import NO_PARAMETERS, ParameterKind, Parameters, page_has
 
 S = TypeVar("S")
 SOME_TIME: Final = datetime(2026, 11, 24, 8, tzinfo=UTC)
-SOMEBODY: Final = Origin(UUID(int=1), UUID(int=1))
+SOMEBODY: Final = Origin(str(UUID(int=1)), str(UUID(int=1)))
 
 
 def in_force(*sets: tuple[ParameterKind[Any], Sequence[Any]], version: int = 1) -> Parameters:

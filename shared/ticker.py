@@ -55,7 +55,7 @@ log = structlog.get_logger()
 
 def tick_origin(service: str, name: str) -> Origin:
     """Return what events name as their cause where time led to them: an id derived from the tick's name."""
-    cause = uuid5(NAMESPACE, f"tick\n{service}\n{name}")
+    cause = str(uuid5(NAMESPACE, f"tick\n{service}\n{name}"))
     return Origin(cause, cause)
 
 

@@ -52,7 +52,7 @@ class Chapter:
     def because(self) -> str:
         """What led to it, in a few words."""
         if self.cause is None:
-            return f"request or tick {str(self.event.causation)[:SHORT]}"
+            return f"request or tick {self.event.causation[:SHORT]}"
         return f"{self.cause.type} of {self.cause.time:%H:%M:%S.%f}"[:-3]
 
 
@@ -73,7 +73,7 @@ async def tell(urls: Mapping[str, str], learner: UUID, until: datetime | None) -
     return [Chapter(event.time, event.service, words(event.data, names), event, _cause(event, by_id, heard)) for event in told]
 
 
-def _cause(event: Recorded[Any], by_id: Mapping[UUID, Recorded[Any]], heard: Mapping[int, Recorded[Any]]) -> Recorded[Any] | None:
+def _cause(event: Recorded[Any], by_id: Mapping[str, Recorded[Any]], heard: Mapping[int, Recorded[Any]]) -> Recorded[Any] | None:
     """Return the event that led to this one. A day is planned for many at once: what led to a learner's place in it is her demand."""
     if isinstance(event.data, scheduling.PlacementChanged):
         return heard.get(event.data.demand_version)

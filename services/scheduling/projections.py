@@ -30,7 +30,7 @@ def _demands(event: Recorded[Any]) -> Iterator[Row]:
         demand = event.data.demand
         yield {
             "school_id": str(event.data.school_id), "learner_id": str(demand.learner_id), "demand_version": demand.version,
-            "demand": _plain(demand), "event_id": str(event.id), "correlation": str(event.correlation),
+            "demand": _plain(demand), "event_id": event.id, "correlation": event.correlation,
             "noted_at": instant_text(event.time), "version": event.version,
         }  # fmt: skip
 
@@ -54,7 +54,7 @@ def _versions(*kinds: type[Event]) -> Callable[[Recorded[Any]], Iterator[Row]]:
 
 def _day_inputs(event: Recorded[Any]) -> Iterator[Row]:
     if isinstance(event.data, DayDemanded | DayStaffed):
-        yield _of_day(event) | {"event_id": str(event.id), "correlation": str(event.correlation)}
+        yield _of_day(event) | {"event_id": event.id, "correlation": event.correlation}
 
 
 def _day_staff(event: Recorded[Any]) -> Iterator[Row]:
@@ -82,7 +82,7 @@ def _learner_days(event: Recorded[Any]) -> Iterator[Row]:
 
 def _changes(event: Recorded[Any]) -> Iterator[Row]:
     if isinstance(event.data, PlacementChanged):
-        led = {"event_id": str(event.id), "causation": str(event.causation), "correlation": str(event.correlation)}
+        led = {"event_id": event.id, "causation": event.causation, "correlation": event.correlation}
         yield _moved(event, event.data) | led
 
 

@@ -6,17 +6,23 @@ An event is one byte string. It is stored, published and hashed as it is, and ne
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Annotated, Any, ClassVar, Final, Generic, Self, TypeVar
 from uuid import UUID
 
 import orjson
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
 
+from shared.contracts.plain import plain
+
 NAMESPACE: Final = UUID("30bdb08c-e9c4-438b-9e74-407a83b7b9af")
-_NAMESPACE_BYTES: Final = NAMESPACE.bytes
+_NAMED: Final = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+_THREE_IDS: Final = re.compile(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}){3}")
 MAX_EVENT_BYTES: Final = 256 * 1024
 MAX_PAGE_BYTES: Final = 192 * 1024
 MAX_INTEGER: Final = 2**53 - 1
@@ -37,7 +43,8 @@ def canonical(value: Any) -> bytes:
 def instant_text(at: datetime) -> str:
     """Return an instant as UTC text, always with six digits: `2026-11-24T08:00:00.000000Z`."""
     utc = at if at.tzinfo is UTC else at.astimezone(UTC)
-    return utc.isoformat(timespec="microseconds")[:-6] + "Z"
+    text = orjson.dumps(utc, option=orjson.OPT_UTC_Z)[1:-1].decode()
+    return text if utc.microsecond else text[:-1] + ".000000Z"
 
 
 def digest(content: bytes) -> str:
@@ -46,10 +53,12 @@ def digest(content: bytes) -> str:
 
 
 def _sorted_once(values: tuple[T, ...]) -> tuple[T, ...]:
-    return tuple(sorted(set(values), key=str))
+    return tuple(sorted(set(values), key=str)) if len(values) > 1 else values
 
 
 def _utc(at: datetime) -> datetime:
+    if at.tzinfo is UTC:
+        return at
     try:
         return at.astimezone(UTC)
     except OverflowError:
@@ -76,8 +85,8 @@ class Event(Part):
     TYPE: ClassVar[str]
 
     def body(self) -> dict[str, Any]:
-        """Return the event as the JSON value that is stored under `data`."""
-        return self.model_dump(mode="json", exclude_defaults=True)
+        """Return the event as the value that `canonical` makes `data` of."""
+        return plain(self)
 
 
 class Sealed(Part):
@@ -112,9 +121,12 @@ def partition_of(key: str, partitions: int) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % partitions
 
 
-def event_id(stream: str, version: int) -> UUID:
-    """Return the id of a stream's event: UUIDv5 of `<stream>@<version>`. Ids are derived, never drawn."""
-    return UUID(bytes=hashlib.sha1(_NAMESPACE_BYTES + f"{stream}@{version}".encode(), usedforsecurity=False).digest()[:16], version=5)
+def event_id(stream: str, version: int) -> str:
+    """Return the id of a stream's event: UUIDv5 (RFC 9562) of `<stream>@<version>`, as text. Ids are derived, never drawn."""
+    named = _NAMED.copy()
+    named.update(f"{stream}@{version}".encode())
+    digits = named.hexdigest()
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:32]}"
 
 
 def chain_start(source: str, partition: int) -> str:
@@ -124,21 +136,24 @@ def chain_start(source: str, partition: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What led to an event: the event or request before it, and the first in that line."""
+    """What led to an event: the id of the event or request before it, and of the first in that line, as text."""
 
-    causation: UUID
-    correlation: UUID
+    causation: str
+    correlation: str
 
 
 E = TypeVar("E", bound=Event, covariant=True)
 D = TypeVar("D", bound=Event)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Recorded(Generic[E]):
-    """An event as it stands in a ledger. `raw` is the event; the rest is read from it."""
+    """An event as it stands in a ledger. `raw` is the event; the rest is read from it, ids as text.
 
-    id: UUID
+    Nobody changes one; it is not frozen, because making a frozen one takes as long as decoding it.
+    """
+
+    id: str
     type: str
     source: str
     time: datetime
@@ -151,8 +166,8 @@ class Recorded(Generic[E]):
     decider: str
     settings: int
     release: str
-    causation: UUID
-    correlation: UUID
+    causation: str
+    correlation: str
     data: E
     raw: bytes
 
@@ -175,7 +190,7 @@ class Recorded(Generic[E]):
 def envelope(
     *, source: str, stream: StreamId, version: int, partition: int, position: int, previous: str, at: datetime,
     decider: str, settings: int, release: str, origin: Origin, event: Event,
-    id: UUID | None = None,
+    id: str | None = None,
 ) -> bytes:  # fmt: skip
     """Return the bytes of one event; `id` spares working out its `event_id` twice.
 
@@ -187,7 +202,7 @@ def envelope(
             "specversion": "1.0",
             "type": event.TYPE,
             "datacontenttype": "application/json",
-            "id": str(id or event_id(stream.name, version)),
+            "id": id or event_id(stream.name, version),
             "source": source,
             "time": instant_text(at),
             "stream": stream.name,
@@ -199,8 +214,8 @@ def envelope(
             "decider": decider,
             "settings": settings,
             "release": release,
-            "causationid": str(origin.causation),
-            "correlationid": str(origin.correlation),
+            "causationid": origin.causation,
+            "correlationid": origin.correlation,
             "data": event.body(),
         }
     )
@@ -229,12 +244,8 @@ class Header:
             raise ValueError(f"not JSON: {error}") from None
         if not isinstance(attributes, dict):
             raise ValueError("not a JSON object")
-        for name, kind in _ATTRIBUTES:
-            value = attributes.get(name)
-            if type(value) is not kind:
-                raise ValueError(f"attribute {name} is missing or not a {kind.__name__}")
-            if isinstance(value, int) and not 0 <= value <= MAX_INTEGER:
-                raise ValueError(f"attribute {name} is not from 0 to {MAX_INTEGER}")
+        if not _is_sound(attributes):
+            raise ValueError(_fault_of(attributes))
         return cls(attributes, raw)
 
     @property
@@ -260,16 +271,42 @@ class Header:
             ValueError: where `data` does not fit the contract, or an attribute its form.
         """
         a = self.attributes
+        id, causation, correlation = a["id"], a["causationid"], a["correlationid"]
+        if not _THREE_IDS.fullmatch(id + causation + correlation):
+            raise ValueError("id, causationid or correlationid is not a UUID in lower case")
         return Recorded(
-            id=UUID(a["id"]), type=a["type"], source=a["source"], time=datetime.fromisoformat(a["time"]), stream=a["stream"],
-            version=a["streamversion"], key=a["partitionkey"], partition=a["partition"], position=a["position"], previous=a["previous"],
-            decider=a["decider"], settings=a["settings"], release=a["release"], causation=UUID(a["causationid"]),
-            correlation=UUID(a["correlationid"]), data=event_class.model_validate(a["data"]), raw=self.raw,
+            id, a["type"], a["source"], datetime.fromisoformat(a["time"]), a["stream"], a["streamversion"], a["partitionkey"],
+            a["partition"], a["position"], a["previous"], a["decider"], a["settings"], a["release"], causation, correlation,
+            event_class.model_validate(a["data"]), self.raw,
         )  # fmt: skip
 
 
-_ATTRIBUTES: Final = (
-    ("id", str), ("type", str), ("source", str), ("time", str), ("stream", str), ("streamversion", int), ("partitionkey", str),
-    ("partition", int), ("position", int), ("previous", str), ("decider", str), ("settings", int), ("release", str),
-    ("causationid", str), ("correlationid", str), ("data", dict),
-)  # fmt: skip
+_ATTRIBUTES: Final = {
+    "id": str, "type": str, "source": str, "time": str, "stream": str, "streamversion": int, "partitionkey": str, "partition": int,
+    "position": int, "previous": str, "decider": str, "settings": int, "release": str, "causationid": str, "correlationid": str,
+    "data": dict,
+}  # fmt: skip
+_VALUES: Final = itemgetter(*_ATTRIBUTES)
+_NUMBERS: Final = itemgetter(*(name for name, kind in _ATTRIBUTES.items() if kind is int))
+_KINDS: Final = tuple(_ATTRIBUTES.values())
+
+
+def _is_sound(attributes: Mapping[str, Any]) -> bool:
+    try:
+        if tuple(map(type, _VALUES(attributes))) != _KINDS:
+            return False
+    except KeyError:
+        return False
+    numbers: tuple[int, ...] = _NUMBERS(attributes)
+    return min(numbers) >= 0 and max(numbers) <= MAX_INTEGER
+
+
+def _fault_of(attributes: Mapping[str, Any]) -> str:
+    """Return what is wrong with an envelope that is not sound."""
+    for name, kind in _ATTRIBUTES.items():
+        value = attributes.get(name)
+        if type(value) is not kind:
+            return f"attribute {name} is missing or not a {kind.__name__}"
+        if isinstance(value, int) and not 0 <= value <= MAX_INTEGER:
+            return f"attribute {name} is not from 0 to {MAX_INTEGER}"
+    raise AssertionError("it is sound")

@@ -67,7 +67,7 @@ class GroupCommit:
         """Return one answer per command, in order, after the commit; see `shared.parts.Asker`."""
         if self._stopping or (self._count and self._count + len(commands) > MAX_WAITING):
             raise Overloaded("the ledger's queue")
-        led = request_id or uuid7()
+        led = str(request_id or uuid7())
         answers: list[Answer] = []
         for start in range(0, len(commands), self._most):
             if start and self._stopping:  # Nobody would take the rest any more.

@@ -100,9 +100,8 @@ class Turn:
             at=at, decider=decider.label, settings=self._parameters.version, release=self._release, origin=ask.origin, event=event,
         )  # fmt: skip
         recorded = Recorded(
-            id=id, type=event.TYPE, source=self._source, time=at, stream=held.id, version=version, key=held.key,
-            partition=lane.number, position=lane.length, previous=lane.head, decider=decider.label, settings=self._parameters.version,
-            release=self._release, causation=ask.origin.causation, correlation=ask.origin.correlation, data=event, raw=raw,
+            id, event.TYPE, self._source, at, held.id, version, held.key, lane.number, lane.length, lane.head, decider.label,
+            self._parameters.version, self._release, ask.origin.causation, ask.origin.correlation, event, raw,
         )  # fmt: skip
         lane.length, lane.head, lane.last_at = lane.length + 1, digest(raw), at
         held.version, held.state = version, decider.evolve(held.state, event)

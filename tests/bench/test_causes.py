@@ -32,7 +32,7 @@ class Tape:
     def add(self, stream: StreamId, event: Event, cause: str | None = None) -> str:
         """Add an event and return its id."""
         version = self.versions[stream.name] = self.versions.get(stream.name, 0) + 1
-        origin = Origin(UUID(cause) if cause else uuid4(), UUID(int=9))
+        origin = Origin(cause or str(uuid4()), str(UUID(int=9)))
         raw = envelope(
             source=f"/test/{stream.service}", stream=stream, version=version, partition=0, position=len(self.events), previous="0" * 64,
             at=NOW, decider="test/1", settings=0, release="test", origin=origin, event=event,

@@ -89,7 +89,7 @@ def test_an_event_is_these_bytes() -> None:
         source="/local/evidence", stream=StreamId("evidence", "learner", LEARNER), version=1, position=0,
         partition=partition_of(LEARNER, 8),
         previous=chain_start("/local/evidence", partition), at=datetime(2026, 10, 13, 7, 30, 1, 250, UTC), decider="evidence.record/1",
-        settings=3, release="0.1.0", origin=Origin(uuid.UUID(int=1), uuid.UUID(int=2)), event=recorded(),
+        settings=3, release="0.1.0", origin=Origin(str(uuid.UUID(int=1)), str(uuid.UUID(int=2))), event=recorded(),
     )  # fmt: skip
     assert made == expected
     assert digest(made) == hashlib.sha256(expected).hexdigest()
@@ -129,7 +129,7 @@ def test_an_event_larger_than_256_kib_is_refused() -> None:
     with pytest.raises(ValueError, match="send it as several commands"):
         envelope(
             source="/local/mastery", stream=StreamId("mastery", "settings"), version=1, partition=0, position=0, previous="", release="",
-            at=datetime(2026, 1, 1, tzinfo=UTC), decider="", settings=0, origin=Origin(uuid.UUID(int=1), uuid.UUID(int=1)),
+            at=datetime(2026, 1, 1, tzinfo=UTC), decider="", settings=0, origin=Origin(str(uuid.UUID(int=1)), str(uuid.UUID(int=1))),
             event=MasteryPageAdded(content="x" * MAX_EVENT_BYTES),
         )  # fmt: skip
 

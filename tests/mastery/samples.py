@@ -58,7 +58,7 @@ def parameters(*links: tuple[int, int], headings: tuple[int, ...] = (), version:
 def told(seen: EvidenceRecorded, position: int) -> Recorded[EvidenceRecorded]:
     """Return evidence as it stands in evidence's ledger."""
     stream = StreamId("evidence", "learner", str(seen.learner_id))
-    origin = Origin(UUID(int=1), UUID(int=1))
+    origin = Origin(str(UUID(int=1)), str(UUID(int=1)))
     raw = envelope(
         source="/local/evidence", stream=stream, version=position + 1, partition=0, position=position, at=seen.occurred_at,
         previous=chain_start("/local/evidence", 0), decider="evidence.record/1", settings=0, release="test", origin=origin, event=seen,

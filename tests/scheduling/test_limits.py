@@ -62,7 +62,7 @@ def bytes_of(event: PlanAdopted) -> bytes:
         source="https://a-district-with-a-long-name.example/cairn/scheduling",
         stream=StreamId("scheduling", "day", f"{key}/{WEDNESDAY}", key), version=MAX_INTEGER,
         partition=1_000, position=MAX_INTEGER, previous="0" * 64, at=datetime(2026, 11, 24, tzinfo=UTC),
-        decider="scheduling.day/1", settings=MAX_INTEGER, release="x" * 100, origin=Origin(NAMESPACE, NAMESPACE), event=event,
+        decider="scheduling.day/1", settings=MAX_INTEGER, release="x" * 100, origin=Origin(str(NAMESPACE), str(NAMESPACE)), event=event,
     )  # fmt: skip
 
 

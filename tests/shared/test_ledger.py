@@ -25,7 +25,7 @@ from shared.parameters import Parameters
 from shared.stack import ServiceDatabase
 
 PARTITIONS = 8
-NOBODY = Origin(UUID(int=7), UUID(int=7))
+NOBODY = Origin(str(UUID(int=7)), str(UUID(int=7)))
 LEARNERS = [UUID(int=n) for n in range(1, 2_000)]
 
 

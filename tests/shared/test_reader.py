@@ -15,7 +15,7 @@ from shared.ledger.types import Inbox
 
 SOURCE = "/test/mastery"
 LEARNER = UUID(int=7)
-ORIGIN = Origin(UUID(int=1), UUID(int=2))
+ORIGIN = Origin(str(UUID(int=1)), str(UUID(int=2)))
 
 
 def chain(count: int, probability: int = 5) -> list[bytes]:

@@ -67,7 +67,7 @@ def raws(*told: tuple[Event, str, int]) -> list[bytes]:
             envelope(
                 source="/local/evidence", stream=STREAM, version=version, partition=0, position=version - 1, previous=head,
                 at=datetime(2026, 11, 24, tzinfo=UTC), decider=decider, settings=settings, release="test",
-                origin=Origin(UUID(int=1), UUID(int=1)), event=event,
+                origin=Origin(str(UUID(int=1)), str(UUID(int=1))), event=event,
             )
         )  # fmt: skip
         head = digest(result[-1])

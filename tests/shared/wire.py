@@ -34,7 +34,7 @@ from shared.settings import Settings
 from shared.telemetry import Metrics
 
 PARTITIONS = 8
-ORIGIN = Origin(UUID(int=7), UUID(int=7))
+ORIGIN = Origin(str(UUID(int=7)), str(UUID(int=7)))
 POISON = UUID(int=10**9)
 """A learner whose note breaks the hearer's decider."""
 UNTRANSLATABLE = UUID(int=10**9 + 1)

@@ -128,10 +128,10 @@ async def _pairs(connection: Connection, query: str, keys: Iterable[str]) -> dic
 
 def _released(correlation: UUID, competency_ids: list[str], kind: str, **other: Any) -> Ask:
     meant = RecordEvidence(competency_ids=tuple(competency_ids), kind=Kind(kind), **other)
-    return Ask(meant, Origin(_acceptance(meant.evidence_id), correlation))
+    return Ask(meant, Origin(_acceptance(meant.evidence_id), str(correlation)))
 
 
 @lru_cache(maxsize=4_096)  # Asked for twice in each transaction.
-def _acceptance(act_id: UUID) -> UUID:
+def _acceptance(act_id: UUID) -> str:
     """Return the id of the event by which the act was accepted, always the first of its stream."""
     return event_id(f"evidence/act/{act_id}", 1)

@@ -158,7 +158,7 @@ def past_path_view(past: PastPath, parameters: Parameters) -> PastPathView:
         planned_at=planned.time,
         cause=cause_in_words(fact.event_type, fact.attributes["data"], framework),
         cause_type=fact.event_type,
-        causation_id=planned.causation,
+        causation_id=UUID(planned.causation),
         pace=planned.data.pace,
         minutes_needed=planned.data.minutes_needed,
         due=planned.data.due,

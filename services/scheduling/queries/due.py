@@ -113,7 +113,7 @@ async def due_takes(
         for part in _parts(list(of_day)):
             demands = tuple(Demand.model_validate_json(text) for _, _, text, _, _ in part)
             # All of them led to it. It is said to follow the oldest, so that nobody's way to a plan is metered shorter than the longest.
-            takes.append(Ask(TakeDemands(school_id, day, todays[school_id], demands), Origin(part[0][3], part[0][4])))
+            takes.append(Ask(TakeDemands(school_id, day, todays[school_id], demands), Origin(str(part[0][3]), str(part[0][4]))))
     return takes
 
 
@@ -149,7 +149,7 @@ async def due_searches(connection: Connection, parameters: Parameters, now: date
             DaySearch(
                 school_id=school_id, on=day, asked_on=local_day(school, now), begun=begun_periods(school, day, now), base_version=version,
                 resources=resources, school=school.model_dump_json(), roster=roster, demands=row[0], days=days[0],
-                led=Origin(event_id, correlation),
+                led=Origin(str(event_id), str(correlation)),
                 changed=None if anew else tuple(row[1] or ()),
             )
         )  # fmt: skip
