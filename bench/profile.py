@@ -1,4 +1,4 @@
-"""`python -m bench.profile`: where the chain's CPU time goes, without Kafka: one process, one PostgreSQL, the functions and statements by cost.
+"""`python -m bench.profile`: where the chain's CPU time goes, without Kafka: in one process, by function and by statement.
 
 The chain is walked as the services walk it: acts into evidence's ledger in transactions of 500 commands, then the bytes of its events
 through the reader and the decoder into mastery's ledger, in polls of `consume_max_records`. Without `--functions` nothing is traced, and
@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 import psutil
 import psycopg
@@ -49,8 +49,10 @@ BATCH: Final = 500
 """Commands that share a transaction of evidence."""
 WARM: Final = 2 * FIRST_QUIZ
 POLL_S: Final = 0.1
+START_S: Final = 60.0
 STATEMENTS: Final = """
-    SELECT d.datname, s.calls, s.total_exec_time + s.total_plan_time AS ms, s.wal_bytes, regexp_replace(s.query, E'\\\\s+', ' ', 'g') AS query
+    SELECT d.datname, s.calls, s.total_exec_time + s.total_plan_time AS ms, s.wal_bytes,
+        regexp_replace(s.query, E'\\\\s+', ' ', 'g') AS query
     FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid WHERE d.datname LIKE 'cairn_%%' ORDER BY ms DESC LIMIT %s"""
 PRELOAD: Final = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track_planning": "on"}
 
@@ -138,6 +140,15 @@ async def service(parts: Parts, url: str) -> AsyncIterator[Service]:
         await made.asker.stop()
 
 
+def await_answer(address: str) -> None:
+    """Return when a server that was just started answers."""
+    end = time.monotonic() + START_S
+    while not postgres.answers(address):
+        if time.monotonic() > end:
+            raise TimeoutError(f"PostgreSQL does not answer after {START_S:.0f} s")
+        time.sleep(POLL_S)
+
+
 @asynccontextmanager
 async def bench(home: Path, traced: bool) -> AsyncIterator[tuple[Bench, str]]:
     """Yield both services on a fresh PostgreSQL, and its address."""
@@ -146,8 +157,7 @@ async def bench(home: Path, traced: bool) -> AsyncIterator[tuple[Bench, str]]:
     part = postgres.start_postgres(home, lambda step: None)
     assert part.pid is not None
     try:
-        while not postgres.answers(part.address):
-            await asyncio.sleep(POLL_S)
+        await asyncio.to_thread(await_answer, part.address)
         with psycopg.connect(part.address, autocommit=True) as admin:
             admin.execute("CREATE EXTENSION pg_stat_statements")
         urls = {}
