@@ -59,7 +59,7 @@ def know(url: str) -> None:
     facts += [
         AlignItem(ItemAligned(item_id=item_id_of(item(n)), iri=item(n), competency_ids=(competency(n),))) for n in range(ITEMS)
     ]  # fmt: skip
-    origin = Origin(name("request", 0), name("request", 0))
+    origin = Origin(str(name("request", 0)), str(name("request", 0)))
 
     async def tell() -> None:
         settings = load_settings(PARTS.settings, database_url=url, parking_key="11" * 32, district_key="22" * 32)

@@ -129,7 +129,7 @@ class _Asker:
         streams: dict[str, list[Recorded[Any]]] = {command.stream.name: [] for _, command in asked}
         for stream, raw in self._connection.execute(STREAMS, [list(streams)]).fetchall():
             streams[stream].append(store.decoded(bytes(raw)))
-        told: set[UUID] = set()
+        told: set[str] = set()
         for event, command in asked:
             if event.id not in told and self._answers(event, command, streams[command.stream.name]):
                 told.add(event.id)
@@ -148,7 +148,7 @@ class _Asker:
         """Return how many events the stream had when the service passed this event: up to the first effect of a later one of its lane."""
         source = number_of(event.service)
         for count, each in enumerate(stream):
-            for service, partition, position in self._book.rows(CAUSE, each.causation.bytes):
+            for service, partition, position in self._book.rows(CAUSE, UUID(each.causation).bytes):
                 if (service, partition) == (source, event.partition) and position > event.position:
                     return count
         return len(stream)

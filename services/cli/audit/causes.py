@@ -84,7 +84,7 @@ def _check_outside(installation: Installation, standings: Mapping[str, Standing]
             continue
         if service not in known:
             names = set(_tick_names(installation, service, standings[service]))
-            known[service] = {tick_origin(service, name).causation.bytes for name in names}
+            known[service] = {UUID(tick_origin(service, name).causation).bytes for name in names}
         if cause == line and cause in known[service]:
             ticks += count
         else:
