@@ -181,6 +181,7 @@ async def test_too_much_at_once_is_told_to_come_back(service: Any, monkeypatch: 
     monkeypatch.setattr("shared.ledger.group.MAX_WAITING", 0)
     monkeypatch.setattr(service.asker, "_count", 1)  # As if another request were waiting.
     answer = await service.client.post("/evidence/caliper", json=envelope(graded()))
+    assert answer.status_code == 429
     assert answer.json()["detail"] == str(Overloaded("the ledger's queue"))
     assert int(answer.headers["retry-after"]) >= 1
 

@@ -209,7 +209,7 @@ async def test_older_events_told_again_change_no_row_and_all_rows_can_be_made_an
     await hear(service, *strong(0, 1), evidence(70, 1, day=1.5))
     made = [await table_of(service, table) for table in READ_TABLES]
     assert all(made[:4])
-    await project_all(service)
+    await project_all(service, backwards=True)
     assert [await table_of(service, table) for table in READ_TABLES] == made
     async with service.pool.connection() as connection:
         for table in READ_TABLES:
@@ -218,12 +218,12 @@ async def test_older_events_told_again_change_no_row_and_all_rows_can_be_made_an
     assert [await table_of(service, table) for table in READ_TABLES] == made
 
 
-async def project_all(service: Any) -> None:
-    """Project every event of the ledger, one at a time, from the first."""
+async def project_all(service: Any, backwards: bool = False) -> None:
+    """Project every event of the ledger, one at a time, from the first or from the last."""
     headers = [Header.read(bytes(raw)) for (raw,) in await rows(service, "SELECT bytes FROM event ORDER BY partition, position")]
     classes = {each.TYPE: each for each in EVENTS}
     async with service.pool.connection() as connection:
-        for header in headers:
+        for header in reversed(headers) if backwards else headers:
             event = header.decode(classes[header.event_type])
             for projection in PARTS.projections:
                 if made := list(projection.rows(event)):

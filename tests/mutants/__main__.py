@@ -34,8 +34,9 @@ def main() -> int:
     options = asked()
     paths = [path for path in sorted(options.patches.glob("*.*")) if path.suffix in (".patch", ".diff")]
     paths = [path for path in paths if not options.only or path.stem in options.only]
-    if not paths or len(paths) < len(options.only or ()):
-        print(f"not there: {', '.join(options.only or ['*.patch, *.diff'])} in {options.patches}", file=sys.stderr)
+    missing = {*(options.only or ())} - {path.stem for path in paths}
+    if missing or not paths:
+        print(f"not in {options.patches}: {', '.join(sorted(missing)) or 'any *.patch or *.diff'}", file=sys.stderr)
         return 2
     kept = os.environ.get("CAIRN_TEST_HOME")
     home = Path(kept) if kept else HOMES / str(os.getpid())

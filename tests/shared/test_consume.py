@@ -349,6 +349,7 @@ async def test_metrics_say_how_far_it_is_and_what_is_parked(wire: Wire, source: 
 
 async def test_readiness_is_progress(wire: Wire, source: Ledger, hearer: Ledger) -> None:
     async with wire.relaying(), wire.hearing(hearer) as consumer:
+        consumer._health._stalled_after_s = 1.0
         await tell(source, 16)
         await heard(hearer, 16)
         await until(lambda: _lag_is(consumer, 0), "no lag")
@@ -357,12 +358,17 @@ async def test_readiness_is_progress(wire: Wire, source: Ledger, hearer: Ledger)
             await blocker.execute("SELECT 1 FROM inbox FOR UPDATE")
             await tell(source, 8, 500)
             await until(lambda: _lag_is(consumer, 8), "lag of 8")
+            await until(lambda: _is_stalled(consumer), "work, and nothing moves")
         await heard(hearer, 24)
         await until(lambda: _lag_is(consumer, 0), "no lag")
 
 
 async def _published(wire: Wire, count: int) -> bool:
     return sum(map(len, (await wire.published()).values())) >= count
+
+
+async def _is_stalled(consumer: object) -> bool:
+    return consumer.progress().stalled  # type: ignore[attr-defined, no-any-return]
 
 
 async def _lag_is(consumer: object, lag: int) -> bool:

@@ -427,7 +427,7 @@ async def test_more_requests_than_are_taken_at_once_are_told_to_come_back() -> N
     entered, leave = asyncio.Event(), asyncio.Event()
 
     async def slow(scope: Any, receive: Any, send: Any) -> None:
-        if scope["path"] == "/slow":
+        if scope["path"] == "/slow" and not entered.is_set():
             entered.set()
             await leave.wait()
         await Response("done")(scope, receive, send)

@@ -141,6 +141,9 @@ async def test_a_discarded_record_lets_those_behind_it_go_on(wire: Wire, source:
     ((why,),) = await rows(hearer, "SELECT resolution FROM parked WHERE id = %s", first.id)
     assert why == "discarded: a test of the district"
     assert await aside(hearer.pool) == {(first.source, first.partition, first.position)}, "what was taken up is aside no more"
+    async with wire.relaying(), wire.hearing(hearer):
+        await source.handle(asks(Note(NAME, UUID(int=901))))
+        await until(lambda: _applied(hearer, 6), "the key goes on")
 
 
 async def test_a_parked_record_is_shown_with_its_bytes(wire: Wire, source: Ledger, hearer: Ledger) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewTopic
+from aiokafka.errors import KafkaTimeoutError
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 from psycopg import AsyncConnection
 
 from shared.contracts.envelope import Header, canonical
 from shared.contracts.topics import CONTROL, topic_name
 from shared.errors import Diverged, WrongPartitionCount
-from shared.relay import Lengths, Refill, ensure_topics
+from shared.relay import Lengths, Refill, Relay, ensure_topics
 from shared.relay.control import Told
 from shared.stack import ServiceDatabase
 from tests.shared.wire import PARTITIONS, Note, Wire, asks, events, learners, name_in, rows, until
@@ -77,6 +78,35 @@ async def test_after_a_crash_before_the_position_was_moved_events_are_repeated(w
         for partition, records in topic.items():
             first = len(records) - len(stored[partition])
             assert records == stored[partition][:first] + stored[partition]
+
+
+class Losing:
+    """A producer whose batches are taken and never acknowledged; the relay is asked to stop meanwhile."""
+
+    def __init__(self, real: AIOKafkaProducer, relay: Relay) -> None:
+        self.create_batch, self._relay = real.create_batch, relay
+
+    async def send_batch(self, *_: object, **__: object) -> asyncio.Future[None]:
+        await self._relay.stop()
+        lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        lost.set_exception(KafkaTimeoutError())
+        return lost
+
+
+async def test_a_batch_that_kafka_did_not_acknowledge_counts_as_not_sent(wire: Wire) -> None:
+    async with wire.source() as ledger, wire.control() as control:
+        await ledger.handle(asks(*some(40)))
+        relay, producer = wire.relay(control), AIOKafkaProducer(bootstrap_servers=wire.kafka)
+        await producer.start()
+        try:
+            async with await AsyncConnection.connect(wire.source_url, autocommit=True) as connection:
+                with pytest.raises(KafkaTimeoutError):
+                    await relay._work(connection, Losing(producer, relay))  # type: ignore[arg-type]
+        finally:
+            await producer.stop()
+        assert await rows(ledger, "SELECT max(position) FROM published") == [(0,)]
+        async with wire.relaying():
+            assert await sent(wire, 40) == await events(ledger)
 
 
 async def test_two_relays_at_once_only_repeat(wire: Wire) -> None:

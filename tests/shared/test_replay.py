@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, assert_never
 from uuid import UUID
@@ -15,7 +15,7 @@ from shared.contracts.envelope import Event, Origin, StreamId, chain_start, dige
 from shared.contracts.evidence import AliasNoted, ItemAligned
 from shared.decider import Decider, History, json_codec
 from shared.parameters import Parameters
-from shared.replay import Settings, Verifier
+from shared.replay import ChainWalk, Settings, Verifier
 
 STREAM = StreamId("evidence", "note", "a")
 ALIAS = hashlib.sha256(b"a").hexdigest()
@@ -95,3 +95,30 @@ def test_a_decider_that_breaks_is_a_difference_of_its_stream_and_replay_goes_on(
 def test_settings_that_never_were_are_a_difference(version: int) -> None:
     raw = raws((NOTED, "test.note/1", 0))[0].replace(b'"settings":0', b'"settings":%d' % version)
     assert len(verifier().stream(STREAM.name, [raw])) == 1
+
+
+def test_an_event_without_a_decider_of_this_release_is_a_difference() -> None:
+    for label in ("test.note/3", "other/1", ""):
+        told = raws((NOTED, "test.note/1", 0), (NOTED, label, 0), (NOTED, "test.note/2", 0))
+        assert [found.version for found in verifier().stream(STREAM.name, told)] == [2]
+
+
+def test_an_answer_that_is_shorter_or_longer_now_is_a_difference() -> None:
+    def shorter(command: Note, state: State, parameters: Parameters, history: History = ()) -> Sequence[Event]:
+        return []
+
+    def longer(command: Note, state: State, parameters: Parameters, history: History = ()) -> Sequence[Event]:
+        return [command.event, NEW]
+
+    for decided in (shorter, longer):
+        checked = Verifier([replace(FIRST, decide=decided)], Settings((), ()))
+        assert [found.version for found in checked.stream(STREAM.name, raws((NOTED, "test.note/1", 0)))] == [1]
+
+
+def test_a_chain_that_lacks_its_end_is_no_whole_record() -> None:
+    stored = raws(*((NOTED, "test.note/1", 0) for _ in range(3)))
+    for missing in range(len(stored)):
+        walk = ChainWalk("/local/evidence", 0, 1)
+        for position, raw in enumerate(stored[: len(stored) - missing]):
+            walk.take(position, raw)
+        assert bool(walk.end(len(stored), digest(stored[-1]))) == bool(missing)
