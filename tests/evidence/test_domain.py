@@ -95,7 +95,7 @@ def test_the_watermark_is_a_pair_and_never_goes_back() -> None:
     quiz = Spec(learner).asked(*(record(n) for n in (1, 2, 3)))
     assert not learner.needs_history(record(4), quiz.when(record(3)).state), "items of one instant, sorted by id, need no history"
     assert learner.needs_history(record(2), quiz.when(record(3)).state)
-    late = quiz.asked(record(9, minute=-5)).when(record(3)).state
+    late = quiz.when(record(9, minute=-5)).state
     assert (late.last_at, late.last_id) == (MORNING, UUID(int=3))
     assert len(encode_learner(late)) == 24
 
