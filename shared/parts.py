@@ -79,21 +79,50 @@ class Drain:
 
 
 @dataclass(frozen=True)
+class Sought:
+    """One search to run: what is due of a stream, read at a version."""
+
+    stream: str
+    """Name of the stream that takes the answer; one that breaks the code rests for a while."""
+    key: str
+    """Of the stream; what is found for one key is brought in together."""
+    value: Any
+    """What is searched from, picklable."""
+    before: Sequence[Command | Ask] = ()
+    """Asked in the same transaction, ahead of the answer: what the search knows already and the stream does not."""
+    causes: Sequence[str] = ()
+    """Events that led to it, whose traces go on in the answer."""
+
+
+@dataclass(frozen=True)
 class Search:
-    """A long search outside any transaction: read at a version, search in another process, bring the answer in as a command."""
+    """A long search outside any transaction: read at a version, search in another process, bring the answer in as a command.
+
+    One look after another, each in sequence, so that no answer comes too late because of what its own service does meanwhile.
+    """
 
     name: str
-    due: Callable[[Connection, str], Awaitable[Sequence[Any]]]
-    """Given a connection and the current instant (canonical text): the searches to run, each a picklable value, or none."""
+    due: Callable[[Connection, str], Awaitable[Sequence[Sought]]]
+    """Given a connection without locks and the current instant (canonical text): the searches to run, or none. Where there are more than
+    it returns, those that were not looked at for the longest come first."""
     solve: Callable[[Any], Command | Ask]
     """Pure, at module level (it runs in a process pool): from such a value to the command that brings in the answer."""
-    greedy: Callable[[Any], Command] | None = None
+    greedy: Callable[[Any], Command | Ask] | None = None
     """After two stale answers: the command that searches inside its decider."""
     window_ms: int = 500
-    """Pause between two looks, in milliseconds: what changes meanwhile is searched for once."""
+    """From the start of a look to that of the next, in milliseconds: what changes meanwhile is searched for once."""
 
 
-Tick = Sweep | Drain | Search
+@dataclass(frozen=True)
+class Lapse:
+    """States that are let go of once a day: of streams that are over. Their events stay; whoever asks such a stream folds them again."""
+
+    kind: str
+    before: Callable[[str], str]
+    """From today's date (ISO) to a text: streams the last part of whose id comes before it are over."""
+
+
+Tick = Sweep | Drain | Search | Lapse
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from multiprocessing import get_context
 from types import FrameType
 from typing import Any, Final
 from uuid import UUID
@@ -45,6 +43,7 @@ from shared.settings import Settings, load_settings
 from shared.settings_stream import settings_decider
 from shared.telemetry import Metrics, configure_logging, configure_tracing, describe
 from shared.ticker import Ticker, tick_origin
+from shared.ticker.pool import SearchPool, rare_gc
 from shared.workers import REPORT_S, Line
 
 POOL_MIN: Final = 2
@@ -59,8 +58,6 @@ MAX_REQUESTS: Final = 1_000
 """Requests under way at once; more are told to come back."""
 SURVEY_S: Final = 5.0
 REQUEST_VERSION: Final = 7
-RARE_GC: Final = (50_000, 20, 100)
-"""Thresholds of the garbage collector: a batch makes thousands of objects and no cycles, and looking for them took a fifth of the time."""
 REVISION: Final = "SELECT version_num FROM alembic_version"
 TEST_KEY: Final = "00" * 32
 
@@ -192,8 +189,7 @@ async def run(parts: Parts, settings: Settings, line: Line | None = None) -> Non
     configure_logging(parts.name, settings.log_level)
     arm(settings.failpoint, settings.allow_failpoints)
     tracer = configure_tracing(parts.name, settings.release, settings.otlp_endpoint)
-    gc.freeze()
-    gc.set_threshold(*RARE_GC)
+    rare_gc()
     clock = clock_from(settings.now, settings.home)
     pool = SearchPool()
     service = build(parts, settings, clock, pool, Metrics(line.metrics if line else None))
@@ -318,21 +314,3 @@ async def inside(parts: Parts, database: Any, environment: Mapping[str, Any]) ->
 
 async def _always_ready() -> Health:
     return Health(ready=True)
-
-
-class SearchPool:
-    """One process for searches, started when first needed; a fresh interpreter, since forking one that runs threads is unsafe."""
-
-    def __init__(self) -> None:
-        self._pool: ProcessPoolExecutor | None = None
-
-    def __call__(self) -> Executor:
-        """Return the pool. One that broke, because its process was killed, is replaced."""
-        if self._pool is None or getattr(self._pool, "_broken", False):
-            self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-        return self._pool
-
-    def close(self) -> None:
-        """End the process; a search under way is left to end by itself, nobody waits for its answer."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)

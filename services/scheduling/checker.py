@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -61,13 +61,14 @@ def check(inputs: Inputs, days: Days) -> Verdict:
     """Return every violation in the days of all learners, in order, and the value of the objective."""
     open_periods = [period.id for period in inputs.school.periods[inputs.begun :]]
     violations = list(_whole(inputs, days))
+    grouped = frozenset(str(rule.modality) for rule in inputs.school.rules)
     seated: dict[str, list[tuple[UUID, Placement]]] = {period: [] for period in open_periods}
     for learner in sorted(days):
         for placement in days[learner]:
             if placement.use is not None and placement.period_id in seated:
                 seated[placement.period_id].append((learner, placement))
     for period in open_periods:
-        violations.extend(_in_period(inputs, period, seated[period]))
+        violations.extend(_in_period(inputs, period, seated[period], grouped))
     return Verdict(tuple(violations), value_of(inputs, days))
 
 
@@ -91,7 +92,7 @@ def _whole(inputs: Inputs, days: Days) -> Iterator[Violation]:
                 yield Violation("unknown-period", place, "the school has no such period")
 
 
-def _in_period(inputs: Inputs, period: str, seated: Sequence[tuple[UUID, Placement]]) -> Iterator[Violation]:
+def _in_period(inputs: Inputs, period: str, seated: Sequence[tuple[UUID, Placement]], grouped: Set[str]) -> Iterator[Violation]:
     sessions: dict[tuple[str, str], list[tuple[UUID, Placement]]] = {}
     for learner, placement in seated:
         sessions.setdefault((placement.space_id, placement.zone_id), []).append((learner, placement))
@@ -103,16 +104,21 @@ def _in_period(inputs: Inputs, period: str, seated: Sequence[tuple[UUID, Placeme
             yield Violation("unknown-zone", place, "the school has no such zone")
         elif len(members) > seats[zone]:
             yield Violation("over-capacity", place, f"{len(members)} learners on {seats[zone]} seats")
-        if len({_nature(placement) for _, placement in members}) > 1:
+        nature = _nature(members[0][1])
+        if any(_nature(placement) != nature for _, placement in members):
             yield Violation("zone-twice", place, "two sessions are in one zone")
+        known: UUID | None = None
         for _, placement in members:
             if placement.staff_id is None:
                 yield Violation("no-adult", place, "the session has no adult")
-            else:
-                places.setdefault(placement.staff_id, set()).add(zone)
+            elif placement.staff_id is not known:  # Most often the very same object as that of the member before.
+                known = placement.staff_id
+                places.setdefault(known, set()).add(zone)
         yield from _size(inputs.school, members, place)
         for learner, placement in members:
-            yield from _fits(inputs, learner, placement)
+            wrong = _misfit(inputs.demands.get(learner), placement, grouped)
+            if wrong is not None:
+                yield Violation(wrong[0], f"{placement.period_id}/learner/{learner}", wrong[1])
     yield from _adults(inputs, period, places)
 
 
@@ -138,27 +144,30 @@ def _size(school: SchoolResources, members: Sequence[tuple[UUID, Placement]], pl
         yield Violation("too-large", place, f"{len(members)} learners, at most {rule.largest}")
 
 
-def _fits(inputs: Inputs, learner: UUID, placement: Placement) -> Iterator[Violation]:
-    """Yield where what a learner does is none of her needs, or not among its options."""
-    demand = inputs.demands.get(learner)
+def _misfit(demand: Demand | None, placement: Placement, grouped: Set[str]) -> tuple[str, str] | None:
+    """Return code and words where what a learner does is none of her needs, or not among its options; None where it is right.
+
+    Args:
+        grouped: ways of learning that are done in groups.
+    """
     if demand is None:
-        return
-    place = f"{placement.period_id}/learner/{learner}"
+        return None
     if placement.use is Use.CHECK_IN:
-        if not demand.check_in:
-            yield Violation("not-asked", place, "nobody asked for this talk")
-        return
-    if placement.use is Use.INDEPENDENT and not placement.competency_id:
-        return  # Supervised, with no step of her path that can be done alone.
-    needs = [need for need in demand.needs if need.competency_id == placement.competency_id]
-    if not needs:
-        yield Violation("not-her-need", place, "the learner has no need of this competency")
-        return
-    options = [option for need in needs for option in need.options if option.activity_id == placement.activity_id]
-    if not any(option.modality is placement.modality for option in options):
-        yield Violation("not-her-option", place, "the activity is not among the learner's options")
-    elif placement.use is Use.INDEPENDENT and any(rule.modality is placement.modality for rule in inputs.school.rules):
-        yield Violation("not-alone", place, f"{placement.modality} is done in groups")
+        return None if demand.check_in else ("not-asked", "nobody asked for this talk")
+    competency, activity, modality = placement.competency_id, placement.activity_id, placement.modality
+    if placement.use is Use.INDEPENDENT and not competency:
+        return None  # Supervised, with no step of her path that can be done alone.
+    code, detail = "not-her-need", "the learner has no need of this competency"
+    for need in demand.needs:
+        if need.competency_id != competency:
+            continue
+        code, detail = "not-her-option", "the activity is not among the learner's options"
+        for option in need.options:
+            if option.activity_id == activity and option.modality is modality:
+                if placement.use is Use.INDEPENDENT and str(modality) in grouped:
+                    return "not-alone", f"{modality} is done in groups"
+                return None
+    return code, detail
 
 
 def _adults(inputs: Inputs, period: str, places: Mapping[UUID, set[tuple[str, str]]]) -> Iterator[Violation]:
@@ -180,12 +189,12 @@ def value_of(inputs: Inputs, days: Days) -> int:
     for learner in sorted(inputs.demands):
         demand = inputs.demands[learner]
         placements = days.get(learner, ())
-        worth = _worth(demand)
         if demand.check_in:
             total += CHECK_IN_VALUE if any(placement.use is Use.CHECK_IN for placement in placements) else -CHECK_IN_VALUE
         if not demand.needs:
             continue
         total += UNSERVED_VALUE * (len(inputs.school.periods) - sum(placement.use is not None for placement in placements))
+        worth = _worth(demand, {(placement.competency_id, placement.activity_id) for placement in placements})
         for placement in placements:
             value, subject = worth.get((placement.competency_id, placement.activity_id), (0, ""))
             total += value
@@ -194,16 +203,19 @@ def value_of(inputs: Inputs, days: Days) -> int:
     return total
 
 
-def _worth(demand: Demand) -> dict[tuple[str, str], tuple[int, str]]:
-    """Return (competency, activity) -> (value, subject) for everything that a learner could do."""
+def _worth(demand: Demand, done: Set[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, str]]:
+    """Return (competency, activity) -> (value, subject) for what a learner does, as far as she could choose it."""
     worth: dict[tuple[str, str], tuple[int, str]] = {}
-    ranks: Counter[str] = Counter()
+    competencies = {competency for competency, _ in done}
+    ranks: dict[str, int] = {}
     for need in demand.needs:
-        rank = ranks[need.subject]
-        ranks[need.subject] += 1
+        rank = ranks[need.subject] = ranks.get(need.subject, -1) + 1
+        if need.competency_id not in competencies:
+            continue
         value = NEED_VALUES[rank] if rank < len(NEED_VALUES) else 1
         options = sorted(need.options, key=lambda option: option.activity_id != need.chosen)
         for place, option in enumerate(options):
             key = need.competency_id, option.activity_id
-            worth.setdefault(key, (value * OPTION_VALUES[min(place, len(OPTION_VALUES) - 1)], need.subject))
+            if key in done and key not in worth:
+                worth[key] = value * OPTION_VALUES[min(place, len(OPTION_VALUES) - 1)], need.subject
     return worth

@@ -30,7 +30,7 @@ def _demands(event: Recorded[Any]) -> Iterator[Row]:
         demand = event.data.demand
         yield {
             "school_id": str(event.data.school_id), "learner_id": str(demand.learner_id), "demand_version": demand.version,
-            "demand": _plain(demand), "event_id": event.id, "correlation": event.correlation,
+            "demand": _plain(demand), "event_id": event.id, "correlation": event.correlation, "position": event.position,
             "noted_at": instant_text(event.time), "version": event.version,
         }  # fmt: skip
 
@@ -106,7 +106,8 @@ _LED: Final = {"event_id": "uuid", "causation": "uuid", "correlation": "uuid"}
 
 PROJECTIONS: Final = (
     _projection(
-        "demand", {"school_id": "uuid", **_WHO}, _TAKEN | {"event_id": "uuid", "correlation": "uuid", "noted_at": "timestamptz"}, _demands
+        "demand", {"school_id": "uuid", **_WHO},
+        _TAKEN | {"event_id": "uuid", "correlation": "uuid", "position": "bigint", "noted_at": "timestamptz"}, _demands,
     ),
     _projection("staff", {"school_id": "uuid", "staff_id": "uuid"}, {"member": "jsonb", "active": "boolean"}, _staff),
     _projection("day_head", _DAY, {}, _versions(DayDemanded, DayStaffed, PlanAdopted, PlacementChanged)),

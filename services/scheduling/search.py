@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -12,43 +13,61 @@ from pydantic import TypeAdapter
 from services.scheduling.domain import AdoptPlan, RepairDay, inputs_hash
 from services.scheduling.grouping import SOLVER, Problem, search
 from services.scheduling.resources import adults
-from shared.contracts.envelope import Origin
+from shared.contracts.envelope import Origin, StreamId
 from shared.contracts.scheduling import Demand, Placement, SchoolResources, StaffMember, Status
 from shared.ledger.types import Ask
 
-_DEMANDS: Final = TypeAdapter(list[Demand])
+MAX_PARSED: Final = 4_000
+"""Demands, and as many learners' days, that are kept parsed: from one search of a day to the next almost all of them stay as they are."""
+
 _STAFF: Final = TypeAdapter(list[StaffMember])
-_DAYS: Final = TypeAdapter(dict[UUID, tuple[Placement, ...]])
+_DAY: Final = TypeAdapter(tuple[Placement, ...])
 
 
 @dataclass(frozen=True)
 class DaySearch:
-    """What a day is searched from, read at `base_version`. Texts are JSON as the read tables have it, so that only the solver parses it."""
+    """What a day is searched from. Texts are JSON as the read tables have it, so that only the solver parses it."""
 
     school_id: UUID
     on: date
     asked_on: date
     begun: int
     base_version: int
+    """Of the day's stream, once it has taken what is new."""
     resources: str
     """Id of the set in force."""
     school: str
     roster: str
     demands: str
+    """Those that the day has taken, a line for each learner."""
+    news: str
+    """Those that it takes with the plan, likewise."""
     days: str
-    """The plan in force: learner -> placements."""
+    """The plan in force: a line for each learner, with her id, a space, and her placements."""
     led: Origin
-    """The last thing that the day took: what led to the search."""
+    """What leads to the plan: the last thing that the day takes."""
+    origin: Origin
+    """What led to that."""
     changed: tuple[UUID, ...] | None
     """Learners whose demand is newer than the plan; None: all are placed anew."""
+
+    @property
+    def stream(self) -> StreamId:
+        """The day's stream."""
+        return RepairDay(self.school_id, self.on, self.asked_on, self.begun).stream
+
+    @property
+    def size(self) -> int:
+        """Characters of all that is searched."""
+        return len(self.demands) + len(self.news) + len(self.days)
 
 
 def solve(asked: DaySearch) -> Ask:
     """Return the command that brings in the greedy plan of this day."""
-    school = SchoolResources.model_validate_json(asked.school)
+    school = _school(asked.school)
     staff = adults(school, _STAFF.validate_json(asked.roster))
-    demands = {demand.learner_id: demand for demand in _DEMANDS.validate_json(asked.demands)}
-    problem = Problem(school, staff, demands, _DAYS.validate_json(asked.days), asked.begun)
+    demands = {demand.learner_id: demand for demand in map(_demand, [*asked.demands.splitlines(), *asked.news.splitlines()])}
+    problem = Problem(school, staff, demands, dict(map(_day, asked.days.splitlines())), asked.begun)
     plan, repaired = search(problem, None if asked.changed is None else set(asked.changed))
     adopt = AdoptPlan(
         school_id=asked.school_id, on=asked.on, asked_on=asked.asked_on, begun=asked.begun, base_version=asked.base_version,
@@ -61,4 +80,20 @@ def solve(asked: DaySearch) -> Ask:
 
 def inside(asked: DaySearch) -> Ask:
     """Return the command that searches inside the decider."""
-    return Ask(RepairDay(asked.school_id, asked.on, asked.asked_on, asked.begun), asked.led)
+    return Ask(RepairDay(asked.school_id, asked.on, asked.asked_on, asked.begun), asked.origin)
+
+
+@lru_cache(maxsize=1)
+def _school(text: str) -> SchoolResources:
+    return SchoolResources.model_validate_json(text)
+
+
+@lru_cache(maxsize=MAX_PARSED)
+def _demand(text: str) -> Demand:
+    return Demand.model_validate_json(text)
+
+
+@lru_cache(maxsize=MAX_PARSED)
+def _day(text: str) -> tuple[UUID, tuple[Placement, ...]]:
+    learner, placements = text.split(" ", 1)
+    return UUID(learner), _DAY.validate_json(placements)

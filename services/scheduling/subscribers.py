@@ -1,26 +1,30 @@
-"""What scheduling does about others' events, and in time: it takes demands into days, and searches each day that took something."""
+"""What scheduling does about others' events, and in time: it searches each day that has something new to take."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
 
 from services.scheduling.domain import NoteDemand, NoteStaff
-from services.scheduling.queries import due_searches, due_takes
-from services.scheduling.search import DaySearch, inside, solve
+from services.scheduling.queries import Looks
+from services.scheduling.search import inside, solve
 from shared.contracts.envelope import Recorded
 from shared.contracts.pathing import DemandChanged
 from shared.contracts.profile import StaffRostered
 from shared.contracts.scheduling import Demand, StaffMember
 from shared.contracts.topics import Topic
 from shared.decider import Command
-from shared.ledger.types import Ask, Connection
-from shared.parts import Context, Drain, Search, Subscription, Tick
+from shared.ledger.types import Connection
+from shared.parts import Context, Lapse, Search, Sought, Subscription, Tick
+from shared.ticker import tick_origin
 
-WINDOW_MS: Final = 1_000
-"""Pause between two looks for days to search: however many demands change in it, a day is repaired once."""
+SEARCH: Final = "search-days"
+WINDOW_MS: Final = 400
+"""From one look for days to search to the next: however many demands change in it, a day is repaired once."""
+
+KEPT: Final = timedelta(days=14)
+"""Time for which the state of a day that is over is kept."""
 
 
 def commands_for(event: Recorded[Any]) -> Sequence[Command]:
@@ -36,21 +40,13 @@ def commands_for(event: Recorded[Any]) -> Sequence[Command]:
 
 
 def ticks(context: Context) -> Sequence[Tick]:
-    """Return the two loops of scheduling: days take demands; days that took something are searched."""
-    searched: dict[tuple[UUID, date], int] = {}  # Saves searches in vain; that an answer is not stale, the decider checks.
+    """Return what scheduling does in time: each window, days take what is new and are planned with it; states of old days go."""
+    looks = Looks(tick_origin(Topic.SCHEDULING, SEARCH))
 
-    async def take(connection: Connection, now: str) -> Sequence[Command | Ask]:
-        return await due_takes(connection, await context.asker.parameters(), datetime.fromisoformat(now), searched)
+    async def due(connection: Connection, now: str) -> Sequence[Sought]:
+        return await looks.due(connection, await context.asker.parameters(), datetime.fromisoformat(now))
 
-    async def search(connection: Connection, now: str) -> Sequence[DaySearch]:
-        found = await due_searches(connection, await context.asker.parameters(), datetime.fromisoformat(now))
-        news = {(each.school_id, each.on): each.base_version for each in found}
-        refused = {day for day, version in searched.items() if news.get(day) == version}  # These take what may help them.
-        searched.clear()
-        searched.update({day: version for day, version in news.items() if day not in refused})
-        return found
-
-    return (Drain("take-demands", take), Search("search-days", search, solve, inside, WINDOW_MS))
+    return (Search(SEARCH, due, solve, inside, WINDOW_MS), Lapse("day", lambda today: str(date.fromisoformat(today) - KEPT)))
 
 
 SUBSCRIPTION: Final = Subscription((Topic.PATHING, Topic.PROFILE), commands_for, (DemandChanged, StaffRostered))

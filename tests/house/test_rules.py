@@ -26,7 +26,6 @@ ENDLESS = {
     "shared/relay/control.py": 2,  # Listening, until it is cancelled.
     "shared/serve.py": 1,  # The survey, until it is cancelled.
     "shared/stack/state.py": 1,  # Until LOCK_WAIT_S.
-    "shared/ticker.py": 1,  # A tick's task, until it is cancelled.
 }
 """`while True` in shared and services, with what ends it."""
 

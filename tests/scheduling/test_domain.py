@@ -289,12 +289,14 @@ def test_periods_that_have_begun_stay() -> None:
 
 def test_the_search_reads_a_day_as_the_decider_knows_it() -> None:
     state = READY.asked(searched(READY.state)).asked(take(made_demand(1, 3, 2, competencies=4))).state
+    before = READY.asked(searched(READY.state)).state
     asked = DaySearch(
-        SCHOOL, WEDNESDAY, TUESDAY, 0, state.version, SET_ID, RESOURCES_OF.model_dump_json(),
-        orjson.dumps([one.model_dump(mode="json") for one in state.staff]).decode(),
-        orjson.dumps([one.model_dump(mode="json") for one in state.demands.values()]).decode(),
-        orjson.dumps({str(who): [one.model_dump(mode="json") for one in day] for who, day in state.days.items()}).decode(),
-        SOMEBODY, tuple(state.changed),
+        school_id=SCHOOL, on=WEDNESDAY, asked_on=TUESDAY, begun=0, base_version=state.version, resources=SET_ID,
+        school=RESOURCES_OF.model_dump_json(), roster=orjson.dumps([one.model_dump(mode="json") for one in state.staff]).decode(),
+        demands="\n".join(one.model_dump_json() for one in before.demands.values()),
+        news=state.demands[learner(3)].model_dump_json(),
+        days="\n".join(f"{who} {orjson.dumps([one.model_dump(mode='json') for one in day]).decode()}" for who, day in state.days.items()),
+        led=SOMEBODY, origin=SOMEBODY, changed=tuple(state.changed),
     )  # fmt: skip
     assert solve(asked) == Ask(searched(state), SOMEBODY)
     assert inside(asked) == Ask(repair(), SOMEBODY)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from time import sleep
 from typing import Any
 
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
 from shared.clock import FixedClock
-from shared.decider import Command
+from shared.decider import Command, Refusal
 from shared.ledger.ledger import Ledger
-from shared.ledger.types import Ask, Connection
+from shared.ledger.types import Answer, Ask, Connection
 from shared.parameters import Parameters
-from shared.parts import Drain, Search, Sweep
+from shared.parts import Drain, Search, Sought, Sweep
 from shared.stack import ServiceDatabase
 from shared.ticker import Ticker
+from shared.ticker.drains import Draining
+from shared.ticker.searches import REST_SHARE, Searching
 from tests.shared.test_ledger import LEARNERS, Note, a_ledger, asks, check_chain
 
 FIRST = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -60,10 +64,10 @@ async def test_work_that_breaks_the_code_holds_no_other_work_up(ledger: Ledger) 
     async def due(connection: Connection, now: str) -> list[Command | Ask]:
         return list(left.values())
 
-    work = ticker(ledger, Drain("work", due))
-    assert await work._drains(work._ticks[0])()  # type: ignore[arg-type]  # The only tick, a drain.
+    work = Draining(ledger, Drain("work", due), 0.2)
+    assert await work.step()
     assert await check_chain(ledger) == 2
-    assert not await work._drains(work._ticks[0])()  # type: ignore[arg-type]
+    assert not await work.step()
     assert await check_chain(ledger) == 2
 
 
@@ -97,17 +101,181 @@ async def test_a_sweep_that_breaks_everywhere_stops_and_passes_nobody_by(ledger:
     assert await check_chain(ledger) == 400
 
 
+def searching(ledger: Ledger, search: Search) -> Searching:
+    return Searching(ledger, search, lambda: ThreadPoolExecutor(1))
+
+
+def sought(*values: str) -> list[Sought]:
+    return [Sought(f"evidence/note/{value}", value, value) for value in values]
+
+
 async def test_a_search_that_breaks_the_code_holds_no_other_search_up(ledger: Ledger) -> None:
-    async def due(connection: Connection, now: str) -> list[str]:
-        return ["bad", "good"]
+    tried: list[str] = []
+
+    async def due(connection: Connection, now: str) -> list[Sought]:
+        return sought("bad", "good")
 
     def solve(value: str) -> Command:
+        tried.append(value)
         if value == "bad":
             raise ValueError("poison")
         return Note(value, LEARNERS[0])
 
-    await ticker(ledger, Search("search", due, solve)).settle()
+    search = searching(ledger, Search("search", due, solve))
+    await search.begin()
+    assert await search.step()
+    assert not await search.step()
     assert await check_chain(ledger) == 1
+    assert tried == ["bad", "good", "good"]  # What broke rests for a while.
+
+
+async def test_a_search_that_breaks_the_code_holds_up_no_other_of_its_key(ledger: Ledger) -> None:
+    async def due(connection: Connection, now: str) -> list[Sought]:
+        return [Sought("evidence/note/bad", "key", "bad"), Sought("evidence/note/good", "key", "good")]
+
+    def solve(value: str) -> Command:
+        return Note(value, LEARNERS[0])  # The decider of notes breaks at the one that is called bad.
+
+    assert await searching(ledger, Search("search", due, solve)).step()
+    assert await check_chain(ledger) == 1
+
+
+async def test_an_answer_comes_in_with_what_belongs_before_it(ledger: Ledger) -> None:
+    """In one transaction: a look never finds one without the other."""
+    commits: list[list[str]] = []
+    ledger.on_commit.append(lambda events: commits.append([event.stream for event in events]))
+
+    async def due(connection: Connection, now: str) -> list[Sought]:
+        return [Sought("evidence/note/b", "key", "b", [Note("a", LEARNERS[0])]), Sought("evidence/note/c", "key", "c")]
+
+    assert await searching(ledger, Search("search", due, lambda value: Note(value, LEARNERS[0]))).step()
+    assert commits == [["evidence/note/a", "evidence/note/b", "evidence/note/c"]]
+
+
+async def test_a_look_is_over_before_the_next_begins(ledger: Ledger) -> None:
+    """In sequence: an answer of this service can only come too late because of what another process does."""
+    told: list[str] = []
+    ledger.on_commit.append(lambda events: told.append("brought in"))
+
+    async def due(connection: Connection, now: str) -> list[Sought]:
+        told.append("looked")
+        return sought(f"{len(told)}")
+
+    def solve(value: str) -> Command:
+        told.append("searched")
+        return Note(value, LEARNERS[0])
+
+    ticks = ticker(ledger, Search("search", due, solve, window_ms=20))
+    await ticks.start(ledger.pool.conninfo)
+    for _ in range(400):
+        await asyncio.sleep(0.02)
+        if told.count("brought in") >= 4:
+            break
+    await ticks.stop()
+    assert told[:12] == ["looked", "searched", "brought in"] * 4
+
+
+class Refusing:
+    """A ledger whose decider finds every answer of a search stale."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.service, self.pool, self.clock, self.on_commit = ledger.service, ledger.pool, ledger.clock, ledger.on_commit
+        self.asked: list[str] = []
+
+    async def handle(self, asks: Sequence[Ask]) -> list[Answer]:
+        self.asked += [ask.stream.name for ask in asks]
+        return [Answer(ask, refusal=Refusal("stale", "moved on")) for ask in asks]
+
+
+async def test_after_two_answers_that_came_too_late_the_decider_searches_itself(ledger: Ledger) -> None:
+    async def due(connection: Connection, now: str) -> list[Sought]:
+        return sought("outside")
+
+    refusing: Any = Refusing(ledger)
+    search = Search("search", due, lambda value: Note(value, LEARNERS[0]), lambda value: Note("inside", LEARNERS[0]))
+    step = searching(refusing, search).step
+    assert await step()
+    await step()
+    assert refusing.asked == ["evidence/note/outside"] * 2 + ["evidence/note/inside"]
+    await step()
+    assert refusing.asked[3:] == ["evidence/note/outside"]
+
+
+async def test_a_search_that_fails_is_tried_again_and_none_is_left_behind(ledger: Ledger) -> None:
+    """The other process may be killed at any time."""
+    searched: list[str] = []
+    broken = {"yes": True}
+
+    class Killed(Executor):
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            if broken["yes"]:
+                future.set_exception(BrokenExecutor("killed"))
+            else:
+                future.set_result(fn(*args, **kwargs))
+            return future
+
+    async def due(connection: Connection, now: str) -> list[Sought]:
+        return sought("a", "b")
+
+    def solve(value: str) -> Command:
+        searched.append(value)
+        return Note(value, LEARNERS[0])
+
+    search = Searching(ledger, Search("search", due, solve), Killed)
+    with pytest.raises(BrokenExecutor):
+        await search.step()
+    broken["yes"] = False
+    assert await search.step()
+    assert searched == ["a", "b"]
+
+
+def test_the_next_look_waits_for_the_window_and_leaves_others_their_turn(ledger: Ledger) -> None:
+    async def due(connection: Connection, now: str) -> list[Sought]:
+        return []
+
+    search = searching(ledger, Search("search", due, lambda value: Note(value, LEARNERS[0]), window_ms=400))
+    assert search.rest_s(True, 0.1) == pytest.approx(0.3)
+    assert search.rest_s(False, 0.0) == pytest.approx(0.4)
+    assert search.rest_s(True, 2.0) == pytest.approx(2.0 * REST_SHARE)
+
+
+async def test_a_ticker_stops_between_two_steps(ledger: Ledger) -> None:
+    begun = asyncio.Event()
+
+    async def due(connection: Connection, now: str) -> list[Sought]:
+        begun.set()
+        return sought("a", "b")
+
+    def solve(value: str) -> Command:
+        sleep(0.1)
+        return Note(value, LEARNERS[0])
+
+    ticks = ticker(ledger, Search("search", due, solve, window_ms=60_000))
+    await ticks.start(ledger.pool.conninfo)
+    await begun.wait()
+    await ticks.stop()
+    assert await check_chain(ledger) == 2
+
+
+async def test_a_search_that_takes_too_long_is_not_waited_for(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.ticker.STOP_S", 0.05)
+    begun, end = asyncio.Event(), threading.Event()
+
+    async def due(connection: Connection, now: str) -> list[Sought]:
+        begun.set()
+        return sought("a")
+
+    def solve(value: str) -> Command:
+        end.wait()
+        return Note(value, LEARNERS[0])
+
+    ticks = ticker(ledger, Search("search", due, solve))
+    await ticks.start(ledger.pool.conninfo)
+    await begun.wait()
+    await ticks.stop()
+    end.set()
+    assert await check_chain(ledger) == 0
 
 
 async def test_a_sweep_waits_for_what_is_under_way_but_not_for_ever(ledger: Ledger) -> None:

@@ -46,12 +46,15 @@ class _Texts(dict[str, int]):
 
 def encode(state: DayState) -> bytes:
     """Return the state in its compact form."""
-    texts = _Texts()
+    texts, adults = _Texts(), dict[int, int]()
     demands = [
         [texts[str(learner)], demand.version, int(demand.check_in), [_step(texts, step) for step in demand.needs]]
         for learner, demand in sorted(state.demands.items(), key=_by_id)
     ]
-    days = [[texts[str(learner)], [_placement(texts, placed) for placed in day]] for learner, day in sorted(state.days.items(), key=_by_id)]
+    days = [
+        [texts[str(learner)], [_placement(texts, adults, placed) for placed in day]]
+        for learner, day in sorted(state.days.items(), key=_by_id)
+    ]
     changed = sorted(texts[str(learner)] for learner in state.changed)
     staff = [member.model_dump(mode="json") for member in state.staff]
     return orjson.dumps([list(texts), state.version, state.roster, staff, demands, days, changed, int(state.anew), state.resources])
@@ -62,17 +65,24 @@ def _by_id(item: tuple[UUID, Any]) -> int:
 
 
 def _step(texts: _Texts, step: Step) -> list[Any]:
-    options = [[texts[one.activity_id], texts[one.modality.value], one.minutes, one.score] for one in step.options]
-    return [texts[step.competency_id], texts[step.subject], texts[step.reason.value], texts[step.goal_id], texts[step.chosen], options]
+    options = [[texts[one.activity_id], texts[one.modality._value_], one.minutes, one.score] for one in step.options]
+    return [texts[step.competency_id], texts[step.subject], texts[step.reason._value_], texts[step.goal_id], texts[step.chosen], options]
 
 
-def _placement(texts: _Texts, placed: Placement) -> list[int]:
+def _placement(texts: _Texts, adults: dict[int, int], placed: Placement) -> list[int]:
+    """Return a placement in numbers; `adults` holds those of ids that came before, whose text need not be written again."""
     if placed.use is None:
         return [texts[placed.period_id]]
+    period, space, zone = texts[placed.period_id], texts[placed.space_id], texts[placed.zone_id]
+    if placed.staff_id is None:
+        adult = texts[""]
+    else:
+        known = adults.get(placed.staff_id.int)
+        adult = adults[placed.staff_id.int] = texts[str(placed.staff_id)] if known is None else known
     return [
-        texts[placed.period_id], texts[placed.space_id], texts[placed.zone_id], texts[str(placed.staff_id or "")], texts[placed.use.value],
-        texts[placed.competency_id], texts[placed.modality.value if placed.modality else ""], texts[placed.activity_id],
-        texts[placed.reason.value if placed.reason else ""],
+        period, space, zone, adult, texts[placed.use._value_], texts[placed.competency_id],
+        texts[placed.modality._value_ if placed.modality else ""], texts[placed.activity_id],
+        texts[placed.reason._value_ if placed.reason else ""],
     ]  # fmt: skip
 
 

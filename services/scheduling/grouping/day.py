@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
-from shared.contracts.pathing import Step
+from shared.contracts.pathing import Option, Step
 from shared.contracts.profile import Modality
 from shared.contracts.scheduling import Demand, GroupRule, Placement, SchoolResources, Session, StaffMember, Use
 
@@ -44,8 +45,7 @@ class Spot:
     seats: int
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """One step of a learner's demand, its options in her order: the chosen first."""
 
     competency: str
@@ -86,6 +86,8 @@ class Day:
         self.periods = problem.school.periods
         self.begun = min(problem.begun, len(self.periods))
         self.rules: dict[Modality, GroupRule] = {rule.modality: rule for rule in problem.school.rules}
+        self.grouped = frozenset(rule.modality._value_ for rule in problem.school.rules)
+        self._often: dict[str, int] = {}
         spots = [Spot(space.id, zone.id, zone.seats) for space in problem.school.spaces for zone in space.zones]
         self.zones = sorted(spots, key=lambda spot: (-spot.seats, spot.space_id, spot.zone_id))
         self.zone_index = {(spot.space_id, spot.zone_id): index for index, spot in enumerate(self.zones)}
@@ -107,11 +109,19 @@ class Day:
         """For each period: zone -> the session in it."""
         self.free_adults = [[index for index, adult in enumerate(self.adults) if period.id not in adult.away] for period in self.periods]
         self.free_zones = [list(range(len(self.zones))) for _ in self.periods]
-        self.subject_needs = [self._by_subject(period.subject) for period in self.periods]
+        by_subject = {subject: self._by_subject(subject) for subject in {period.subject for period in self.periods}}
+        self.subject_needs = [by_subject[period.subject] for period in self.periods]
 
     def _by_subject(self, subject: str) -> list[tuple[int, ...]]:
         """For each learner the needs that a period of this subject is for; all, where it is for any."""
         return [tuple(index for index, need in enumerate(needs) if not subject or need.subject == subject) for needs in self.needs]
+
+    def often(self, subject: str) -> int:
+        """Return how many times a day a need of this subject may be worked on while there are others."""
+        known = self._often.get(subject)
+        if known is None:
+            known = self._often[subject] = max(1, -(-sum(period.subject in ("", subject) for period in self.periods) // 2))
+        return known
 
     def wanted(self, period: int, learner: int) -> list[int]:
         """Return her needs for the period, those she has worked on least today first; not those of which she has had enough."""
@@ -153,18 +163,20 @@ class Day:
 
 
 def _need(step: Step, day: Day) -> Need:
-    rules = day.rules
-    options = sorted(step.options, key=lambda option: option.activity_id != step.chosen)  # Stable: otherwise as pathing ranked them.
-    ways = [(rank, option.modality) for rank, option in enumerate(options)]
-    alone = next((rank for rank, modality in ways if modality not in rules), None)
+    """Return a step in small; called for every step of a school at each search, so that everything is looked at once."""
+    options: Sequence[Option] = step.options
     chosen = any(option.activity_id == step.chosen for option in options)
-    grouped = [(rank, modality) for rank, modality in ways if modality in rules]
+    if chosen:
+        options = sorted(options, key=lambda option: option.activity_id != step.chosen)  # Stable: otherwise as pathing ranked them.
+    firm: list[tuple[int, Modality]] = []
+    extra: list[tuple[int, Modality]] = []
+    alone = -1
+    for rank, option in enumerate(options):
+        if option.modality._value_ in day.grouped:
+            (firm if alone < 0 else extra).append((rank, option.modality))
+        elif alone < 0:
+            alone = rank
     return Need(
-        competency=step.competency_id,
-        subject=step.subject,
-        firm=tuple(way for way in grouped if alone is None or way[0] < alone),
-        extra=() if chosen and alone == 0 else tuple(way for way in grouped if alone is not None and way[0] > alone),
-        alone=alone is not None,
-        chosen=chosen,
-        often=max(1, -(-sum(period.subject in ("", step.subject) for period in day.periods) // 2)),
-    )
+        step.competency_id, step.subject, tuple(firm), () if chosen and alone == 0 else tuple(extra), alone >= 0, chosen,
+        day.often(step.subject),
+    )  # fmt: skip

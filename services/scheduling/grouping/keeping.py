@@ -86,8 +86,9 @@ def _smallest(day: Day, team: Team) -> int:
 
 def _need(day: Day, learner: int, placed: Placement) -> int:
     """Return the need that a placement serves, as she has it now; -1 where it serves none of them."""
+    competency = placed.competency_id
     for index, need in enumerate(day.needs[learner]):
-        if need.competency != placed.competency_id:
+        if need.competency != competency:
             continue
         if placed.use is Use.INDEPENDENT:
             return index if need.alone else -1

@@ -1,10 +1,14 @@
-"""What is due: demands and adults that a day has not taken yet, and days whose plan does not know all that they took."""
+"""What is due: days for which new demands, adults or resources are known, and what each is searched from.
+
+A look costs two short reads for each school where nothing is new. Whoever has something new is read: what its days have not taken yet, and
+what they hold. One search takes all of that and plans the day; the decider refuses the plan where the day has moved on.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,106 +19,201 @@ from services.scheduling.hours import begun_periods, local_day, open_days
 from services.scheduling.limits import MAX_LEARNERS
 from services.scheduling.resources import RESOURCES, schools_of
 from services.scheduling.search import DaySearch
-from shared.contracts.envelope import Origin
-from shared.contracts.scheduling import MAX_DEMANDS, Demand, StaffMember
-from shared.decider import Command
+from shared.contracts.envelope import Origin, event_id
+from shared.contracts.scheduling import MAX_DEMANDS, Demand, SchoolResources, StaffMember
 from shared.ledger.types import Ask, Connection
 from shared.parameters import Parameters
+from shared.parts import Sought
 
-MAX_TAKEN: Final = 2_000
-"""Demands that are taken at one look."""
 MAX_TAKEN_BYTES: Final = 160 * 1024
 """Bytes of demands in one command, so that its event is well below the largest."""
-MAX_SEARCHES: Final = 4
+MAX_SEARCHES: Final = 16
 """Days that are searched at one look."""
+MAX_LOOK_BYTES: Final = 8 * 1024 * 1024
+"""What is read for the searches of one look, the last of them aside."""
 
 SchoolDay = tuple[UUID, date]
+News = tuple[int, int]
+"""Of a school: position of its newest demand, and version of its newest member of staff; -1 where there is none."""
 
-_OPEN: Final = "unnest(%(schools)s::uuid[], %(days)s::date[]) AS open(school_id, day)"
-_NEW_STAFF: Final = f"""
-    SELECT open.school_id, open.day, max(staff.version),
-        coalesce(jsonb_agg(staff.member ORDER BY staff.staff_id) FILTER (WHERE staff.active), '[]')::text
-    FROM {_OPEN} JOIN staff ON staff.school_id = open.school_id
-    LEFT JOIN day_staff AS had ON had.school_id = open.school_id AND had.day = open.day
-    GROUP BY open.school_id, open.day, had.roster HAVING max(staff.version) > coalesce(had.roster, 0)
-    ORDER BY open.school_id, open.day
-"""  # noqa: S608 - our own words
+_NEWS: Final = """
+    SELECT asked.school_id, coalesce((SELECT max(position) FROM demand WHERE demand.school_id = asked.school_id), -1),
+        coalesce((SELECT max(version) FROM staff WHERE staff.school_id = asked.school_id), -1)
+    FROM unnest(%s::uuid[]) AS asked(school_id)
+"""
+_STANDING: Final = """
+    SELECT coalesce(head.version, 0), coalesce(plan.version, 0), coalesce(plan.resources, ''), coalesce(had.version, 0),
+        coalesce(had.roster, 0), coalesce(had.staff, '[]')::text, input.version, input.event_id, input.correlation
+    FROM (SELECT %(school)s::uuid AS school_id, %(day)s::date AS day) AS asked
+    LEFT JOIN day_head AS head USING (school_id, day) LEFT JOIN day_plan AS plan USING (school_id, day)
+    LEFT JOIN day_staff AS had USING (school_id, day) LEFT JOIN day_input AS input USING (school_id, day)
+"""
+_ROSTER: Final = """
+    SELECT max(version), coalesce(jsonb_agg(member ORDER BY staff_id) FILTER (WHERE active), '[]')::text FROM staff WHERE school_id = %s
+"""
 _NEW_DEMANDS: Final = f"""
     WITH news AS (
-        SELECT open.school_id, open.day, new.learner_id, new.demand, new.event_id, new.correlation, new.noted_at,
-            had.demand_version IS NULL AS first
-        FROM {_OPEN} JOIN demand AS new ON new.school_id = open.school_id
-        LEFT JOIN day_demand AS had ON had.school_id = open.school_id AND had.day = open.day AND had.learner_id = new.learner_id
-        WHERE had.demand_version IS NULL OR had.demand_version < new.demand_version
+        SELECT new.*, had.demand_version IS NULL AS first FROM demand AS new
+        LEFT JOIN day_demand AS had ON had.school_id = new.school_id AND had.day = %(day)s AND had.learner_id = new.learner_id
+        WHERE new.school_id = %(school)s AND (had.demand_version IS NULL OR had.demand_version < new.demand_version)
     ), ranked AS (
-        SELECT *, row_number() OVER (PARTITION BY school_id, day, first ORDER BY noted_at, learner_id) AS number FROM news
-    ), taken AS (
-        SELECT school_id, day, count(*) AS learners FROM day_demand
-        JOIN (SELECT DISTINCT school_id, day FROM news WHERE first) AS asked USING (school_id, day) GROUP BY school_id, day
+        SELECT *, row_number() OVER (PARTITION BY first ORDER BY noted_at, learner_id) AS number FROM news
     )
-    SELECT school_id, day, demand::text, event_id, correlation FROM ranked LEFT JOIN taken USING (school_id, day)
-    WHERE NOT first OR number + coalesce(learners, 0) <= {MAX_LEARNERS}
-    ORDER BY school_id, day, noted_at, learner_id LIMIT {MAX_TAKEN}
+    SELECT learner_id, demand::text, event_id, correlation FROM ranked
+    WHERE NOT first OR number + (SELECT count(*) FROM day_demand WHERE school_id = %(school)s AND day = %(day)s) <= {MAX_LEARNERS}
+    ORDER BY noted_at, learner_id
 """  # noqa: S608 - our own words
 """A day that is full takes what is new of its own learners; all others wait, and are listed as unserved."""
-_DIRTY: Final = f"""
-    SELECT open.school_id, open.day, head.version, plan.version, plan.resources, staff.version, coalesce(staff.staff, '[]')::text,
-        input.event_id, input.correlation
-    FROM {_OPEN}
-    JOIN day_head AS head ON head.school_id = open.school_id AND head.day = open.day
-    JOIN day_input AS input ON input.school_id = open.school_id AND input.day = open.day
-    LEFT JOIN day_plan AS plan ON plan.school_id = open.school_id AND plan.day = open.day
-    LEFT JOIN day_staff AS staff ON staff.school_id = open.school_id AND staff.day = open.day
-    WHERE (plan.version IS NULL OR input.version > plan.version OR plan.resources <> %(resources)s)
-        AND (staff.staff <> '[]' OR open.school_id = ANY(%(staffed)s::uuid[]))
-        AND EXISTS (SELECT FROM day_demand AS one WHERE one.school_id = open.school_id AND one.day = open.day)
-    ORDER BY open.day, open.school_id LIMIT {MAX_SEARCHES}
-"""  # noqa: S608 - our own words
-_DEMANDS: Final = """
-    SELECT coalesce(jsonb_agg(demand ORDER BY learner_id), '[]')::text,
-        array_agg(learner_id ORDER BY learner_id) FILTER (WHERE version > %s)
-    FROM day_demand WHERE school_id = %s AND day = %s
+_TAKEN: Final = r"""
+    SELECT coalesce(string_agg(demand::text, E'\n' ORDER BY learner_id), ''),
+        coalesce(array_agg(learner_id ORDER BY learner_id) FILTER (WHERE version > %(plan)s), '{}')
+    FROM day_demand WHERE school_id = %(school)s AND day = %(day)s
 """
-_DAYS: Final = "SELECT coalesce(jsonb_object_agg(learner_id, placements), '{}')::text FROM learner_day WHERE school_id = %s AND day = %s"
-_HEADS: Final = f"SELECT head.school_id, head.day, head.version FROM {_OPEN} JOIN day_head AS head USING (school_id, day)"  # noqa: S608 - our own words
+"""No line break stands in JSON as PostgreSQL writes it."""
+_DAYS: Final = r"""
+    SELECT coalesce(string_agg(learner_id || ' ' || placements::text, E'\n' ORDER BY learner_id), '')
+    FROM learner_day WHERE school_id = %(school)s AND day = %(day)s
+"""
 
 _STAFF_LIST: Final = TypeAdapter(list[StaffMember])
 
 
-def _open_days(parameters: Parameters, now: datetime) -> dict[str, Any]:
-    pairs = [(school_id, day) for school_id, school in schools_of(parameters).items() for day in open_days(school, now)]
-    return {"schools": [school_id for school_id, _ in pairs], "days": [day for _, day in pairs]}
+@dataclass(frozen=True)
+class OpenDay:
+    """A day that is planned now."""
+
+    school: SchoolResources
+    on: date
+    today: date
+    begun: int
+
+    @property
+    def place(self) -> SchoolDay:
+        """The school and the day."""
+        return self.school.school_id, self.on
 
 
-async def due_takes(
-    connection: Connection, parameters: Parameters, now: datetime, searched: dict[SchoolDay, int]
-) -> Sequence[Command | Ask]:
-    """Return the commands that bring new adults and demands to the days that are planned now; demands say what led to them.
+@dataclass(frozen=True)
+class _Standing:
+    """How far a day is."""
 
-    Args:
-        searched: days of which a search is under way, and the version it started from. They take nothing until it is over, so that its
-            answer does not come too late.
-    """
-    pairs = _open_days(parameters, now)
-    if not pairs["schools"]:
-        return []
-    heads = await (await connection.execute(_HEADS, pairs)).fetchall()
-    held = {(school_id, day) for school_id, day, version in heads if searched.get((school_id, day)) == version}
-    free = [pair for pair in zip(pairs["schools"], pairs["days"], strict=True) if pair not in held]
-    pairs = {"schools": [school_id for school_id, _ in free], "days": [day for _, day in free]}
-    todays = {school_id: local_day(school, now) for school_id, school in schools_of(parameters).items()}
-    staffed = await (await connection.execute(_NEW_STAFF, pairs)).fetchall()
-    takes: list[Command | Ask] = [
-        TakeStaff(school_id, day, todays[school_id], roster, tuple(_STAFF_LIST.validate_json(members)))
-        for school_id, day, roster, members in staffed
-    ]
-    rows = await (await connection.execute(_NEW_DEMANDS, pairs)).fetchall()
-    for (school_id, day), of_day in groupby(rows, key=lambda row: (row[0], row[1])):
-        for part in _parts(list(of_day)):
-            demands = tuple(Demand.model_validate_json(text) for _, _, text, _, _ in part)
+    version: int
+    planned: int
+    """Version with which the plan was adopted; 0: there is none."""
+    resources: str
+    staffed: int
+    roster: int
+    staff: str
+    demanded: int | None
+    """Version with which it took something last."""
+    event_id: UUID | None
+    correlation: UUID | None
+
+
+class Looks:
+    """Looks for days to search. What it remembers saves reading in vain; whoever starts anew reads everything once."""
+
+    def __init__(self, origin: Origin) -> None:
+        """`origin` is of what nothing led to but time."""
+        self._origin = origin
+        self._done: dict[SchoolDay, tuple[News, str]] = {}
+        """Days for which nothing is left to do, and the news and resources that this was found with."""
+        self._looked: dict[SchoolDay, int] = {}
+        """Days that were looked at, numbered in that order: whoever waits longest comes first."""
+        self._number = 0
+        self._open: tuple[tuple[str, datetime], list[OpenDay]] | None = None
+
+    async def due(self, connection: Connection, parameters: Parameters, now: datetime) -> list[Sought]:
+        """Return the days to search now, each with the commands by which it takes what is new: at most so many, in turn."""
+        resources = parameters.id_of(RESOURCES)
+        if resources is None:
+            return []
+        open_now = self._open_days(parameters, resources, now)
+        asked = list({one.school.school_id: None for one in open_now})
+        news = {school: (demand, staff) for school, demand, staff in await (await connection.execute(_NEWS, [asked])).fetchall()}
+        self._forget({one.place for one in open_now})
+        waiting = [one for one in open_now if self._done.get(one.place) != (news[one.school.school_id], resources)]
+        found: list[Sought] = []
+        size = 0
+        for one in sorted(waiting, key=lambda one: (self._looked.get(one.place, 0), one.on, one.school.school_id)):
+            if len(found) == MAX_SEARCHES or size > MAX_LOOK_BYTES:
+                break
+            self._number += 1
+            self._looked[one.place] = self._number
+            sought = await self._sought(connection, one, resources)
+            if sought is None:
+                self._done[one.place] = news[one.school.school_id], resources
+            else:
+                found.append(sought)
+                size += sought.value.size
+        return found
+
+    def _open_days(self, parameters: Parameters, resources: str, now: datetime) -> list[OpenDay]:
+        """Return the days that are planned now. Days and periods begin with a minute, so that each is worked out once."""
+        at = resources, now.replace(second=0, microsecond=0)
+        if self._open is None or self._open[0] != at:
+            days = [
+                OpenDay(school, day, local_day(school, now), begun_periods(school, day, now))
+                for school in schools_of(parameters).values()
+                for day in open_days(school, now)
+            ]
+            self._open = at, days
+        return self._open[1]
+
+    def _forget(self, places: set[SchoolDay]) -> None:
+        if len(self._looked) > 2 * len(places):
+            self._done = {place: found for place, found in self._done.items() if place in places}
+            self._looked = {place: number for place, number in self._looked.items() if place in places}
+
+    async def _sought(self, connection: Connection, one: OpenDay, resources: str) -> Sought | None:
+        """Return what a day is searched from; None where its plan knows all there is, or it cannot have one yet."""
+        place = {"school": one.school.school_id, "day": one.on}
+        row = await (await connection.execute(_STANDING, place)).fetchone()
+        assert row is not None, "a row for each day that is asked for"
+        standing = _Standing(*row)
+        roster, staff = (await (await connection.execute(_ROSTER, [one.school.school_id])).fetchone()) or (None, "[]")
+        roster = roster or 0
+        new_staff = roster > standing.roster
+        staff = staff if new_staff else standing.staff
+        if staff == "[]" and not one.school.staff:
+            return None
+        news = await (await connection.execute(_NEW_DEMANDS, place)).fetchall()
+        stale = standing.resources != resources or standing.planned < (standing.demanded or 0)
+        if not (news or new_staff or stale):
+            return None
+        taken, changed = (await (await connection.execute(_TAKEN, place | {"plan": standing.planned})).fetchone()) or ("", [])
+        if not (news or taken):
+            return None
+        (days,) = (await (await connection.execute(_DAYS, place)).fetchone()) or ("",)
+        before = [*self._staffing(one, roster, staff, new_staff), *self._demanding(one, news)]
+        led = self._led(standing, one, before)
+        anew = new_staff or not standing.planned or standing.resources != resources or standing.staffed > standing.planned
+        value = DaySearch(
+            school_id=one.school.school_id, on=one.on, asked_on=one.today, begun=one.begun, base_version=standing.version + len(before),
+            resources=resources, school=one.school.model_dump_json(), roster=staff, demands=taken, news="\n".join(row[1] for row in news),
+            days=days, led=led, origin=before[-1].origin if before else led,
+            changed=None if anew else tuple(sorted({*changed, *(row[0] for row in news)})),
+        )  # fmt: skip
+        return Sought(value.stream.name, value.stream.key, value, before, [str(row[2]) for row in news])
+
+    def _staffing(self, one: OpenDay, roster: int, staff: str, new: bool) -> Iterator[Ask]:
+        if new:
+            told = tuple(_STAFF_LIST.validate_json(staff))
+            yield Ask(TakeStaff(one.school.school_id, one.on, one.today, roster, told), self._origin)
+
+    def _demanding(self, one: OpenDay, news: Sequence[Any]) -> Iterator[Ask]:
+        for part in _parts(news):
+            demands = tuple(Demand.model_validate_json(text) for _, text, _, _ in part)
             # All of them led to it. It is said to follow the oldest, so that nobody's way to a plan is metered shorter than the longest.
-            takes.append(Ask(TakeDemands(school_id, day, todays[school_id], demands), Origin(str(part[0][3]), str(part[0][4]))))
-    return takes
+            yield Ask(TakeDemands(one.school.school_id, one.on, one.today, demands), Origin(str(part[0][2]), str(part[0][3])))
+
+    def _led(self, standing: _Standing, one: OpenDay, before: Sequence[Ask]) -> Origin:
+        """Return what the plan follows: what the day takes last, which is an event of its own by then."""
+        if before:
+            return Origin(event_id(before[-1].stream.name, standing.version + len(before)), before[-1].origin.correlation)
+        if standing.event_id is not None and standing.correlation is not None:
+            return Origin(str(standing.event_id), str(standing.correlation))
+        return self._origin
 
 
 def _parts(rows: Sequence[Any]) -> Iterator[list[Any]]:
@@ -122,35 +221,10 @@ def _parts(rows: Sequence[Any]) -> Iterator[list[Any]]:
     part: list[Any] = []
     size = 0
     for row in rows:
-        if part and (len(part) == MAX_DEMANDS or size + len(row[2]) > MAX_TAKEN_BYTES):
+        if part and (len(part) == MAX_DEMANDS or size + len(row[1]) > MAX_TAKEN_BYTES):
             yield part
             part, size = [], 0
         part.append(row)
-        size += len(row[2])
-    yield part
-
-
-async def due_searches(connection: Connection, parameters: Parameters, now: datetime) -> list[DaySearch]:
-    """Return the days to search now: those with demands and adults whose plan does not know all that they took, today's first."""
-    pairs, resources, schools = _open_days(parameters, now), parameters.id_of(RESOURCES), schools_of(parameters)
-    if not pairs["schools"] or resources is None:
-        return []
-    given = {"resources": resources, "staffed": [school_id for school_id, school in schools.items() if school.staff]}
-    dirty = await (await connection.execute(_DIRTY, pairs | given)).fetchall()
-    found = []
-    for school_id, day, version, plan, planned_with, staffed, roster, event_id, correlation in dirty:
-        school = schools[school_id]
-        row = await (await connection.execute(_DEMANDS, [plan or 0, school_id, day])).fetchone()
-        days = await (await connection.execute(_DAYS, [school_id, day])).fetchone()
-        if row is None or days is None:
-            continue
-        anew = plan is None or planned_with != resources or (staffed or 0) > plan
-        found.append(
-            DaySearch(
-                school_id=school_id, on=day, asked_on=local_day(school, now), begun=begun_periods(school, day, now), base_version=version,
-                resources=resources, school=school.model_dump_json(), roster=roster, demands=row[0], days=days[0],
-                led=Origin(str(event_id), str(correlation)),
-                changed=None if anew else tuple(row[1] or ()),
-            )
-        )  # fmt: skip
-    return found
+        size += len(row[1])
+    if part:
+        yield part

@@ -1,0 +1,53 @@
+"""Work that lies in a read table until commands have done it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from shared.contracts.envelope import instant_text
+from shared.ledger.ledger import Ledger
+from shared.ledger.park import is_faulty
+from shared.ledger.types import Answer, Ask
+from shared.parts import Drain
+from shared.telemetry import describe
+from shared.ticker.asking import MAX_BROKEN, asked
+
+log = structlog.get_logger()
+
+
+class Draining:
+    """Does one kind of work as it comes; looks again at once while there is some."""
+
+    def __init__(self, ledger: Ledger, drain: Drain, poll_s: float) -> None:
+        self.name = drain.name
+        self._ledger, self._drain, self._poll_s = ledger, drain, poll_s
+
+    async def begin(self) -> None:
+        """There is nothing to make ready."""
+
+    def rest_s(self, worked: bool, took_s: float) -> float:
+        """Return how long to wait before the next step."""
+        return 0.0 if worked else self._poll_s
+
+    async def step(self) -> bool:
+        """Ask what is due in one transaction. Work that changes nothing is not done again at once: then this says False."""
+        async with self._ledger.pool.connection() as connection:
+            due = await self._drain.due(connection, instant_text(self._ledger.clock.now()))
+        asks = [asked(self._ledger.service, self.name, item) for item in due]
+        return bool(asks) and any(answer.events for answer in await self._taken(asks, []))
+
+    async def _taken(self, asks: Sequence[Ask], broken: list[Ask]) -> list[Answer]:
+        """Ask all in one transaction; where one of them breaks the code, in halves, so that it holds nothing up but itself."""
+        try:
+            return await self._ledger.handle(asks)
+        except Exception as error:
+            if not is_faulty(error) or len(broken) >= MAX_BROKEN:
+                raise
+            if len(asks) > 1:
+                middle = len(asks) // 2
+                return [*await self._taken(asks[:middle], broken), *await self._taken(asks[middle:], broken)]
+            log.error("work-failed", service=self._ledger.service, work=self.name, stream=asks[0].stream.name, **describe(error))
+            broken.append(asks[0])
+            return []

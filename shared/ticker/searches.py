@@ -1,0 +1,143 @@
+"""Long searches outside any transaction: looked for, searched in another process, and brought in, in sequence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, Executor
+from itertools import chain
+from time import monotonic
+from typing import Any, Final
+
+import structlog
+
+from shared.contracts.envelope import Recorded, instant_text
+from shared.decider import Command
+from shared.ledger.ledger import Ledger
+from shared.ledger.park import is_faulty
+from shared.ledger.types import Answer, Ask
+from shared.parts import Search, Sought
+from shared.telemetry import MAX_LINKS, describe, span, traceparent_of_current
+from shared.ticker.asking import HELD_S, asked
+from shared.ticker.pool import ready
+
+MAX_STALE: Final = 2
+"""Answers of a search that may come too late before the greedy search runs inside the decider."""
+STALE: Final = "stale"
+"""Code of the refusal by which a decider says that what was searched from has moved on."""
+REST_SHARE: Final = 0.25
+"""Of the time that a look took, at least so much is rested after it, so that requests and records have their turn."""
+MAX_TRACES: Final = 10_000
+"""Events whose trace is remembered until a search follows from them."""
+
+Found = tuple[Sought, asyncio.Future[Command | Ask]]
+
+log = structlog.get_logger()
+
+
+class Searching:
+    """Runs one kind of search. What is due at a look is brought in key by key, while the next is searched."""
+
+    def __init__(self, ledger: Ledger, search: Search, executor: Callable[[], Executor]) -> None:
+        self.name = search.name
+        self._ledger, self._search, self._executor = ledger, search, executor
+        self._stale: dict[str, int] = {}
+        self._held: dict[str, float] = {}
+        self._running = False
+        self._traces: OrderedDict[str, str] = OrderedDict()
+        ledger.on_commit.append(self._remember)
+
+    async def begin(self) -> None:
+        """Start the other process and let it import what searches, so that the first search does not wait for it."""
+        self._running = True
+        await asyncio.get_running_loop().run_in_executor(self._executor(), ready, self._search.solve)
+
+    def rest_s(self, worked: bool, took_s: float) -> float:
+        """Return how long to wait before the next look: until the window is over."""
+        return max(self._search.window_ms / 1000 - took_s, took_s * REST_SHARE)
+
+    async def step(self) -> bool:
+        """Search whatever is due, and return whether something came of it. What breaks the code holds nothing up but itself."""
+        now = monotonic()
+        self._held = {stream: until for stream, until in self._held.items() if until > now}
+        async with self._ledger.pool.connection() as connection:
+            due = await self._search.due(connection, instant_text(self._ledger.clock.now()))
+        loop, lanes = asyncio.get_running_loop(), dict[str, list[Found]]()
+        for sought in due:
+            if sought.stream not in self._held:
+                search = loop.run_in_executor(self._executor(), self._search.solve, sought.value)
+                lanes.setdefault(sought.key, []).append((sought, search))
+        worked = False
+        try:
+            for lane in lanes.values():
+                await asyncio.wait([search for _, search in lane])
+                worked = await self._bring_in(lane) or worked
+        finally:
+            for _, search in chain.from_iterable(lanes.values()):
+                search.cancel()  # Those that nobody waits for any more.
+        return worked
+
+    async def _bring_in(self, lane: Sequence[Found]) -> bool:
+        """Bring in what was found for streams of one key, in one transaction, since they wait for the same lock; return whether it counts.
+
+        Where one of them breaks the code, each for itself.
+        """
+        try:
+            answers = await self._answers([(sought, search.result()) for sought, search in lane])
+        except Exception as error:
+            if isinstance(error, BrokenExecutor) or not is_faulty(error):  # The other process was killed: the next look has a new one.
+                raise
+            if len(lane) > 1:
+                return any([await self._bring_in([found]) for found in lane])
+            stream = lane[0][0].stream
+            log.error("search-failed", service=self._ledger.service, stream=stream, again_in_s=HELD_S, **describe(error))
+            self._hold(stream)
+            return False
+        return any([await self._told(sought, answer) for (sought, _), answer in zip(lane, answers, strict=True)])
+
+    async def _told(self, sought: Sought, answer: Answer) -> bool:
+        """Take note of an answer: after two that came too late, the decider searches."""
+        if answer.refusal is None:
+            self._stale.pop(sought.stream, None)
+            return bool(answer.events)
+        if answer.refusal.code != STALE:  # The search itself is wrong: asking again would give the same answer.
+            log.error("search-refused", service=self._ledger.service, stream=sought.stream, code=answer.refusal.code)
+            self._hold(sought.stream)
+            return False
+        times = self._stale[sought.stream] = self._stale.get(sought.stream, 0) + 1
+        log.info("search-stale", service=self._ledger.service, stream=sought.stream, times=times)
+        if times >= MAX_STALE and self._search.greedy is not None:
+            del self._stale[sought.stream]
+            return bool((await self._answers([(sought, self._search.greedy(sought.value))]))[0].events)
+        return True
+
+    def _hold(self, stream: str) -> None:
+        if self._running:
+            self._held[stream] = monotonic() + HELD_S
+
+    async def _answers(self, found: Sequence[tuple[Sought, Command | Ask]]) -> list[Answer]:
+        """Ask each command behind all that belongs before it, all in one transaction; return what is said to each."""
+        asks: list[Ask] = []
+        ends: list[int] = []
+        for sought, command in found:
+            asks += [asked(self._ledger.service, self.name, item) for item in (*sought.before, command)]
+            ends.append(len(asks) - 1)
+        traces = self._traces_of([cause for sought, _ in found for cause in sought.causes])
+        with span(self.name, parent=traces[0] if traces else None, links=traces[1:], searches=len(found)):
+            answers = await self._ledger.handle(asks)
+        return [answers[end] for end in ends]
+
+    def _remember(self, events: Sequence[Recorded[Any]]) -> None:
+        """Keep the trace of what was committed: a search that follows from it is its next span."""
+        traceparent = traceparent_of_current()
+        if traceparent is None:
+            return
+        for event in events:
+            self._traces[event.id] = traceparent
+        while len(self._traces) > MAX_TRACES:
+            self._traces.popitem(last=False)
+
+    def _traces_of(self, causes: Sequence[str]) -> list[str]:
+        found = (self._traces.get(cause) for cause in causes)
+        return list(dict.fromkeys(trace for trace in found if trace))[: MAX_LINKS + 1]
