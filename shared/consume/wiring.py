@@ -18,6 +18,9 @@ from shared.telemetry import MAX_LINKS
 
 MAX_POLL_INTERVAL_MS: Final = 300_000
 """Time without a poll after which Kafka gives the partitions away; half of it is the longest back-off."""
+METADATA_MAX_AGE_MS: Final = 10_000
+"""Time after which topics are looked up again: a consumer whose topic was deleted has nothing to fetch, and so would not notice for five
+minutes (aiokafka's default) that it was made anew."""
 BATCH_TIMEOUT_MS: Final = 10
 FETCH_MAX_WAIT_MS: Final = 100
 MAX_PARTITION_FETCH_BYTES: Final = 4 * 1024 * 1024
@@ -36,7 +39,7 @@ def batches(
     """
     broker = KafkaBroker(
         settings.kafka(), apply_types=False, logger=None, consumer_only=True, allow_auto_create_topics=False, graceful_timeout=DRAIN_S,
-        client_id=service,
+        client_id=service, metadata_max_age_ms=METADATA_MAX_AGE_MS,
     )  # fmt: skip
     subscriber = broker.subscriber(
         *topics, batch=True, group_id=f"{settings.topic_prefix}.{service}", group_instance_id=settings.instance_of(service),

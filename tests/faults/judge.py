@@ -45,12 +45,17 @@ def at_rest(town: Town) -> bool:
     return True
 
 
-def judge(town: Town, load: Load | None = None, parked_at_most: int = 0, replay: bool = True) -> Verdict:
+HARMED = ("Kafka holds a record ahead of one that is missing", "not in Kafka")
+"""What the oracle rightly says about a topic that a scenario has taken records from."""
+
+
+def judge(town: Town, load: Load | None = None, parked_at_most: int = 0, replay: bool = True, harmed: bool = False) -> Verdict:
     """Wait until the services are at rest, then check everything; the verdict names what is wrong.
 
     Args:
         parked_at_most: what a scenario may leave set aside.
         replay: also decide everything again.
+        harmed: the scenario took records from a topic, so that the topic lacks them.
     """
     began = time.monotonic()
     while not (rest := at_rest(town)) and time.monotonic() - began < CONVERGE_S:
@@ -59,6 +64,8 @@ def judge(town: Town, load: Load | None = None, parked_at_most: int = 0, replay:
     if not rest:
         verdict.violations.append(f"I5: not at rest {CONVERGE_S:.0f} s after the fault ended")
     asyncio.run(_check(town, load, verdict))
+    if harmed:
+        verdict.violations = [each for each in verdict.violations if not any(word in each for word in HARMED)]
     verdict.parked = sum(count for service in town.services for (count,) in town.ask(service, PARKED))
     if verdict.parked > parked_at_most:
         verdict.violations.append(f"I10: {verdict.parked} records are parked, at most {parked_at_most} may be")

@@ -22,6 +22,8 @@ from shared.settings import load_settings
 
 SOURCE = "https://gradebook.example"
 LEARNERS, COMPETENCIES, ITEMS = 40, 12, 60
+KNOWN = 60
+"""Learners that evidence knows; the first ones are those that quizzes are drawn for."""
 IN_A_ROW = 10
 """Answers of one learner in a request: a quiz."""
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -54,7 +56,7 @@ def know(url: str) -> None:
     """Let evidence know the learners and items, so that what is told is recorded at once."""
     key = bytes.fromhex("22" * 32)
     facts: list[Any] = [
-        NoteAlias(AliasNoted(alias=person_alias(key, SOURCE, person(n)), learner_id=name("learner", n))) for n in range(LEARNERS)
+        NoteAlias(AliasNoted(alias=person_alias(key, SOURCE, person(n)), learner_id=name("learner", n))) for n in range(KNOWN)
     ]
     facts += [
         AlignItem(ItemAligned(item_id=item_id_of(item(n)), iri=item(n), competency_ids=(competency(n),))) for n in range(ITEMS)

@@ -47,9 +47,9 @@ class Stage:
         if not true:
             self.verdict.violations.append(what)
 
-    def judge(self, town: Town, load: Load | None = None, parked_at_most: int = 0, replay: bool = True) -> Verdict:
+    def judge(self, town: Town, load: Load | None = None, parked_at_most: int = 0, replay: bool = True, harmed: bool = False) -> Verdict:
         """Let the oracle decide, and keep its counts; several towns of a scenario add up."""
-        found = judge(town, load, parked_at_most, replay)
+        found = judge(town, load, parked_at_most, replay, harmed)
         mine = self.verdict
         mine.acknowledged, mine.applied = mine.acknowledged + found.acknowledged, mine.applied + found.applied
         mine.waiting, mine.parked = mine.waiting + found.waiting, mine.parked + found.parked

@@ -28,6 +28,8 @@ READY_S = 90.0
 END_S = 40.0
 POLL_S = 0.05
 SESSION_MS = 6_000
+AT_ONCE = 50
+"""Records that a consumer takes at once: few, so that there are many transactions to be broken off."""
 SMALL = ("evidence", "mastery")
 """What runs in most scenarios: the whole way of a piece of evidence from a client to another service's ledger."""
 HEARS = {
@@ -173,8 +175,8 @@ class Town:
             "CAIRN_DATABASE_URL": self.urls.get(service) or self.records[service], "CAIRN_PORT": str(port), "CAIRN_HOST": "127.0.0.1",
             "CAIRN_TOPIC_PREFIX": self.prefix, "CAIRN_INSTANCE_ID": name, "CAIRN_LOG_LEVEL": "WARNING", "CAIRN_PARKING_KEY": PARKING_KEY,
             "CAIRN_DISTRICT_KEY": DISTRICT_KEY if knows else "", "CAIRN_SESSION_TIMEOUT_MS": str(SESSION_MS),
-            "CAIRN_OWNER_DATABASE_URL": "", "CAIRN_NOW": "", "CAIRN_FAILPOINT": "", "CAIRN_ALLOW_FAILPOINTS": "1",
-            MEMBER_OF: f"{self.folder}#{service}",
+            "CAIRN_OWNER_DATABASE_URL": "", "CAIRN_NOW": "", "CAIRN_CONSUME_MAX_RECORDS": str(AT_ONCE),
+            "CAIRN_FAILPOINT": "", "CAIRN_ALLOW_FAILPOINTS": "1", MEMBER_OF: f"{self.folder}#{service}",
         } | self.environment  # fmt: skip
 
     def start(self, service: str, number: int = 0, program: Sequence[str] = (), **environment: str) -> Worker:

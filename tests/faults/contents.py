@@ -1,0 +1,155 @@
+"""Scenarios 10 and 11: records that cannot be taken, and evidence in every order."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from datetime import timedelta
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from tests.faults import seeds
+from tests.faults.load import load
+from tests.faults.stage import Stage, scenario
+from tests.faults.town import Town, eventually
+
+JUNK = (b"\x00\xff no event", b'{"specversion":"1.0"}')
+LIMIT_S = 60.0
+PARKED = "SELECT trouble, count(*) FROM parked WHERE resolved_at IS NULL GROUP BY 1"
+FOREIGN = "SELECT id FROM parked WHERE resolved_at IS NULL AND trouble = 'foreign'"
+GROUPS, ORDERS, PIECES = 3, 4, 30
+ESTIMATES = "SELECT * FROM competency_estimate WHERE learner_id = %s ORDER BY competency_id"
+OWN = ("learner_id", "version", "evidence_id")
+"""Columns in which two learners with the same evidence differ."""
+
+
+def _send(town: Town, values: tuple[bytes, ...]) -> None:
+    async def send() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=town.servers.kafka) as producer:
+            for number, value in enumerate(values):
+                await producer.send_and_wait(f"{town.prefix}.evidence", value, partition=number, headers=[("traceparent", b"\xff\xfe")])
+
+    asyncio.run(send())
+
+
+def _quiz(name: str, learner: int) -> list[dict[str, Any]]:
+    return [seeds.act(f"{name}-{n}", learner, n, True, seeds.START + timedelta(minutes=n)) for n in range(seeds.IN_A_ROW)]
+
+
+@scenario("poison", 10, short=True)
+def poison(stage: Stage) -> None:
+    """Foreign, unknown, refused and poisonous records stand in the middle of batches; after a repair two people take them up at once."""
+    with stage.town() as town:
+        town.begin("evidence")
+        town.start("mastery", program=["-m", "tests.faults.faulty", "serve", "mastery"])
+        town.await_ready()
+        with load(town, stage.seed) as client:
+            client.until(30)
+            for learner in (1, 2, 2, 3):
+                client.tell(_quiz(f"poison-{learner}-{len(client.acks)}", learner))
+            _send(town, JUNK)
+
+            def troubles() -> dict[str, int]:
+                return dict(town.ask("mastery", PARKED))
+
+            for trouble in ("unknown", "refused", "poison", "behind", "foreign"):
+                eventually(lambda trouble=trouble: troubles().get(trouble), f"a record is parked as {trouble}", LIMIT_S)
+            client.until(30)
+            for trouble, count in sorted(troubles().items()):
+                stage.inject(f"parked as {trouble}", count)
+            town.of("mastery")[0].end()
+            town.begin("mastery")
+            _retry_twice_at_once(stage, town)
+            client.until(30)
+        for (id,) in town.ask("mastery", FOREIGN):
+            done = town.command("mastery", "park", "discard", "mastery", str(id), "--why", "junk of a test")
+            stage.must(done.returncode == 0, f"a foreign record cannot be discarded: {done.stderr}")
+        _retry_twice_at_once(stage, town)  # What came while it was still set aside waits behind it.
+        stage.judge(town, client)
+
+
+def _retry_twice_at_once(stage: Stage, town: Town) -> None:
+    import os
+
+    own = os.environ | town.settings("mastery", "retry", 0)
+    words = [sys.executable, "-m", "services.cli", "park", "retry", "mastery"]
+    some = [subprocess.Popen(words, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
+    for each in some:
+        said, _ = each.communicate(timeout=LIMIT_S)
+        stage.must("Traceback" not in said, f"park retry broke: {said[-800:]}")
+    stage.inject("park retry, twice at the same time")
+
+
+@scenario("order", 11)
+def order(stage: Stage) -> None:
+    """The same evidence in order, shuffled, backwards and doubled, with mastery killed in between: every order ends in the same state."""
+    with stage.town() as town:
+        town.begin()
+        with load(town, stage.seed) as client:
+            tellings = [_telling(stage, group, order) for group in range(GROUPS) for order in range(ORDERS)]
+            rounds = max(len(telling) for telling in tellings)
+            for start in range(0, rounds, seeds.IN_A_ROW):
+                for telling in stage.draw.sample(tellings, len(tellings)):
+                    part = telling[start : start + seeds.IN_A_ROW]
+                    for acts in _apart(part):
+                        client.tell(acts)
+                if start == seeds.IN_A_ROW:
+                    town.of("mastery")[0].kill()
+                    town.start("mastery")
+            town.await_ready()
+            stage.inject("orders of the same evidence", GROUPS * ORDERS)
+        stage.judge(town, client)
+        for group in range(GROUPS):
+            states = [_state(town, _learner(group, number)) for number in range(ORDERS)]
+            stage.must(states[0], "no estimate was made of a learner: the scenario shows nothing")
+            for number, state in enumerate(states[1:], 1):
+                stage.must(state == states[0], f"I5: order {number} of group {group} ends otherwise: {state[:2]} and {states[0][:2]}")
+
+
+def _learner(group: int, order: int) -> int:
+    """Return whom this group's evidence in this order is about: nobody that the load tells of."""
+    return seeds.LEARNERS + group * ORDERS + order
+
+
+def _telling(stage: Stage, group: int, order: int) -> list[dict[str, Any]]:
+    """Return a group's evidence about the learner of an order, in that order, some of it twice."""
+    pieces = [(n, stage.draw.randrange(seeds.ITEMS), stage.draw.random() < seeds.RIGHT) for n in range(PIECES)] if order == 0 else []
+    if order == 0:
+        stage.verdict.counts[f"group {group}"] = 0
+        _PIECES[group] = pieces
+    acts = [
+        seeds.act(f"order-{group}-{order}-{n}", _learner(group, order), item, right, seeds.START + timedelta(hours=n))
+        for n, item, right in _PIECES[group]
+    ]  # fmt: skip
+    if order == 1:
+        stage.draw.shuffle(acts)
+    elif order == 2:
+        acts.reverse()
+    elif order == 3:
+        acts += stage.draw.sample(acts, len(acts) // 2)
+        stage.draw.shuffle(acts)
+    return acts
+
+
+_PIECES: dict[int, list[tuple[int, int, bool]]] = {}
+
+
+def _apart(acts: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Return acts in requests of which none tells an act twice."""
+    parts: list[list[dict[str, Any]]] = [[]]
+    for act in acts:
+        if any(act["id"] == other["id"] for other in parts[-1]):
+            parts.append([])
+        parts[-1].append(act)
+    return [part for part in parts if part]
+
+
+def _state(town: Town, learner: int) -> list[dict[str, Any]]:
+    import psycopg
+    from psycopg.rows import dict_row
+
+    with psycopg.connect(town.records["mastery"], row_factory=dict_row) as connection:
+        rows = connection.execute(ESTIMATES, [seeds.name("learner", learner)]).fetchall()
+    return [{name: value for name, value in row.items() if name not in OWN} for row in rows]
