@@ -64,7 +64,7 @@ def start_kafka(home: Path, progress: Progress, settings: Mapping[str, str]) -> 
     properties = properties_file(home)
     properties.write_text("".join(f"{name}={value}\n" for name, value in _settings(port, controller, settings).items()))
     if not (folder / "data" / "meta.properties").exists():
-        _format(java, classpath, properties)
+        format_storage(java, classpath, properties, new_cluster_id())
     progress(f"starting Apache Kafka {VERSION} on port {port}")
     argv = [java, *HEAP, "-Dorg.apache.logging.log4j.level=WARN", "-cp", classpath, "kafka.Kafka", str(properties)]
     pid, started = processes.spawn(argv, log_file(home), cwd=folder)
@@ -148,8 +148,17 @@ def _settings(port: int, controller: int, settings: Mapping[str, str]) -> dict[s
     }
 
 
-def _format(java: str, classpath: str, properties: Path) -> None:
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+def new_cluster_id() -> str:
+    """Return a cluster's id, as brokers that belong together are given it."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
+def format_storage(java: str, classpath: str, properties: Path, cluster: str) -> None:
+    """Make a broker's data folder ready.
+
+    Raises:
+        StackError: it cannot be formatted.
+    """
     argv = [
         java,
         "-cp",

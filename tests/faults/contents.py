@@ -54,7 +54,7 @@ def poison(stage: Stage) -> None:
             def troubles() -> dict[str, int]:
                 return dict(town.ask("mastery", PARKED))
 
-            for trouble in ("unknown", "refused", "poison", "behind", "foreign"):
+            for trouble in ("unknown-type", "refused", "poison", "behind", "foreign"):
                 eventually(lambda trouble=trouble: troubles().get(trouble), f"a record is parked as {trouble}", LIMIT_S)
             client.until(30)
             for trouble, count in sorted(troubles().items()):

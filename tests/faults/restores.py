@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tests.faults import seeds
-from tests.faults.load import Load, load
+from tests.faults.load import Load, Request, load
 from tests.faults.stage import Stage, scenario
 from tests.faults.topics import published
 from tests.faults.town import END_S, Town, eventually
@@ -74,5 +76,5 @@ def restored(stage: Stage) -> None:
         stage.judge(town, told)
 
 
-def _more(stage: Stage, part: int) -> object:
+def _more(stage: Stage, part: int) -> Iterator[Request]:
     return (("/evidence", {"items": quiz}) for quiz in seeds.quizzes(stage.seed, 10_000 * part))

@@ -10,6 +10,8 @@ from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
 
+from uuid_utils.compat import uuid7
+
 from services.evidence.app import PARTS
 from services.evidence.domain import AlignItem, NoteAlias
 from shared.clock import SystemClock
@@ -27,6 +29,8 @@ KNOWN = 60
 IN_A_ROW = 10
 """Answers of one learner in a request: a quiz."""
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
+SPAN = 200 * 24 * 60
+"""Minutes from START within which quizzes happen."""
 RIGHT = 0.8
 LATE = 0.1
 """Share of quizzes that happened long before those told already: they are weighed in their place."""
@@ -61,14 +65,14 @@ def know(url: str) -> None:
     facts += [
         AlignItem(ItemAligned(item_id=item_id_of(item(n)), iri=item(n), competency_ids=(competency(n),))) for n in range(ITEMS)
     ]  # fmt: skip
-    origin = Origin(str(name("request", 0)), str(name("request", 0)))
+    request = str(uuid7())
 
     async def tell() -> None:
         settings = load_settings(PARTS.settings, database_url=url, parking_key="11" * 32, district_key="22" * 32)
         service = build(PARTS, settings, SystemClock(), partial(SearchPool()))
         async with service.pool:
             await service.ledger.open()
-            await service.ledger.handle([Ask(fact, origin, n) for n, fact in enumerate(facts)])
+            await service.ledger.handle([Ask(fact, Origin(request, request), n) for n, fact in enumerate(facts)])
 
     asyncio.run(tell())
 
@@ -79,7 +83,7 @@ def quizzes(seed: int, first: int = 0) -> Iterator[list[dict[str, Any]]]:
     number = first
     while True:
         learner = draw.randrange(LEARNERS)
-        at = START + timedelta(minutes=30 * number) - (timedelta(days=draw.randint(1, 60)) if draw.random() < LATE else timedelta())
+        at = START + timedelta(minutes=30 * number % SPAN) - (timedelta(days=draw.randint(1, 60)) if draw.random() < LATE else timedelta())
         yield [
             act(f"{seed}-{number}-{n}", learner, draw.randrange(ITEMS), draw.random() < RIGHT, at + timedelta(minutes=n))
             for n in range(IN_A_ROW)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.faults import town as towns
 from tests.faults.judge import Verdict, judge
@@ -47,9 +48,9 @@ class Stage:
         if not true:
             self.verdict.violations.append(what)
 
-    def judge(self, town: Town, load: Load | None = None, parked_at_most: int = 0, replay: bool = True, harmed: bool = False) -> Verdict:
+    def judge(self, town: Town, load: Load | None = None, **given: Any) -> Verdict:
         """Let the oracle decide, and keep its counts; several towns of a scenario add up."""
-        found = judge(town, load, parked_at_most, replay, harmed)
+        found = judge(town, load, **given)
         mine = self.verdict
         mine.acknowledged, mine.applied = mine.acknowledged + found.acknowledged, mine.applied + found.applied
         mine.waiting, mine.parked = mine.waiting + found.waiting, mine.parked + found.parked

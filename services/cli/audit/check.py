@@ -98,7 +98,7 @@ async def _of_ledgers(
             applied.check_inboxes(installation, book, findings)
             evidence.check_copies(book, findings)
         if "I5" in ids and at_rest:
-            settling.check_same(book, findings)
+            settling.check_same(installation.urls, book, findings)
         if "I7" in ids:
             causes.check_causes(installation, standings, options.skew_s, book, findings)
         if "I10" in ids:

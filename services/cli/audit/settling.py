@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -192,11 +192,18 @@ DIFFERENT: Final = """
 PARKED_SOMETHING: Final = "SELECT count(*) FROM aside WHERE open OR gone"
 
 
-def check_same(book: Book, findings: Findings) -> None:
-    """I5: what a source told last of a subject is what its reader holds. To be asked at rest, and where nothing is set aside."""
+def check_same(services: Collection[str], book: Book, findings: Findings) -> None:
+    """I5: what a source told last of a subject is what its reader holds, where that is among these services.
+
+    To be asked at rest, and where nothing is set aside.
+    """
     findings.count("I5", "states compared between services", book.number("SELECT count(*) FROM fact WHERE side = 'told'"))
     if book.number(PARKED_SOMETHING):
         findings.leave_out("I5", "records are set aside, so that services hold different states as long as they are")
         return
-    different = (f"{kind} of {subject} is {held}, told was {told}" for kind, subject, told, held in book.rows(DIFFERENT))
+    different = (
+        f"{kind} of {subject} is {held}, told was {told}"
+        for kind, subject, told, held in book.rows(DIFFERENT)
+        if kind.rpartition(" in ")[2] in services
+    )
     findings.wrong("I5", "a service holds another state than was told", different)

@@ -1,0 +1,127 @@
+"""Scenarios 4 and 5: three brokers, of which the one that matters is killed under load, and all of which are started anew in turn."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from shared.stack import StackError, kafka
+from shared.stack.cluster import BROKERS, Broker, Cluster, start_cluster
+from tests.faults.load import Load, load
+from tests.faults.stage import LeftOut, Stage, scenario
+from tests.faults.topics import administer
+from tests.faults.town import Servers, Town, eventually
+
+START_S = 120.0
+AWAY_S = 6.0
+PROGRESS_S = 90.0
+
+
+@contextmanager
+def cluster(stage: Stage) -> Iterator[tuple[Cluster, Town, Load]]:
+    """Yield three brokers with a town on them, under load."""
+    stage.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        made = start_cluster(stage.folder, lambda step: None)
+    except StackError as error:
+        raise LeftOut(str(error)) from None
+    try:
+        eventually(lambda: all_answer(made), "three brokers answer", START_S)
+        servers = Servers(stage.servers.home, made.servers, stage.servers.postgres)
+        stage.servers, kept = servers, stage.servers
+        try:
+            with stage.town() as town:
+                town.begin()
+                with load(town, stage.seed) as client:
+                    client.until(50)
+                    yield made, town, client
+                    client.until(50)
+                eventually(lambda: all_answer(made), "three brokers answer again", START_S)
+                stage.judge(town, client)
+        finally:
+            servers.drop()
+            stage.servers = kept
+    finally:
+        made.stop()
+
+
+def all_answer(cluster: Cluster) -> bool:
+    """Say whether all brokers answer and know one another."""
+
+    async def known(admin: Any) -> int:
+        return len((await admin.describe_cluster())["brokers"])
+
+    answering = [broker for broker in cluster.brokers if kafka.answers(broker.address)]
+    return len(answering) == BROKERS and administer(answering[0].address, known) == BROKERS
+
+
+def leader(cluster: Cluster, town: Town) -> Broker:
+    """Return the broker that leads most partitions of evidence's topic."""
+
+    async def leaders(admin: Any) -> Counter[int]:
+        (topic,) = await admin.describe_topics([f"{town.prefix}.evidence"])
+        return Counter(partition["leader"] for partition in topic["partitions"])
+
+    ((number, _),) = administer(cluster.servers, leaders).most_common(1)
+    return cluster.brokers[number - 1]
+
+
+def coordinator(cluster: Cluster, town: Town, service: str) -> Broker:
+    """Return the broker that coordinates a service's consumer group."""
+
+    async def find(admin: Any) -> int:
+        return int(await admin.find_coordinator(f"{town.prefix}.{service}"))
+
+    return cluster.brokers[administer(cluster.servers, find) - 1]
+
+
+def applied(town: Town) -> int:
+    """Return how many of evidence's events mastery has applied."""
+    return int(town.ask("mastery", "SELECT sum(position + 1) FROM inbox")[0][0])
+
+
+def goes_on(town: Town, client: Load) -> None:
+    """Wait until evidence is taken and counted although a broker is away."""
+    before = applied(town)
+    client.until(50)
+    eventually(lambda: applied(town) > before + 50, "mastery goes on without the broker", PROGRESS_S)
+
+
+@scenario("leader-killed", 4)
+def leader_killed(stage: Stage) -> None:
+    """kill -9 of the broker that leads evidence's partitions, under load."""
+    with cluster(stage) as (brokers, town, client):
+        lost = leader(brokers, town)
+        lost.end(signal.SIGKILL)
+        stage.inject("leader killed")
+        goes_on(town, client)
+        lost.start()
+
+
+@scenario("rolling-restart", 4)
+def rolling_restart(stage: Stage) -> None:
+    """All brokers are asked to stop and started again, one after the other, under load."""
+    with cluster(stage) as (brokers, town, client):
+        for broker in brokers.brokers:
+            broker.end()
+            stage.inject("broker restarted")
+            time.sleep(AWAY_S / 2)
+            broker.start()
+            eventually(lambda: all_answer(brokers), "three brokers answer again", START_S)
+            goes_on(town, client)
+
+
+@scenario("coordinator-killed", 5)
+def coordinator_killed(stage: Stage) -> None:
+    """kill -9 of the broker that coordinates mastery's consumer group: the workers rejoin at another one."""
+    with cluster(stage) as (brokers, town, client):
+        lost = coordinator(brokers, town, "mastery")
+        lost.end(signal.SIGKILL)
+        stage.inject("coordinator killed")
+        goes_on(town, client)
+        stage.must(coordinator(brokers, town, "mastery") is not lost, "no other broker coordinates the group")
+        lost.start()

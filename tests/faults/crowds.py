@@ -1,0 +1,171 @@
+"""Scenarios 9, 12 and 13: many workers that come and go, clocks that differ, and more evidence than can be taken."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.faults import seeds
+from tests.faults.load import Request, load
+from tests.faults.stage import Stage, scenario
+from tests.faults.town import Town, eventually
+
+SCALES = (1, 8, 3)
+STEP_S = 6.0
+FAKETIME = ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1")
+SKEW_S = 1_200.0 + 5.0
+"""Between two clocks of which one is 10 minutes ahead and the other 10 behind."""
+TURNED_BACK = """
+    SELECT count(*) FROM (SELECT recorded_at < lag(recorded_at) OVER (PARTITION BY partition ORDER BY position) AS back FROM event) e
+    WHERE back"""
+BEFORE_DST = "2026-11-01T05:59:50Z"
+"""Ten seconds before clocks in New York are put back."""
+CROWD, AT_ONCE, RIVALS = 80, 500, 2
+OVER_S = 15.0
+MEASURE_S = 5.0
+TIMES = 3.0
+MOST_RSS = 900 << 20
+"""Bytes that a service may hold while it is overloaded."""
+RECOVER_S = 240.0
+LIMIT_S = 60.0
+
+
+@scenario("scale", 9)
+def scale(stage: Stage) -> None:
+    """Mastery goes from 1 worker to 8 and back to 3 under load, some asked to stop and some killed; partitions move mid-batch."""
+    with stage.town() as town:
+        town.begin("evidence")
+        town.start("mastery", 0)
+        town.await_ready()
+        with load(town, stage.seed, pause_s=0.05) as client:
+            for wanted in (*SCALES, *SCALES):
+                _scale(stage, town, wanted)
+                time.sleep(STEP_S)
+            town.await_ready()
+            client.until(100)
+        stage.must(len(town.of("mastery")) == SCALES[-1], "not so many workers run as were started")
+        stage.judge(town, client)
+
+
+def _scale(stage: Stage, town: Town, wanted: int) -> None:
+    running = town.of("mastery")
+    for worker in running[wanted:]:
+        worker.send(stage.draw.choice((signal.SIGTERM, signal.SIGKILL)))
+        stage.inject("worker away")
+    for worker in running[wanted:]:
+        worker.process.wait(LIMIT_S)
+    taken = {worker.name for worker in town.of("mastery")}
+    for number in range(wanted):
+        if f"mastery-{number}" not in taken:
+            town.start("mastery", number)
+            stage.inject("worker added")
+
+
+def _clock(stage: Stage, town: Town, service: str, minutes: int) -> dict[str, str]:
+    """Return the environment of a process whose clock is so many minutes off."""
+    library = next((path for path in FAKETIME if Path(path).exists()), None)
+    if library is not None:
+        stage.inject(f"clock {minutes:+} min by libfaketime")
+        return {"LD_PRELOAD": library, "FAKETIME": f"{minutes:+}m", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+    from datetime import UTC, datetime, timedelta
+
+    stage.inject(f"clock {minutes:+} min by CAIRN_NOW")
+    home = town.folder / f"home-{service}-{len(town.workers)}"
+    return {"CAIRN_HOME": str(home), "CAIRN_NOW": (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()}
+
+
+@scenario("clock-skew", 12)
+def clock_skew(stage: Stage) -> None:
+    """Evidence's clock is 10 minutes ahead and mastery's behind, then the other way round, so that each goes back by 20."""
+    with stage.town() as town:
+        with load(town, stage.seed) as client:
+            for turn in (1, -1):
+                for service, minutes in (("evidence", 10 * turn), ("mastery", -10 * turn)):
+                    for worker in town.of(service):
+                        worker.end()
+                    town.start(service, **_clock(stage, town, service, minutes))
+                town.await_ready()
+                client.until(100)
+        stage.judge(town, client, skew_s=SKEW_S)
+        for service in town.services:
+            ((back,),) = town.ask(service, TURNED_BACK)
+            stage.must(back == 0, f"time goes back {back} times in a partition of {service}")
+
+
+@scenario("dst", 12)
+def dst(stage: Stage) -> None:
+    """Clocks are put back in New York while evidence comes in; one process lives there, the other in Berlin."""
+    with stage.town(CAIRN_NOW=BEFORE_DST) as town:
+        town.start("evidence", TZ="America/New_York")
+        town.start("mastery", TZ="Europe/Berlin")
+        town.await_ready()
+        began = time.monotonic()
+        with load(town, stage.seed) as client:
+            client.until(50)
+            time.sleep(max(0.0, 15.0 - (time.monotonic() - began)))
+            client.until(50)
+            times = town.ask("evidence", "SELECT min(recorded_at), max(recorded_at) FROM event WHERE type = 'evidence.recorded.v1'")
+        first, last = times[0]
+        stage.must(last.hour == 6 and last.year == 2026, f"the hour was not passed: {first} to {last}")
+        stage.inject("clocks put back under load")
+        stage.judge(town, client, skew_s=30.0)
+        for service in town.services:
+            ((back,),) = town.ask(service, TURNED_BACK)
+            stage.must(back == 0, f"time goes back {back} times in a partition of {service}")
+
+
+def _large(seed: int) -> Iterator[Request]:
+    """Yield requests of as many acts as one may hold."""
+
+    def requests() -> Iterator[Request]:
+        for number in range(1_000_000):
+            first = number * AT_ONCE
+            acts = [
+                seeds.act(f"{seed}-large-{n}", n % seeds.LEARNERS, n % seeds.ITEMS, True, seeds.START)
+                for n in range(first, first + AT_ONCE)
+            ]  # fmt: skip
+            yield "/evidence", {"items": acts}
+
+    return requests()
+
+
+@scenario("overload", 13)
+def overload(stage: Stage) -> None:
+    """Evidence is offered three times what it can take: it says 429 and when to come back, stays small, and recovers."""
+    with stage.town(CAIRN_CONSUME_MAX_RECORDS="1000") as town:
+        town.begin()
+        evidence = town.of("evidence")[0]
+        with load(town, stage.seed, requests=_large(stage.seed), clients=RIVALS, pause_s=0.0) as calm:
+            calm.until(AT_ONCE)
+            before, began = calm.told, time.monotonic()
+            time.sleep(MEASURE_S)
+            capacity = (calm.told - before) / (time.monotonic() - began)
+        with load(town, stage.seed, requests=_large(stage.seed + 1), clients=CROWD, pause_s=0.0) as crowd:
+            until, peak, began = time.monotonic() + OVER_S, 0, time.monotonic()
+            while time.monotonic() < until:
+                peak = max(peak, *(worker.rss() for worker in town.workers))
+                time.sleep(0.2)
+            offered = sum(crowd.answers.values()) * AT_ONCE / (time.monotonic() - began)
+        with load(town, stage.seed, requests=_small(stage)) as after:
+            after.until(50)
+        stage.must(crowd.answers[429], f"nobody was told to come back: {dict(crowd.answers)}")
+        stage.must(crowd.retry_after, "429 without Retry-After")
+        stage.must(offered >= TIMES * capacity, f"{offered:.0f} acts/s were offered, {TIMES} x {capacity:.0f} are wanted")
+        stage.must(peak < MOST_RSS, f"a service held {peak >> 20} MiB")
+        stage.inject(f"overload {offered / capacity:.1f}x of {capacity:.0f} acts/s, peak {peak >> 20} MiB, 429")
+        calm.acks += crowd.acks + after.acks
+        stage.must(evidence.alive, "evidence ended")
+        eventually(lambda: _behind(town) == 0, "mastery has counted everything", RECOVER_S)
+        stage.judge(town, calm)
+
+
+def _small(stage: Stage) -> Iterator[Request]:
+    return (("/evidence", {"items": quiz}) for quiz in seeds.quizzes(stage.seed, 50_000))
+
+
+def _behind(town: Town) -> int:
+    ((length,),) = town.ask("evidence", "SELECT sum(length) FROM partition")
+    ((applied,),) = town.ask("mastery", "SELECT sum(position + 1) FROM inbox WHERE source = 'evidence'")
+    return int(length - applied)
