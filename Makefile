@@ -2,7 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
-.PHONY: demo test check install bench-chain faults mutants format clean
+RIVALS := .venv-bench
+.PHONY: demo test check install bench bench-chain faults mutants format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/cairn demo $(ARGS)
@@ -19,6 +20,10 @@ check: $(VENV)/.installed
 
 mutants: $(VENV)/.installed
 	$(BIN)/python -m tests.mutants $(if $(PATCHES),--patches $(PATCHES)) $(ARGS)
+
+# Every figure beside its bar: `make bench`, or `make bench ARGS="--only workers --quick"`. It takes most of an hour, and a machine of its own.
+bench: $(VENV)/.installed $(RIVALS)/.installed
+	$(BIN)/python -m bench $(ARGS)
 
 bench-chain: $(VENV)/.installed
 	$(BIN)/python -m bench.chain $(ARGS)
@@ -39,6 +44,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[local,calibration,dev]"
 	@touch $@
 
+# What `make bench` measures against: never part of the product, hence an environment apart.
+$(RIVALS)/.installed: bench/constraints.txt
+	test -x $(RIVALS)/bin/python || $(PYTHON) -m venv $(RIVALS)
+	$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check -c bench/constraints.txt "eventsourcing[postgres]" quixstreams
+	@touch $@
+
 clean:
 	-$(BIN)/cairn down --wipe
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(RIVALS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info

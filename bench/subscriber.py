@@ -27,8 +27,8 @@ from shared.stack import down, find_stack
 COUNT: Final = 40_000
 QUICK: Final = 8_000
 POLL_S: Final = 0.02
-BAR: Final = 0.5
-"""Of Quix's rate and of its CPU per evidence, though mastery does several times as much with each piece."""
+BAR: Final = 0.25
+"""Of what Quix does in the same time, by the clock and by the processor: it counts, where mastery weighs, decides and keeps a record."""
 
 
 def fill(place: Place, count: int) -> int:

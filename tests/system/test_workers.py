@@ -7,7 +7,7 @@ import sys
 from asyncio.subprocess import Process
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -18,10 +18,9 @@ import psutil
 import psycopg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from aiokafka.errors import KafkaError
 
 from bench.evidence import NOBODY, acts, known
+from bench.workers import shares
 from services.evidence.app import PARTS as EVIDENCE
 from services.mastery.app import PARTS as MASTERY
 from shared.clock import SystemClock
@@ -105,11 +104,9 @@ class Place:
             async with await psycopg.AsyncConnection.connect(self.mastery.app_url, autocommit=True) as connection:
                 held = "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database WHERE d.datname = current_database() "
                 while True:
-                    with suppress(KafkaError):  # The broker's group coordinator may be starting.
-                        (described,) = await admin.describe_consumer_groups([self.group])
-                        _, _, state, _, _, members = described.groups[0][:6]
-                        if state == "Stable":
-                            self.seen.append({member[0]: _given(member[-1]) for member in members})
+                    found = await shares(admin, self.group)
+                    if found is not None:
+                        self.seen.append(found)
                     row = await (await connection.execute(f"{held} AND objid = {TICKER_LOCK} AND granted")).fetchone()
                     self.holders.append(row[0] if row else -1)
                     await asyncio.sleep(0.1)
@@ -131,13 +128,6 @@ class Place:
         last = self.seen[-1] if self.seen else {}
         given = [each for each in last.values() if each]
         return len(last) == len(given) == count and sum(map(len, given)) == PARTITIONS
-
-
-def _given(assignment: bytes) -> list[tuple[str, int]]:
-    if not assignment:
-        return []
-    told = ConsumerProtocolMemberAssignment.decode(assignment)
-    return [(topic, number) for topic, numbers in told.assignment for number in numbers]
 
 
 @asynccontextmanager

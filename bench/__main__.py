@@ -1,0 +1,80 @@
+"""`make bench`: every figure beside its bar; the last line says whether all were met. Exit code 1 where one was missed.
+
+Everything is measured against something else in the same run, on the same machine, or told in CPU time: figures of different machines
+compare only as ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench import growth, ingest, latency, memory, replay, subscriber, throughput, workers
+from bench.bars import Bars
+from services.cli.installation import stop
+
+CHAIN_COUNT, CHAIN_QUICK = 20_000, 4_000
+LOAD: Final = latency.Load(learners=2_400, rate=500.0, seconds=60.0, together=10)
+LIGHT: Final = latency.Load(learners=240, rate=100.0, seconds=40.0, together=10)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One bench, and what it says in the list of them."""
+
+    what: str
+    run: Callable[[Path, bool, Bars], None]
+
+
+def _chain(home: Path, quick: bool, bars: Bars) -> None:
+    throughput.measure(home, CHAIN_QUICK if quick else CHAIN_COUNT, bars)
+
+
+def _latency(home: Path, quick: bool, bars: Bars) -> None:
+    """Send, and look at the memory of what has worked before it is ended."""
+    try:
+        latency.measure(home, LIGHT if quick else LOAD, bars, keep=True)
+        memory.measure(home, bars)
+    finally:
+        stop(home, wipe=True)
+
+
+PARTS: Final = {
+    "chain": Part("evidence -> mastery, to the no-logic ceiling", _chain),
+    "ingest": Part("durable acknowledgement, to a plain insert and to eventsourcing", ingest.measure),
+    "subscriber": Part("mastery's subscriber, to Quix Streams", subscriber.measure),
+    "workers": Part("one, two and four workers of mastery", workers.measure),
+    "growth": Part("cost at ten thousand, a hundred thousand and a million events", growth.measure),
+    "replay": Part("decisions replayed in a CPU second", replay.measure),
+    "latency": Part("from send to schedule, and the memory of each process", _latency),
+}
+
+
+def main() -> int:
+    """Run the benches and return the exit code."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # What was started is ended, as after Ctrl-C.
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", action="append", choices=PARTS, help="run this part alone; may be given several times")
+    parser.add_argument("--quick", action="store_true", help="smaller counts: a look in a few minutes, no proof; growth ends at 10^5")
+    options, bars = parser.parse_args(), Bars()
+    folder = Path(tempfile.mkdtemp(prefix="cairn-bench-"))
+    folder.chmod(0o755)  # PostgreSQL runs as somebody else where we are root.
+    try:
+        for name in options.only or PARTS:
+            print(f"== {name}: {PARTS[name].what}", flush=True)
+            PARTS[name].run(folder / name, options.quick, bars)
+            shutil.rmtree(folder / name, ignore_errors=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return bars.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""What a piece of evidence costs when evidence's ledger holds ten thousand events, a hundred thousand, a million.
+
+The chain of the throughput bench, filled up to each size; the CPU time of all its processes is measured over the last pieces before it.
+Streams grow with the ledger (there are as many learners at the end as at the beginning), and so do indexes beyond what memory holds.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from bench.bars import Bars
+from bench.evidence import FIRST_QUIZ
+from bench.figures import servers_of, shown
+from bench.throughput import LENGTH, Chain, a_place, child, number, serve_mastery, write_evidence
+from shared.stack import down, find_stack
+
+SIZES: Final = (10_000, 100_000, 1_000_000)
+"""Events in evidence's ledger: two for each piece."""
+QUICK: Final = SIZES[:2]
+MEASURED: Final = 2_400
+"""Pieces of evidence over which a cost is measured: one quiz of everybody."""
+STEP: Final = 12_000
+"""Pieces in between that are made at once."""
+BAR: Final = 1.25
+
+
+def measure(home: Path, quick: bool, bars: Bars) -> None:
+    """Fill the ledgers, and print what a piece costs at each size."""
+    sizes = QUICK if quick else SIZES
+    print(f"Growth: cost per evidence where its ledger holds {', '.join(f'{size:,}' for size in sizes)} events", flush=True)
+    stack = find_stack(home, lambda step: print(f"  {step}", flush=True))
+    try:
+        place = a_place(stack)
+        with ExitStack() as open_:
+            mastery = open_.enter_context(child(serve_mastery, place))
+            evidence = open_.enter_context(child(write_evidence, place))
+            ledger, inbox = (
+                open_.enter_context(psycopg.connect(place.urls[name], autocommit=True)) for name in ("evidence", "mastery")
+            )  # fmt: skip
+            processes = {"evidence": evidence.process, "mastery": mastery.process} | servers_of(home)
+            chain = Chain(evidence, processes, ledger, inbox)
+            chain.measure(FIRST_QUIZ)
+            costs = [_cost_at(chain, size) for size in sizes]
+    finally:
+        down(home)
+    for size, cost in zip(sizes, costs, strict=True):
+        bars.figure(f"growth: CPU per evidence at {size:,} events", cost, "us")
+    for size, cost in zip(sizes[1:], costs[1:], strict=True):
+        bars.figure(f"growth: cost at {size:,} events, to {sizes[0]:,}", cost / costs[0], "times", at_most=BAR)
+
+
+def _cost_at(chain: Chain, size: int) -> float:
+    """Fill evidence's ledger up to a size, and return what the last pieces before it cost, in microseconds of CPU time."""
+    while (left := (size - number(chain.ledger, LENGTH)) // 2 - MEASURED) > 0:
+        chain.measure(min(left, STEP))
+    rate = chain.measure(MEASURED)
+    print(f"  at {number(chain.ledger, LENGTH):,} events: {rate.per_second:,.0f}/s, CPU {shown(rate.cpu_us)}", flush=True)
+    return sum(rate.cpu_us.values())
