@@ -42,14 +42,15 @@ from shared.stack import down, find_stack
 COUNT: Final = 30_000
 QUICK: Final = 8_000
 ROUNDS: Final = (1, 2, 4, 1)
+WARM: Final = 4 * FIRST_QUIZ
 SESSION_MS: Final = 6_000
 POLL_S: Final = 0.05
 CPU_BAR: Final = 1.15
 """Of one worker's CPU time for each evidence."""
 WAITS_BAR: Final = 0.02
-"""Share of looks at busy sessions at which one was waiting for a lock."""
-WAITS: Final = """
-    SELECT count(*) FILTER (WHERE wait_event_type = 'Lock'), count(*) FROM pg_stat_activity
+"""Share of looks at busy sessions at which one was waiting for a row that another had locked."""
+WAITS: Final = """  -- Who waits for a row that another session has locked, waits for its transaction, or for its turn behind others.
+    SELECT count(*) FILTER (WHERE wait_event IN ('transactionid', 'tuple')), count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND state = 'active' AND pid <> pg_backend_pid()"""
 DEADLOCKS: Final = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 PUBLISHED: Final = "SELECT sum(position) FROM published"
@@ -162,7 +163,7 @@ class Round:
     workers: int
     rate: Rate
     waited: float
-    """Share of looks at busy sessions at which one was waiting for a lock."""
+    """Share of looks at busy sessions at which one was waiting for a row that another had locked."""
 
     @property
     def cpu_us(self) -> float:
@@ -204,7 +205,8 @@ def measure(home: Path, quick: bool, bars: Bars) -> None:
     try:
         place = a_place(stack)
         with child(hold_evidence, place) as holder:
-            one_round(place, home, holder, ROUNDS[0], FIRST_QUIZ * 2)
+            print("  everything warms up", flush=True)
+            one_round(place, home, holder, ROUNDS[0], WARM)
             rounds = [one_round(place, home, holder, workers, count) for workers in ROUNDS]
         with psycopg.connect(place.urls["mastery"], autocommit=True) as inbox:
             deadlocks = number(inbox, DEADLOCKS)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
-import httpcore
+import aiohttp
 import orjson
 import structlog
 from jinja2 import Environment, StrictUndefined
@@ -18,24 +18,26 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
+from yarl import URL
 
 from shared.http import Problem
 from shared.http.problems import respond
 
 MAX_CONNECTIONS: Final = 100
-"""To all services together; requests beyond them wait up to POOL_LIMIT_S for one."""
-MAX_IDLE_CONNECTIONS: Final = 50
+"""To all services together; requests beyond them wait up to TURN_LIMIT_S for one."""
+MAX_REQUESTS: Final = 1_000
+"""Requests under way at once, those that wait included; more are told to come back. Of none is more held than a few parts."""
 IDLE_LIMIT_S: Final = 2.0
 """Idle connections are closed before the services close them (5 s), else a request could meet one that is just being closed."""
 CONNECT_LIMIT_S: Final = 2.0
-POOL_LIMIT_S: Final = 5.0
+TURN_LIMIT_S: Final = 5.0
 TRANSFER_LIMIT_S: Final = 120.0
 """Silence of a service or client in the middle of a request, such as while a whole roster is taken."""
 HEALTH_LIMIT_S: Final = 3.0
 RETRY_AFTER_S: Final = 1
 
-TIMEOUTS: Final = {"connect": CONNECT_LIMIT_S, "pool": POOL_LIMIT_S, "read": TRANSFER_LIMIT_S, "write": TRANSFER_LIMIT_S}
-HEALTH_TIMEOUTS: Final = dict.fromkeys(TIMEOUTS, HEALTH_LIMIT_S)
+NOTHING_ADDED: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+"""Headers that the client's library would add of its own."""
 HOP_BY_HOP: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te", b"trailer", b"upgrade")
     + (b"transfer-encoding", b"expect")
@@ -63,8 +65,20 @@ class Seen:
 class Gateway:
     """Passes requests on. Bodies are streamed both ways and never held whole; addresses and headers are not read more than needed."""
 
-    def __init__(self, upstreams: Upstreams, pool: httpcore.AsyncConnectionPool) -> None:
-        self._upstreams, self._pool = upstreams, pool
+    def __init__(self, upstreams: Upstreams) -> None:
+        self._upstreams = upstreams
+        self._session: aiohttp.ClientSession | None = None
+        self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._under_way = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Hold the connections to the services."""
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_LIMIT_S)  # The turns limit them, and say so.
+        async with aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, skip_auto_headers=NOTHING_ADDED
+        ) as self._session:
+            yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request with what its service answers, or with a problem that names the service."""
@@ -72,21 +86,44 @@ class Gateway:
         address = self._upstreams().get(name)
         if address is None:
             await _no_such_address(scope["path"])(scope, receive, send)
+        elif self._under_way >= MAX_REQUESTS:
+            await _overloaded(scope["path"])(scope, receive, send)
+        else:
+            self._under_way += 1
+            try:
+                await self._in_turn(name, address, scope, receive, send)
+            finally:
+                self._under_way -= 1
+
+    async def _in_turn(self, name: str, address: str, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(TURN_LIMIT_S):
+                await self._turns.acquire()
+        except TimeoutError:
+            await _overloaded(scope["path"])(scope, receive, send)
             return
+        try:
+            await self._pass_on(name, address, scope, receive, send)
+        finally:
+            self._turns.release()
+
+    async def _pass_on(self, name: str, address: str, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._session is not None, "the application has not started"
         started = False
         try:
-            async with self._pool.stream(
-                scope["method"], address.encode() + target(name, scope), headers=_sent_on(scope["headers"]),
-                content=_body(receive) if _has_body(scope["headers"]) else None, extensions={"timeout": TIMEOUTS},
+            async with self._session.request(
+                scope["method"], URL(address + target(name, scope).decode(), encoded=True), headers=_texts(_sent_on(scope["headers"])),
+                data=_Body(receive) if _has_body(scope["headers"]) else None, allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_LIMIT_S, sock_read=TRANSFER_LIMIT_S),
             ) as answer:  # fmt: skip
                 started = True
-                await send({"type": "http.response.start", "status": answer.status, "headers": _sent_on(answer.headers)})
-                async for part in answer.aiter_stream():
+                await send({"type": "http.response.start", "status": answer.status, "headers": _sent_on(answer.raw_headers)})
+                async for part in answer.content.iter_any():
                     await send({"type": "http.response.body", "body": part, "more_body": True})
                 await send({"type": "http.response.body", "body": b""})
-        except _ClientGone:
-            return
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
+        except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
+            if isinstance(error.__cause__, _ClientGone):
+                return
             _log.warning("service did not answer", service=name, error=type(error).__name__)
             if started:  # Too late for another answer: the connection is cut, so that the client sees that it is not whole.
                 raise
@@ -98,13 +135,15 @@ class Gateway:
         return list(await asyncio.gather(*(self._ask(name, address) for name, address in upstreams.items())))
 
     async def _ask(self, name: str, address: str) -> Seen:
+        assert self._session is not None, "the application has not started"
         try:
-            answer = await self._pool.request("GET", f"{address}/health/ready", extensions={"timeout": HEALTH_TIMEOUTS})
-            said = orjson.loads(answer.content)
-            return Seen(name, answer.status == 200, tuple(said["reasons"]))
-        except (httpcore.NetworkError, httpcore.TimeoutException):
+            limit = aiohttp.ClientTimeout(HEALTH_LIMIT_S)
+            async with self._session.get(f"{address}/health/ready", timeout=limit) as answer:
+                said = orjson.loads(await answer.read())
+                return Seen(name, answer.status == 200, tuple(said["reasons"]))
+        except (aiohttp.ClientConnectionError, TimeoutError):
             return Seen(name, False, (f"it does not answer: `cairn up` starts it again, its log is log/{name}.log",))
-        except (httpcore.ProtocolError, ValueError, LookupError, TypeError):
+        except (aiohttp.ClientError, ValueError, LookupError, TypeError):
             return Seen(name, False, ("what it answers is not understood",))
 
 
@@ -123,10 +162,7 @@ def create_gateway(upstreams: Upstreams) -> Starlette:
 
     `/` is a page that lists them, `/health/live` says that the gateway runs and `/health/ready` whether all services are ready.
     """
-    pool = httpcore.AsyncConnectionPool(
-        max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_IDLE_CONNECTIONS, keepalive_expiry=IDLE_LIMIT_S, retries=0
-    )
-    gateway = Gateway(upstreams, pool)
+    gateway = Gateway(upstreams)
     page = Environment(autoescape=True, undefined=StrictUndefined).from_string(files("shared").joinpath("gateway.html").read_text())
 
     async def index(request: Request) -> Response:
@@ -142,7 +178,7 @@ def create_gateway(upstreams: Upstreams) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with pool:
+        async with gateway.running():
             yield
 
     async def unknown(request: Request, error: Exception) -> Response:
@@ -162,15 +198,30 @@ class _ClientGone(Exception):
     """Who asked has hung up in the middle of the request."""
 
 
-async def _body(receive: Receive) -> AsyncIterator[bytes]:
-    """Yield the request's body as it arrives; the next part is taken only when the service has taken this one."""
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _ClientGone
-        yield message.get("body", b"")
-        more = message.get("more_body", False)
+class _Repeated(aiohttp.ClientConnectionError):
+    """The service broke off, and what was sent to it is not there any more to be sent again."""
+
+
+class _Body:
+    """A request's body as it arrives, once; the next part is taken only when the service has taken this one."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self._begun = receive, False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._begun:  # The library would send a PUT again, with nothing in it.
+            raise _Repeated
+        self._begun = True
+        return self._parts()
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise _ClientGone
+            yield message.get("body", b"")
+            more = message.get("more_body", False)
 
 
 def _has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -185,20 +236,30 @@ def _sent_on(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     return [(name, value) for name, value in given if name not in dropped and not (chunked and name == b"content-length")]
 
 
+def _texts(headers: RawHeaders) -> list[tuple[str, str]]:
+    return [(name.decode(), value.decode()) for name, value in headers]
+
+
 def _words(value: bytes) -> set[bytes]:
     return {word.strip().lower() for word in value.split(b",")}
 
 
 def _unanswered(path: str, name: str, error: Exception) -> Response:
     """Return the problem that says how a service failed to answer, and what to do."""
-    if isinstance(error, httpcore.PoolTimeout):
-        return _problem(path, "overloaded", 503, "Too many requests are under way", f"{MAX_CONNECTIONS} are: send this one again later")
-    if isinstance(error, httpcore.ConnectError | httpcore.ConnectTimeout):
+    if isinstance(error, UnicodeError):
+        return _problem(path, "malformed-input", 400, "The input is not well formed", "the address and the headers are UTF-8: send them so")
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return _problem(path, "service-down", 503, f"{name} is not running", f"nothing was taken; `cairn up` starts {name} again")
-    if isinstance(error, httpcore.TimeoutException):
+    if isinstance(error, TimeoutError):
         detail = f"within {TRANSFER_LIMIT_S:.0f} s; whether it was taken is unknown, sending the same again is safe"
         return _problem(path, "service-silent", 504, f"{name} did not answer", detail)
     return _problem(path, "service-broken-off", 502, f"{name} broke off", "whether it was taken is unknown; sending the same again is safe")
+
+
+def _overloaded(path: str) -> Response:
+    return _problem(
+        path, "overloaded", 429, "More is waiting than can be taken", "too many requests are under way: send this one again later"
+    )
 
 
 def _no_such_address(path: str) -> Response:
@@ -206,5 +267,5 @@ def _no_such_address(path: str) -> Response:
 
 
 def _problem(path: str, kind: str, status: int, title: str, detail: str) -> Response:
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else None
     return respond(Problem(type=f"urn:cairn:problem:{kind}", title=title, status=status, detail=detail), path, headers)

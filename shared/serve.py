@@ -54,8 +54,8 @@ IDLE_LOCK_MS: Final = 20_000
 with it its locks: else nobody could go on with its partitions. Ours never wait for anything outside."""
 GRACE_S: Final = 20
 """Time that a request or batch in hand is given when the service is asked to stop."""
-MAX_REQUESTS: Final = 1_000
-"""Requests under way at once; more are told to come back."""
+MAX_CONNECTIONS: Final = 4_000
+"""Of clients, idle ones included: beyond them uvicorn answers 503 itself. Requests are turned away before that, by `shared.http.gate`."""
 SURVEY_S: Final = 5.0
 REQUEST_VERSION: Final = 7
 REVISION: Final = "SELECT version_num FROM alembic_version"
@@ -231,7 +231,7 @@ async def _until_ended(service: Service, relay: Relay, consumer: Consumer | None
     server = _Server(
         uvicorn.Config(
             app, host=settings.host, port=settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S,
-            limit_concurrency=MAX_REQUESTS,
+            limit_concurrency=MAX_CONNECTIONS,
         )
     )  # fmt: skip
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -14,15 +15,20 @@ from shared.telemetry import span
 
 MAX_REQUESTS: Final = 1_000
 """Requests under way at once; further ones are told to come back. Health is always answered."""
+MAX_HELD_BYTES: Final = 4 * bodies.MAX_BODY_BYTES
+"""Of the bodies of all requests under way; who would bring more is told to come back. What JSON becomes takes about ten times as much."""
 
 
 class Gate:
     """ASGI middleware: reads the whole body up to a limit, refuses what no route should meet, answers what no handler caught."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int = bodies.MAX_BODY_BYTES, max_requests: int = MAX_REQUESTS) -> None:
+    def __init__(
+        self, app: ASGIApp, max_body_bytes: int = bodies.MAX_BODY_BYTES, max_requests: int = MAX_REQUESTS,
+        max_held_bytes: int = MAX_HELD_BYTES,
+    ) -> None:  # fmt: skip
         self._app = app
-        self._max_body_bytes, self._max_requests = max_body_bytes, max_requests
-        self._under_way = 0
+        self._max_body_bytes, self._max_requests, self._max_held_bytes = max_body_bytes, max_requests, max_held_bytes
+        self._under_way = self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, inside one span that continues the client's trace."""
@@ -46,7 +52,7 @@ class Gate:
             current.update_name(f"{scope['method']} {getattr(route, 'path', '(no route)')}")
 
     async def _handle(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
-        started = False
+        started, taken = False, _Taken()
 
         async def send_on(message: Message) -> None:
             nonlocal started
@@ -54,7 +60,7 @@ class Gate:
             await send(message)
 
         try:
-            body = await self._checked_body(scope, headers, receive)
+            body = await self._checked_body(scope, headers, receive, taken)
             if body is not None:
                 await self._app(scope, _replay(body, receive), send_on)
         except Exception as error:
@@ -62,34 +68,45 @@ class Gate:
             if started:  # Too late for another answer: the connection is cut, so the client sees that it is not whole.
                 raise
             await response(scope, receive, send)
+        finally:
+            self._held -= taken.size
 
-    async def _checked_body(self, scope: Scope, headers: Headers, receive: Receive) -> bytes | None:
+    async def _checked_body(self, scope: Scope, headers: Headers, receive: Receive, taken: _Taken) -> bytes | None:
         """Return the body, or None where the client went away."""
         if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
             raise MalformedInput("the address holds U+0000: take it out")
         declared = headers.get("content-length", "0")
         if declared.isdecimal() and int(declared[:20]) > self._max_body_bytes:
             raise bodies.too_large(self._max_body_bytes)
-        body = await _read(receive, self._max_body_bytes)
+        body = await self._read(receive, taken)
         if body and bodies.is_json(bodies.media_type(headers.get("content-type", ""))):
             scope[bodies.STASH] = await bodies.parse(body)
         return body
 
+    async def _read(self, receive: Receive, taken: _Taken) -> bytes | None:
+        parts: list[bytes] = []
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            part = message.get("body", b"")
+            taken.size += len(part)
+            self._held += len(part)
+            if taken.size > self._max_body_bytes:
+                raise bodies.too_large(self._max_body_bytes)
+            if self._held > self._max_held_bytes and self._held > taken.size:  # One alone is always taken.
+                raise Overloaded("the service's room for the bodies of requests")
+            parts.append(part)
+            more = message.get("more_body", False)
+        return b"".join(parts)
 
-async def _read(receive: Receive, limit: int) -> bytes | None:
-    parts: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise bodies.too_large(limit)
-        parts.append(part)
-        more = message.get("more_body", False)
-    return b"".join(parts)
+
+@dataclass(slots=True)
+class _Taken:
+    """Bytes of its body that a request has brought."""
+
+    size: int = 0
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -182,8 +182,26 @@ async def test_a_service_that_breaks_off_is_named() -> None:
     assert (answer.status_code, answer.json()["title"]) == (502, "mastery broke off")
 
 
+async def test_a_body_that_was_sent_is_not_sent_again_empty() -> None:
+    asked = 0
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        while await reader.readuntil(b"\r\n\r\n"):
+            assert await reader.readexactly(4) == b"body"
+            asked += 1
+            if asked == 2:
+                break
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        writer.close()
+
+    async with in_place_of_mastery(answer_once) as client:
+        answers = [(await client.put("/mastery/x", content=b"body")).status_code for _ in range(2)]
+    assert (answers, asked) == ([200, 502], 2)
+
+
 async def test_a_service_that_says_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(gateway.TIMEOUTS, "read", 0.1)
+    monkeypatch.setattr(gateway, "TRANSFER_LIMIT_S", 0.1)
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -198,6 +216,43 @@ async def test_a_service_that_says_nothing_is_named(monkeypatch: pytest.MonkeyPa
 async def test_an_unknown_service_is_a_problem(path: str, mastery: tuple[Any, httpx.AsyncClient]) -> None:
     answer = await mastery[1].get(path)
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:cairn:problem:no-such-address")
+
+
+async def test_more_than_can_be_passed_on_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(gateway, "MAX_REQUESTS", 5)
+    monkeypatch.setattr(gateway, "TURN_LIMIT_S", 0.3)
+    answering, reached = asyncio.Event(), 0
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal reached
+        await reader.readuntil(b"\r\n\r\n")
+        reached += 1
+        await answering.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")
+        await writer.drain()
+        writer.close()
+
+    async with in_place_of_mastery(slow) as client:
+        asked = [asyncio.create_task(client.get("/mastery/x")) for _ in range(9)]
+        await asyncio.sleep(0.6)  # Four find no place at once, three find no turn.
+        turned_away = [task.result() for task in asked if task.done()]
+        assert [answer.status_code for answer in turned_away] == [429] * 7
+        assert all(answer.headers["retry-after"] == "1" for answer in turned_away)
+        assert reached == 2
+        answering.set()
+        assert sorted([(await task).status_code for task in asked]) == [200] * 2 + [429] * 7
+        assert (await client.get("/mastery/x")).status_code == 200
+
+
+async def test_a_client_that_goes_away_in_the_middle_leaves_no_trace(mastery: tuple[Any, httpx.AsyncClient]) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield PART
+        raise ConnectionError("gone")
+
+    with pytest.raises(ConnectionError):
+        await mastery[1].post("/mastery/imports", content=parts())
+    assert (await mastery[1].post("/mastery/imports", content=b"x")).json()["size"] == 1
 
 
 async def test_a_service_at_a_new_address_is_found_at_the_next_request() -> None:

@@ -23,8 +23,8 @@ from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from shared import errors
-from shared.http import Health, Page, Paging, create_app, read_json, read_model, require_content_type, strict_json
+from shared import errors, serve
+from shared.http import Health, Page, Paging, create_app, gate, read_json, read_model, require_content_type, strict_json
 from shared.http.app import HEALTH_TIMEOUT_S
 from shared.http.body import MAX_DEPTH
 from shared.http.gate import Gate
@@ -444,3 +444,32 @@ async def test_more_requests_than_are_taken_at_once_are_told_to_come_back() -> N
         assert turned_away.headers["retry-after"]
         assert health.status_code == 200
         assert (await client.get("/other")).status_code == 200
+
+
+async def test_bodies_take_up_no_more_room_than_is_given_them() -> None:
+    going_on = asyncio.Event()
+
+    async def take(scope: Any, receive: Any, send: Any) -> None:
+        size = len((await receive())["body"])
+        if scope["path"] == "/slow":
+            await going_on.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": str(size).encode()})
+
+    transport = httpx.ASGITransport(Gate(take, max_held_bytes=LIMIT))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        assert (await client.post("/", content=b"x" * 2 * LIMIT)).text == str(2 * LIMIT)  # Alone it may be larger.
+        slow = asyncio.create_task(client.post("/slow", content=b"x" * LIMIT))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+        refused = await client.post("/", content=b"y")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert (await client.get("/health/live")).status_code == 200
+        assert (await client.get("/")).status_code == 200  # What brings nothing needs no room.
+        going_on.set()
+        assert (await slow).text == str(LIMIT)
+        assert (await client.post("/", content=b"y" * LIMIT)).text == str(LIMIT)
+
+
+def test_requests_are_turned_away_in_words_before_connections_are_without() -> None:
+    assert serve.MAX_CONNECTIONS > 2 * gate.MAX_REQUESTS
