@@ -10,8 +10,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, assert_never
 from uuid import UUID
 
+from services.evidence.amending import AmendEvidence, decide_amendment
 from shared.contracts.envelope import Event, StreamId
-from shared.contracts.evidence import AliasNoted, EvidenceAccepted, EvidenceConflicted, EvidenceRecorded, ItemAligned, Kind
+from shared.contracts.evidence import (
+    AliasNoted,
+    EvidenceAccepted,
+    EvidenceConflicted,
+    EvidenceRecorded,
+    EvidenceRescored,
+    EvidenceVoided,
+    ItemAligned,
+    Kind,
+)
 from shared.decider import Codec, Decider, History, Refusal, json_codec
 from shared.parameters import Parameters
 
@@ -153,8 +163,15 @@ class LearnerState:
     last_id: UUID = _NO_ID
 
 
-def decide_learner(command: RecordEvidence, state: LearnerState, parameters: Parameters, history: History = ()) -> list[Event]:
-    """Return that the evidence is recorded; nothing, if it was recorded before. Late evidence is recorded like any other."""
+LearnerEvent = EvidenceRecorded | EvidenceRescored | EvidenceVoided
+
+
+def decide_learner(
+    command: RecordEvidence | AmendEvidence, state: LearnerState, parameters: Parameters, history: History = ()
+) -> Sequence[Event] | Refusal:
+    """Return that the evidence is recorded, or amended; nothing, if it was before. Late evidence is recorded like any other."""
+    if isinstance(command, AmendEvidence):
+        return decide_amendment(command, history)
     if any(past.data.evidence_id == command.evidence_id for past in history):
         return []
     return [
@@ -166,19 +183,24 @@ def decide_learner(command: RecordEvidence, state: LearnerState, parameters: Par
     ]  # fmt: skip
 
 
-def evolve_learner(state: LearnerState, event: EvidenceRecorded) -> LearnerState:
-    """Return the state after the event."""
+def evolve_learner(state: LearnerState, event: LearnerEvent) -> LearnerState:
+    """Return the state after the event. An amendment moves no watermark."""
+    if not isinstance(event, EvidenceRecorded):
+        return state
     behind = (event.occurred_at, event.evidence_id) <= (state.last_at, state.last_id)
     return state if behind else LearnerState(event.occurred_at, event.evidence_id)
 
 
-def learner_needs_history(command: RecordEvidence, state: LearnerState) -> bool:
-    """Evidence at or before the watermark may have been recorded; evidence behind it cannot have been."""
-    return (command.occurred_at, command.evidence_id) <= (state.last_at, state.last_id)
+def learner_needs_history(command: RecordEvidence | AmendEvidence, state: LearnerState) -> bool:
+    """Evidence at or before the watermark may have been recorded; evidence behind it cannot have been. An amendment looks at what it
+    amends."""
+    return isinstance(command, AmendEvidence) or (command.occurred_at, command.evidence_id) <= (state.last_at, state.last_id)
 
 
-def learner_command_of(event: EvidenceRecorded) -> RecordEvidence:
+def learner_command_of(event: LearnerEvent) -> RecordEvidence | AmendEvidence:
     """Return the command that the event answers."""
+    if not isinstance(event, EvidenceRecorded):
+        return AmendEvidence(event)
     return RecordEvidence(
         event.evidence_id, event.learner_id, event.item_id, event.competency_ids, event.score_e6, event.occurred_at, event.kind,
         event.duration_ms,

@@ -6,7 +6,15 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from shared.contracts.envelope import Recorded
-from shared.contracts.evidence import AliasNoted, EvidenceAccepted, EvidenceConflicted, EvidenceRecorded, ItemAligned
+from shared.contracts.evidence import (
+    AliasNoted,
+    EvidenceAccepted,
+    EvidenceConflicted,
+    EvidenceRecorded,
+    EvidenceRescored,
+    EvidenceVoided,
+    ItemAligned,
+)
 from shared.ledger import Projection, Row
 
 ACT: Final = """
@@ -86,6 +94,27 @@ def conflict_rows(event: Recorded[Any]) -> Iterable[Row]:
             return []
 
 
+AMENDMENT: Final = """
+    INSERT INTO amendment (act_id, version, void, score_e6, author_id, cause, at)
+    SELECT act_id, version, void, score_e6, author_id, cause, at FROM jsonb_to_recordset(%(rows)s) AS new(
+        act_id uuid, version bigint, void boolean, score_e6 integer, author_id uuid, cause text, at timestamptz)
+    ON CONFLICT (act_id, version) DO NOTHING
+"""
+
+
+def amendment_rows(event: Recorded[Any]) -> Iterable[Row]:
+    """Return a row for each correction or void."""
+    match event.data:
+        case EvidenceRescored() | EvidenceVoided() as told:
+            return [{
+                "act_id": told.evidence_id, "version": event.version, "void": isinstance(told, EvidenceVoided),
+                "score_e6": told.score_e6 if isinstance(told, EvidenceRescored) else None, "author_id": told.author_id,
+                "cause": told.cause, "at": told.at,
+            }]  # fmt: skip
+        case _:
+            return []
+
+
 def alias_rows(event: Recorded[Any]) -> Iterable[Row]:
     """Return which learner an alias is now."""
     match event.data:
@@ -107,6 +136,7 @@ def alignment_rows(event: Recorded[Any]) -> Iterable[Row]:
 PROJECTIONS: Final = (
     Projection("act", act_rows, ("act_id", "learner_id"), ACT),
     Projection("conflict", conflict_rows, ("act_id", "version"), CONFLICT),
+    Projection("amendment", amendment_rows, ("act_id", "version"), AMENDMENT),
     Projection("alias", alias_rows, ("alias",), ALIAS),
     Projection("alignment", alignment_rows, ("item_id",), ALIGNMENT),
 )

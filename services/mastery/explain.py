@@ -9,7 +9,6 @@ from typing import Final
 from services.mastery.calibration import Calibration
 from services.mastery.filter import Normal, faded, predict, update
 from services.mastery.framework import Framework
-from services.mastery.inputs import Inputs
 from services.mastery.rule import MET, Policy, Standing, level_of, probability_e6, reference, score_of
 from services.mastery.state import KIND_BITS, MINUTES_PER_DAY
 from services.mastery.words import Said, percent, say
@@ -48,15 +47,21 @@ class Estimate:
     """Success rate expected on the reference item."""
     probability_e6: int
     """That the success rate is above the bar."""
+    easiness: float
+    """Of the reference item, in logits."""
 
 
-def estimate(known: Known, minute: int, calibration: Calibration, policy: Policy) -> Estimate:
-    """Return what is believed at this minute; form of the day and memory of single items are left out."""
+def estimate(known: Known, minute: int, calibration: Calibration, policy: Policy, easiness: float) -> Estimate:
+    """Return what is believed at this minute; form of the day and memory of single items are left out.
+
+    Args:
+        easiness: of the reference item, in logits.
+    """
     competency = faded(known.competency, (minute - known.last_minute) / MINUTES_PER_DAY, calibration.numbers)
-    logit = reference(calibration.reference_easiness, known.general, competency)
+    logit = reference(easiness, known.general, competency)
     nothing = Normal(0.0, 0.0)
-    success = predict(calibration.reference_easiness, known.general, nothing, [competency]).share
-    return Estimate(logit, competency, success, probability_e6(logit, policy))
+    success = predict(easiness, known.general, nothing, [competency]).share
+    return Estimate(logit, competency, success, probability_e6(logit, policy), easiness)
 
 
 def unmet(competency_id: str, framework: Framework, levels: Mapping[str, Level], waived: Sequence[tuple[str, str]] = ()) -> list[str]:
@@ -74,12 +79,12 @@ def answers_needed(known: Known, now: Estimate, calibration: Calibration, policy
     numbers, weight = calibration.numbers, calibration.kinds[Kind.ITEM]
     general, form, competency = known.general, known.form, now.competency
     for count in range(MAX_ANSWERS + 1):
-        logit = reference(calibration.reference_easiness, general, competency)
+        logit = reference(now.easiness, general, competency)
         days = max(known.days, policy.days)
         standing = Standing(logit, known.scored + count, min(3, known.items + count), days, True, None, -1)
         if level_of(Level.REVERIFY if known.level in MET else Level.UNKNOWN, standing, policy) is Level.MASTERED:
             return count
-        expected = predict(calibration.reference_easiness, general, form, [competency])
+        expected = predict(now.easiness, general, form, [competency])
         general, form, (competency,) = update(expected, 1.0, weight.precision, general, form, [competency], numbers)
     return None
 
@@ -125,10 +130,10 @@ def sentence(known: Known, now: Estimate, lacks: Sequence[Said], more: int | Non
     return say("level.next", success=success)
 
 
-def contributions(known: Known, now: Estimate, inputs: Inputs) -> list[tuple[str, float, bool, Said]]:
+def contributions(known: Known, now: Estimate) -> list[tuple[str, float, bool, Said]]:
     """Return the parts of the expected logit: name, logits, whether the level rests on it, and words."""
     parts = (
-        ("item", inputs.calibration.reference_easiness, True), ("learner", known.general.mean, True),
+        ("item", now.easiness, True), ("learner", known.general.mean, True),
         ("competency", now.competency.mean, True), ("form", known.form.mean, False), ("same-item", 0.0, False),
     )  # fmt: skip
     return [(part, logit, decides, say(f"part.{part}")) for part, logit, decides in parts]

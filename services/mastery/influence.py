@@ -10,7 +10,6 @@ from uuid import UUID
 import orjson
 
 from services.mastery.inputs import Inputs
-from services.mastery.rule import score_of
 from services.mastery.state import MAX_COUNT, Item, Row, State, key_of, minute_of
 from services.mastery.weigh import estimate, score_at
 from shared.contracts.evidence import EvidenceRecorded
@@ -96,6 +95,5 @@ def _shown(competency_id: str, state: State, minute: int, inputs: Inputs) -> tup
     row = state.row(competency_id) or Row(
         key_of(competency_id), 0, micro(inputs.calibration.numbers.competency_variance), minute, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     )  # fmt: skip
-    policy = inputs.policy_of(competency_id)
-    logit, _ = score_at(state.general, row, minute, inputs, policy)
-    return logit.mean, normal_cdf(score_of(logit, policy))
+    logit, score = score_at(competency_id, state.general, row, minute, inputs)
+    return logit.mean, normal_cdf(score)

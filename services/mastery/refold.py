@@ -79,9 +79,9 @@ def hold(before: State, after: State, inputs: Inputs, everything: bool) -> None:
             found = after.row(now)
             if found is not None and LEVELS[found.level] not in MET:
                 policy = inputs.policy_of(now)
-                _, score = score_at(after.general, found, minute, inputs, policy)
+                _, score = score_at(now, after.general, found, minute, inputs)
                 keeps = LEVELS[row.level] is Level.MASTERED and score >= policy.verify_z
-                easiness = inputs.calibration.reference_easiness
+                easiness = inputs.calibration.reference_of(now)
                 due = inputs.due_minute(after.general, found, easiness, policy) if keeps else 0
                 level = Level.MASTERED if keeps else Level.REVERIFY
                 after.put(now, found._replace(level=CODES[level], due=due, flags=found.flags & ~STUCK | HELD))
@@ -150,7 +150,7 @@ def level_changes(
         own, now, override = after.own_level(name), after.told_level(name), after.override(name)
         moved = own is not before.own_level(name)
         if moved or now is not was:
-            logit, _ = score_at(after.general, row or _unseen(name, minute, inputs), minute, inputs, inputs.policy_of(name))
+            logit, _ = score_at(name, after.general, row or _unseen(name, minute, inputs), minute, inputs)
             common: dict[str, Any] = {
                 "learner_id": learner_id, "competency_id": name, "evidence_ids": evidence_ids, "due_minute": row.due if row else 0,
                 "probability_e6": probability_e6(logit, inputs.policy_of(name)),

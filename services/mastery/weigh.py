@@ -130,7 +130,7 @@ def estimate(seen: EvidenceRecorded, state: State, inputs: Inputs) -> Estimation
     known = [known_of(name, row, state, minute, inputs) for name, row in zip(names, rows, strict=True)]
     mark = item_mark(seen.item_id)
     item = state.item(mark)
-    offset = calibration.easiness(seen.item_id, seen.kind) + memory_of(item, minute, numbers)
+    offset = calibration.easiness(seen.item_id, seen.kind, names) + memory_of(item, minute, numbers)
     expected = predict(offset, general, form, known)
     after = update(expected, seen.score_e6 / MICRO, calibration.kinds[seen.kind].precision, general, form, known, numbers)
     beliefs = [(micro(mean), micro(variance)) for mean, variance in after.competencies]
@@ -218,7 +218,7 @@ class Judging:
         """Judge a competency whose row is among those told. `share` is the score, None where the evidence is about others."""
         row, inputs = self.told.rows[name], self.inputs
         policy, general = inputs.policy_of(name), self.told.general
-        easiness = inputs.calibration.reference_easiness
+        easiness = inputs.calibration.reference_of(name)
         mean, variance = row.mean / MICRO, row.variance / MICRO  # As it is kept.
         if share is None:
             mean, variance = seen_of(row, self.minute, inputs.calibration.numbers)
@@ -285,11 +285,12 @@ class Judging:
         return True
 
 
-def score_at(general: tuple[int, int], row: Row, minute: int, inputs: Inputs, policy: Policy) -> tuple[Normal, float]:
+def score_at(name: str, general: tuple[int, int], row: Row, minute: int, inputs: Inputs) -> tuple[Normal, float]:
     """Return the logit of an answer to the reference item at this minute, and by how many deviations it lies above the bar."""
     belief = seen_of(row, minute, inputs.calibration.numbers)
     wide = general_of(general, inputs.calibration.numbers)
-    logit = Normal(inputs.calibration.reference_easiness + wide.mean + belief.mean, wide.variance + belief.variance)
+    policy = inputs.policy_of(name)
+    logit = Normal(inputs.calibration.reference_of(name) + wide.mean + belief.mean, wide.variance + belief.variance)
     return logit, (logit.mean - policy.bar_logit) / sqrt(logit.variance)
 
 

@@ -18,14 +18,14 @@ from shared.contracts.mastery import CompetencyTrace, ItemTrace, Level, Reestima
 from shared.testing import recorded
 from tests.mastery.samples import LEARNER, competency, entries, evidence, parameters
 
-POLICY = DEFAULT.policy
+POLICY, EASY = DEFAULT.policy, DEFAULT.reference_easiness
 KNOWN = Known(Normal(0.5, 0.1), Normal(0.3, 0.1), Normal(0.4, 0.15), 1_000, scored=2, items=2, days=1, level=Level.DEVELOPING)
 
 
 def test_the_estimate_is_that_of_the_reference_item_faded_to_now() -> None:
-    now = estimate(KNOWN, 1_000, DEFAULT, POLICY)
+    now = estimate(KNOWN, 1_000, DEFAULT, POLICY, EASY)
     assert now.logit == pytest.approx((DEFAULT.reference_easiness + 0.9, 0.25))
-    later = estimate(KNOWN, 1_000 + 30 * 1_440, DEFAULT, POLICY)
+    later = estimate(KNOWN, 1_000 + 30 * 1_440, DEFAULT, POLICY, EASY)
     assert later.logit.mean < now.logit.mean
     assert later.logit.variance > now.logit.variance
     assert later.probability_e6 < now.probability_e6
@@ -33,20 +33,20 @@ def test_the_estimate_is_that_of_the_reference_item_faded_to_now() -> None:
 
 
 def test_enough_right_answers_are_enough_and_one_fewer_is_not() -> None:
-    now = estimate(KNOWN, 1_000, DEFAULT, POLICY)
+    now = estimate(KNOWN, 1_000, DEFAULT, POLICY, EASY)
     needed = answers_needed(KNOWN, now, DEFAULT, POLICY)
     assert needed is not None
     assert 1 < needed <= MAX_ANSWERS
     sure = replace(KNOWN, general=Normal(3.0, 0.05), scored=3)
     one_more = replace(sure, scored=2)
-    assert answers_needed(one_more, estimate(one_more, 1_000, DEFAULT, POLICY), DEFAULT, POLICY) == 1
-    assert answers_needed(sure, estimate(sure, 1_000, DEFAULT, POLICY), DEFAULT, POLICY) == 0
+    assert answers_needed(one_more, estimate(one_more, 1_000, DEFAULT, POLICY, EASY), DEFAULT, POLICY) == 1
+    assert answers_needed(sure, estimate(sure, 1_000, DEFAULT, POLICY, EASY), DEFAULT, POLICY) == 0
     hopeless = replace(KNOWN, general=Normal(-20.0, 0.01))
-    assert answers_needed(hopeless, estimate(hopeless, 1_000, DEFAULT, POLICY), DEFAULT, POLICY) is None
+    assert answers_needed(hopeless, estimate(hopeless, 1_000, DEFAULT, POLICY, EASY), DEFAULT, POLICY) is None
 
 
 def test_what_is_missing_is_named() -> None:
-    lacks = missing(KNOWN, estimate(KNOWN, 1_000, DEFAULT, POLICY), ["5.NF.A.1"], POLICY)
+    lacks = missing(KNOWN, estimate(KNOWN, 1_000, DEFAULT, POLICY, EASY), ["5.NF.A.1"], POLICY)
     assert [lack.text.split(":")[0] for lack in lacks] == ["certainty", "breadth", "breadth", "prerequisite"]
     assert [lack.text for lack in lacks[1:]] == [
         "breadth: 2 of 3 scored pieces of work",
@@ -54,8 +54,8 @@ def test_what_is_missing_is_named() -> None:
         "prerequisite: 5.NF.A.1",
     ]
     complete = replace(KNOWN, general=Normal(3.0, 0.05), scored=3, days=2)
-    assert missing(complete, estimate(complete, 1_000, DEFAULT, POLICY), [], POLICY) == []
-    assert missing(complete, estimate(complete, 1_000, DEFAULT, POLICY), None, POLICY)[0].text.startswith("framework: none")
+    assert missing(complete, estimate(complete, 1_000, DEFAULT, POLICY, EASY), [], POLICY) == []
+    assert missing(complete, estimate(complete, 1_000, DEFAULT, POLICY, EASY), None, POLICY)[0].text.startswith("framework: none")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_what_is_missing_is_named() -> None:
 )  # fmt: skip
 def test_every_level_has_its_words(level: Level, words: str) -> None:
     known = replace(KNOWN, level=level)
-    assert words in sentence(known, estimate(known, 1_000, DEFAULT, POLICY), [say("missing.framework")], 7).text
+    assert words in sentence(known, estimate(known, 1_000, DEFAULT, POLICY, EASY), [say("missing.framework")], 7).text
 
 
 def test_prerequisites_hold_back_until_they_were_mastered_once() -> None:

@@ -214,7 +214,7 @@ def test_the_due_minute_is_the_first_day_below_and_the_day_before_is_not() -> No
     assert row.due > row.minute
     assert state.next_due == row.due
     policy = inputs.policy
-    scores = [score_at(state.general, row, row.due + days * 1_440, inputs, policy)[1] for days in (-1, 0, 30)]
+    scores = [score_at(competency(1), state.general, row, row.due + days * 1_440, inputs)[1] for days in (-1, 0, 30)]
     assert scores[0] >= policy.verify_z > scores[1] > scores[2]
 
 

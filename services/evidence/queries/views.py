@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel, Field
 
-from shared.contracts.evidence import Format, Kind
+from shared.contracts.evidence import Cause, Format, Kind
 from shared.errors import NotFound
 from shared.ledger import Connection
 
@@ -37,8 +37,14 @@ ACT: Final = f"""
     FROM act a LEFT JOIN alias l USING (alias) LEFT JOIN alignment i USING (item_id) WHERE a.act_id = %s AND a.alias IS NOT NULL"""  # noqa: S608
 CONFLICTS: Final = """
     SELECT score_e6, occurred_at, item_id, same_person, told_at FROM conflict WHERE act_id = %s ORDER BY version LIMIT %s"""
+AMENDMENTS: Final = """
+    SELECT void, score_e6, author_id, cause, at FROM amendment WHERE act_id = %s ORDER BY version DESC LIMIT %s"""
 OF_LEARNER: Final = """
-    SELECT act_id, item_id, competency_ids, score_e6, occurred_at, kind, format, duration_ms, recorded_at FROM act
+    SELECT act_id, item_id, competency_ids, act.score_e6, occurred_at, kind, format, duration_ms, recorded_at,
+        coalesce(m.void, false) AS void, m.score_e6 AS corrected_e6 FROM act
+    LEFT JOIN LATERAL (
+        SELECT bool_or(void) AS void, (array_agg(score_e6 ORDER BY version DESC) FILTER (WHERE NOT void))[1] AS score_e6
+        FROM amendment WHERE amendment.act_id = act.act_id) m ON true
     WHERE learner_id = %s AND (occurred_at, act_id) < (%s, %s) ORDER BY occurred_at DESC, act_id DESC LIMIT %s"""
 ALIGNMENTS: Final = """
     SELECT item_id, iri, competency_ids FROM alignment WHERE iri > %(after)s AND (%(item)s::text IS NULL OR iri = %(item)s)
@@ -51,7 +57,9 @@ class EvidenceView(BaseModel):
     act_id: UUID
     item_id: UUID
     competency_ids: list[str]
-    score_e6: int = Field(description="Share of the possible score, in millionths.")
+    score_e6: int = Field(description="Share of the possible score as it was told, in millionths.")
+    corrected_e6: int | None = Field(default=None, description="The score that it counts with since it was corrected; else null.")
+    void: bool = Field(default=False, description="Whether it counts for nothing.")
     occurred_at: datetime
     kind: Kind
     format: Format | None = None
@@ -67,6 +75,16 @@ class ConflictView(BaseModel):
     item_id: UUID
     same_person: bool
     told_at: datetime
+
+
+class AmendmentView(BaseModel):
+    """A correction or a void, with its author and cause."""
+
+    void: bool
+    score_e6: int | None = None
+    author_id: UUID
+    cause: Cause
+    at: datetime
 
 
 class ActView(BaseModel):
@@ -86,6 +104,7 @@ class ActView(BaseModel):
     competency_ids: list[str] = []
     recorded_at: datetime | None = None
     conflicts: list[ConflictView] = []
+    amendments: list[AmendmentView] = Field(default=[], description="The latest first, at most 16.")
 
 
 class WaitingView(BaseModel):
@@ -143,8 +162,9 @@ class Queries:
             raise NotFound("no act with this id was told")
         known = {name: value for name, value in rows[0].items() if value is not None}
         conflicts = await self._rows(CONFLICTS, [act_id, MAX_CONFLICTS_SHOWN])
+        amended = [AmendmentView(**row) for row in await self._rows(AMENDMENTS, [act_id, MAX_CONFLICTS_SHOWN])]
         status = "recorded" if rows[0]["learner_id"] else "waiting"
-        return ActView(status=status, conflicts=[ConflictView(**row) for row in conflicts], **known)  # type: ignore[arg-type]  # Columns.
+        return ActView(status=status, conflicts=[ConflictView(**row) for row in conflicts], amendments=amended, **known)  # type: ignore[arg-type]  # Columns.
 
     async def evidence_of(self, learner_id: UUID, before: tuple[datetime, UUID], limit: int) -> Sequence[Mapping[str, Any]]:
         """Return a learner's evidence before this instant and id, the newest first."""

@@ -104,7 +104,8 @@ _PARTS: Final = ("general", "form")
 
 def plain(competency_id: str, row: Row, known: Known, minute: int, inputs: Inputs) -> tuple[dict[str, Any], Estimate]:
     """Return the values of a `CompetencyView`, and the estimate that they rest on."""
-    shown = estimate(known, minute, inputs.calibration, inputs.policy_of(competency_id))
+    calibration = inputs.calibration
+    shown = estimate(known, minute, calibration, inputs.policy_of(competency_id), calibration.reference_of(competency_id))
     due, override = row.get("due_minute") or 0, bool(row.get("override"))
     overdue = known.level is Level.MASTERED and not override and 0 < due <= minute
     found = inputs.framework.competencies.get(competency_id)

@@ -70,8 +70,8 @@ _NEEDS: Final = """
             l.changed_at, coalesce(l.override, false) AS override, coalesce(p.needed, false) AS stuck,
             CASE WHEN l.level = 'mastered' AND NOT l.override AND d.due_minute BETWEEN 1 AND %(minute)s THEN 're-verify-due'
                 ELSE coalesce(l.level, 'not-enough-evidence') END AS level,
-            (%(easiness)s + (g.general_mean_e6 + e.mean_e6) / 1e6 - o.bar) / nullif(sqrt((g.general_variance_e6 + e.variance_e6) / 1e6), 0)
-                >= o.enough AS enough,
+            (coalesce((%(references)s::jsonb ->> s.competency_id)::float, %(easiness)s) + (g.general_mean_e6 + e.mean_e6) / 1e6 - o.bar)
+                / nullif(sqrt((g.general_variance_e6 + e.variance_e6) / 1e6), 0) >= o.enough AS enough,
             CASE WHEN l.level IN ('developing', 'nearly') THEN ARRAY(
                 SELECT b.id FROM jsonb_array_elements_text(f.prerequisites) AS b(id)
                 WHERE EXISTS (SELECT FROM framework_page k JOIN page USING (page) WHERE k.competency_id = b.id AND k.assessable)
@@ -131,7 +131,8 @@ async def needs_of(
     last = after or _FIRST
     values = {
         "subject": subject, "policies": orjson.dumps(_policies(inputs)).decode(), "minute": min(minute_of(now), FAR - 1),
-        "easiness": inputs.calibration.reference_easiness, "need": asked.need, "only_stuck": asked.stuck,
+        "easiness": inputs.calibration.reference_easiness, "references": orjson.dumps(dict(inputs.calibration.competencies)).decode(),
+        "need": asked.need, "only_stuck": asked.stuck,
         "of_subject": asked.subject.lower() if asked.subject else None, "competency": asked.competency_id,
         "after_learner": last[0], "after_competency": last[1], "limit": limit + 1,
     }  # fmt: skip

@@ -118,7 +118,7 @@ async def why(pool: AsyncConnectionPool[Any], learner_id: UUID, competency_id: s
     waiting = unmet(competency_id, inputs.framework, levels, waived)
     names = [_named(name, inputs) for name in waiting] if inputs.framework.competencies else None
     lacks, more = missing(known, shown, names, policy), answers_needed(known, shown, inputs.calibration, policy)
-    parts, first = contributions(known, shown, inputs), sentence(known, shown, lacks, more)
+    parts, first = contributions(known, shown), sentence(known, shown, lacks, more)
     movers = [(each, _mover(each)) for each in moved]
     beside = _beside(row, override, values["due_at"])
     said = [first, *beside, *lacks, *(words for *_, words in parts), *(words for _, words in movers)]

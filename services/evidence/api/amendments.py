@@ -1,0 +1,76 @@
+"""HTTP of amendments: who wants recorded evidence changed, and why. Until there is access control, the request says who."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt
+
+from services.evidence.amending import AmendEvidence
+from services.evidence.queries import Queries
+from services.evidence.told import Malformed, share_of
+from shared.contracts.envelope import Sealed
+from shared.contracts.evidence import Cause, EvidenceRescored, EvidenceVoided
+from shared.errors import BadInput, Refused
+from shared.parts import Context
+
+
+class Voiding(BaseModel):
+    """Who wants evidence to count for nothing, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    author_id: UUID = Field(description="Pseudonymous id, as profile gives staff.")
+    cause: Cause
+    words: Sealed | None = Field(default=None, description="The cause in own words, sealed under the learner's key; never in clear.")
+
+
+class Correcting(Voiding):
+    """Who wants evidence to have another score, and why."""
+
+    given: Annotated[StrictInt | StrictFloat, Field(description="What was reached. More than `max` counts as `max`.")]
+    max: Annotated[StrictInt | StrictFloat, Field(description="What could be reached; above 0.")] = 1
+
+
+class Amended(BaseModel):
+    """What became of it."""
+
+    act_id: UUID
+    changed: bool = Field(description="False where it was so already.")
+
+
+def routes(context: Context) -> APIRouter:
+    """Return the routes of amendments."""
+    router = APIRouter(tags=["amendments"])
+    queries = Queries(context.pool)
+
+    async def amended(act_id: UUID, kind: type[EvidenceRescored | EvidenceVoided], said: Voiding, **more: Any) -> Amended:
+        act = await queries.act(act_id)
+        if act.learner_id is None:
+            raise Refused("not-recorded", f"this act waits ({act.reason}): it can be amended once it is recorded")
+        told = kind(
+            evidence_id=act_id, learner_id=act.learner_id, author_id=said.author_id, cause=said.cause, words=said.words,
+            at=context.clock.now(), **more,
+        )  # fmt: skip
+        (answer,) = await context.asker.ask([AmendEvidence(told)])
+        if answer.refusal is not None:
+            raise Refused(answer.refusal.code, answer.refusal.detail)
+        return Amended(act_id=act_id, changed=bool(answer.events))
+
+    @router.post("/acts/{act_id}/correction")
+    async def correct(act_id: UUID, said: Correcting) -> Amended:
+        """Give recorded evidence another score. What was told stays in the record; estimates are as if this score had been told."""
+        try:
+            share = share_of(said.given, said.max, "/given", "/max")
+        except Malformed as malformed:
+            raise BadInput(str(malformed.fault), [malformed.fault]) from None
+        return await amended(act_id, EvidenceRescored, said, score_e6=share)
+
+    @router.post("/acts/{act_id}/void")
+    async def void(act_id: UUID, said: Voiding) -> Amended:
+        """Let recorded evidence count for nothing from now on. It stays in the record; estimates are as if it had never been."""
+        return await amended(act_id, EvidenceVoided, said)
+
+    return router
