@@ -16,8 +16,8 @@ from services.mastery.filter import MAX_LOGIT, PROBIT, SMALLEST_VARIANCE, Number
 from services.mastery.fitting.columns import Floats, Ints, Memory, Responses
 
 NAMES: Final = tuple(Numbers.__dataclass_fields__)
-TRACES: Final = 6
-"""Columns of what a pass keeps beside its predictions: general mean and variance, form mean, competency mean and variance, days since."""
+TRACES: Final = 3
+"""Columns of what a pass keeps of the learner before each response: mean and variance of the general level, mean of the form."""
 
 
 class Pass(NamedTuple):
@@ -32,7 +32,10 @@ class Pass(NamedTuple):
     memory: Floats
     """(n) Logits of `logit` that remembering the item made."""
     trace: Floats
-    """(n, TRACES) State before each response; the competency's columns are means over those of the response."""
+    """(n, TRACES)"""
+    link_mean: Floats
+    """(m) Mean of each competency of each response, before it."""
+    link_variance: Floats
 
 
 def vector(numbers: Numbers) -> Floats:
@@ -96,7 +99,8 @@ def _run(
         numbers[11], numbers[12], numbers[13], numbers[14],
     )  # fmt: skip
     n = len(score)
-    logits, variances, shares, moved_by, trace = np.empty(n), np.empty(n), np.empty(n), np.zeros(n), np.empty((n, 6))
+    logits, variances, shares, moved_by, trace = np.empty(n), np.empty(n), np.empty(n), np.zeros(n), np.empty((n, 3))
+    link_mean, link_variance = np.empty(len(links)), np.empty(len(links))
     owner = np.full(competencies, -1, np.int64)
     means, doubts, days = np.zeros(competencies), np.zeros(competencies), np.zeros(competencies)
     general = wide = form = loose = 0.0
@@ -110,18 +114,18 @@ def _run(
             form, loose = keep * form, keep * keep * loose + form_noise
         start, stop = first_link[at], first_link[at + 1]
         size = stop - start
-        mean = variance = passed_days = 0.0
+        mean = variance = 0.0
         for link in range(start, stop):
             known = links[link]
             if owner[known] != who:
                 owner[known], means[known], doubts[known], days[known] = who, 0.0, most, now
             elif now > days[known]:
                 passed = log1p(now - days[known])
-                passed_days += now - days[known]
                 grown = doubts[known] + time_noise * passed
                 doubts[known] = grown if grown <= most else max(doubts[known], most)
                 means[known] *= exp(-fade * passed)
             days[known] = now
+            link_mean[link], link_variance[link] = means[known], doubts[known]
             mean += means[known]
             variance += doubts[known]
         remembered = 0.0
@@ -134,7 +138,6 @@ def _run(
         logits[at], variances[at], moved_by[at] = logit, total, remembered
         shares[at] = _sigmoid(logit / sqrt(1.0 + PROBIT * total))
         trace[at, 0], trace[at, 1], trace[at, 2] = general, wide, form
-        trace[at, 3], trace[at, 4], trace[at, 5] = mean / size, variance / size, passed_days / size
         p = _sigmoid(logit)
         weight = precision[at] * p * (1.0 - p)
         shrink = weight * total + 1.0
@@ -148,4 +151,4 @@ def _run(
             doubts[known] = max(SMALLEST_VARIANCE, min(doubts[known] - moved * moved * narrowed + noise, limit))
         general, wide = _kept(general + wide * error), max(SMALLEST_VARIANCE, wide - wide * wide * narrowed + general_noise)
         form, loose = _kept(form + loose * error), max(SMALLEST_VARIANCE, loose - loose * loose * narrowed)
-    return logits, variances, shares, moved_by, trace
+    return logits, variances, shares, moved_by, trace, link_mean, link_variance

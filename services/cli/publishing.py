@@ -1,0 +1,46 @@
+"""Calibrations over HTTP: which one is in force, one by its id, and putting one in force."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.markup import escape
+
+from services.cli.imports import IMPORT_LIMIT_S, refusal
+from services.cli.imports import where as where
+from services.cli.words import in_words, out
+from services.mastery.calibration import Calibration, parse
+
+PATH = "/mastery/calibrations"
+
+
+def in_force(address: str) -> tuple[str, str, Calibration]:
+    """Return name in words, id and content of the calibration in force."""
+    found = _get(f"{address}{PATH}/in-force")
+    return f"the calibration in force ({found['set_id'][:12]})", found["set_id"], parse([found["entries"]])
+
+
+def set_of(address: str, set_id: str) -> list[dict[str, Any]]:
+    """Return the entries of a calibration that the service knows."""
+    entries: list[dict[str, Any]] = _get(f"{address}{PATH}/{set_id}")["entries"]
+    return entries
+
+
+def publish(address: str, entries: Sequence[dict[str, Any]], why: str) -> None:
+    """Put a set in force and tell the answer in words."""
+    answer = httpx.put(f"{address}{PATH}", json={"entries": list(entries), "why": why}, timeout=IMPORT_LIMIT_S)
+    if not answer.is_success:
+        raise refusal(answer, Path("calibration.json"))
+    for line in in_words(answer.json()):
+        out.print(escape(line))
+
+
+def _get(url: str) -> dict[str, Any]:
+    answer = httpx.get(url, timeout=IMPORT_LIMIT_S)
+    if not answer.is_success:
+        raise refusal(answer, Path("--calibration"))
+    found: dict[str, Any] = answer.json()
+    return found
