@@ -32,6 +32,9 @@ bench-chain: $(VENV)/.installed
 faults: $(VENV)/.installed
 	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(ARGS)
 
+bench-mastery: $(VENV)/.installed
+	$(BIN)/python -m bench.mastery $(DATA) $(ARGS)
+
 format: $(VENV)/.installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

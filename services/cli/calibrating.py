@@ -162,7 +162,7 @@ def write_report(path: Path, title: str, how: str, set_id: str, told: Report, ca
     shipped = vector(DEFAULT.numbers)
     whole = told.whole.figures
     hidden = ", ".join(f"{count} of {column}" for column, count in told.hidden.items() if count)
-    made = next((entry for entry in json.loads(calibration.head) if entry["entry"] == "made"), {})
+    made: dict[str, Any] = next((entry for entry in json.loads(calibration.head) if entry["entry"] == "made"), {})
     window = f", from {made['first_at'][:10]} to {made['last_at'][:10]}" if before and "first_at" in made else ""
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(
         files("services.cli").joinpath("calibration.html").read_text()

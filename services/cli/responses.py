@@ -307,7 +307,7 @@ class _Reader:
 
 
 def _told(error: Exception) -> tuple[str, str, str]:
-    return error.args if len(error.args) == 3 else ("wrong", str(error), "complete or remove the row")  # type: ignore[return-value]
+    return error.args if len(error.args) == 3 else ("wrong", str(error), "complete or remove the row")
 
 
 def _text(value: Any) -> str:

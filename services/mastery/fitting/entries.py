@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.mastery.calibration import DEFAULT_ENTRIES, Calibration
 from services.mastery.fitting.columns import NO_ITEM, Floats, Responses
@@ -106,7 +107,7 @@ def _kinds(fitted: Fitted, responses: Responses, common: float) -> list[dict[str
     return found
 
 
-def _competencies(responses: Responses, reference: Floats, seen: Sequence[bool]) -> list[dict[str, Any]]:
+def _competencies(responses: Responses, reference: Floats, seen: NDArray[np.bool_]) -> list[dict[str, Any]]:
     return [
         {"entry": "competency", "competency_id": name, "easiness_e6": micro(float(value))}
         for name, value, there in zip(responses.competencies, reference, seen, strict=True) if there

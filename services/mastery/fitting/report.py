@@ -79,7 +79,9 @@ def report(
     for at, kind in enumerate(responses.kinds):
         mine = responses.kind == at
         kinds.append(Part(kind, len(np.unique(responses.learner[mine])), figures(responses.score[mine], seen.share[mine])))
-    parts, hidden, items = {}, {}, []
+    parts: dict[str, list[Part]] = {}
+    hidden: dict[str, int] = {}
+    items: list[Functioning] = []
     ability = seen.logit - easiness - seen.memory
     for column, values in groups.items():
         shown, hidden[column] = large_enough({name: values.count(name) for name in set(values)})

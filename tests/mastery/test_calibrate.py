@@ -1,0 +1,129 @@
+"""`cairn mastery calibrate` and `evaluate` on learners that a generator made: what comes out, and that it comes out the same again."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from bench.synthetic import Shape, World, gaussian
+from services.cli import app
+from services.mastery.calibration import parse
+from services.mastery.fitting.dif import functioning
+from services.mastery.fitting.figures import auc, ece, figures
+from services.mastery.fitting.report import large_enough
+
+SMALL = Shape(learners=60, competencies=4, items=8, days=8, each=8)
+run = CliRunner()
+
+
+def written(folder: Path, world: World, columns: str = "learner,item,competencies,score,time,school") -> Path:
+    responses = world.responses
+    path = folder / "data.csv"
+    with path.open("w", newline="") as file:
+        rows = csv.DictWriter(file, columns.split(","), extrasaction="ignore")
+        rows.writeheader()
+        for at in range(len(responses)):
+            links = responses.links[responses.first_link[at] : responses.first_link[at + 1]].tolist()
+            rows.writerow(
+                {
+                    "learner": responses.learners[responses.learner[at]], "item": responses.items[responses.item[at]],
+                    "competencies": ";".join(responses.competencies[link] for link in links), "score": responses.score[at],
+                    "time": round(float(responses.day[at]) * 86_400 + 1_767_600_000), 
+                    "school": ("south", "north")[responses.learner[at] % 2],
+                }
+            )  # fmt: skip
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("calibrated")
+    data = written(folder, gaussian(SMALL, 1))
+    done = run.invoke(app, ["mastery", "calibrate", str(data), "--out", str(folder), "--group", "school"])
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def test_a_set_holds_integers_and_says_how_it_was_made(made: Path) -> None:
+    entries = json.loads((made / "calibration.json").read_text())
+    assert parse([entries]).items
+    story = next(entry for entry in entries if entry["entry"] == "made")
+    assert (story["responses"], story["learners"], story["seed"], story["first_at"][:4]) == (3840, 60, 1, "2026")
+    assert not [value for entry in entries for value in entry.values() if isinstance(value, float)]
+
+
+def test_the_same_data_and_seed_give_the_same_set(made: Path, tmp_path: Path) -> None:
+    done = run.invoke(app, ["mastery", "calibrate", str(made / "data.csv"), "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "calibration.json").read_bytes() == (made / "calibration.json").read_bytes()
+
+
+def test_it_predicts_learners_it_has_never_seen_better_than_what_ships(made: Path, tmp_path: Path) -> None:
+    unseen = written(tmp_path, gaussian(SMALL, 2))
+    predictions = tmp_path / "predictions.csv"
+    done = run.invoke(
+        app, ["mastery", "evaluate", str(unseen), "--calibration", str(made / "calibration.json"), "--predictions", str(predictions)]
+    )
+    assert done.exit_code == 0, done.output
+    rows = list(csv.DictReader(predictions.open()))
+    assert len(rows) == 3840
+    score, expected = (np.array([float(row[name]) for row in rows]) for name in ("score", "expected"))
+    again = figures(score, expected)
+    assert f"AUC {again.auc:.4f}, RMSE {again.rmse:.4f}" in done.output, "anybody can work the figures out again"
+    assert again.log_loss < 0.62 < float(-np.log(0.5))
+
+
+@pytest.mark.parametrize("columns", ["learner,competencies,score", "learner,item,competencies,score", "learner,competencies,score,time"])
+def test_data_without_a_clock_or_without_items_are_calibrated_too(tmp_path: Path, columns: str) -> None:
+    data = written(tmp_path, gaussian(SMALL, 1), columns)
+    done = run.invoke(app, ["mastery", "calibrate", str(data), "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    calibration = parse([json.loads((tmp_path / "calibration.json").read_text())])
+    assert bool(calibration.items) == ("item" in columns)
+    assert len(calibration.competencies) == SMALL.competencies
+
+
+def test_the_page_needs_nothing_but_itself_and_names_both_groups(made: Path) -> None:
+    page = (made / "report.html").read_text()
+    assert page.count("<svg") == 2
+    assert "http" not in page
+    assert ">north<" in page
+    assert ">south<" in page
+
+
+def test_force_needs_a_reason(made: Path, tmp_path: Path) -> None:
+    done = run.invoke(app, ["mastery", "calibrate", str(made / "data.csv"), "--out", str(tmp_path), "--publish", "--force"])
+    assert done.exit_code == 1
+
+
+def test_what_is_no_set_is_said(made: Path) -> None:
+    done = run.invoke(app, ["mastery", "evaluate", str(made / "data.csv"), "--calibration", str(made / "data.csv")])
+    assert done.exit_code == 1
+
+
+def test_figures_are_as_worked_out_by_hand() -> None:
+    score, expected = np.array([1.0, 0.0, 1.0, 0.0]), np.array([0.9, 0.6, 0.6, 0.1])
+    assert auc(score, expected) == pytest.approx((1 + 1 + 0.5 + 1) / 4)
+    assert ece(score, expected) == pytest.approx((0.1 + 0.2 + 0.1) / 4)
+    assert np.isnan(auc(np.ones(3), np.ones(3)))
+
+
+def test_small_groups_are_not_told_of_and_do_not_follow_from_the_rest() -> None:
+    assert large_enough({"a": 50, "b": 40, "c": 2}) == (["a"], 2)
+    assert large_enough({"a": 50, "b": 4, "c": 2}) == (["a"], 2)
+    assert large_enough({"a": 50, "b": 40}) == (["a", "b"], 0)
+    assert large_enough({"a": 3}) == ([], 1)
+
+
+def test_an_item_that_is_harder_for_a_group_is_found() -> None:
+    responses = gaussian(Shape(learners=400, competencies=2, items=6, days=6, each=6, both=0.0), 3).responses
+    member = np.arange(len(responses.learners)) % 2 == 0
+    hurt = (responses.item == 0) & member[responses.learner]
+    score = np.where(hurt & (np.random.default_rng(1).random(len(responses)) < 0.6), 0.0, responses.score)
+    unfair = type(responses)(**{**vars(responses), "score": score})
+    found = functioning(unfair, np.zeros(len(responses)), member, "school: south")
+    assert (found[0].item, found[0].grade) == (responses.items[0], "C")
+    assert found[0].delta < 0
