@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench import growth, ingest, latency, memory, replay, subscriber, throughput, workers
+from bench import growth, http, ingest, latency, memory, replay, subscriber, throughput, workers
 from bench.bars import Bars
 from services.cli.installation import stop
 
@@ -49,6 +49,7 @@ def _latency(home: Path, quick: bool, bars: Bars) -> None:
 PARTS: Final = {
     "chain": Part("evidence -> mastery, to the no-logic ceiling", _chain),
     "ingest": Part("durable acknowledgement, to a plain insert and to eventsourcing", ingest.measure),
+    "http": Part("the same over HTTP, through the gateway", http.measure),
     "subscriber": Part("mastery's subscriber, to Quix Streams", subscriber.measure),
     "workers": Part("one, two and four workers of mastery", workers.measure),
     "growth": Part("cost at ten thousand, a hundred thousand and a million events", growth.measure),
