@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 from uuid import UUID, uuid5
@@ -99,6 +100,7 @@ def class_id_of(source: str, source_id: str) -> UUID:
     return uuid5(NAMESPACE, canonical(["class", source, source_id]).decode())
 
 
+@lru_cache(maxsize=20_000)  # Items come again and again; a district has about so many.
 def item_id_of(iri: str) -> UUID:
     """Return the id of an assessment item, from its IRI as sent."""
     return uuid5(NAMESPACE, canonical(["item", iri]).decode())

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from services.evidence.entities import VERSION, Entity, Reader, iri, is_event
@@ -57,7 +58,7 @@ def read_envelope(value: Any, alias: Callable[[str, str], str], latest: datetime
     """
     data = _envelope(value, latest)
     described: dict[str, Entity] = {}
-    reader = Reader(alias, latest, described)
+    reader = Reader(cache(alias), latest, described)  # The same learner in every event, as a rule.
     for index, each in enumerate(data):
         if isinstance(each, dict) and isinstance(each.get("id"), str) and not is_event(each):
             described[each["id"]] = Entity(each, f"/data/{index}", reader)

@@ -89,6 +89,9 @@ def share_of(given: Any, maximum: Any, place_given: str, place_maximum: str) -> 
     reached, possible = number(given, place_given), number(maximum, place_maximum)
     if possible == 0:
         raise Malformed(place_maximum, "maximum-zero", "the possible score is not above 0", "send the score that could be reached")
+    if type(reached) is int and type(possible) is int:  # As nearly all are: the same in a tenth of the time.
+        whole, rest = divmod(reached * MICRO, possible)
+        return min(whole + (2 * rest > possible or (2 * rest == possible and whole % 2 == 1)), MICRO)
     return min(round(Fraction(repr(reached)) / Fraction(repr(possible)) * MICRO), MICRO)
 
 

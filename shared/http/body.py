@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 from typing import Any, Final, TypeVar
 
+import orjson
 from pydantic import BaseModel
 from starlette.requests import Request
 
@@ -19,6 +21,11 @@ MAX_DEPTH: Final = 64
 """Objects and arrays inside one another."""
 MAX_INTEGER_DIGITS: Final = 16
 _OWN_THREAD_BYTES: Final = 256 * 1024  # Longer texts are parsed beside the event loop.
+_SPACED_COLON: Final = re.compile(rb'"\s+:')
+_ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER: Final = b"0" * MAX_INTEGER_DIGITS
+_CONTAINERS: Final = (dict, list)
+_DOUBTFUL: Final = object()
 STASH: Final = "cairn_json"
 """Where the gate leaves in the scope what it has parsed."""
 
@@ -89,6 +96,39 @@ def strict_json(body: bytes) -> Any:
         MalformedInput: no UTF-8, no JSON, a key twice in an object, U+0000, a lone surrogate, an integer beyond 2^53 - 1, a number that is
             not finite, or more than 64 levels; the faults name the places as JSON pointers.
     """
+    plain = _plain(body)
+    return _examined(body) if plain is _DOUBTFUL else plain
+
+
+def _plain(body: bytes) -> Any:
+    """Return the value of a JSON text that plainly is sound, or _DOUBTFUL: then one has to look closely. Takes half the time of looking.
+
+    Where no text holds an escape, each quote that a colon follows ends a key: counting them before and after finds keys that stand twice.
+    """
+    if b"\\" in body or _SPACED_COLON.search(body) or _LONG_NUMBER in body.translate(_ZEROS):
+        return _DOUBTFUL
+    try:
+        value = orjson.loads(body)
+        again = orjson.dumps(value)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return _DOUBTFUL
+    if body.count(b'":') != again.count(b'":'):
+        return _DOUBTFUL
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer if type(outer) is list else ())
+            if type(inner) in _CONTAINERS
+        ]
+        if not level:
+            return value
+    return _DOUBTFUL
+
+
+def _examined(body: bytes) -> Any:
+    """Do what `strict_json` promises, place by place."""
     try:
         text = body.decode()
     except UnicodeDecodeError as error:

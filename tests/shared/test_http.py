@@ -25,6 +25,7 @@ from starlette.responses import Response
 
 from shared import errors, serve
 from shared.http import Health, Page, Paging, create_app, gate, read_json, read_model, require_content_type, strict_json
+from shared.http import body as body_room
 from shared.http.app import HEALTH_TIMEOUT_S
 from shared.http.body import MAX_DEPTH
 from shared.http.gate import Gate
@@ -473,3 +474,46 @@ async def test_bodies_take_up_no_more_room_than_is_given_them() -> None:
 
 def test_requests_are_turned_away_in_words_before_connections_are_without() -> None:
     assert serve.MAX_CONNECTIONS > 2 * gate.MAX_REQUESTS
+
+
+TOKENS = [
+    '{"a":1', "}", "[", "]", ",", '"b":', '"a" :', '"c\\"":', "1", "-0", "1.5", "1e999", "9007199254740992", "null", '"x":y"', '"', '"a"',
+    ":", "{", " ", '"\\u0000"', '"\\ud800"', "NaN", "12345678901234567890", "é", '"a":{', '"k":[1,2]', "true",
+]  # fmt: skip
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**55), 2**70) | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
+)
+
+
+def read(how: Callable[[bytes], Any], text: bytes) -> Any:
+    """Return the value with the types of its parts, or the faults."""
+    try:
+        return repr(how(text))
+    except errors.MalformedInput as error:
+        return [str(error), *map(str, error.faults)]
+
+
+TEXTS = st.lists(st.sampled_from(TOKENS), max_size=14).map("".join) | st.builds(json.dumps, VALUES, indent=st.sampled_from([None, 1]))
+
+
+@given(TEXTS.map(str.encode))
+def test_what_is_plainly_sound_is_read_as_what_is_looked_at_closely(text: bytes) -> None:
+    assert read(strict_json, text) == read(body_room._examined, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        (b'{"a": [1, {"b": "x"}], "c": null}', True),
+        (b'{"a": 1, "b": 2, "a": 3}', False),
+        (b'{"a": 1, "b" : 2, "a": 3, "c": "\\":"}', False),
+        (b'{"a" : 1, "a" : 2}', False),
+        (b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, True),
+        (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), False),
+        (b"[9007199254740992]", False),
+        (b"[1e999]", False),
+    ],
+)
+def test_doubtful_texts_are_looked_at_closely(text: bytes, plain: bool) -> None:
+    assert (body_room._plain(text) is not body_room._DOUBTFUL) is plain
