@@ -15,6 +15,8 @@ MAX_ASKS: Final = 50
 """Asks that are decided before other tasks have their turn."""
 MAX_EVENTS: Final = 20_000
 """Events of histories in memory at once, unless a single stream has more."""
+MAX_WEIGHED: Final = 2_000
+"""Events of histories that are decided with before other tasks have their turn."""
 
 
 async def run(connection: Connection, turn: Turn, asks: Sequence[Ask], deciders: Mapping[str, Decider[Any]]) -> None:
@@ -23,8 +25,14 @@ async def run(connection: Connection, turn: Turn, asks: Sequence[Ask], deciders:
     while start < len(asks):
         end, needed = _stretch(turn, asks, start, deciders)
         await store.load_events(connection, turn.held, needed)
-        while lacking := _decide(turn, asks[:end]):
-            await store.load_events(connection, turn.held, [lacking])
+        weighed = 0
+        for stop in range(start + 1, end + 1) if needed else (end,):  # With histories one by one: a single one may take long.
+            while lacking := _decide(turn, asks[:stop]):
+                await store.load_events(connection, turn.held, [lacking])
+            weighed += len(turn.held[asks[stop - 1].stream.name].stored or ())
+            if weighed > MAX_WEIGHED:
+                weighed = 0
+                await asyncio.sleep(0)
         start = end
         if start < len(asks):
             turn.forget_histories()

@@ -16,13 +16,21 @@ from services.mastery.calibration import CALIBRATION
 from services.mastery.commands import CountEvidence, Recalibrate
 from services.mastery.domain import mastery
 from services.mastery.framework import FRAMEWORK
+from services.mastery.policy import POLICY, read_policies
 from shared.contracts.evidence import Kind
+from shared.contracts.mastery import EVENTS, CalibrationPublished, FrameworkAdopted, MasteryPageAdded, MembershipNoted, PolicyAdopted
 from shared.settings_stream import adoption
 from tests.mastery.histories import History
-from tests.mastery.samples import LEARNER, entries, evidence, framework
+from tests.mastery.samples import LEARNER, competency, entries, evidence, framework
+from tests.mastery.test_amended import rescore, void
+from tests.mastery.test_judged import TEACHER, end, give, waive, withdraw
 
 FOLDER = Path(__file__).parent / "golden"
 FILES = sorted(FOLDER.glob("*.jsonl"))
+NOT_OF_A_LEARNER = {
+    MembershipNoted.TYPE,
+    *(kind.TYPE for kind in (MasteryPageAdded, FrameworkAdopted, CalibrationPublished, PolicyAdopted)),
+}
 STREAM = f"mastery/learner/{LEARNER}"
 
 
@@ -43,6 +51,11 @@ def test_every_version_has_golden_histories_of_every_sort_of_answer() -> None:
         if decider.name == mastery.name:
             told = {event.type for path in FILES if path.stem.startswith(f"v{decider.version}-") for event in read(path).of(STREAM)}
             assert {"mastery.estimated.v1", "mastery.re-estimated.v1", "mastery.level-changed.v1"} <= told, decider.label
+
+
+def test_version_2_has_golden_histories_of_all_that_people_say() -> None:
+    told = {event.type for path in FILES if path.stem.startswith("v2-") for event in read(path).of(STREAM)}
+    assert told == {event.TYPE for event in EVENTS if event.TYPE.startswith("mastery.")} - NOT_OF_A_LEARNER
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -97,13 +110,34 @@ def adopted(rules: Any) -> History:
     )
 
 
+def judged(rules: Any) -> History:
+    """What people say, corrections and voids, policies of families, somebody needed, and a revision."""
+    history = History().set(
+        *adoption("mastery", CALIBRATION, entries()), *adoption("mastery", FRAMEWORK, framework((1, 2), (2, 3))),
+        *adoption("mastery", POLICY, read_policies({"policies": [{"kinds": ["quiz"]}, {"family": "skill", "days": 4}]})),
+    )  # fmt: skip
+    kinds = (Kind.ITEM, Kind.QUIZ)
+    seen = [evidence(n, 2, day=n // 2 + n / 100, kind=kinds[n % 2]) for n in range(16)]
+    seen += [evidence(100 + n, 4, right=False, day=n) for n in range(13)]
+    history.ask(rules.mastery, *map(CountEvidence, seen), waive(2, 1), give(4), give(5, until=30))
+    history.ask(rules.mastery, *(CountEvidence(evidence(210 + n, 4, day=20 + n / 2, kind=Kind.PROJECT)) for n in range(14)))
+    history.ask(rules.mastery, CountEvidence(evidence(200, 4, day=21)), void(103), rescore(104, 1_000_000), end(5, 31), withdraw(2, 1))
+    changed = [
+        known | {"family": "skill", "replaced_by": [competency(6)]} if n == 1 else known for n, known in enumerate(framework((1, 2)))
+    ]
+    history.set(*adoption("mastery", FRAMEWORK, changed))
+    history.ask(rules.mastery, Recalibrate(LEARNER, history.parameters().version), end(4, 40, TEACHER))
+    return history.ask(rules.mastery, *(CountEvidence(evidence(300 + n, 2, 3, day=60 + n, right=n % 3 > 0)) for n in range(9)))
+
+
 def known_item(number: int) -> dict[str, object]:
     return {"entry": "item", "item_id": str(UUID(int=(1 << 90) + number)), "easiness_e6": -250_000}
 
 
 def record(rules: Any) -> None:
     """Write the golden histories of a version, given as the module of its rules."""
-    for name, make in (("simple", simple), ("adopted", adopted)):
+    of_version_2 = (("judged", judged),) if rules.mastery.version > 1 else ()
+    for name, make in (("simple", simple), ("adopted", adopted), *of_version_2):
         path = FOLDER / f"v{rules.mastery.version}-{name}.jsonl"
         if not path.exists():
             path.write_bytes(b"\n".join(make(rules).lines) + b"\n")

@@ -1,0 +1,136 @@
+"""Frameworks side by side, and their revisions: what learners have shown survives them."""
+
+from typing import Any
+
+import pytest
+
+from services.mastery.calibration import CALIBRATION
+from services.mastery.case import read_package
+from services.mastery.commands import CountEvidence, Recalibrate
+from services.mastery.domain import mastery
+from services.mastery.framework import EMPTY, FRAMEWORK, Framework, indexed
+from services.mastery.revision import GONE, pages_of, revised
+from shared.contracts.mastery import Competency, Level, Reestimated
+from shared.errors import BadInput
+from shared.parameters import Parameters
+from shared.testing import Spec, in_force
+from tests.mastery.samples import LEARNER, competency, counted, entries, evidence
+from tests.mastery.test_case import DOCUMENT, item, link, package
+from tests.mastery.test_domain import levels, strong
+
+OTHER = "d0000000-0000-4000-8000-000000000001"
+
+
+def taken(before: Framework, sent: dict[str, Any]) -> Framework:
+    """Return the frameworks in force once a package was taken."""
+    competencies, report = read_package(sent, before.competencies.keys())
+    return indexed(revised(before, report.document, competencies, report.replaced))
+
+
+def numbers(framework: Framework, version: int = 2) -> Parameters:
+    items = [known.model_dump(mode="json", exclude_defaults=True) for known in framework.competencies.values()]
+    return in_force((FRAMEWORK, items), (CALIBRATION, entries()), version=version)
+
+
+FIRST = taken(EMPTY, package([item(1), item(2)], [link("precedes", 1, 2)]))
+REVISED = package([item(11), item(12)], [link("precedes", 11, 12), link("replacedBy", 1, 11), link("replacedBy", 2, 12)])
+
+
+def test_frameworks_stand_side_by_side_and_a_document_takes_its_own_place_only() -> None:
+    both = taken(FIRST, package([item(5), item(6)], identifier=OTHER))
+    assert set(both.competencies) == {competency(n) for n in (1, 2, 5, 6)}
+    again = taken(both, package([item(5)], identifier=OTHER))
+    assert set(again.competencies) == {competency(n) for n in (1, 2, 5)}
+    assert taken(both, package([item(1), item(2)], [link("precedes", 1, 2)])).competencies == both.competencies
+
+
+def test_importing_one_document_adds_no_page_of_another() -> None:
+    both = taken(FIRST, package([item(5), item(6)], identifier=OTHER))
+    one, two = pages_of(list(FIRST.competencies.values())), pages_of(sorted(both.competencies.values(), key=lambda k: (k.framework, k.id)))
+    assert [page for page in one if page in two] == one
+    assert len(two) == 2
+
+
+def test_a_framework_from_before_documents_were_told_apart_is_taken_for_the_one_that_shares_its_items() -> None:
+    old = indexed(known.model_copy(update={"framework": ""}) for known in FIRST.competencies.values())
+    assert set(taken(old, package([item(1), item(7)])).competencies) == {competency(1), competency(7)}
+    assert set(taken(old, package([item(8)], identifier=OTHER)).competencies) == {competency(1), competency(2), competency(8)}
+
+
+def test_what_is_replaced_stays_known_and_counts_for_what_stands_in_its_place() -> None:
+    framework = taken(FIRST, REVISED)
+    assert framework.current((competency(1), competency(12))) == (competency(11), competency(12))
+    assert not framework.competencies[competency(1)].assessable
+    later = taken(framework, package([item(11), item(12), item(13)]))
+    assert later.current((competency(2),)) == (competency(12),)
+    further = taken(later, package([item(21)], [link("replacedBy", 11, 21), link("replacedBy", 13, 21)]))
+    assert further.current((competency(1),)) == (competency(21),)
+
+
+def test_what_was_replaced_before_anybody_knew_it_is_noted_all_the_same() -> None:
+    framework = taken(EMPTY, package([item(11)], [link("replacedBy", 77, 11)]))
+    assert framework.competencies[competency(77)].statement == GONE
+    assert framework.current((competency(77),)) == (competency(11),)
+
+
+def test_mastery_survives_a_revision() -> None:
+    before = Spec(mastery, numbers(FIRST)).asked(*counted([*strong(0, 1), *strong(100, 2, from_day=9)]))
+    assert levels(*before.past) == dict.fromkeys((competency(1), competency(2)), Level.MASTERED)
+    after = Spec(mastery, numbers(taken(FIRST, REVISED), version=5), before.past)
+    swept = after.when(Recalibrate(LEARNER, 5))
+    event = swept.events[0]
+    assert isinstance(event, Reestimated)
+    assert event.gone == (competency(1), competency(2))
+    assert levels(*swept.events) == {
+        competency(1): Level.UNKNOWN, competency(2): Level.UNKNOWN, competency(11): Level.MASTERED, competency(12): Level.MASTERED,
+    }  # fmt: skip
+    was, now = before.state.row(competency(1)), swept.state.row(competency(11))
+    assert was is not None
+    assert now is not None
+    assert (now.mean, now.variance, now.scored, now.days) == (was.mean, was.variance, was.scored, was.days)
+    goes_on = after.given(*swept.events)
+    goes_on.when(Recalibrate(LEARNER, 5)).then_nothing()
+    old_item = goes_on.when(CountEvidence(evidence(90, 1, day=40)))
+    assert old_item.events[0].competencies[0].competency_id == competency(11)  # type: ignore[attr-defined]  # It is Estimated.
+
+
+def test_one_competency_that_became_two_counts_for_both_and_two_that_became_one_for_that() -> None:
+    split = taken(FIRST, package([item(11), item(12), item(2)], [link("replacedBy", 1, 11), link("replacedBy", 1, 12)]))
+    assert split.current((competency(1),)) == (competency(11), competency(12))
+    joined = taken(FIRST, package([item(11)], [link("replacedBy", 1, 11), link("replacedBy", 2, 11)]))
+    assert joined.current((competency(1), competency(2))) == (competency(11),)
+    events = Spec(mastery, numbers(joined)).when(CountEvidence(evidence(1, 1, 2))).events
+    assert len(events[0].competencies) == 1  # type: ignore[attr-defined]  # It is Estimated.
+
+
+def test_what_comes_before_may_lie_in_another_framework() -> None:
+    framework = taken(FIRST, package([item(5)], [link("precedes", 2, 5)], identifier=OTHER))
+    assert framework.prerequisites[competency(5)] == (competency(2),)
+    replaced = taken(framework, REVISED)
+    assert replaced.prerequisites[competency(5)] == (competency(12),)
+
+
+def test_a_cycle_across_frameworks_or_of_revisions_is_refused_by_name() -> None:
+    both = taken(FIRST, package([item(5)], [link("precedes", 2, 5)], identifier=OTHER))
+    with pytest.raises(BadInput, match=r"prerequisites of all frameworks together form a cycle: 5\.T\.1 -> 5\.T\.2 -> 5\.T\.5 -> 5\.T\.1"):
+        taken(both, package([item(1), item(2)], [link("precedes", 1, 2), link("precedes", 5, 1)]))
+    with pytest.raises(BadInput, match="revisions of all frameworks together form a cycle"):
+        taken(FIRST, package([item(1), item(2)], [link("replacedBy", 1, 2), link("replacedBy", 2, 1)]))
+
+
+def test_similar_competencies_and_families_are_taken_over() -> None:
+    competencies, report = read_package(
+        package([item(1, CFItemType="Skill"), item(2)], [link("exactMatchOf", 1, 99), link("isRelatedTo", 2, 1), link("isPeerOf", 98, 97)])
+    )
+    first, second = competencies
+    assert (first.family, second.family) == ("skill", "standard")
+    assert first.similar == tuple(sorted((competency(99), second.id)))
+    assert second.similar == (first.id,)
+    assert (report.unknown_types, report.noted) == ((), {"dangling": 1})
+
+
+def test_an_older_competency_without_the_new_fields_is_read_as_before() -> None:
+    plain = {"id": competency(1), "statement": "Can do 1"}
+    assert Competency.model_validate(plain).model_dump(mode="json", exclude_defaults=True) == plain
+    assert FRAMEWORK.parse([[plain]]).replaced == {}
+    assert DOCUMENT != OTHER
