@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from services.cli import policy
 from services.cli.home import HomeOption
 from services.cli.words import err, out
 from shared.errors import BadInput
@@ -27,6 +28,9 @@ AddressOption = Annotated[str | None, typer.Option("--address", help="Where Cair
 MAX_SEED: Final = 2**31
 
 group = typer.Typer(no_args_is_help=True, help="Calibrate estimates, and see how they do.")
+
+
+group.add_typer(policy.group, name="policy")
 
 
 @group.callback()
