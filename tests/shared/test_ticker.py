@@ -20,11 +20,13 @@ from shared.ledger.types import Answer, Ask, Connection
 from shared.parameters import Parameters
 from shared.parts import Drain, Search, Sought, Sweep
 from shared.stack import ServiceDatabase
+from shared.telemetry import span, traceparent_of_current
 from shared.ticker import Ticker
 from shared.ticker.drains import Draining
 from shared.ticker.searches import REST_SHARE, Searching
 from tests.shared.test_ledger import LEARNERS, Note, a_ledger, asks, check_chain
 
+REMOTE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 FIRST = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
 
@@ -150,6 +152,22 @@ async def test_an_answer_comes_in_with_what_belongs_before_it(ledger: Ledger) ->
 
     assert await searching(ledger, Search("search", due, lambda value: Note(value, LEARNERS[0]))).step()
     assert commits == [["evidence/note/a", "evidence/note/b", "evidence/note/c"]]
+
+
+async def test_the_trace_of_what_led_to_a_search_goes_on_in_its_answer(ledger: Ledger) -> None:
+    led: list[str] = []
+    traces: list[str | None] = []
+
+    async def due(connection: Connection, now: str) -> list[Sought]:
+        return [Sought("evidence/note/b", "b", "b", causes=led)]
+
+    search = searching(ledger, Search("search", due, lambda value: Note(value, LEARNERS[0])))
+    with span("consume", parent=REMOTE):
+        (answer,) = await ledger.handle(asks(Note("a", LEARNERS[0])))
+    led.append(answer.events[0].id)
+    ledger.on_commit.append(lambda events: traces.append(traceparent_of_current()))
+    assert await search.step()
+    assert traces == [REMOTE]
 
 
 async def test_a_look_is_over_before_the_next_begins(ledger: Ledger) -> None:
