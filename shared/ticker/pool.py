@@ -32,12 +32,11 @@ class SearchPool:
 
 
 def rare_gc() -> None:
-    """Let the garbage collector look seldom, and never at what is there already."""
+    """Let the garbage collector look seldom, and never at what is here already."""
     gc.freeze()
     gc.set_threshold(*RARE_GC)
 
 
 def ready(solve: Callable[[Any], Any]) -> str:
     """Run in the other process: to be asked this, it has imported what searches."""
-    rare_gc()
     return solve.__module__

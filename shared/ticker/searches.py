@@ -49,9 +49,10 @@ class Searching:
         ledger.on_commit.append(self._remember)
 
     async def begin(self) -> None:
-        """Start the other process and let it import what searches, so that the first search does not wait for it."""
+        """Let the other process start and import what searches, so that the first search does not wait for it."""
         self._running = True
-        await asyncio.get_running_loop().run_in_executor(self._executor(), ready, self._search.solve)
+        started = asyncio.get_running_loop().run_in_executor(self._executor(), ready, self._search.solve)
+        started.add_done_callback(lambda done: done.cancelled() or done.exception())  # A search will say so again.
 
     def rest_s(self, worked: bool, took_s: float) -> float:
         """Return how long to wait before the next look: until the window is over."""

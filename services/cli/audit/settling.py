@@ -14,6 +14,7 @@ import psycopg
 from services.cli.audit.book import Book
 from services.cli.audit.findings import Findings
 from services.cli.audit.place import Installation, heard_by
+from services.scheduling.limits import MAX_LEARNERS
 from shared.ledger import read
 from shared.ledger.types import Connection
 
@@ -26,12 +27,19 @@ TOLD_S: Final = 15.0
 HEALTH_LIMIT_S: Final = 6.0
 CONNECT_S: Final = 5
 
-DIRTY: Final = """
-    SELECT count(*) FROM day_input i LEFT JOIN day_plan p USING (school_id, day) JOIN day_staff s USING (school_id, day)
-    WHERE i.version > coalesce(p.version, 0) AND s.staff <> '[]'
-        AND i.day >= (SELECT max(day) FROM day_input n WHERE n.school_id = i.school_id)
-        AND EXISTS (SELECT FROM day_demand d WHERE d.school_id = i.school_id AND d.day = i.day)"""
-"""Days that took something and have no plan of it: the last ones of each school, the others may be over."""
+DIRTY: Final = f"""
+    WITH last AS (SELECT school_id, max(day) AS day FROM day_input GROUP BY school_id)
+    SELECT count(*) FROM last JOIN day_input i USING (school_id, day) JOIN day_staff s USING (school_id, day)
+    LEFT JOIN day_plan p USING (school_id, day)
+    WHERE s.staff <> '[]' AND (
+        i.version > coalesce(p.version, 0)
+        AND EXISTS (SELECT FROM day_demand d WHERE d.school_id = last.school_id AND d.day = last.day)
+        OR EXISTS (
+            SELECT FROM demand n LEFT JOIN day_demand h ON h.school_id = n.school_id AND h.day = last.day AND h.learner_id = n.learner_id
+            WHERE n.school_id = last.school_id AND n.demand_version > coalesce(h.demand_version, 0) AND (h.demand_version IS NOT NULL
+                OR (SELECT count(*) FROM day_demand d WHERE d.school_id = last.school_id AND d.day = last.day) < {MAX_LEARNERS})))
+"""  # noqa: S608 - our own words
+"""Days that took something and have no plan of it, or are to take what was noted: the last ones of each school, the others may be over."""
 
 
 @dataclass(frozen=True, slots=True)
