@@ -3,7 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 RIVALS := .venv-bench
-.PHONY: demo test check install bench bench-chain faults mutants format clean
+TRACERS := .venv-bkt
+.PHONY: demo test check install bench bench-chain bench-mastery faults mutants format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/cairn demo $(ARGS)
@@ -32,7 +33,8 @@ bench-chain: $(VENV)/.installed
 faults: $(VENV)/.installed
 	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(ARGS)
 
-bench-mastery: $(VENV)/.installed
+# How well estimates predict, how true decisions are, what they cost: `make bench-mastery DATA=FILE`.
+bench-mastery: $(VENV)/.installed $(TRACERS)/.installed
 	$(BIN)/python -m bench.mastery $(DATA) $(ARGS)
 
 format: $(VENV)/.installed
@@ -53,6 +55,12 @@ $(RIVALS)/.installed: bench/constraints.txt
 	$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check -c bench/constraints.txt "eventsourcing[postgres]" quixstreams
 	@touch $@
 
+# Knowledge tracing, which estimates are measured against, needs older libraries.
+$(TRACERS)/.installed: bench/constraints-mastery.txt
+	test -x $(TRACERS)/bin/python || $(PYTHON) -m venv $(TRACERS)
+	$(TRACERS)/bin/python -m pip install --quiet --disable-pip-version-check -r bench/constraints-mastery.txt
+	@touch $@
+
 clean:
 	-$(BIN)/cairn down --wipe
-	rm -rf $(VENV) $(RIVALS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(RIVALS) $(TRACERS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info

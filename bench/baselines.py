@@ -6,9 +6,7 @@ Source of the regression: Best-LR of Gervet, Koedinger, Schneider and Mitchell (
 from __future__ import annotations
 
 import csv
-import hashlib
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,10 +23,10 @@ NEWTON_STEPS: Final = 12
 CG_STEPS: Final = 200
 ENOUGH: Final = 1e-4
 """Newton's steps end where none of the weights moves more."""
-CONSTRAINTS: Final = Path(__file__).with_name("constraints-mastery.txt")
+PYTHON: Final = Path(__file__).parents[1] / ".venv-bkt" / "bin" / "python"
+"""That has pyBKT, which needs an older scikit-learn: `make` puts it there."""
 TRACER: Final = Path(__file__).with_name("tracing.py")
 BKT_LIMIT_S: Final = 3_600
-INSTALL_LIMIT_S: Final = 900
 
 
 def best_lr(responses: Responses, fold: Ints, folds: int) -> Floats:
@@ -93,24 +91,18 @@ def _fit(features: Any, score: Floats) -> Floats:
     return weights
 
 
-def tracing_python(cache: Path) -> Path:
-    """Return the Python that has pyBKT: an environment of its own, made where it is not there yet. It needs an older scikit-learn."""
-    wanted = hashlib.sha256(CONSTRAINTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = cache / f"bkt-{wanted}"
-    python, done = folder / "bin" / "python", folder / "installed"
-    if not done.exists():
-        print("installing pyBKT into an environment of its own", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=INSTALL_LIMIT_S)
-        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", CONSTRAINTS]
-        subprocess.run(install, check=True, timeout=INSTALL_LIMIT_S)
-        done.touch()
-    return python
+def knowledge_tracing(responses: Responses, fold: Ints, folds: int, folder: Path) -> Floats:
+    """Return what pyBKT expects of each response: a response about several competencies by the mean of what it expects of each.
 
+    Args:
+        folder: for the files that are handed to and fro.
 
-def knowledge_tracing(responses: Responses, fold: Ints, folds: int, cache: Path) -> Floats:
-    """Return what pyBKT expects of each response: a response about several competencies by the mean of what it expects of each."""
-    python = tracing_python(cache)
-    told, answered = cache / "bkt-responses.csv", cache / "bkt-expected.csv"
+    Raises:
+        SystemExit: pyBKT's environment is not there.
+    """
+    if not PYTHON.exists():
+        raise SystemExit("pyBKT is not installed: `make bench-mastery DATA=FILE` installs it into an environment of its own")
+    told, answered = folder / "responses.csv", folder / "expected.csv"
     owner = np.repeat(np.arange(len(responses)), np.diff(responses.first_link))
     with told.open("w", newline="") as file:
         rows = csv.writer(file)
@@ -118,6 +110,6 @@ def knowledge_tracing(responses: Responses, fold: Ints, folds: int, cache: Path)
         for order, (at, link) in enumerate(zip(owner.tolist(), responses.links.tolist(), strict=True)):
             learner = int(responses.learner[at])
             rows.writerow([order, learner, f"k{link}", int(responses.score[at] >= 0.5), int(fold[learner])])
-    subprocess.run([python, "-W", "ignore", TRACER, told, answered, str(folds)], check=True, timeout=BKT_LIMIT_S)
+    subprocess.run([PYTHON, "-W", "ignore", TRACER, told, answered, str(folds)], check=True, timeout=BKT_LIMIT_S)
     expected = np.loadtxt(answered)
     return np.bincount(owner, expected, len(responses)) / np.diff(responses.first_link)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from bench import cost, synthetic, truth
 from bench.bars import Bars
@@ -31,7 +31,6 @@ def asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.mastery", description=__doc__)
     parser.add_argument("data", type=Path, nargs="?", help="responses as `cairn mastery calibrate` reads them")
     parser.add_argument("--only", choices=PARTS, action="append", help="run this part alone; may be repeated")
-    parser.add_argument("--cache", type=Path, default=user_cache_path("cairn") / "bench", help="where pyBKT's environment is kept")
     return parser.parse_args()
 
 
@@ -43,8 +42,7 @@ def main() -> int:
         if options.data is None or not options.data.is_file():
             print("name a file with responses: make bench-mastery DATA=FILE", file=sys.stderr)
             return 2
-        options.cache.mkdir(parents=True, exist_ok=True)
-        measure_data(options.data, options.cache, bars)
+        measure_data(options.data, bars)
     if "truth" in parts:
         truth.measure(synthetic.gaussian, bars, "same model", false=0.22, sensitivity=0.60, coverage=True)
         truth.measure(synthetic.tracing, bars, "knowledge tracing", false=0.25, sensitivity=0.55, coverage=False)
@@ -53,7 +51,7 @@ def main() -> int:
     return bars.close()
 
 
-def measure_data(path: Path, cache: Path, bars: Bars) -> None:
+def measure_data(path: Path, bars: Bars) -> None:
     """Predict every learner from a calibration that never saw them, and so do the baselines, on the same folds."""
     responses = read(path).responses
     print(f"{path.name}: {len(responses):,} responses of {len(responses.learners):,} learners, {FOLDS} folds by learner", flush=True)
@@ -61,7 +59,8 @@ def measure_data(path: Path, cache: Path, bars: Bars) -> None:
     regression = figures(responses.score, best_lr(responses, fold, FOLDS))
     bars.figure("Best-LR: AUC", regression.auc)
     bars.figure("Best-LR: RMSE", regression.rmse)
-    tracing = figures(responses.score, knowledge_tracing(responses, fold, FOLDS, cache))
+    with tempfile.TemporaryDirectory(prefix="cairn-bench-") as folder:
+        tracing = figures(responses.score, knowledge_tracing(responses, fold, FOLDS, Path(folder)))
     bars.figure("BKT (pyBKT): AUC", tracing.auc)
     bars.figure("BKT (pyBKT): RMSE", tracing.rmse)
     found = figures(responses.score, expected(responses, fold))

@@ -1,4 +1,4 @@
-"""Mastery over HTTP: frameworks and policy in; competencies, levels, explanations and needs out; and what people say against them."""
+"""Mastery over HTTP: frameworks, calibrations and policy in; competencies, levels, explanations, needs out; and what people say."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
-from services.mastery.api import frameworks, learners, people
+from services.mastery.api import calibrations, frameworks, learners, people
 from shared.parts import Context
 
 
 def routes(context: Context) -> Sequence[APIRouter]:
     """Return the routers of mastery."""
-    return [frameworks.routes(context), learners.routes(context), people.routes(context)]
+    return [frameworks.routes(context), learners.routes(context), people.routes(context), calibrations.routes(context)]

@@ -1,0 +1,89 @@
+"""Calibrations in and out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Request
+from pydantic import BaseModel, Field
+
+from services.mastery.api.asking import events_of
+from services.mastery.calibration import CALIBRATION
+from services.mastery.publication import MAX_REASON, let_in, read_entries, with_reason
+from services.mastery.queries import entries_of_set
+from shared.contracts.topics import Topic
+from shared.errors import BadInput, Fault, NotFound
+from shared.http import read_json
+from shared.parameters import set_id_of
+from shared.parts import Context
+from shared.settings_stream import AdoptSet, adoption
+
+JSON_BODY: Final = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
+SetId = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="Hash of the set's content.")]
+
+
+class CalibrationView(BaseModel):
+    """A calibration, whole."""
+
+    set_id: str
+    in_force: bool
+    entries: list[dict[str, Any]] = Field(description="As `cairn mastery calibrate` writes them; values that end in `_e6` are millionths.")
+
+
+class Published(BaseModel):
+    """What publishing led to. Sent again it leads to nothing."""
+
+    set_id: str
+    before_id: str = Field(description="The set that was in force.")
+    events: int = Field(description="0 where this set was in force.")
+
+
+def routes(context: Context) -> APIRouter:
+    """Return the routes of calibrations."""
+    router = APIRouter(tags=["calibration"])
+
+    @router.put("/calibrations", openapi_extra=JSON_BODY)
+    async def publish(request: Request) -> Published:
+        """Put a calibration in force: an object with `entries` and, where it is no better than the one in force, `why`.
+
+        May be repeated. Every learner's evidence is then weighed again with it, in the background; what was mastered stays so until work
+        speaks against it.
+        """
+        told = await read_json(request)
+        why = told.get("why", "") if isinstance(told, dict) else None
+        if not isinstance(why, str) or len(why) > MAX_REASON:
+            fault = Fault("/why", "not-text", f"the reason is a text of at most {MAX_REASON} characters", "send an object with `entries`")
+            raise BadInput(str(fault), [fault])
+        entries = await asyncio.to_thread(read_entries, told.get("entries"))
+        before = (await context.asker.parameters()).id_of(CALIBRATION) or ""
+        commands = adoption(Topic.MASTERY, CALIBRATION, with_reason(entries, why.strip()))
+        if _id_of(commands) != before:
+            let_in(entries, before, why.strip())
+        events = await events_of(context, commands)
+        return Published(set_id=_id_of(commands), before_id=before, events=len(events))
+
+    @router.get("/calibrations/in-force")
+    async def show_calibration_in_force() -> CalibrationView:
+        """Show the calibration in force."""
+        return await _view(context, (await context.asker.parameters()).id_of(CALIBRATION) or "")
+
+    @router.get("/calibrations/{set_id}")
+    async def show_calibration(set_id: SetId) -> CalibrationView:
+        """Show a calibration that is or was in force."""
+        return await _view(context, set_id)
+
+    return router
+
+
+async def _view(context: Context, set_id: str) -> CalibrationView:
+    entries = await entries_of_set(context.pool, CALIBRATION.name, set_id)
+    if entries is None:
+        raise NotFound("no calibration with this id was ever in force")
+    return CalibrationView(set_id=set_id, in_force=(await context.asker.parameters()).id_of(CALIBRATION) == set_id, entries=entries)
+
+
+def _id_of(commands: list[Any]) -> str:
+    last = commands[-1]
+    assert isinstance(last, AdoptSet)
+    return set_id_of(last.kind, last.pages)

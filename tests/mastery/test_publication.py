@@ -1,0 +1,103 @@
+"""Calibrations over HTTP: what is let in, what is refused, and what the record says of it."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from services.mastery.app import PARTS
+from services.mastery.calibration import CALIBRATION, DEFAULT_ENTRIES
+from services.mastery.publication import read_entries
+from shared.errors import BadInput
+from shared.stack import ServiceDatabase
+from shared.testing import running
+
+ITEM = "7d1f1a52-0000-4000-8000-000000000009"
+MADE = {
+    "entry": "made", "responses": 4000, "learners": 60, "seed": 1, "folds": 5, "auc_e6": 780_000, "rmse_e6": 417_000,
+    "log_loss_e6": 520_000, "ece_e6": 8_000, "bias_e6": -4_000, "before_id": "", "before_log_loss_e6": 560_000,
+    "first_at": "2026-01-05T08:00:00.000000Z", "last_at": "2026-02-05T08:00:00.000000Z",
+}  # fmt: skip
+
+
+def a_set(**made: Any) -> list[dict[str, Any]]:
+    return [
+        *map(dict, DEFAULT_ENTRIES), MADE | made, {"entry": "competency", "competency_id": "5.NF.A.1", "easiness_e6": -300_000},
+        {"entry": "item", "item_id": ITEM, "easiness_e6": 250_000},
+    ]  # fmt: skip
+
+
+@pytest.fixture
+async def service(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Any]:
+    """Mastery on an empty database."""
+    async with running(PARTS, database("mastery")) as service:
+        yield service
+
+
+async def in_force(service: Any) -> dict[str, Any]:
+    answer = await service.client.get("/mastery/calibrations/in-force")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def put(service: Any, entries: Any, **beside: Any) -> Any:
+    return await service.client.put("/mastery/calibrations", json={"entries": entries, **beside})
+
+
+async def test_a_better_one_takes_the_place_of_what_ships_and_says_how_it_was_made(service: Any) -> None:
+    shipped = await in_force(service)
+    assert shipped["entries"] == list(map(dict, DEFAULT_ENTRIES))
+    entries = a_set(before_id=shipped["set_id"])
+    answer = await put(service, entries)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["before_id"], answer.json()["events"]) == (shipped["set_id"], 2)
+    now = await in_force(service)
+    assert (now["set_id"], now["entries"]) == (answer.json()["set_id"], entries)
+    calibration = (await service.context.asker.parameters()).get(CALIBRATION)
+    assert calibration.reference_of("5.NF.A.1") == -0.3
+    assert (await put(service, entries)).json()["events"] == 0, "the same again changes nothing"
+    old = (await service.client.get(f"/mastery/calibrations/{shipped['set_id']}")).json()
+    assert (old["in_force"], old["entries"]) == (False, shipped["entries"])
+
+
+async def test_one_that_is_no_better_needs_a_reason_which_is_kept(service: Any) -> None:
+    entries = a_set(before_id=(await in_force(service))["set_id"], log_loss_e6=560_000)
+    refused = await put(service, entries)
+    assert refused.status_code == 409, refused.text
+    assert "--force --why" in refused.json()["detail"]
+    assert (await put(service, entries, why="new items")).json()["events"] == 2
+    assert next(entry for entry in (await in_force(service))["entries"] if entry["entry"] == "made")["why"] == "new items"
+    assert (await put(service, entries, why="new items")).json()["events"] == 0
+
+
+async def test_one_that_was_held_against_another_set_is_stale(service: Any) -> None:
+    refused = await put(service, a_set(before_id="0" * 64))
+    assert refused.status_code == 409
+    assert "calibrate again" in refused.json()["detail"]
+
+
+async def test_an_unknown_set_is_not_found(service: Any) -> None:
+    assert (await service.client.get(f"/mastery/calibrations/{'0' * 64}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("entries", "place"),
+    [
+        ([], "/entries"),
+        ("text", "/entries"),
+        ([{"entry": "essay"}], "/entries/0"),
+        ([*a_set(), {"entry": "item", "item_id": "no", "easiness_e6": 0}], "/entries/11/item_id"),
+        ([*a_set(), {"entry": "item", "item_id": ITEM, "easiness_e6": 0}], "/entries/11"),
+        ([*a_set(), {"entry": "competency", "competency_id": "x", "easiness_e6": True}], "/entries/11/easiness_e6"),
+        ([entry for entry in a_set() if entry["entry"] != "made"], "/entries"),
+        ([DEFAULT_ENTRIES[0] | {"form_keep_e6": 1_000_000}, *a_set()[1:]], "/entries/0/form_keep_e6"),
+        ([DEFAULT_ENTRIES[0] | {"gain_wrong_e6": 50_000}, *a_set()[1:]], "/entries/0/gain_right_e6"),
+        ([DEFAULT_ENTRIES[0] | {"competency_noise_e6": -1}, *a_set()[1:]], "/entries/0/competency_noise_e6"),
+        ([a_set()[0], DEFAULT_ENTRIES[1] | {"bar_e6": 1_000_000}, *a_set()[2:]], "/entries/1/bar_e6"),
+        (a_set(auc_e6="much"), "/entries/8/auc_e6"),
+    ],
+)
+def test_what_is_wrong_with_a_set_is_named_with_its_place(entries: Any, place: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        read_entries(entries)
+    assert caught.value.faults[0].place == place
