@@ -16,12 +16,13 @@ from jinja2 import Environment, StrictUndefined
 
 from services.cli.responses import Data
 from services.mastery.calibration import CALIBRATION, DEFAULT, DEFAULT_ENTRIES, Calibration, parse
+from services.mastery.equity import SMALLEST_GROUP
 from services.mastery.fitting.columns import Floats, Responses, memory_of
 from services.mastery.fitting.entries import easiness_of, entries_of, precision_of
 from services.mastery.fitting.figures import Bin, Figures, figures, reliability
 from services.mastery.fitting.fit import FOLDS, Progress, fit
 from services.mastery.fitting.kernel import NAMES, Pass, run, vector
-from services.mastery.fitting.report import SMALLEST_GROUP, Report, lines, report
+from services.mastery.fitting.report import Report, lines, report
 from shared.contracts.envelope import instant_text
 from shared.contracts.parameters import set_id_of
 from shared.errors import BadInput, Fault

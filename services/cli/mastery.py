@@ -101,6 +101,21 @@ def evaluate(
         calibrating.write_report(report, "Evaluation report", how, calibrating.id_of(entries), told, known, None)
 
 
+@group.command()
+def equity(
+    groups: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV with learner_id, and a column for each way of grouping.")
+    ],
+    report: Annotated[Path | None, typer.Option("--out", dir_okay=False, help="Write the whole answer to this JSON file.")] = None,
+    address: AddressOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Compare groups of learners: levels, bias, wrong and late decisions. The groups are used for the answer only, and kept nowhere."""
+    from services.cli import comparing
+
+    comparing.compare(groups, report, address, home)
+
+
 def _read(data: Path, groups: list[str] | None) -> Any:
     try:
         from services.cli.responses import read

@@ -13,7 +13,6 @@ from services.cli import app
 from services.mastery.calibration import parse
 from services.mastery.fitting.dif import functioning
 from services.mastery.fitting.figures import auc, ece, figures
-from services.mastery.fitting.report import large_enough
 
 SMALL = Shape(learners=60, competencies=4, items=8, days=8, each=8)
 run = CliRunner()
@@ -109,13 +108,6 @@ def test_figures_are_as_worked_out_by_hand() -> None:
     assert auc(score, expected) == pytest.approx((1 + 1 + 0.5 + 1) / 4)
     assert ece(score, expected) == pytest.approx((0.1 + 0.2 + 0.1) / 4)
     assert np.isnan(auc(np.ones(3), np.ones(3)))
-
-
-def test_small_groups_are_not_told_of_and_do_not_follow_from_the_rest() -> None:
-    assert large_enough({"a": 50, "b": 40, "c": 2}) == (["a"], 2)
-    assert large_enough({"a": 50, "b": 4, "c": 2}) == (["a"], 2)
-    assert large_enough({"a": 50, "b": 40}) == (["a", "b"], 0)
-    assert large_enough({"a": 3}) == ([], 1)
 
 
 def test_an_item_that_is_harder_for_a_group_is_found() -> None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
-from services.mastery.api import calibrations, frameworks, learners, people
+from services.mastery.api import calibrations, equity, frameworks, learners, people
 from shared.parts import Context
 
 
 def routes(context: Context) -> Sequence[APIRouter]:
     """Return the routers of mastery."""
-    return [frameworks.routes(context), learners.routes(context), people.routes(context), calibrations.routes(context)]
+    return [room.routes(context) for room in (frameworks, learners, people, calibrations, equity)]

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from services.mastery.equity import large_enough
 from services.mastery.fitting.columns import Floats, Responses
 from services.mastery.fitting.dif import Functioning, functioning
 from services.mastery.fitting.figures import Bin, Figures, figures, reliability
@@ -16,8 +17,6 @@ from services.mastery.fitting.kernel import Pass
 from services.mastery.fitting.stops import AFTER, Stops, stops
 from services.mastery.rule import Policy
 
-SMALLEST_GROUP: Final = 10
-"""Learners below which nothing is told of a group."""
 MAX_ITEMS: Final = 40
 """Items told that function otherwise for a group."""
 
@@ -55,7 +54,7 @@ class Report:
     bins: list[Bin]
     kinds: list[Part]
     groups: dict[str, list[Part]]
-    """Column -> its groups; those of fewer than SMALLEST_GROUP learners are left out, and so is then the next smallest."""
+    """Column -> its groups; those of too few learners are left out."""
     hidden: dict[str, int]
     """Column -> how many groups were left out."""
     functioning: list[Functioning]
@@ -94,20 +93,6 @@ def report(
         _part("all", responses, seen, found, everybody), reliability(responses.score, seen.share), kinds, parts, hidden,
         sorted(items, key=lambda one: (-abs(one.delta), one.item))[:MAX_ITEMS],
     )  # fmt: skip
-
-
-def large_enough(counts: Mapping[str, int]) -> tuple[list[str], int]:
-    """Return the groups that may be told of, in the order of their names, and how many are left out.
-
-    Where a single group is too small, the smallest of the others is left out too: else the first would follow from the whole.
-
-    >>> large_enough({"a": 90, "b": 40, "c": 3})
-    (['a'], 2)
-    """
-    shown = sorted(name for name, count in counts.items() if count >= SMALLEST_GROUP)
-    if len(counts) - len(shown) == 1 and shown:
-        shown.remove(min(shown, key=lambda name: (counts[name], name)))
-    return shown, len(counts) - len(shown)
 
 
 def _part(name: str, responses: Responses, seen: Pass, found: Stops, member: NDArray[np.bool_]) -> Part:

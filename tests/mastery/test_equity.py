@@ -1,0 +1,126 @@
+"""Groups compared: sums as worked out by hand, few learners told of nowhere, and nothing kept."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.cli.comparing import read_groups, told_lines
+from services.mastery.app import PARTS
+from services.mastery.equity import SMALLEST_GROUP, Facts, facts_of, large_enough
+from services.mastery.inputs import inputs_of
+from shared.contracts.mastery import Level
+from shared.errors import BadInput
+from shared.parameters import NO_PARAMETERS
+from shared.stack import ServiceDatabase
+from shared.testing import running
+from tests.mastery.samples import evidence, told
+
+INPUTS = inputs_of(NO_PARAMETERS)
+ITEM = "7d1f1a52-0000-4000-8000-000000000009"
+
+
+def estimated(score_e6: int, name: str = "x") -> bytes:
+    seen = {"competency_ids": [name], "item_id": ITEM, "score_e6": score_e6}
+    return orjson.dumps({"data": {"evidence": seen, "expected_e6": 700_000}})
+
+
+def level(name: str = "x", to: Level = Level.MASTERED, **beside: Any) -> bytes:
+    return orjson.dumps({"data": {"competency_id": name, "level": to.value, **beside}})
+
+
+RIGHT, WRONG = estimated(1_000_000), estimated(0)
+
+
+def test_bias_is_what_was_expected_beyond_what_was_seen() -> None:
+    facts = facts_of([RIGHT, WRONG, RIGHT], {Level.NEARLY: 1}, INPUTS)
+    assert (facts.responses, facts.scored) == (3, 2.0)
+    assert facts.expected == pytest.approx(2.1)
+    assert facts.levels == {Level.NEARLY: 1}
+
+
+@pytest.mark.parametrize(
+    ("story", "judged", "false"),
+    [
+        ([RIGHT] * 3 + [level()] + [RIGHT] * 5, 1, 0),
+        ([RIGHT] * 3 + [level()] + [RIGHT, WRONG, RIGHT, WRONG, RIGHT], 1, 1),
+        ([RIGHT] * 3 + [level()] + [WRONG] * 4, 0, 0),
+        ([RIGHT] * 3 + [level(override=True)] + [WRONG] * 5, 0, 0),
+    ],
+)
+def test_a_declaration_is_judged_by_the_answers_after_it(story: list[bytes], judged: int, false: int) -> None:
+    facts = facts_of(story, {}, INPUTS)
+    assert (facts.judged, facts.false) == (judged, false)
+
+
+def test_who_is_at_the_bar_and_never_declared_is_delayed() -> None:
+    assert (facts_of([WRONG] * 3 + [RIGHT] * 5, {}, INPUTS).at_bar, facts_of([WRONG] * 3 + [RIGHT] * 5, {}, INPUTS).delayed) == (1, 1)
+    assert facts_of([RIGHT] * 4 + [level()] + [RIGHT] * 4, {}, INPUTS).delayed == 0
+    assert facts_of([WRONG] * 8, {}, INPUTS).at_bar == 0
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=3), st.integers(1, 40), max_size=8))
+def test_what_is_left_out_says_nothing_of_few(counts: dict[str, int]) -> None:
+    shown, left_out = large_enough(counts)
+    hidden = [count for name, count in counts.items() if name not in shown]
+    assert len(hidden) == left_out
+    assert all(counts[name] >= SMALLEST_GROUP for name in shown)
+    if hidden and shown:
+        assert len(hidden) > 1
+        assert sum(hidden) >= SMALLEST_GROUP
+
+
+def test_facts_of_a_group_are_the_sums_of_its_learners() -> None:
+    one, both = facts_of([RIGHT, WRONG], {Level.NEARLY: 1}, INPUTS), Facts()
+    both.add(one)
+    both.add(one)
+    assert (both.learners, both.responses, both.levels[Level.NEARLY]) == (2, 4, 2)
+
+
+@pytest.fixture
+async def service(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Any]:
+    """Mastery on an empty database."""
+    async with running(PARTS, database("mastery")) as service:
+        yield service
+
+
+async def test_groups_are_compared_and_small_ones_are_not_told_of(service: Any) -> None:
+    learners = [UUID(int=0x7D1F1A52_0000_4000_8000_0000000000A0 + at) for at in range(26)]
+    for at, learner in enumerate(learners):
+        await service.hear(told(evidence(at, right=at >= 13, learner=learner), at))
+    members = [{"learner_id": str(learner), "groups": {"school": "north" if at < 13 else "south"}} for at, learner in enumerate(learners)]
+    answer = await service.client.post("/mastery/equity", json={"learners": members})
+    assert answer.status_code == 200, answer.text
+    (column,) = answer.json()["columns"]
+    assert [(group["group"], group["learners"], group["responses"]) for group in column["groups"]] == [("north", 13, 13), ("south", 13, 13)]
+    assert column["groups"][0]["bias_e6"] > column["groups"][1]["bias_e6"]
+    assert "north" in "\n".join(told_lines(answer.json()))
+    members[-1]["groups"] = {"school": "alone"}
+    hidden = (await service.client.post("/mastery/equity", json={"learners": members})).json()["columns"][0]
+    assert ([group["group"] for group in hidden["groups"]], hidden["left_out"]) == (["north"], 2)
+    async with service.pool.connection() as connection:
+        kept = await (await connection.execute("SELECT 1 FROM event WHERE strpos(convert_from(bytes, 'UTF8'), 'north') > 0")).fetchall()
+    assert not kept
+
+
+async def test_a_learner_named_twice_is_refused(service: Any) -> None:
+    member = {"learner_id": ITEM, "groups": {"school": "north"}}
+    assert (await service.client.post("/mastery/equity", json={"learners": [member, member]})).status_code == 422
+
+
+def test_a_file_of_groups_is_read_and_wrong_rows_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    path.write_text(f"learner_id,school,home\n{ITEM},north,\n")
+    assert read_groups(path) == [{"learner_id": ITEM, "groups": {"school": "north"}}]
+    path.write_text("learner_id,school\nAnna,north\n")
+    with pytest.raises(BadInput) as caught:
+        read_groups(path)
+    assert str(caught.value.faults[0]).startswith("groups.csv:2: names no learner by id")
+    path.write_text("learner_id\n")
+    with pytest.raises(BadInput, match="needs the column"):
+        read_groups(path)
