@@ -84,8 +84,8 @@ def facts_of(told: Iterable[bytes], levels: Mapping[Level, int], inputs: Inputs)
             facts.scored += score
             for name, off in _above(data["evidence"], score, inputs):
                 above.setdefault(name, []).append(off)
-    for name, off in above.items():
-        _judge(facts, off, declared.get(name))
+    for name, scores in above.items():
+        _judge(facts, scores, declared.get(name))
     return facts
 
 
