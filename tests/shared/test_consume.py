@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -11,7 +12,8 @@ from psycopg import sql
 
 from shared.consume import TooManyParked, reader, subscriber, write
 from shared.contracts.envelope import canonical, digest, partition_of
-from shared.ledger.ledger import Ledger
+from shared.ledger import Batch
+from shared.ledger.ledger import Applied, Ledger
 from shared.relay import ensure_topics
 from shared.stack import ServiceDatabase
 from shared.telemetry import Metrics
@@ -277,6 +279,22 @@ async def test_connections_that_break_are_waited_out(wire: Wire, source: Ledger,
             await heard(unbroken, 1_280)
             assert await parked(unbroken) == []
             await same(source, unbroken)
+
+
+async def test_a_commit_whose_answer_is_lost_is_not_done_twice(wire: Wire, source: Ledger, hearer: Ledger, monkeypatch: Any) -> None:
+    real, lost = Ledger.apply, [psycopg.OperationalError("the connection was lost")]
+
+    async def apply(ledger: Ledger, batch: Batch) -> Applied:
+        applied = await real(ledger, batch)
+        if lost:
+            raise lost.pop()
+        return applied
+
+    monkeypatch.setattr(Ledger, "apply", apply)
+    async with wire.relaying(), wire.hearing(hearer):
+        await tell(source, 160)
+        await heard(hearer, 160)
+    await same(source, hearer)
 
 
 async def test_a_database_away_for_longer_than_kafka_waits_loses_nothing(

@@ -152,6 +152,9 @@ class _Day:
         self._told.versions += 1
         if event.data.moved != self._changes:
             self._told.halves.append(f"{self._stream}@{event.version} moved {event.data.moved} learners and tells of {self._changes}")
+        untold = [learner for learner in event.data.learners if learner not in self._state.days]
+        if untold:
+            self._told.halves.append(f"{self._stream}@{event.version} tells {len(untold)} of its learners no day, such as {untold[0]}")
         school = schools_of(self._settings.at(event.settings)).get(event.data.school_id)
         if school is None:
             self._told.unsound.append(f"{self._stream}@{event.version}: the school has no resources")
