@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import psutil
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PYTHON: Final = ROOT / ".venv-bench" / "bin" / "python"
 ANSWER_S: Final = 300.0
+LAST_WORDS: Final = 2_000
+"""Characters."""
 
 
 class Missing(Exception):
@@ -28,6 +31,8 @@ class Rival:
 
     process: psutil.Process
     pipe: subprocess.Popen[str]
+    complaints: IO[str]
+    """What it writes to standard error; shown where it ends before its time."""
 
     def say(self, line: str) -> None:
         """Send a line."""
@@ -47,7 +52,8 @@ class Rival:
         line = self.pipe.stdout.readline()
         limit.cancel()
         if not line:
-            raise EOFError(f"{self.pipe.args} has ended, or said nothing for {seconds:.0f} s")
+            self.complaints.seek(0)
+            raise EOFError(f"{self.pipe.args} has ended, or said nothing for {seconds:.0f} s: {self.complaints.read()[-LAST_WORDS:]}")
         return line.strip()
 
 
@@ -60,10 +66,11 @@ def rival(name: str, **given: Any) -> Iterator[Rival]:
     """
     if not PYTHON.exists():
         raise Missing("what Cairn is measured against is not installed: run `make bench`, which installs it into .venv-bench")
-    argv = [str(PYTHON), "-W", "ignore", str(ROOT / "bench" / "rivals" / f"{name}.py"), json.dumps(given)]
-    pipe = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        yield Rival(psutil.Process(pipe.pid), pipe)
-    finally:
-        pipe.kill()
-        pipe.wait()
+    argv = [str(PYTHON), str(ROOT / "bench" / "rivals" / f"{name}.py"), json.dumps(given)]
+    with tempfile.TemporaryFile("w+", errors="replace") as complaints:
+        pipe = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True)
+        try:
+            yield Rival(psutil.Process(pipe.pid), pipe, complaints)
+        finally:
+            pipe.kill()
+            pipe.wait()
