@@ -40,6 +40,7 @@ PATIENCE_S = 90.0
 TOGETHER = 60
 """Pieces of evidence in one transaction."""
 PARTITIONS = 8
+TOPICS = len(MASTERY.subscription.topics) if MASTERY.subscription else 0
 SESSION_MS = 6_000
 KEY = "11" * 32
 LENGTHS = "SELECT coalesce(sum(length), 0) FROM partition"
@@ -127,7 +128,7 @@ class Place:
         """Say whether at the last look all partitions lay with so many workers, each of which had some."""
         last = self.seen[-1] if self.seen else {}
         given = [each for each in last.values() if each]
-        return len(last) == len(given) == count and sum(map(len, given)) == PARTITIONS
+        return len(last) == len(given) == count and sum(map(len, given)) == PARTITIONS * TOPICS
 
 
 @asynccontextmanager
@@ -176,6 +177,10 @@ def _length(place: Place) -> int:
     return place.number(place.evidence.app_url, LENGTHS)
 
 
+def _topics(parts: list[tuple[str, int]]) -> set[str]:
+    return {topic for topic, _ in parts}
+
+
 def _ready(port: int) -> bool:
     try:
         return httpx.get(f"http://127.0.0.1:{port}/health/ready", timeout=5).status_code == 200
@@ -215,8 +220,11 @@ async def test_workers_come_and_go_while_evidence_flows(
         more.send_signal(signal.SIGTERM)
         assert await more.wait() == 0
         assert not looking.done()
-    given = [list(chain.from_iterable(look.values())) for look in place.seen]
-    assert all(len(parts) == len(set(parts)) == PARTITIONS for parts in given if parts), "a partition with nobody, or with two"
+    for look in place.seen:
+        given = list(chain.from_iterable(look.values()))
+        assert not given or len(given) == len(set(given)) == PARTITIONS * len(_topics(given)), "a partition with nobody, or with two"
+        for parts in look.values():
+            assert len({frozenset(number for topic, number in parts if topic == each) for each in _topics(parts)}) <= 1, "topics lie apart"
     assert max(place.holders) == 1, "two ticked at once"
     _check_deadlocks(place)
     await _check_once(place)
