@@ -21,7 +21,7 @@ from bench.bars import Bars
 from services.cli.installation import stop
 
 CHAIN_COUNT, CHAIN_QUICK = 20_000, 4_000
-LOAD: Final = latency.Load(learners=2_400, rate=500.0, seconds=60.0, together=10)
+LOAD: Final = latency.Load(learners=240, rate=500.0, seconds=60.0, together=10)
 LIGHT: Final = latency.Load(learners=240, rate=100.0, seconds=40.0, together=10)
 
 
