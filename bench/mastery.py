@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from bench import cost, synthetic, truth
+from bench import cost, needs, synthetic, truth
 from bench.bars import Bars
 from bench.baselines import best_lr, knowledge_tracing
 from services.cli.responses import read
@@ -48,6 +48,8 @@ def main() -> int:
         truth.measure(synthetic.tracing, bars, "knowledge tracing", false=0.25, sensitivity=0.55, coverage=False)
     if "cost" in parts:
         cost.measure(bars)
+    if "service" in parts:
+        needs.measure(bars)
     return bars.close()
 
 
