@@ -18,20 +18,11 @@ from shared.contracts.evidence import (
 from shared.ledger import Projection, Row
 
 ACT: Final = """
-    WITH new AS (
-        SELECT * FROM jsonb_to_recordset(%(rows)s) AS new(
-            act_id uuid, alias text, item_id uuid, score_e6 integer, occurred_at timestamptz, kind text, format text, duration_ms bigint,
-            partition integer, position bigint, accepted_at timestamptz, correlation uuid,
-            learner_id uuid, competency_ids jsonb, recorded_at timestamptz)
-    ), told AS (
-        SELECT * FROM new WHERE alias IS NOT NULL
-    ), meant AS (
-        SELECT act_id, learner_id, competency_ids, recorded_at FROM new WHERE learner_id IS NOT NULL
-    )
     INSERT INTO act
-    SELECT act_id, t.alias, t.item_id, t.score_e6, t.occurred_at, t.kind, t.format, t.duration_ms, t.partition, t.position, t.accepted_at,
-        t.correlation, m.learner_id, m.competency_ids, m.recorded_at
-    FROM told t FULL JOIN meant m USING (act_id)
+    SELECT * FROM jsonb_to_recordset(%(rows)s) AS new(
+        act_id uuid, alias text, item_id uuid, score_e6 integer, occurred_at timestamptz, kind text, format text, duration_ms bigint,
+        partition integer, position bigint, accepted_at timestamptz, correlation uuid,
+        learner_id uuid, competency_ids jsonb, recorded_at timestamptz)
     ON CONFLICT (act_id) DO UPDATE SET
         alias = coalesce(act.alias, excluded.alias), item_id = coalesce(act.item_id, excluded.item_id),
         score_e6 = coalesce(act.score_e6, excluded.score_e6), occurred_at = coalesce(act.occurred_at, excluded.occurred_at),
@@ -71,7 +62,7 @@ def act_rows(event: Recorded[Any]) -> Iterable[Row]:
                 "act_id": told.act_id, "alias": told.alias, "item_id": told.item_id, "score_e6": told.score_e6,
                 "occurred_at": told.occurred_at, "kind": told.kind, "format": told.format, "duration_ms": told.duration_ms,
                 "partition": event.partition, "position": event.position, "accepted_at": event.time,
-                "correlation": event.correlation, "learner_id": None,
+                "correlation": event.correlation,
             }]  # fmt: skip
         case EvidenceRecorded() as meant:
             return [{
@@ -134,9 +125,9 @@ def alignment_rows(event: Recorded[Any]) -> Iterable[Row]:
 
 
 PROJECTIONS: Final = (
-    Projection("act", act_rows, ("act_id", "learner_id"), ACT),
-    Projection("conflict", conflict_rows, ("act_id", "version"), CONFLICT),
-    Projection("amendment", amendment_rows, ("act_id", "version"), AMENDMENT),
-    Projection("alias", alias_rows, ("alias",), ALIAS),
-    Projection("alignment", alignment_rows, ("item_id",), ALIGNMENT),
+    Projection("act", act_rows, ("act_id",), ACT, (EvidenceAccepted, EvidenceRecorded), halves=True),
+    Projection("conflict", conflict_rows, ("act_id", "version"), CONFLICT, (EvidenceConflicted,)),
+    Projection("amendment", amendment_rows, ("act_id", "version"), AMENDMENT, (EvidenceRescored, EvidenceVoided)),
+    Projection("alias", alias_rows, ("alias",), ALIAS, (AliasNoted,)),
+    Projection("alignment", alignment_rows, ("item_id",), ALIGNMENT, (ItemAligned,)),
 )

@@ -28,7 +28,7 @@ from shared.parameters import page_hash
 Rows = Callable[[Recorded[Any]], Iterator[Row]]
 
 
-def _table(table: str, rows: Rows, key: tuple[str, ...], **columns: str) -> Projection:
+def _table(table: str, rows: Rows, of: tuple[type[Event], ...], key: tuple[str, ...], **columns: str) -> Projection:
     """Return a table that keeps the row of the newest version; `columns` are names and SQL types beside `version`."""
     typed = columns | {"version": "bigint"}
     names = ", ".join(typed)
@@ -38,7 +38,7 @@ def _table(table: str, rows: Rows, key: tuple[str, ...], **columns: str) -> Proj
         f"INSERT INTO {table} ({names}) SELECT {names} FROM jsonb_to_recordset(%(rows)s) AS new({definition}) "  # noqa: S608 - our own names
         f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates} WHERE {table}.version < excluded.version"
     )
-    return Projection(table, rows, key, statement)
+    return Projection(table, rows, key, statement, of)
 
 
 def _learner(event: Recorded[Any]) -> Iterator[Row]:
@@ -101,15 +101,10 @@ def _levels(event: Recorded[Any]) -> Iterator[Row]:
         yield told | {"changed_at": instant_text(event.time), "settings": event.settings, "version": event.version}
 
 
-def _told(*kinds: type[Event]) -> Rows:
-    """Return rows that hold what an event of these kinds says."""
-
-    def rows(event: Recorded[Any]) -> Iterator[Row]:
-        if isinstance(event.data, kinds):
-            beside = {"version": event.version, "told_at": instant_text(event.time)}
-            yield event.data.model_dump(mode="json") | beside | {"waived": isinstance(event.data, PrerequisiteWaived)}
-
-    return rows
+def _told(event: Recorded[Any]) -> Iterator[Row]:
+    """Yield a row that holds what the event says."""
+    beside = {"version": event.version, "told_at": instant_text(event.time)}
+    yield event.data.model_dump(mode="json") | beside | {"waived": isinstance(event.data, PrerequisiteWaived)}
 
 
 def _membership(event: Recorded[Any]) -> Iterator[Row]:
@@ -155,29 +150,31 @@ _PAGES: Final = """
     ON CONFLICT (competency_id, page) DO NOTHING
 """
 
+_ESTIMATES: Final = (Estimated, Reestimated)
+
 PROJECTIONS: Final = (
     _table(
-        "learner_estimate", _learner, ("learner_id",), learner_id="uuid", general_mean_e6="bigint", general_variance_e6="bigint",
-        form_mean_e6="bigint", form_variance_e6="bigint",
+        "learner_estimate", _learner, _ESTIMATES, ("learner_id",), learner_id="uuid", general_mean_e6="bigint",
+        general_variance_e6="bigint", form_mean_e6="bigint", form_variance_e6="bigint",
     ),
     _table(
-        "competency_estimate", _competencies, _OF_COMPETENCY, **_IDS, mean_e6="bigint", variance_e6="bigint", scored="integer",
+        "competency_estimate", _competencies, _ESTIMATES, _OF_COMPETENCY, **_IDS, mean_e6="bigint", variance_e6="bigint", scored="integer",
         items="integer", days="integer", last_minute="bigint",
     ),
-    _table("due", _due, _OF_COMPETENCY, **_IDS, due_minute="bigint"),
-    _table("level", _levels, _OF_COMPETENCY, **_LEVEL, settings="bigint"),
-    _table("level_change", _levels, ("learner_id", "version"), **_LEVEL, before="text"),
+    _table("due", _due, (*_ESTIMATES, LevelHeld, LevelChanged), _OF_COMPETENCY, **_IDS, due_minute="bigint"),
+    _table("level", _levels, (LevelChanged,), _OF_COMPETENCY, **_LEVEL, settings="bigint"),
+    _table("level_change", _levels, (LevelChanged,), ("learner_id", "version"), **_LEVEL, before="text"),
     _table(
-        "person_needed", _told(PersonNeeded), _OF_COMPETENCY, **_IDS, needed="boolean", idle="integer", idle_days="integer",
+        "person_needed", _told, (PersonNeeded,), _OF_COMPETENCY, **_IDS, needed="boolean", idle="integer", idle_days="integer",
         evidence_id="uuid", told_at="timestamptz",
     ),
-    _table("override", _told(OverrideGiven), _OF_COMPETENCY, **_IDS, level="text", until="timestamptz", **_AUTHOR),
-    _table("override_end", _told(OverrideEnded), _OF_COMPETENCY, **_IDS, at="timestamptz", author_id="uuid"),
+    _table("override", _told, (OverrideGiven,), _OF_COMPETENCY, **_IDS, level="text", until="timestamptz", **_AUTHOR),
+    _table("override_end", _told, (OverrideEnded,), _OF_COMPETENCY, **_IDS, at="timestamptz", author_id="uuid"),
     _table(
-        "waiver", _told(PrerequisiteWaived, WaiverWithdrawn), (*_OF_COMPETENCY, "prerequisite_id"), **_IDS, prerequisite_id="text",
+        "waiver", _told, (PrerequisiteWaived, WaiverWithdrawn), (*_OF_COMPETENCY, "prerequisite_id"), **_IDS, prerequisite_id="text",
         waived="boolean", **_AUTHOR,
     ),
-    _table("membership", _membership, ("class_id", "learner_id"), class_id="uuid", learner_id="uuid", member="boolean"),
-    Projection("framework_page", _pages, ("competency_id", "page"), _PAGES),
-    _table("framework_in_force", _in_force, ("kind",), kind="text", pages="jsonb"),
+    _table("membership", _membership, (MembershipNoted,), ("class_id", "learner_id"), class_id="uuid", learner_id="uuid", member="boolean"),
+    Projection("framework_page", _pages, ("competency_id", "page"), _PAGES, (MasteryPageAdded,)),
+    _table("framework_in_force", _in_force, (FrameworkAdopted,), ("kind",), kind="text", pages="jsonb"),
 )  # fmt: skip

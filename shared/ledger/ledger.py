@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MAX_GUESSES: Final = 5
 """Times that the keys of commands may change between guess and lock before all partitions are locked."""
 
+MANY: Final = 8
+"""Asks for each partition from which on all are locked at once: so many need nearly all of them, and guessing which costs more."""
+
 ROLE_RIGHTS: Final = """
     SELECT r.rolsuper OR pg_has_role(current_user, t.tableowner, 'member') FROM pg_roles r, pg_tables t
     WHERE r.rolname = current_user AND t.schemaname = 'public' AND t.tablename = 'event'"""
@@ -211,7 +214,8 @@ class Ledger:
         Raises:
             KeysChanged: roll back and do it again.
         """
-        guess = await self._expand(connection, asks) if self._expand else asks
+        lock_all = lock_all or (self._expand is not None and len(asks) > MANY * self.partitions)
+        guess = await self._expand(connection, asks) if self._expand and not lock_all else asks
         lanes_of = {key: partition_of(key, self.partitions) for key in {ask.stream.key for ask in guess}}
         numbers = range(self.partitions) if lock_all else lanes_of.values()
         lanes = await store.lock_lanes(connection, set(numbers))

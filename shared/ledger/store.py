@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import accumulate
@@ -16,6 +15,7 @@ from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
 from shared.decider import Decider
 from shared.errors import LedgerError
 from shared.failpoints import reach
+from shared.ledger.columns import Blobs, Numbers, Texts, copied, event_row, since_2000, stream_row
 from shared.ledger.turn import Held, Lane, check_release
 from shared.ledger.types import BLOCKING, MAX_STEP, Batch, Connection, Inbox, InboxMoved, Incoming, Projection, Trouble, Walk
 
@@ -26,7 +26,7 @@ LOCK_INBOX: Final = """
     JOIN jsonb_to_recordset(%s) AS r(source text, partition int) USING (source, partition)
     ORDER BY i.source, i.partition FOR UPDATE OF i"""
 BLOCKED_KEYS: Final = """
-    SELECT r.source, r.key FROM jsonb_to_recordset(%s) AS r(source text, key text) CROSS JOIN LATERAL (
+    SELECT r.source, r.key FROM unnest(%s, %s) AS r(source, key) CROSS JOIN LATERAL (
         SELECT FROM parked p WHERE p.source = r.source AND p.key = r.key AND p.resolved_at IS NULL AND p.trouble = ANY(%s) LIMIT 1) found"""
 MOVE_INBOX: Final = """
     UPDATE inbox SET position = r.position, head = r.head, kafka_offset = r.kafka_offset
@@ -38,20 +38,16 @@ PARK: Final = """
 LOCK_LANES: Final = "SELECT id, length, head, last_at FROM partition WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
 LOAD_STREAMS: Final = """
     SELECT s.id, s.key, s.partition, s.version, s.format, CASE WHEN s.version <> r.known THEN s.state END AS state
-    FROM jsonb_to_recordset(%s) AS r(id text, known bigint) JOIN stream s USING (id)"""
+    FROM unnest(%s, %s) AS r(id, known) JOIN stream s USING (id)"""
 LOAD_EVENTS: Final = "SELECT stream, bytes FROM event WHERE stream = ANY(%s) ORDER BY stream, version"
 COPY_EVENTS: Final = "COPY event (partition, position, stream, version, key, type, recorded_at, bytes) FROM STDIN (FORMAT BINARY)"
-EVENT_TYPES: Final = ("int4", "int8", "text", "int8", "text", "text", "timestamptz", "bytea")
 MOVE_LANES: Final = """
     UPDATE partition SET length = r.length, head = r.head, last_at = r.last_at
     FROM jsonb_to_recordset(%s) AS r(id int, length bigint, head text, last_at timestamptz) WHERE partition.id = r.id"""
-ADD_STREAMS: Final = """
-    INSERT INTO stream (id, key, partition, version, format, state)
-    SELECT id, key, partition, version, format, decode(state, 'base64')
-    FROM jsonb_to_recordset(%s) AS r(id text, key text, partition int, version bigint, format int, state text)"""
+COPY_STREAMS: Final = "COPY stream (id, key, partition, version, format, state) FROM STDIN (FORMAT BINARY)"
 MOVE_STREAMS: Final = """
-    UPDATE stream SET version = r.version, format = r.format, state = decode(r.state, 'base64')
-    FROM jsonb_to_recordset(%s) AS r(id text, version bigint, format int, state text, read_version bigint)
+    UPDATE stream SET version = r.version, format = r.format, state = r.state
+    FROM unnest(%s, %s, %s, %s, %s) AS r(id, read_version, version, format, state)
     WHERE stream.id = r.id AND stream.version = r.read_version"""
 KEEP_PAGE: Final = "INSERT INTO parameter_page (hash, data) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 KEEP_SET: Final = "INSERT INTO parameter_set (id, kind, pages) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
@@ -85,10 +81,12 @@ async def lock_inbox(connection: Connection, batch: Batch) -> None:
 
 async def part_blocked(connection: Connection, batch: Batch) -> list[Incoming]:
     """Return the records of a batch, those behind a parked record of their key turned into records to park."""
-    pairs = {(record.source, record.key) for record in batch.records if record.position is not None}
-    wanted = rows_json({"source": source, "key": key} for source, key in pairs)
-    rows = await (await connection.execute(BLOCKED_KEYS, [wanted, BLOCKED])).fetchall()
+    pairs = list({(record.source, record.key) for record in batch.records if record.asks})
+    sources, keys = Texts([source for source, _ in pairs]), Texts([key for _, key in pairs])
+    rows = await (await connection.execute(BLOCKED_KEYS, [sources, keys, BLOCKED])).fetchall() if pairs else []
     blocked = {(row[0], row[1]) for row in rows}
+    if not blocked and all(record.trouble is None for record in batch.records):
+        return list(batch.records)
     result = []
     for record in batch.records:
         place = (record.source, record.key)
@@ -103,13 +101,12 @@ async def part_blocked(connection: Connection, batch: Batch) -> list[Incoming]:
 async def move_inbox(connection: Connection, batch: Batch) -> dict[tuple[str, int], Inbox]:
     """Move the inbox behind the last record of each partition, and return what it is then."""
     after = dict(batch.before)
-    for record in batch.records:
-        place = (record.source, record.partition)
-        old = after[place]
-        if record.position is None:
-            after[place] = replace(old, kafka_offset=record.kafka_offset + 1)
-        else:
-            after[place] = replace(old, position=record.position, head=record.head, kafka_offset=record.kafka_offset + 1)
+    last = {(record.source, record.partition): record for record in batch.records if record.position is not None}
+    for (source, partition), record in last.items():
+        assert record.position is not None
+        after[source, partition] = Inbox(source, partition, record.position, record.head, None)
+    offsets = {(record.source, record.partition): record.kafka_offset + 1 for record in batch.records}
+    after |= {place: replace(after[place], kafka_offset=offset) for place, offset in offsets.items()}
     reach("inbox.before")
     await connection.execute(MOVE_INBOX, [rows_json(asdict(inbox) for inbox in after.values())])
     reach("inbox.after")
@@ -134,8 +131,9 @@ async def load_streams(
     connection: Connection, known: Mapping[str, int], cached: Mapping[str, Any], deciders: Mapping[str, Decider[Any]]
 ) -> dict[str, Held]:
     """Return the streams that exist. `known` is stream -> version of the cached state, -1 where none is cached."""
-    wanted = rows_json({"id": stream, "known": version} for stream, version in known.items())
-    rows = await (await connection.execute(LOAD_STREAMS, [wanted])).fetchall()
+    wanted = [Texts(list(known)), Numbers(list(known.values()))]
+    async with connection.cursor(binary=True) as cursor:
+        rows = await (await cursor.execute(LOAD_STREAMS, wanted)).fetchall()
     held: dict[str, Held] = {}
     outdated: list[str] = []
     for stream, key, partition, version, format, state in rows:
@@ -182,12 +180,11 @@ def decoded(raw: bytes) -> Recorded[Any]:
 async def append(connection: Connection, events: Sequence[Recorded[Any]], lanes: Iterable[Lane]) -> None:
     """Write events and move the partitions behind them."""
     reach("append.before")
-    async with connection.cursor() as cursor, cursor.copy(COPY_EVENTS) as copy:
-        copy.set_types(EVENT_TYPES)
-        for event in events:
-            await copy.write_row(
-                (event.partition, event.position, event.stream, event.version, event.key, event.type, event.time, event.raw)
-            )
+    times = {at: since_2000(at) for at in {event.time for event in events}}
+    rows = [
+        event_row(e.partition, e.position, e.stream, e.version, e.key, e.type, times[e.time], e.raw) for e in events
+    ]  # fmt: skip
+    await _copy(connection, COPY_EVENTS, rows)
     moved = ({"id": lane.number, "length": lane.length, "head": lane.head, "last_at": lane.last_at} for lane in lanes if lane.length)
     await connection.execute(MOVE_LANES, [rows_json(moved)])
     reach("append.after")
@@ -199,28 +196,43 @@ async def keep_streams(connection: Connection, changed: Sequence[Held], deciders
     Raises:
         LedgerError: where a stream is not at the version it was read at, which the partition's lock forbids.
     """
-    fresh, moved = [], []
+    fresh: list[bytes] = []
+    moved: list[tuple[str, int, int, int, bytes]] = []
     for held in changed:
         decider = deciders[held.id.split("/", 2)[1]]
         state = decider.codec.encode(held.state)
         held.size = len(state)
-        row = {"id": held.id, "version": held.version, "format": decider.format, "state": b64encode(state).decode()}
         if held.read_version:
-            moved.append(row | {"read_version": held.read_version})
+            moved.append((held.id, held.read_version, held.version, decider.format, state))
         else:
-            fresh.append(row | {"key": held.key, "partition": held.partition})
+            fresh.append(stream_row(held.id, held.key, held.partition, held.version, decider.format, state))
     if fresh:
-        await connection.execute(ADD_STREAMS, [rows_json(fresh)])
-    if moved and (await connection.execute(MOVE_STREAMS, [rows_json(moved)])).rowcount != len(moved):
+        await _copy(connection, COPY_STREAMS, fresh)
+    if moved and await _move(connection, moved) != len(moved):
         raise LedgerError("a stream moved under its partition's lock: is another program writing to this database?")
+
+
+async def _copy(connection: Connection, statement: str, rows: Iterable[bytes]) -> None:
+    async with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        await copy.write(copied(rows))
+
+
+async def _move(connection: Connection, moved: Iterable[tuple[str, int, int, int, bytes]]) -> int:
+    """Return how many streams were where they were read."""
+    ids, read, versions, formats, states = zip(*moved, strict=True)
+    columns = [Texts(ids), Numbers(read), Numbers(versions), Numbers(formats), Blobs(states)]
+    return (await connection.execute(MOVE_STREAMS, columns)).rowcount
 
 
 async def project(connection: Connection, projections: Iterable[Projection], events: Sequence[Recorded[Any]]) -> None:
     """Bring the read tables up to these events, one statement per projection."""
+    classes = {type(event.data) for event in events}
     for projection in projections:
-        rows = {tuple(row[name] for name in projection.key): row for event in events for row in projection.rows(event)}
+        if projection.events and classes.isdisjoint(projection.events):
+            continue
+        rows = projection.reduced(events)
         if rows:
-            await connection.execute(projection.statement, {"rows": rows_json(rows.values())})
+            await connection.execute(projection.statement, {"rows": rows_json(rows)})
 
 
 async def keep_parameters(connection: Connection, events: Sequence[Recorded[Any]]) -> None:

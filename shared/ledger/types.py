@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any, Final
 
 from psycopg import AsyncConnection
 
-from shared.contracts.envelope import Origin, Recorded, StreamId
+from shared.contracts.envelope import Event, Origin, Recorded, StreamId
 from shared.decider import Command, Refusal
 from shared.parameters import Parameters
 
@@ -61,6 +62,22 @@ class Projection:
     """Columns by which rows of a batch are reduced: the last of each key wins."""
     statement: str
     """SQL with one parameter `%(rows)s`, the rows as one JSON array for `jsonb_to_recordset(%(rows)s)`."""
+    events: tuple[type[Event], ...] = ()
+    """The only classes that `rows` has rows for; none: it is asked about all."""
+    halves: bool = False
+    """Different events tell different columns of a row: within a batch, rows of one key are put together."""
+
+    def reduced(self, events: Iterable[Recorded[Any]]) -> list[Row]:
+        """Return the rows that events ask for, one for each key."""
+        key_of = itemgetter(*self.key)
+        found: dict[Any, Row] = {}
+        for event in events:
+            if self.events and type(event.data) not in self.events:
+                continue
+            for row in self.rows(event):
+                key = key_of(row)
+                found[key] = {**found[key], **row} if self.halves and key in found else row
+        return list(found.values())
 
 
 Expand = Callable[[Connection, Sequence[Ask]], Awaitable[list[Ask]]]

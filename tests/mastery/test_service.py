@@ -226,7 +226,7 @@ async def project_all(service: Any, backwards: bool = False) -> None:
         for header in reversed(headers) if backwards else headers:
             event = header.decode(classes[header.event_type])
             for projection in PARTS.projections:
-                if made := list(projection.rows(event)):
+                if made := projection.reduced([event]):
                     await connection.execute(projection.statement, {"rows": orjson.dumps(made).decode()})
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,24 +14,26 @@ from services.evidence.domain import AcceptEvidence, RecordEvidence
 from shared.contracts.envelope import Origin, event_id
 from shared.contracts.evidence import Kind
 from shared.ledger import Ask, Connection
+from shared.ledger.columns import Texts
 
 MAX_RELEASED: Final = 500
 """Acts released in one transaction."""
 MAX_NEWS: Final = 2_000
 """Events of a partition that are looked through, before everything that waits is."""
 
-# Ids go as one text, since psycopg builds arrays element by element; and each is looked up by itself: planned as a join, or with `= ANY`,
-# the tables may be read whole, or each id is weighed by the planner, which costs more than the query.
+# Each id is looked up by itself: planned as a join, or with `= ANY`, the tables may be read whole, or each id is weighed by the planner,
+# which costs more than the query.
 KEPT: Final = """
-    SELECT wanted.id, (SELECT alias FROM act WHERE act_id = wanted.id) FROM unnest(string_to_array(%s, ',')::uuid[]) AS wanted(id)"""
+    SELECT wanted.id, found.alias FROM unnest(%s) AS wanted(id)
+    CROSS JOIN LATERAL (SELECT alias FROM act WHERE act_id = wanted.id::uuid AND alias IS NOT NULL LIMIT 1) found"""
 LEARNERS: Final = """
     SELECT wanted.alias, (
         SELECT l.learner_id FROM alias l WHERE l.alias = wanted.alias AND (
             SELECT 1 FROM act w JOIN alignment i USING (item_id) WHERE w.alias = l.alias AND w.learner_id IS NULL LIMIT 1) IS NULL)
-    FROM unnest(string_to_array(%s, ',')) AS wanted(alias)"""
+    FROM unnest(%s) AS wanted(alias)"""
 COMPETENCIES: Final = """
-    SELECT wanted.id, (SELECT competency_ids FROM alignment WHERE item_id = wanted.id)
-    FROM unnest(string_to_array(%s, ',')::uuid[]) AS wanted(id)"""
+    SELECT wanted.id, found.competency_ids FROM unnest(%s) AS wanted(id)
+    CROSS JOIN LATERAL (SELECT competency_ids FROM alignment WHERE item_id = wanted.id::uuid LIMIT 1) found"""
 LENGTHS: Final = "SELECT id, length FROM partition"
 NEWS: Final = """
     WITH news AS MATERIALIZED (
@@ -63,28 +64,29 @@ async def expand(connection: Connection, asks: Sequence[Ask]) -> list[Ask]:
     told = [ask.command for ask in asks if isinstance(ask.command, AcceptEvidence)]
     if not told:
         return list(asks)
-    kept: dict[UUID, str] = await _pairs(connection, KEPT, {command.stream.id for command in told})
-    fresh = [command.told for command in told if command.told.act_id not in kept]
+    kept: dict[str, str] = await _pairs(connection, KEPT, {command.stream.id for command in told})
+    fresh = [command.told for command in told if command.stream.id not in kept]
     learners: dict[str, UUID] = await _pairs(connection, LEARNERS, {act.alias for act in fresh})
-    aligned = await _pairs(connection, COMPETENCIES, map(str, {act.item_id for act in fresh}))
-    competencies: dict[UUID, tuple[str, ...]] = {item: tuple(ids) for item, ids in aligned.items()}
+    items = {act.item_id: str(act.item_id) for act in fresh}
+    aligned = await _pairs(connection, COMPETENCIES, set(items.values()))
+    competencies: dict[UUID, tuple[str, ...]] = {item: tuple(aligned[id]) for item, id in items.items() if id in aligned}
     result: list[Ask] = []
     for ask in asks:
         if not isinstance(ask.command, AcceptEvidence):
             result.append(ask)
             continue
-        act = ask.command.told
-        if act.act_id in kept:
-            result.append(replace(ask, command=AcceptEvidence(act, kept[act.act_id])))
+        act, id = ask.command.told, ask.stream.id
+        if id in kept:
+            result.append(replace(ask, command=AcceptEvidence(act, kept[id])))
             continue
-        kept[act.act_id] = act.alias
+        kept[id] = act.alias
         result.append(ask)
-        if act.alias in learners and act.item_id in competencies:
+        learner, competency_ids = learners.get(act.alias), competencies.get(act.item_id)
+        if learner is not None and competency_ids is not None:
             meant = RecordEvidence(
-                act.act_id, learners[act.alias], act.item_id, competencies[act.item_id], act.score_e6, act.occurred_at, act.kind,
-                act.duration_ms,
+                act.act_id, learner, act.item_id, competency_ids, act.score_e6, act.occurred_at, act.kind, act.duration_ms
             )  # fmt: skip
-            result.append(Ask(meant, Origin(_acceptance(act.act_id), ask.origin.correlation), ask.record))
+            result.append(Ask(meant, Origin(_acceptance(id), ask.origin.correlation), ask.record))
     return result
 
 
@@ -119,19 +121,17 @@ async def _news(connection: Connection, since: Mapping[int, int], lengths: Mappi
     return bool(rows[0][0])
 
 
-async def _pairs(connection: Connection, query: str, keys: Iterable[str]) -> dict[Any, Any]:
+async def _pairs(connection: Connection, query: str, keys: Collection[str]) -> dict[Any, Any]:
     """Return what a query finds for these keys, those without it left out."""
-    joined = ",".join(keys)
-    rows = await (await connection.execute(query, [joined])).fetchall() if joined else []
+    rows = await (await connection.execute(query, [Texts(list(keys))])).fetchall() if keys else []
     return {key: value for key, value in rows if value is not None}
 
 
 def _released(correlation: UUID, competency_ids: list[str], kind: str, **other: Any) -> Ask:
     meant = RecordEvidence(competency_ids=tuple(competency_ids), kind=Kind(kind), **other)
-    return Ask(meant, Origin(_acceptance(meant.evidence_id), str(correlation)))
+    return Ask(meant, Origin(_acceptance(str(meant.evidence_id)), str(correlation)))
 
 
-@lru_cache(maxsize=4_096)  # Asked for twice in each transaction.
-def _acceptance(act_id: UUID) -> str:
+def _acceptance(act_id: str) -> str:
     """Return the id of the event by which the act was accepted, always the first of its stream."""
     return event_id(f"evidence/act/{act_id}", 1)
