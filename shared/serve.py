@@ -31,6 +31,7 @@ from shared.decider import Decider
 from shared.errors import LedgerError
 from shared.failpoints import arm
 from shared.http import Health, create_app
+from shared.ledger import patience
 from shared.ledger.group import GroupCommit
 from shared.ledger.ledger import Ledger
 from shared.ledger.types import Answer, Ask, Connection
@@ -49,9 +50,6 @@ from shared.workers import REPORT_S, Line
 POOL_MIN: Final = 2
 POOL_MAX: Final = 8
 """Connections to PostgreSQL of one process, the relay's own aside."""
-IDLE_LOCK_MS: Final = 20_000
-"""Time that a transaction may stand still, as it does when its process is stopped or its machine cut off, before PostgreSQL ends it and
-with it its locks: else nobody could go on with its partitions. Ours never wait for anything outside."""
 GRACE_S: Final = 20
 """Time that a request or batch in hand is given when the service is asked to stop."""
 MAX_CONNECTIONS: Final = 4_000
@@ -132,8 +130,8 @@ def build(parts: Parts, settings: Settings, clock: Clock, executor: Callable[[],
         max_size=POOL_MAX,
         open=False,
         configure=_read_committed,
-        kwargs={"options": f"-c idle_in_transaction_session_timeout={IDLE_LOCK_MS}"},
-        check=AsyncConnectionPool.check_connection,
+        kwargs={**patience.ALIVE, "options": f"-c idle_in_transaction_session_timeout={patience.IDLE_LOCK_MS}"},
+        check=patience.check_connection,
     )
     ledger = Ledger(
         service=parts.name, installation=settings.installation, release=settings.release, partitions=settings.partitions, pool=pool,

@@ -22,6 +22,7 @@ from shared.ledger import InboxMoved, Incoming
 from shared.ledger.group import is_passing
 from shared.ledger.ledger import Ledger
 from shared.ledger.park import unresolved
+from shared.ledger.patience import in_time
 from shared.parts import Subscription
 from shared.relay.control import Control, Lengths, Refill, Told
 from shared.relay.topics import ensure_topics
@@ -74,11 +75,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             TooManyParked, Unparkable, OutdatedDecider, psycopg.Error: going on would help nobody; the service must stop.
             WrongPartitionCount: a source's topic has another number of partitions than this ledger.
         """
-        settings = self._settings
-        await ensure_topics(settings.kafka(), settings.topic_prefix, self._sources, settings.partitions)
         watch = None
         try:
-            await start(self.broker)
+            await self._begin()
             watch = asyncio.create_task(self._watch(), name="consumer-watch")
             await self._ended.wait()
         finally:
@@ -89,6 +88,19 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             await self.broker.stop()
         if self._failure is not None:
             raise self._failure
+
+    async def _begin(self) -> None:
+        """Find the topics and join the group; where Kafka cannot do it yet, such as while it elects a leader, again and again."""
+        settings, begun = self._settings, False
+        while not begun and not self._stopping.is_set():
+            try:
+                await ensure_topics(settings.kafka(), settings.topic_prefix, self._sources, settings.partitions)
+                await start(self.broker)
+                begun = True
+            except KafkaError as error:
+                log.warning("consumer starts again", error=type(error).__name__, again_in_s=LOOK_S)
+                await self.broker.stop()
+                await asyncio.sleep(LOOK_S)
 
     async def stop(self) -> None:
         """Let `run` end: the batch in hand is committed, what waits for a passing error is left for the next start."""
@@ -260,12 +272,13 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         surveyed = 0.0
         while True:
             try:
-                if self._unseated:
-                    await self._seat()
-                await self._look()
-                if time.monotonic() - surveyed >= SURVEY_S:
-                    surveyed = time.monotonic()
-                    await self._survey()
+                async with in_time():
+                    if self._unseated:
+                        await self._seat()
+                    await self._look()
+                    if time.monotonic() - surveyed >= SURVEY_S:
+                        surveyed = time.monotonic()
+                        await self._survey()
             except Exception as error:
                 if not isinstance(error, KafkaError) and not (isinstance(error, Error) and is_passing(error)):
                     self._fail(error)

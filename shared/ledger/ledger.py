@@ -16,6 +16,7 @@ from shared.decider import Decider
 from shared.errors import LedgerError, Misconfigured, PrivilegedRole
 from shared.failpoints import reach
 from shared.ledger import histories, store
+from shared.ledger.patience import in_time
 from shared.ledger.states import States
 from shared.ledger.turn import Held, Lane, Turn, check_release, hold
 from shared.ledger.types import Answer, Ask, Batch, Connection, Expand, Inbox, Incoming, Projection, Trouble, Walk
@@ -114,7 +115,7 @@ class Ledger:
     async def walk(self, walk: Walk) -> bool:
         """Ask the commands of the next streams of a walk and move its cursor, in one transaction; return whether the walk is done."""
         started = time.perf_counter()
-        async with self.pool.connection() as connection, connection.transaction():
+        async with in_time(), self.pool.connection() as connection, connection.transaction():
             lanes = await store.lock_lanes(connection, {walk.partition})
             ids, done = await store.next_streams(connection, self.service, walk)
             parameters = await self._in_force(connection)
@@ -132,7 +133,7 @@ class Ledger:
 
     async def inbox(self, sources: Sequence[str]) -> dict[tuple[str, int], Inbox]:
         """Return how far each partition of these services was applied, opening the inbox of those never heard before."""
-        async with self.pool.connection() as connection:
+        async with in_time(), self.pool.connection() as connection:
             async with connection.cursor() as cursor:
                 await cursor.executemany(
                     OPEN_INBOX,
@@ -166,7 +167,7 @@ class Ledger:
         try:
             while True:
                 try:
-                    async with self.pool.connection() as connection, connection.transaction():
+                    async with in_time(), self.pool.connection() as connection, connection.transaction():
                         turn, applied = await self._once(connection, asks, batch, lock_all=guesses >= MAX_GUESSES)
                         reach("commit.before")
                     break

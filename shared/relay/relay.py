@@ -17,6 +17,7 @@ from shared.contracts.envelope import Recorded
 from shared.contracts.topics import topic_name
 from shared.errors import LedgerError
 from shared.failpoints import reach
+from shared.ledger.patience import ALIVE, in_time
 from shared.relay.compare import compare
 from shared.relay.control import Control, Length, Lengths, Refill, Told
 from shared.relay.fresh import Fresh, Row
@@ -149,7 +150,7 @@ class Relay:
                 await _within(self._stopping, RETRY_S)
 
     async def _connect(self) -> AsyncConnection[Any]:
-        connection = await AsyncConnection.connect(self._dsn, autocommit=True)
+        connection = await AsyncConnection.connect(self._dsn, autocommit=True, **ALIVE)
         # What is lost when PostgreSQL crashes is sent again; waiting for the disk would gain nothing.
         await connection.execute("SET synchronous_commit = off")
         return connection
@@ -185,10 +186,11 @@ class Relay:
         self._next, self._looked = await _published(connection), 0.0
         while not self._stopping.is_set():
             self._woken.clear()
-            sent = await self._relay(connection, producer)
-            more = await self._refill(connection, producer)
-            if time.monotonic() - self._announced >= ANNOUNCE_S:
-                await self._announce(connection)
+            async with in_time():
+                sent = await self._relay(connection, producer)
+                more = await self._refill(connection, producer)
+                if time.monotonic() - self._announced >= ANNOUNCE_S:
+                    await self._announce(connection)
             if sent < 1 and not more:
                 await _within(self._woken, self._poll_s)
 

@@ -24,8 +24,6 @@ REPLICATED: Final = {
     "transaction.state.log.min.isr": "2",
     "share.coordinator.state.topic.replication.factor": str(BROKERS),
     "share.coordinator.state.topic.min.isr": "2",
-    "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "500",
 }
 
 

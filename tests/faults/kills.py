@@ -6,6 +6,8 @@ import signal
 import time
 from collections.abc import Sequence
 
+import psycopg
+
 from shared.failpoints import POINTS
 from shared.relay.relay import RELAY_LOCK
 from tests.faults.district import EVERY, busy, district
@@ -17,6 +19,7 @@ HITS = 3
 """A process dies at a point when it passes it for the first time, or one of the next."""
 REACHED_S = 60.0
 RANDOM_KILLS = 12
+DRAINS_S = 3.0
 HEARING = [point for point in POINTS if point.startswith(("batch", "inbox"))]
 """Points that only a service passes which hears another one."""
 TERMINATE_RELAY = "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database WHERE datname = %s AND objid = %s"
@@ -114,6 +117,32 @@ def two_relays(stage: Stage) -> None:
         verdict = stage.judge(town, client)
         stage.must(verdict.counts["evidence: repeated in Kafka (harmless)"] > 0, "the old batch was never sent again")
         stage.must(first.alive and second.alive, "a relay did not survive the other one")
+
+
+@scenario("drain", 1)
+def drain(stage: Stage) -> None:
+    """SIGTERM under load: what is in hand is finished, and the process ends well; the second SIGTERM ends it where it stands."""
+    with stage.town() as town:
+        town.begin()
+        with load(town, stage.seed) as client:
+            for service in town.services:
+                client.until(50)
+                stage.must(town.of(service)[0].end() == 0, f"{service} did not end well when it was asked to stop")
+                stage.inject(f"SIGTERM {service}")
+                town.begin(service)
+            mastery = town.of("mastery")[0]
+            with psycopg.connect(town.records["mastery"]) as holder:
+                holder.execute("SELECT id FROM partition ORDER BY id FOR UPDATE")
+                client.until(50)
+                mastery.send(signal.SIGTERM)
+                time.sleep(DRAINS_S)
+                stage.must(mastery.alive, "mastery gave up the batch in hand at once")
+                mastery.send(signal.SIGTERM)
+                eventually(lambda: not mastery.alive, "the second SIGTERM ends mastery at once", DRAINS_S)
+                stage.inject("SIGTERM twice, with a batch in hand")
+            town.begin("mastery")
+            client.until(50)
+        stage.judge(town, client)
 
 
 def _published(town: Town) -> int:

@@ -8,7 +8,7 @@ import pytest
 from psycopg import Error
 
 from services.evidence.app import PARTS
-from shared import serve
+from shared.ledger import patience
 from shared.ledger.group import is_passing
 from shared.testing import running
 
@@ -16,7 +16,7 @@ from shared.testing import running
 async def test_a_transaction_that_stands_still_loses_its_locks_and_its_worker_goes_on(
     database: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve, "IDLE_LOCK_MS", 200)
+    monkeypatch.setattr(patience, "IDLE_LOCK_MS", 200)
     lock = "SELECT id FROM partition WHERE id = 0 FOR UPDATE"
     async with running(PARTS, database("evidence")) as service:
 
