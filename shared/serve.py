@@ -130,7 +130,7 @@ def build(parts: Parts, settings: Settings, clock: Clock, executor: Callable[[],
         max_size=POOL_MAX,
         open=False,
         configure=_read_committed,
-        kwargs={**patience.ALIVE, "options": f"-c idle_in_transaction_session_timeout={patience.IDLE_LOCK_MS}"},
+        kwargs={**patience.ALIVE, "options": f"{patience.NOTICED} -c idle_in_transaction_session_timeout={patience.IDLE_LOCK_MS}"},
         check=patience.check_connection,
     )
     ledger = Ledger(
@@ -225,7 +225,8 @@ async def run(parts: Parts, settings: Settings, line: Line | None = None) -> Non
 async def _until_ended(service: Service, relay: Relay, consumer: Consumer | None, line: Line | None) -> None:
     """Serve HTTP, relay and consume until one of them ends; then end the others and raise what ended it."""
     settings = service.settings
-    app = application(service, partial(_health, consumer, line))
+    troubles = partial(_troubles, relay, consumer, settings.stalled_after_s)
+    app = application(service, partial(_health, troubles, line))
     server = _Server(
         uvicorn.Config(
             app, host=settings.host, port=settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S,
@@ -237,7 +238,7 @@ async def _until_ended(service: Service, relay: Relay, consumer: Consumer | None
     sockets = [line.socket()] if line else None
     tasks = [asyncio.create_task(server.serve(sockets), name="http"), asyncio.create_task(relay.run(), name="relay")]
     if line is not None:
-        tasks.append(asyncio.create_task(_attend(line, consumer), name="line"))
+        tasks.append(asyncio.create_task(_attend(line, troubles), name="line"))
     if consumer is not None:
         tasks.append(asyncio.create_task(consumer.run(), name="consumer"))
     log.info("serving", port=settings.port, release=settings.release)
@@ -266,26 +267,29 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-async def _attend(line: Line, consumer: Consumer | None) -> None:
+async def _attend(line: Line, troubles: Callable[[], list[str]]) -> None:
     """Tell the supervisor how this worker is, until it asks to stop."""
     following = asyncio.create_task(line.follow())
     while not following.done():
-        line.report(_troubles(consumer))
+        line.report(troubles())
         await asyncio.wait([following], timeout=REPORT_S)
 
 
-async def _health(consumer: Consumer | None, line: Line | None) -> Health:
+async def _health(troubles: Callable[[], list[str]], line: Line | None) -> Health:
     """Say whether the service gets on, on all workers of this machine: health is progress."""
-    reasons = [*_troubles(consumer), *(line.others if line else ())]
+    reasons = [*troubles(), *(line.others if line else ())]
     return Health(ready=not reasons, reasons=reasons)
 
 
-def _troubles(consumer: Consumer | None) -> list[str]:
+def _troubles(relay: Relay, consumer: Consumer | None, stalled_after_s: float) -> list[str]:
     """Return why this worker is not ready."""
+    reasons: list[str] = []
+    if relay.silent_s() >= stalled_after_s:
+        reasons.append(f"the relay has not got round for {relay.silent_s():.0f} s: what is recorded does not reach Kafka")
     if consumer is None:
-        return []
+        return reasons
     progress = consumer.progress()
-    reasons = [*progress.diverged]
+    reasons += progress.diverged
     if progress.stalled:
         reasons.append(f"{progress.lag} events wait, and none was applied for {progress.idle_s:.0f} s")
     return reasons

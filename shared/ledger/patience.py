@@ -25,6 +25,9 @@ with it its locks: else nobody could go on with its partitions. Ours never wait 
 ALIVE: Final = MappingProxyType({"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000})
 """Of every connection: the system notices within half a minute that the other machine is gone; its own patience is two hours."""
 
+NOTICED: Final = " ".join(f"-c tcp_keepalives_{name}={value}" for name, value in (("idle", 10), ("interval", 5), ("count", 3)))
+"""The same on PostgreSQL's side, as `options`: a session whose client is gone gives back its locks, the relay's among them."""
+
 
 @asynccontextmanager
 async def in_time() -> AsyncIterator[None]:

@@ -17,7 +17,7 @@ from shared.contracts.envelope import Recorded
 from shared.contracts.topics import topic_name
 from shared.errors import LedgerError
 from shared.failpoints import reach
-from shared.ledger.patience import ALIVE, in_time
+from shared.ledger.patience import ALIVE, NOTICED, in_time
 from shared.relay.compare import compare
 from shared.relay.control import Control, Length, Lengths, Refill, Told
 from shared.relay.fresh import Fresh, Row
@@ -95,6 +95,7 @@ class Relay:
         self._next: dict[int, int] = {}
         """Partition -> position to send next, as `published` has it; empty before it was read."""
         self._looked = self._announced = 0.0
+        self._round_at = time.monotonic()
         self.published = 0
         """Events sent to Kafka by this process, repeats included."""
         control.listeners.append(self._hear)
@@ -127,6 +128,10 @@ class Relay:
                 self._traces.popitem(last=False)
         self._woken.set()
 
+    def silent_s(self) -> float:
+        """Return for how many seconds no round has ended: what was recorded since then may not be on Kafka."""
+        return time.monotonic() - self._round_at
+
     async def stop(self) -> None:
         """Let `run` end after what it is sending now."""
         self._stopping.set()
@@ -150,7 +155,7 @@ class Relay:
                 await _within(self._stopping, RETRY_S)
 
     async def _connect(self) -> AsyncConnection[Any]:
-        connection = await AsyncConnection.connect(self._dsn, autocommit=True, **ALIVE)
+        connection = await AsyncConnection.connect(self._dsn, autocommit=True, options=NOTICED, **ALIVE)
         # What is lost when PostgreSQL crashes is sent again; waiting for the disk would gain nothing.
         await connection.execute("SET synchronous_commit = off")
         return connection
@@ -162,6 +167,7 @@ class Relay:
     async def _lead(self, connection: AsyncConnection[Any]) -> None:
         self._next = {}  # Nothing is kept for a relay that may not send.
         while not self._stopping.is_set():
+            self._round_at = time.monotonic()
             row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", [RELAY_LOCK])).fetchone()
             if row is not None and row[0]:
                 break
@@ -191,6 +197,7 @@ class Relay:
                 more = await self._refill(connection, producer)
                 if time.monotonic() - self._announced >= ANNOUNCE_S:
                     await self._announce(connection)
+            self._round_at = time.monotonic()
             if sent < 1 and not more:
                 await _within(self._woken, self._poll_s)
 

@@ -8,8 +8,10 @@ import pytest
 from psycopg import Error
 
 from services.evidence.app import PARTS
+from shared import serve
 from shared.ledger import patience
 from shared.ledger.group import is_passing
+from shared.relay import Control, Relay
 from shared.testing import running
 
 
@@ -31,3 +33,22 @@ async def test_a_transaction_that_stands_still_loses_its_locks_and_its_worker_go
         assert is_passing(ended.value), "the same transaction may be tried again"
         async with service.pool.connection() as other:
             assert await (await other.execute(f"{lock} NOWAIT")).fetchall() == [(0,)]
+
+
+def test_a_relay_that_does_not_get_round_turns_health_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    relay = Relay(
+        dsn="", service="evidence", source="/local/evidence", partitions=8, kafka_servers="127.0.0.1:9", prefix="test",
+        control=Control("127.0.0.1:9", "test"),
+    )  # fmt: skip
+    assert serve._troubles(relay, None, 30) == []
+    monkeypatch.setattr(relay, "_round_at", relay._round_at - 31)
+    (said,) = serve._troubles(relay, None, 30)
+    assert "does not reach Kafka" in said
+
+
+async def test_who_waits_for_the_database_waits_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "ANSWER_S", 0.05)
+    with pytest.raises(Error) as ended:
+        async with patience.in_time():
+            await asyncio.Event().wait()
+    assert is_passing(ended.value)

@@ -135,13 +135,18 @@ class _Stalls:
             stands_s = now - self._since[service][1]
             if service in self._red or any(line.startswith(f"{service} ") for line in self.silent):
                 continue
-            if not await _is_ready(client, address):
+            if not await self._well(service, client):
                 self._red.add(service)
             elif stands_s >= self._patience_s:
                 self.silent.append(f"{service} is ready, {look.behind(service):,} events behind, and did not move for {stands_s:.0f} s")
             else:
                 waits = True
         return waits
+
+    async def _well(self, service: str, client: httpx.AsyncClient) -> bool:
+        """Return whether a service and all it hears say that they are well: who is not told anything cannot know that it is behind."""
+        addresses = self._installation.addresses
+        return all([await _is_ready(client, addresses[each]) for each in (service, *heard_by(service)) if each in addresses])
 
 
 async def _is_ready(client: httpx.AsyncClient, address: str) -> bool:
