@@ -5,10 +5,10 @@ transaction may stand still with its locks (a process stopped): neither may keep
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool
@@ -22,7 +22,9 @@ CHECK_S: Final = 5.0
 IDLE_LOCK_MS: Final = 20_000
 """Time that a transaction may stand still, as it does when its process is stopped or its machine cut off, before PostgreSQL ends it and
 with it its locks: else nobody could go on with its partitions. Ours never wait for anything outside."""
-ALIVE: Final = MappingProxyType({"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000})
+ALIVE: Final[Mapping[str, Any]] = MappingProxyType(
+    {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
+)
 """Of every connection: the system notices within half a minute that the other machine is gone; its own patience is two hours."""
 
 NOTICED: Final = " ".join(f"-c tcp_keepalives_{name}={value}" for name, value in (("idle", 10), ("interval", 5), ("count", 3)))
