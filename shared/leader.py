@@ -11,8 +11,9 @@ from psycopg import AsyncConnection, OperationalError
 
 LOCK_POLL_S: Final = 1.0
 """Time between two attempts to get the lock."""
-TAKE_OVER_S: Final = 1.0
-"""Pause before the work begins of whoever had to wait for the lock: who lost it with its connection has stopped by then."""
+TAKE_OVER_S: Final = 2.0
+"""Pause before the work begins of whoever had to wait for the lock: who lost it with its connection has stopped by then (the ticker gives
+a step one second)."""
 RETRY_S: Final = 0.5
 
 log = structlog.get_logger(__name__)

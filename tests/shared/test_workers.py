@@ -180,6 +180,7 @@ async def test_one_leads_at_a_time_also_when_connections_are_cut(
     database: Callable[[str], ServiceDatabase], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leader, "LOCK_POLL_S", 0.05)
+    monkeypatch.setattr(leader, "TAKE_OVER_S", 0.5)
     dsn, lock, changes = database("mastery").app_url, 4_711, 6
     leading: list[int] = []
     led: list[int] = []
@@ -211,3 +212,17 @@ async def test_one_leads_at_a_time_also_when_connections_are_cut(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     assert leading == []
+
+
+async def test_a_search_process_ends_with_its_service_however_that_ends() -> None:
+    pool = "from shared.ticker.pool import SearchPool; print(SearchPool()().submit(os.getpid).result(), flush=True)"
+    program = f"import os, sys; {pool}; sys.stdin.read()"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdin=PIPE, stdout=PIPE)
+    assert process.stdout is not None
+    searching = psutil.Process(int(await process.stdout.readline()))
+    assert searching.is_running()
+    process.kill()
+    await process.wait()
+    async with asyncio.timeout(PATIENCE_S):
+        while searching.is_running() and searching.status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110 - it is no task of ours.
+            await asyncio.sleep(0.05)
