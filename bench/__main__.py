@@ -22,7 +22,7 @@ from services.cli.installation import stop
 
 CHAIN_COUNT, CHAIN_QUICK = 20_000, 4_000
 LOAD: Final = latency.Load(learners=240, rate=500.0, seconds=60.0, together=10)
-LIGHT: Final = latency.Load(learners=240, rate=100.0, seconds=40.0, together=10)
+LIGHT: Final = latency.Load(learners=240, rate=500.0, seconds=35.0, together=10)
 
 
 @dataclass(frozen=True)
