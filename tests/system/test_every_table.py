@@ -21,9 +21,7 @@ from shared.stack import ServiceDatabase
 from shared.testing import SOME_TIME, recorded, running
 from tests.evidence import lms
 from tests.evidence.lms import act, item_iri
-from tests.mastery import test_service as mastery
-from tests.mastery.samples import evidence
-from tests.mastery.test_case import GOOD
+from tests.mastery.test_views import do_everything
 from tests.pathing import test_http as pathing
 from tests.profile import test_http as profile
 from tests.profile.district import District
@@ -57,12 +55,16 @@ async def fill_evidence(service: Any) -> None:
     await service.hear(*recorded(StreamId("profile", "alias", identified.alias), [identified]))
     for more in ({}, {"score": {"given": 1, "max": 4}}):
         acts = [act("a-1", "s-1", 1, **more), act("a-2", "s-1", 2, **more), act("a-3", "s-2", 1, **more)]
-        assert (await service.client.post("/evidence", json={"items": acts})).status_code == 200
+        answer = await service.client.post("/evidence", json={"items": acts})
+        assert answer.status_code == 200
+    act_id = answer.json()["results"][0]["act_id"]
+    said = {"author_id": str(UUID(int=7)), "cause": "appeal"}
+    for path, more in (("correction", {"given": 1, "max": 2}), ("void", {})):
+        assert (await service.client.post(f"/evidence/acts/{act_id}/{path}", json=said | more)).status_code == 200
 
 
 async def fill_mastery(service: Any) -> None:
-    assert (await service.client.post("/mastery/case/packages", json=GOOD)).status_code == 200
-    await mastery.hear(service, *(evidence(number, 1 + number % 3, day=number) for number in range(1, 13)), evidence(20, 2, day=0.5))
+    await do_everything(service)
     await service.tick()
 
 
