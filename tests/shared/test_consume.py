@@ -292,8 +292,9 @@ async def test_a_commit_whose_answer_is_lost_is_not_done_twice(wire: Wire, sourc
 
     monkeypatch.setattr(Ledger, "apply", apply)
     async with wire.relaying(), wire.hearing(hearer):
-        await tell(source, 160)
-        await heard(hearer, 160)
+        for count in (160, 320):  # The second time shows what became of the first.
+            await tell(source, 160, 1_000 * count)
+            await heard(hearer, count)
     await same(source, hearer)
 
 
