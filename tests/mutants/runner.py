@@ -46,8 +46,8 @@ class Run:
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [note for note in self.notes if note["kind"] == kind]
 
-    def fault(self) -> str:
-        """Return why this run proves nothing; empty where it does."""
+    def fault(self, any_error: bool = False) -> str:
+        """Return why this run proves nothing; empty where it does. See `judge` for `any_error`."""
         broken = [*self.of("broken"), *self.of("uncollected")]
         if broken:
             return f"it breaks the import: {broken[0]['words']}"
@@ -56,10 +56,10 @@ class Run:
             return f"other code ran than the copy's: {end[0]['elsewhere'][0]}"
         if not self.of("test") or (not end and not self.killed):
             return f"its check did not run: {' '.join(self.output.splitlines()[-LAST_LINES:])}"
-        other = [
-            note for note in self.of("test") if note["outcome"] != "passed" and (note["when"] != "call" or note["outcome"] == "skipped")
-        ]
-        return f"{other[0]['id']} {other[0]['outcome']} in its {other[0]['when']}: {other[0]['words']}" if other else ""
+        unfit = [note for note in self.of("test") if note["outcome"] == "skipped"]
+        if not any_error:
+            unfit += [note for note in self.of("test") if note["outcome"] == "failed" and note["when"] != "call"]
+        return f"{unfit[0]['id']} {unfit[0]['outcome']} in its {unfit[0]['when']}: {unfit[0]['words']}" if unfit else ""
 
     def failed(self) -> list[dict[str, Any]]:
         """Return the tests that failed."""
@@ -71,9 +71,9 @@ def judge(run: Run, fails_by: str = "", any_error: bool = False) -> Verdict:
 
     Args:
         fails_by: see `Planted.fails_by`.
-        any_error: take every error but a wrong reason for a finding; for patches that name no check.
+        any_error: take every error but a wrong reason for a finding, also while a check prepares; for patches that name no check.
     """
-    fault, failed = run.fault(), run.failed()
+    fault, failed = run.fault(any_error), run.failed()
     if fault:
         return Verdict("error", fault)
     if run.killed and not failed:

@@ -47,7 +47,9 @@ def test_only_a_finding_counts(run: Run, fails_by: str, judged: str) -> None:
 
 def test_a_patch_without_a_check_is_caught_by_any_error_that_is_none_of_broken_code() -> None:
     assert judge(noted("DeadlockDetected"), any_error=True).judged == "caught"
+    assert judge(noted("RuntimeError", when="setup"), any_error=True).judged == "caught"
     assert judge(noted("SyntaxError"), any_error=True).judged == "error"
+    assert judge(noted(outcome="skipped"), any_error=True).judged == "error"
 
 
 def test_a_change_of_comments_is_none_and_broken_syntax_no_bug() -> None:
