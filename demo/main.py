@@ -108,6 +108,7 @@ def _end(place: Place, options: Options, learner_id: str) -> None:
             ("everything over HTTP", f"{place.address}  (each service's documentation: {place.address}/mastery/docs and so on)"),
             ("what runs, and how it is", f"cairn status{home}"),
             ("that learner's whole story", f"cairn replay show --learner {learner_id}{home}"),
+            ("what she needs, and may need a person for", f"{place.address}/mastery/learners/{learner_id}/needs"),
             ("replay it yourself", f"cairn replay verify{home}"),
             *([("check what we were told", f"cairn audit check{home} --acks {options.acks}")] if options.acks else []),
             ("another school", "cairn demo --seed 7 --acks acks.jsonl"),

@@ -102,8 +102,14 @@ def words(event: Any, names: Names) -> str:
             return _of_profile(event)
         case evidence.EvidenceAccepted() | evidence.EvidenceConflicted() | evidence.EvidenceRecorded() | evidence.AliasNoted():
             return _of_evidence(event, names)
+        case evidence.EvidenceRescored():
+            return f"her evidence {event.evidence_id} was corrected to {_share(event.score_e6)} ({event.cause})"
+        case evidence.EvidenceVoided():
+            return f"her evidence {event.evidence_id} counts for nothing any more ({event.cause})"
         case mastery.Estimated() | mastery.Reestimated() | mastery.LevelChanged():
             return _of_mastery(event, names)
+        case mastery.LevelHeld() | mastery.PersonNeeded() | mastery.Judgement() | mastery.OverrideEnded() | mastery.MembershipNoted():
+            return _of_people(event, names)
         case scheduling.DemandNoted(demand=demand):
             return f"the school's scheduler heard of her demand, number {demand.version}"
         case scheduling.PlacementChanged():
@@ -150,7 +156,29 @@ def _of_mastery(event: Any, names: Names) -> str:
             return f"expected {_share(event.expected_e6)}; now {beliefs}"
         case _:
             name, sure = names.competency(event.competency_id), _share(event.probability_e6)
-            return f"level of {name}: {event.before} -> {event.level} (probability {sure})"
+            by = ", set by a person" if event.override else ""
+            return f"level of {name}: {event.before} -> {event.level} (probability {sure}{by})"
+
+
+def _of_people(event: Any, names: Names) -> str:
+    if isinstance(event, mastery.MembershipNoted):
+        return f"mastery heard of her {len(event.class_ids)} classes"
+    name = names.competency(event.competency_id)
+    match event:
+        case mastery.LevelHeld():
+            return f"beneath the level that a person set, {name}: {event.before} -> {event.level}"
+        case mastery.PersonNeeded():
+            return (
+                f"{event.idle} pieces of work on {name} brought no progress: a person is needed" if event.needed else f"progress on {name}"
+            )
+        case mastery.OverrideGiven():
+            return f"her {event.role} set {name} to {event.level} until {event.until.date()} ({event.reason})"
+        case mastery.OverrideEnded():
+            return f"the level of {name} is the estimate's again" + (f", said her {event.role}" if event.role else "")
+        case mastery.PrerequisiteWaived():
+            return f"her {event.role} waived {names.competency(event.prerequisite_id)} before {name} ({event.reason})"
+        case _:
+            return f"her {event.role} let {names.competency(event.prerequisite_id)} count before {name} again ({event.reason})"
 
 
 def _of_pathing(event: Any, names: Names) -> str:
