@@ -84,8 +84,6 @@ class Sought:
 
     stream: str
     """Name of the stream that takes the answer; one that breaks the code rests for a while."""
-    key: str
-    """Of the stream; what is found for one key is brought in together."""
     value: Any
     """What is searched from, picklable."""
     before: Sequence[Command | Ask] = ()

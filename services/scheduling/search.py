@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from services.scheduling.domain import AdoptPlan, RepairDay, inputs_hash
 from services.scheduling.grouping import SOLVER, Problem, search
 from services.scheduling.resources import adults
-from shared.contracts.envelope import Origin, StreamId
+from shared.contracts.envelope import Origin
 from shared.contracts.scheduling import Demand, Placement, SchoolResources, StaffMember, Status
 from shared.ledger.types import Ask
 
@@ -52,9 +52,9 @@ class DaySearch:
     """Learners whose demand is newer than the plan; None: all are placed anew."""
 
     @property
-    def stream(self) -> StreamId:
-        """The day's stream."""
-        return RepairDay(self.school_id, self.on, self.asked_on, self.begun).stream
+    def stream(self) -> str:
+        """Name of the day's stream."""
+        return RepairDay(self.school_id, self.on, self.asked_on, self.begun).stream.name
 
     @property
     def size(self) -> int:

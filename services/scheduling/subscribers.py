@@ -20,8 +20,9 @@ from shared.parts import Context, Lapse, Search, Sought, Subscription, Tick
 from shared.ticker import tick_origin
 
 SEARCH: Final = "search-days"
-WINDOW_MS: Final = 400
-"""From one look for days to search to the next: however many demands change in it, a day is repaired once."""
+WINDOW_MS: Final = 250
+"""From one look for days to search to the next, which take the open days of a school in turn: however many demands change meanwhile, a day
+is repaired once."""
 
 KEPT: Final = timedelta(days=14)
 """Time for which the state of a day that is over is kept."""

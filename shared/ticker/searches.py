@@ -6,7 +6,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Executor
-from itertools import chain
 from time import monotonic
 from typing import Any, Final
 
@@ -31,13 +30,11 @@ REST_SHARE: Final = 0.25
 MAX_TRACES: Final = 10_000
 """Events whose trace is remembered until a search follows from them."""
 
-Found = tuple[Sought, asyncio.Future[Command | Ask]]
-
 log = structlog.get_logger()
 
 
 class Searching:
-    """Runs one kind of search. What is due at a look is brought in key by key, while the next is searched."""
+    """Runs one kind of search. What is due at a look is brought in one by one, while the next is searched."""
 
     def __init__(self, ledger: Ledger, search: Search, executor: Callable[[], Executor]) -> None:
         self.name = search.name
@@ -64,41 +61,31 @@ class Searching:
         self._held = {stream: until for stream, until in self._held.items() if until > now}
         async with self._ledger.pool.connection() as connection:
             due = await self._search.due(connection, instant_text(self._ledger.clock.now()))
-        loop, lanes = asyncio.get_running_loop(), dict[str, list[Found]]()
-        for sought in due:
-            if sought.stream not in self._held:
-                search = loop.run_in_executor(self._executor(), self._search.solve, sought.value)
-                lanes.setdefault(sought.key, []).append((sought, search))
-        worked = False
+        loop = asyncio.get_running_loop()
+        searches = [
+            (sought, loop.run_in_executor(self._executor(), self._search.solve, sought.value))
+            for sought in due
+            if sought.stream not in self._held
+        ]
         try:
-            for lane in lanes.values():
-                await asyncio.wait([search for _, search in lane])
-                worked = await self._bring_in(lane) or worked
+            return any([await self._found(sought, search) for sought, search in searches])
         finally:
-            for _, search in chain.from_iterable(lanes.values()):
+            for _, search in searches:
                 search.cancel()  # Those that nobody waits for any more.
-        return worked
 
-    async def _bring_in(self, lane: Sequence[Found]) -> bool:
-        """Bring in what was found for streams of one key, in one transaction, since they wait for the same lock; return whether it counts.
-
-        Where one of them breaks the code, each for itself.
-        """
+    async def _found(self, sought: Sought, search: asyncio.Future[Command | Ask]) -> bool:
+        """Bring in an answer as soon as it is there, and return whether it counts; what breaks the code rests for a while."""
         try:
-            answers = await self._answers([(sought, search.result()) for sought, search in lane])
+            return await self._bring_in(sought, await search)
         except Exception as error:
             if isinstance(error, BrokenExecutor) or not is_faulty(error):  # The other process was killed: the next look has a new one.
                 raise
-            if len(lane) > 1:
-                return any([await self._bring_in([found]) for found in lane])
-            stream = lane[0][0].stream
-            log.error("search-failed", service=self._ledger.service, stream=stream, again_in_s=HELD_S, **describe(error))
-            self._hold(stream)
+            log.error("search-failed", service=self._ledger.service, stream=sought.stream, again_in_s=HELD_S, **describe(error))
+            self._hold(sought.stream)
             return False
-        return any([await self._told(sought, answer) for (sought, _), answer in zip(lane, answers, strict=True)])
 
-    async def _told(self, sought: Sought, answer: Answer) -> bool:
-        """Take note of an answer: after two that came too late, the decider searches."""
+    async def _bring_in(self, sought: Sought, command: Command | Ask) -> bool:
+        answer = await self._answer(sought, command)
         if answer.refusal is None:
             self._stale.pop(sought.stream, None)
             return bool(answer.events)
@@ -110,24 +97,19 @@ class Searching:
         log.info("search-stale", service=self._ledger.service, stream=sought.stream, times=times)
         if times >= MAX_STALE and self._search.greedy is not None:
             del self._stale[sought.stream]
-            return bool((await self._answers([(sought, self._search.greedy(sought.value))]))[0].events)
+            return bool((await self._answer(sought, self._search.greedy(sought.value))).events)
         return True
 
     def _hold(self, stream: str) -> None:
         if self._running:
             self._held[stream] = monotonic() + HELD_S
 
-    async def _answers(self, found: Sequence[tuple[Sought, Command | Ask]]) -> list[Answer]:
-        """Ask each command behind all that belongs before it, all in one transaction; return what is said to each."""
-        asks: list[Ask] = []
-        ends: list[int] = []
-        for sought, command in found:
-            asks += [asked(self._ledger.service, self.name, item) for item in (*sought.before, command)]
-            ends.append(len(asks) - 1)
-        traces = self._traces_of([cause for sought, _ in found for cause in sought.causes])
-        with span(self.name, parent=traces[0] if traces else None, links=traces[1:], searches=len(found)):
-            answers = await self._ledger.handle(asks)
-        return [answers[end] for end in ends]
+    async def _answer(self, sought: Sought, command: Command | Ask) -> Answer:
+        """Ask the command behind all that belongs before it, in one transaction; return what is said to the command."""
+        asks = [asked(self._ledger.service, self.name, item) for item in (*sought.before, command)]
+        traces = self._traces_of(sought.causes)
+        with span(self.name, parent=traces[0] if traces else None, links=traces[1:], causes=len(sought.causes)):
+            return (await self._ledger.handle(asks))[-1]
 
     def _remember(self, events: Sequence[Recorded[Any]]) -> None:
         """Keep the trace of what was committed: a search that follows from it is its next span."""

@@ -108,7 +108,7 @@ def searching(ledger: Ledger, search: Search) -> Searching:
 
 
 def sought(*values: str) -> list[Sought]:
-    return [Sought(f"evidence/note/{value}", value, value) for value in values]
+    return [Sought(f"evidence/note/{value}", value) for value in values]
 
 
 async def test_a_search_that_breaks_the_code_holds_no_other_search_up(ledger: Ledger) -> None:
@@ -131,27 +131,16 @@ async def test_a_search_that_breaks_the_code_holds_no_other_search_up(ledger: Le
     assert tried == ["bad", "good", "good"]  # What broke rests for a while.
 
 
-async def test_a_search_that_breaks_the_code_holds_up_no_other_of_its_key(ledger: Ledger) -> None:
-    async def due(connection: Connection, now: str) -> list[Sought]:
-        return [Sought("evidence/note/bad", "key", "bad"), Sought("evidence/note/good", "key", "good")]
-
-    def solve(value: str) -> Command:
-        return Note(value, LEARNERS[0])  # The decider of notes breaks at the one that is called bad.
-
-    assert await searching(ledger, Search("search", due, solve)).step()
-    assert await check_chain(ledger) == 1
-
-
 async def test_an_answer_comes_in_with_what_belongs_before_it(ledger: Ledger) -> None:
     """In one transaction: a look never finds one without the other."""
     commits: list[list[str]] = []
     ledger.on_commit.append(lambda events: commits.append([event.stream for event in events]))
 
     async def due(connection: Connection, now: str) -> list[Sought]:
-        return [Sought("evidence/note/b", "key", "b", [Note("a", LEARNERS[0])]), Sought("evidence/note/c", "key", "c")]
+        return [Sought("evidence/note/b", "b", [Note("a", LEARNERS[0])]), Sought("evidence/note/c", "c")]
 
     assert await searching(ledger, Search("search", due, lambda value: Note(value, LEARNERS[0]))).step()
-    assert commits == [["evidence/note/a", "evidence/note/b", "evidence/note/c"]]
+    assert commits == [["evidence/note/a", "evidence/note/b"], ["evidence/note/c"]]
 
 
 async def test_the_trace_of_what_led_to_a_search_goes_on_in_its_answer(ledger: Ledger) -> None:
@@ -159,7 +148,7 @@ async def test_the_trace_of_what_led_to_a_search_goes_on_in_its_answer(ledger: L
     traces: list[str | None] = []
 
     async def due(connection: Connection, now: str) -> list[Sought]:
-        return [Sought("evidence/note/b", "b", "b", causes=led)]
+        return [Sought("evidence/note/b", "b", causes=led)]
 
     search = searching(ledger, Search("search", due, lambda value: Note(value, LEARNERS[0])))
     with span("consume", parent=REMOTE):

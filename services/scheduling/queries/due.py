@@ -49,7 +49,8 @@ _STANDING: Final = """
     LEFT JOIN day_staff AS had USING (school_id, day) LEFT JOIN day_input AS input USING (school_id, day)
 """
 _ROSTER: Final = """
-    SELECT max(version), coalesce(jsonb_agg(member ORDER BY staff_id) FILTER (WHERE active), '[]')::text FROM staff WHERE school_id = %s
+    SELECT max(version), coalesce(jsonb_agg(member ORDER BY staff_id) FILTER (WHERE active), '[]')::text FROM staff
+    WHERE school_id = %(school)s
 """
 _NEW_DEMANDS: Final = f"""
     WITH news AS (
@@ -124,7 +125,11 @@ class Looks:
         self._open: tuple[tuple[str, datetime], list[OpenDay]] | None = None
 
     async def due(self, connection: Connection, parameters: Parameters, now: datetime) -> list[Sought]:
-        """Return the days to search now, each with the commands by which it takes what is new: at most so many, in turn."""
+        """Return the days to search now, each with the commands by which it takes what is new: at most so many, in turn.
+
+        Of a school one at a look: so each look is short, whoever waits for the school's lock waits less, and while news keep coming each
+        day takes those of several windows at once.
+        """
         resources = parameters.id_of(RESOURCES)
         if resources is None:
             return []
@@ -133,11 +138,13 @@ class Looks:
         news = {school: (demand, staff) for school, demand, staff in await (await connection.execute(_NEWS, [asked])).fetchall()}
         self._forget({one.place for one in open_now})
         waiting = [one for one in open_now if self._done.get(one.place) != (news[one.school.school_id], resources)]
-        found: list[Sought] = []
+        found, schools = list[Sought](), set[UUID]()
         size = 0
         for one in sorted(waiting, key=lambda one: (self._looked.get(one.place, 0), one.on, one.school.school_id)):
             if len(found) == MAX_SEARCHES or size > MAX_LOOK_BYTES:
                 break
+            if one.school.school_id in schools:
+                continue
             self._number += 1
             self._looked[one.place] = self._number
             sought = await self._sought(connection, one, resources)
@@ -145,6 +152,7 @@ class Looks:
                 self._done[one.place] = news[one.school.school_id], resources
             else:
                 found.append(sought)
+                schools.add(one.school.school_id)
                 size += sought.value.size
         return found
 
@@ -168,23 +176,18 @@ class Looks:
     async def _sought(self, connection: Connection, one: OpenDay, resources: str) -> Sought | None:
         """Return what a day is searched from; None where its plan knows all there is, or it cannot have one yet."""
         place = {"school": one.school.school_id, "day": one.on}
-        row = await (await connection.execute(_STANDING, place)).fetchone()
-        assert row is not None, "a row for each day that is asked for"
-        standing = _Standing(*row)
-        roster, staff = (await (await connection.execute(_ROSTER, [one.school.school_id])).fetchone()) or (None, "[]")
-        roster = roster or 0
+        standings, rosters, news = await _read(connection, (_STANDING, place), (_ROSTER, place), (_NEW_DEMANDS, place))
+        standing, roster, staff = _Standing(*standings[0]), rosters[0][0] or 0, rosters[0][1]
         new_staff = roster > standing.roster
         staff = staff if new_staff else standing.staff
         if staff == "[]" and not one.school.staff:
             return None
-        news = await (await connection.execute(_NEW_DEMANDS, place)).fetchall()
         stale = standing.resources != resources or standing.planned < (standing.demanded or 0)
         if not (news or new_staff or stale):
             return None
-        taken, changed = (await (await connection.execute(_TAKEN, place | {"plan": standing.planned})).fetchone()) or ("", [])
+        (((taken, changed),), ((days,),)) = await _read(connection, (_TAKEN, place | {"plan": standing.planned}), (_DAYS, place))
         if not (news or taken):
             return None
-        (days,) = (await (await connection.execute(_DAYS, place)).fetchone()) or ("",)
         before = [*self._staffing(one, roster, staff, new_staff), *self._demanding(one, news)]
         led = self._led(standing, one, before)
         anew = new_staff or not standing.planned or standing.resources != resources or standing.staffed > standing.planned
@@ -194,7 +197,7 @@ class Looks:
             days=days, led=led, origin=before[-1].origin if before else led,
             changed=None if anew else tuple(sorted({*changed, *(row[0] for row in news)})),
         )  # fmt: skip
-        return Sought(value.stream.name, value.stream.key, value, before, [str(row[2]) for row in news])
+        return Sought(value.stream, value, before, [str(row[2]) for row in news])
 
     def _staffing(self, one: OpenDay, roster: int, staff: str, new: bool) -> Iterator[Ask]:
         if new:
@@ -214,6 +217,13 @@ class Looks:
         if standing.event_id is not None and standing.correlation is not None:
             return Origin(str(standing.event_id), str(standing.correlation))
         return self._origin
+
+
+async def _read(connection: Connection, *asked: tuple[str, dict[str, Any]]) -> list[list[Any]]:
+    """Return the rows of each statement; all of them in one round trip."""
+    async with connection.pipeline():
+        cursors = [await connection.execute(statement.encode(), values) for statement, values in asked]
+        return [await cursor.fetchall() for cursor in cursors]
 
 
 def _parts(rows: Sequence[Any]) -> Iterator[list[Any]]:
