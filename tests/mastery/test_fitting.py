@@ -5,9 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.synthetic import Shape, gaussian
 from services.mastery.calibration import DEFAULT
 from services.mastery.filter import Normal, Numbers, carried, faded, predict, repeated, update
 from services.mastery.fitting.columns import NO_ITEM, Floats, Responses, memory_of
+from services.mastery.fitting.easiness import fit_easiness
+from services.mastery.fitting.fit import fit
 from services.mastery.fitting.kernel import numbers_of, run, vector
 
 LINKS = [[0], [1], [0, 1], [0, 1, 2]]
@@ -89,3 +92,36 @@ def test_items_are_remembered_as_a_learners_state_remembers_them() -> None:
     assert memory.before[-1] == -1, "it was itself dropped when the forgotten one came back"
     none = memory_of(Responses(**{**vars(responses), "item": np.full(n, NO_ITEM)}))
     assert (none.before == -1).all()
+
+
+def test_what_is_fitted_is_near_what_the_learners_were_made_with_and_keeps_its_limits() -> None:
+    world = gaussian(Shape(learners=150, competencies=6, items=12, days=12, each=10), 5)
+    found = fit(world.responses, seed=1)
+    numbers = numbers_of(found.numbers)
+    assert 0.4 < numbers.general_variance < 1.4, "they were made with 0.81"
+    assert 0.25 <= numbers.competency_variance < 0.7, "with 0.30"
+    assert numbers.competency_noise <= 0.01
+    assert 0.0 <= numbers.gain_wrong <= numbers.gain_right
+    first = np.array([world.responses.first_link[:-1]])[0]
+    truth = np.log(world.truth_before / (1 - world.truth_before))
+    believed = found.expected.trace[:, 0] + found.expected.link_mean[first]
+    later = np.arange(len(truth)) % 120 > 60
+    assert np.corrcoef(truth[later], believed[later])[0, 1] > 0.7
+    again = fit(world.responses, seed=1)
+    assert (again.numbers == found.numbers).all()
+    assert (again.easiness.items == found.easiness.items).all()
+
+
+def test_an_item_seen_seldom_stays_close_to_its_competency() -> None:
+    n = 2_000
+    item = np.concatenate((np.zeros(3, np.int64), np.random.default_rng(1).integers(1, 20, n - 3)))
+    hard = np.linspace(-1.5, 1.5, 20)
+    score = (np.random.default_rng(2).random(n) < 1 / (1 + np.exp(-hard[item]))).astype(float)
+    score[:3] = 1.0
+    responses = Responses(
+        tuple(map(str, range(n // 10))), tuple(map(str, range(20))), ("x",), np.arange(n) // 10, item, np.zeros(n, np.int64),
+        np.arange(n + 1), score, np.zeros(n), np.zeros(n, np.int64), ("item",), np.arange(n), False,
+    )  # fmt: skip
+    found = fit_easiness(responses, memory_of(responses), np.ones(n), vector(DEFAULT.numbers))
+    assert 0.0 < found.items[0] < 1.5, "three right answers of three are no proof of an easy item"
+    assert np.corrcoef(found.items[1:], hard[1:])[0, 1] > 0.95
