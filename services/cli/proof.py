@@ -115,6 +115,9 @@ def check_command(
         int | None, typer.Option(min=0, help="Records that each service may have set aside; any number by default.")
     ] = None,
     skew: Annotated[float, typer.Option(min=0, max=86_400, help="Seconds by which the clocks of two processes may differ.")] = 5,
+    emptied: Annotated[
+        list[Topic] | None, typer.Option(help="The topic of this service was emptied on purpose: what it lacks is counted.")
+    ] = None,
     json: Annotated[Path | None, typer.Option(dir_okay=False, help="Write down everything that was found, for programs.")] = None,
 ) -> None:
     """Check the invariants I1 to I10 against what clients were told, ledgers, topics, inboxes, read tables and health.
@@ -124,7 +127,7 @@ def check_command(
     from services.cli.audit import Options, check, installation_at
 
     place = home_of(home)
-    options = Options(within, most_parked, skew, _stalled_after(place))
+    options = Options(within, most_parked, skew, _stalled_after(place), tuple(emptied or ()))
     findings = asyncio.run(check(installation_at(place), acks or (), only or (), options))
     if json is not None:
         json.write_bytes(orjson.dumps(findings.as_json(), option=orjson.OPT_INDENT_2))

@@ -32,6 +32,10 @@ class Options:
     """How far the clocks of two processes may differ (I7)."""
     stalled_after_s: float = 30.0
     """The services' setting of that name (I9)."""
+    emptied: Collection[str] = ()
+    """Services whose topic was emptied on purpose: what it lacks is counted, and no violation (I3)."""
+    quiet_s: float = settling.QUIET_S
+    """Time for which nothing may move before that counts as rest (I5)."""
 
 
 async def check(
@@ -64,7 +68,7 @@ async def check(
                 standings = await asyncio.to_thread(read_all, installation, book, findings)
             await _of_ledgers(installation, standings, book, acks, ids, at_rest, options, findings)
         if ids & {"I3", "I4"}:
-            await _of_topics(installation, standings, book, findings)
+            await _of_topics(installation, standings, book, options, findings)
     await _of_services(installation, ids, at_rest, findings)
     findings.checked = [each for each in findings.checked if each[0] in ids]
     findings.violations = sorted((each for each in findings.violations if each.invariant in ids), key=lambda each: int(each.invariant[1:]))
@@ -73,7 +77,7 @@ async def check(
 
 async def _settle(installation: Installation, ids: frozenset[str], options: Options, findings: Findings) -> bool:
     """Wait for rest, as far as it is asked for; return whether everything is at rest."""
-    settled = await settling.settle(installation, options.within_s, options.stalled_after_s, watch="I9" in ids)
+    settled = await settling.settle(installation, options.within_s, options.stalled_after_s, "I9" in ids, options.quiet_s)
     settling.tell(settled, options.within_s, installation, findings)
     return settled.at_rest
 
@@ -113,13 +117,15 @@ async def _of_ledgers(
             await asyncio.to_thread(decisions.check_decisions, installation, standings, findings)
 
 
-async def _of_topics(installation: Installation, standings: Mapping[str, Standing], book: Book, findings: Findings) -> None:
+async def _of_topics(
+    installation: Installation, standings: Mapping[str, Standing], book: Book, options: Options, findings: Findings
+) -> None:
     if installation.kafka_servers is None:
         findings.leave_out("I3", "Kafka's address is not known, so topics were not compared")
         return
     with _timed("topics", findings):
         for service, standing in standings.items():
-            await topics.check_topic(installation, service, standing, book, findings)
+            await topics.check_topic(installation, service, standing, book, service in options.emptied, findings)
 
 
 async def _of_services(installation: Installation, ids: frozenset[str], at_rest: bool, findings: Findings) -> None:

@@ -53,8 +53,8 @@ class _Lane:
         self.last = max(self.last, position)
 
 
-async def check_topic(installation: Installation, service: str, standing: Standing, book: Book, findings: Findings) -> None:
-    """Compare what Kafka holds of a service with its ledger."""
+async def check_topic(installation: Installation, service: str, standing: Standing, book: Book, emptied: bool, findings: Findings) -> None:
+    """Compare what Kafka holds of a service with its ledger; where it was emptied on purpose, what is missing is only counted."""
     assert installation.kafka_servers is not None
     me, topic = number_of(service), topic_name(installation.prefix, service)
     found = await kept(installation.kafka_servers, topic, sorted(standing.lengths))
@@ -77,8 +77,12 @@ async def check_topic(installation: Installation, service: str, standing: Standi
     findings.count("I3", f"{service}: records in Kafka", records)
     findings.count("I3", f"{service}: repeated in Kafka (harmless)", sum(lane.repeats for lane in lanes.values()))
     findings.wrong("I4", f"{service}: Kafka holds records that are not in its ledger", _joined(lane.other for lane in lanes.values()))
-    findings.wrong("I3", f"{service}: Kafka holds a record ahead of one that is missing", _joined(lane.disorder for lane in lanes.values()))
-    _check_missing(service, standing, lanes, found, times, book, findings)
+    findings.wrong(
+        "I3",
+        f"{service}: Kafka holds a record ahead of one that is missing",
+        _joined(lane.disorder for lane in lanes.values() if not emptied),
+    )
+    _check_missing(service, standing, lanes, found, times.gone_before_us(found.retention_ms), book, emptied, findings)
     unlike = [
         f"{name} is {found.settings.get(name)}, not {wanted}" for name, wanted in LAWFUL.items() if found.settings.get(name) != wanted
     ]
@@ -86,10 +90,10 @@ async def check_topic(installation: Installation, service: str, standing: Standi
 
 
 def _check_missing(
-    service: str, standing: Standing, lanes: dict[int, _Lane], found: Kept, times: _Times, book: Book, findings: Findings
-) -> None:
+    service: str, standing: Standing, lanes: dict[int, _Lane], found: Kept, gone_before_us: int | None, book: Book, emptied: bool,
+    findings: Findings,
+) -> None:  # fmt: skip
     """Tell what was published and is gone: lawful where Kafka's log was cut and the event is older than Kafka keeps it."""
-    youngest_us = times.gone_before_us(found.retention_ms)
     lost: list[str] = []
     old = 0
     for number, lane in lanes.items():
@@ -99,11 +103,14 @@ def _check_missing(
         for position, at_us in book.rows(TIMES, number_of(service), number):
             if position >= published or lane.seen[position]:
                 continue
-            if found.starts[number] > 0 and youngest_us is not None and at_us <= youngest_us:
+            if found.starts[number] > 0 and gone_before_us is not None and at_us <= gone_before_us:
                 old += 1
             else:
                 lost.append(f"partition {number} position {position}")
     findings.count("I3", f"{service}: older than Kafka keeps them", old)
+    if emptied:
+        findings.count("I3", f"{service}: lacking in the topic that was emptied", len(lost))
+        return
     findings.wrong("I3", f"{service}: published, younger than Kafka keeps records, and not in Kafka", lost)
 
 

@@ -1,0 +1,381 @@
+"""An oracle that finds nothing wrong with anything proves nothing: each violation is planted, and found under its id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+
+from services.cli.audit import Findings, Options, check, settling
+from services.cli.audit.reading import FETCH
+from tests.audit.district import District
+from tests.audit.plant import Owner, append, edit, named, one, pass_over, remove, some_event
+
+AT_ONCE = Options(within_s=0, quiet_s=0, most_parked=2)
+LATEST = "position DESC, partition"
+Plant = Callable[[dict[str, Owner]], None]
+
+
+async def found(district: District, plant: Plant, *services: str, only: tuple[str, ...] = (), options: Options = AT_ONCE) -> Findings:
+    """Return what is found in a copy of the district in which a violation was planted."""
+    with district.copied(*services) as copy:
+        await asyncio.to_thread(_planted, copy, plant, services)
+        return await check(copy.installation, [copy.acks], only, options)
+
+
+def _planted(copy: District, plant: Plant, services: tuple[str, ...]) -> None:
+    with ExitStack() as opened:
+        plant({service: opened.enter_context(copy.as_owner(service)) for service in services})
+
+
+def said(findings: Findings, id: str) -> str:
+    return "; ".join(str(violation) for violation in findings.violations if violation.invariant == id)
+
+
+# I1
+
+
+def lost_act(owners: dict[str, Owner]) -> None:
+    remove(owners["evidence"], "evidence.accepted.v1")
+
+
+def lost_record(owners: dict[str, Owner]) -> None:
+    remove(owners["evidence"], "evidence.recorded.v1")
+
+
+# I2
+
+
+def counted_twice(owners: dict[str, Owner]) -> None:
+    append(owners["mastery"], "mastery.estimated.v1")
+
+
+def noted_twice(owners: dict[str, Owner]) -> None:
+    append(owners["pathing"], "pathing.level-noted.v1")
+
+
+def row_gone(owners: dict[str, Owner]) -> None:
+    assert owners["mastery"].execute("DELETE FROM level WHERE ctid = (SELECT min(ctid) FROM level)").rowcount
+
+
+def row_changed(owners: dict[str, Owner]) -> None:
+    owners["mastery"].execute(
+        "UPDATE competency_estimate SET mean_e6 = mean_e6 + 1 WHERE ctid = (SELECT min(ctid) FROM competency_estimate)"
+    )
+
+
+def row_too_many(owners: dict[str, Owner]) -> None:
+    owners["evidence"].execute("INSERT INTO alias (alias, learner_id, version) VALUES (repeat('a', 64), %s, 1)", [UUID(int=1)])
+
+
+def state_changed(owners: dict[str, Owner]) -> None:
+    owners["pathing"].execute("UPDATE stream SET state = state || 'x' WHERE id = (SELECT max(id) FROM stream)")
+
+
+def state_gone(owners: dict[str, Owner]) -> None:
+    owners["mastery"].execute("DELETE FROM stream WHERE id = (SELECT min(id) FROM stream)")
+
+
+# I3
+
+
+def new_level(owners: dict[str, Owner]) -> dict[str, Any]:
+    def change(event: dict[str, Any]) -> None:
+        event["data"] |= {"competency_id": "a competency of which nothing was ever told", "level": "mastered"}
+
+    return append(owners["mastery"], "mastery.level-changed.v1", change)
+
+
+def position_skipped(owners: dict[str, Owner]) -> None:
+    pass_over(owners["pathing"], "mastery", new_level(owners))
+
+
+def inverted(owners: dict[str, Owner]) -> None:
+    """The first effect of a partition now names the last event that was heard of its source's partition, and the last the first."""
+    pathing = owners["pathing"]
+    partition, _, _ = some_event(pathing, "pathing.level-noted.v1")
+    rows = pathing.execute(
+        "SELECT position, bytes FROM event WHERE type = 'pathing.level-noted.v1' AND partition = %s ORDER BY position", [partition]
+    ).fetchall()
+    assert len(rows) > 1, "two effects are needed to stand in another order"
+    (first, one_raw), (last, other_raw) = rows[0], rows[-1]
+    place = slice(16, 52)  # The canonical form begins with the cause.
+    for position, raw, cause in ((first, bytes(one_raw), bytes(other_raw)), (last, bytes(other_raw), bytes(one_raw))):
+        changed = raw[: place.start] + cause[place] + raw[place.stop :]
+        pathing.execute("UPDATE event SET bytes = %s WHERE partition = %s AND position = %s", [changed, partition, position])
+
+
+def inbox_back(owners: dict[str, Owner]) -> None:
+    owners["mastery"].execute("UPDATE inbox SET position = position - 1 WHERE position = (SELECT max(position) FROM inbox)")
+
+
+# I4
+
+
+def inbox_beyond(owners: dict[str, Owner]) -> None:
+    owners["mastery"].execute("UPDATE inbox SET position = position + 5 WHERE partition = 0")
+
+
+def inbox_of_another_event(owners: dict[str, Owner]) -> None:
+    owners["mastery"].execute("UPDATE inbox SET head = repeat('0', 64) WHERE partition = 0")
+
+
+def counted_otherwise(owners: dict[str, Owner]) -> None:
+    edit(owners["mastery"], "mastery.estimated.v1", lambda event: event["data"]["evidence"].update(duration_ms=1))
+
+
+# I5
+
+
+def not_heard(owners: dict[str, Owner]) -> None:
+    new_level(owners)
+
+
+# I6
+
+
+def byte_flipped(owners: dict[str, Owner]) -> None:
+    edit(owners["mastery"], "mastery.estimated.v1", lambda event: event["data"]["general"].update(mean_e6=12_345))
+
+
+def decided_by_nobody(owners: dict[str, Owner]) -> None:
+    append(owners["mastery"], "mastery.level-changed.v1", lambda event: event["data"].update(probability_e6=1))
+
+
+def event_gone(owners: dict[str, Owner]) -> None:
+    remove(owners["profile"], "profile.learner-rostered.v1")
+
+
+def column_changed(owners: dict[str, Owner]) -> None:
+    owners["profile"].execute("UPDATE event SET key = 'other' WHERE partition = 0 AND position = 0")
+
+
+# I7
+
+
+def cause_from_nowhere(owners: dict[str, Owner]) -> None:
+    edit(owners["mastery"], "mastery.estimated.v1", lambda event: event.update(causationid=named(5)))
+
+
+def cause_of_a_request_in_another_line(owners: dict[str, Owner]) -> None:
+    edit(owners["mastery"], "mastery.estimated.v1", lambda event: event.update(causationid="01890000-0000-7000-8000-000000000000"))
+
+
+def cause_of_another_act(owners: dict[str, Owner]) -> None:
+    _, _, other = some_event(owners["evidence"], "evidence.recorded.v1", LATEST)
+    edit(owners["mastery"], "mastery.estimated.v1", lambda event: event.update(causationid=other["id"]))
+
+
+def cause_that_comes_later(owners: dict[str, Owner]) -> None:
+    _, _, day = some_event(owners["scheduling"], "scheduling.placement-changed.v1", LATEST)
+    edit(
+        owners["scheduling"],
+        "scheduling.day-demanded.v1",
+        lambda event: event.update(causationid=day["id"], correlationid=day["correlationid"]),
+    )
+
+
+def cause_before_its_time(owners: dict[str, Owner]) -> None:
+    edit(owners["mastery"], "mastery.estimated.v1", lambda event: event.update(time="2026-10-13T07:29:00.000000Z"))
+
+
+def demand_not_taken(owners: dict[str, Owner]) -> None:
+    append(owners["scheduling"], "scheduling.demand-noted.v1", lambda event: event["data"]["demand"].update(version=99))
+
+
+def day_not_planned(owners: dict[str, Owner]) -> None:
+    append(owners["scheduling"], "scheduling.day-demanded.v1", order="stream DESC, version")
+
+
+def stale_plan(owners: dict[str, Owner]) -> None:
+    edit(owners["scheduling"], "scheduling.plan-adopted.v1", lambda event: event["data"].update(base_version=0))
+
+
+def planned_for_nothing(owners: dict[str, Owner]) -> None:
+    def change(event: dict[str, Any]) -> None:
+        event["data"] |= {"base_version": event["streamversion"] - 1}
+        event["data"].pop("moved", None)
+
+    append(owners["scheduling"], "scheduling.plan-adopted.v1", change, "stream DESC, version DESC")
+
+
+# I8
+
+
+def double_booked(owners: dict[str, Owner]) -> None:
+    """An adult who leads one session of a period leads another one, too."""
+    owner = owners["scheduling"]
+    row = one(owner, "SELECT bytes FROM event WHERE type = 'scheduling.placement-changed.v1' ORDER BY stream DESC, version LIMIT 1")
+    first = orjson.loads(bytes(row[0]))
+    taken = {placed["period_id"]: (placed["space_id"], placed["zone_id"], placed["staff_id"]) for placed in first["data"]["placements"]}
+    rows = owner.execute(
+        "SELECT partition, position, bytes FROM event WHERE type = 'scheduling.placement-changed.v1' AND stream = %s", [first["stream"]]
+    ).fetchall()
+    for partition, position, raw in rows:
+        event = orjson.loads(bytes(raw))
+        for placed in event["data"]["placements"]:
+            space, zone, staff = taken[placed["period_id"]]
+            if placed.get("staff_id") not in (None, staff) and (placed["space_id"], placed["zone_id"]) != (space, zone):
+                placed["staff_id"] = staff
+                owner.execute(
+                    "UPDATE event SET bytes = %s WHERE partition = %s AND position = %s", [orjson.dumps(event), partition, position]
+                )
+                return
+    raise AssertionError("everybody is in one session: nobody can be booked twice")
+
+
+def plan_without_its_changes(owners: dict[str, Owner]) -> None:
+    remove(owners["scheduling"], "scheduling.placement-changed.v1", LATEST)
+
+
+def day_half_written(owners: dict[str, Owner]) -> None:
+    owner = owners["scheduling"]
+    owner.execute("""
+        DELETE FROM learner_day WHERE ctid = (
+            SELECT l.ctid FROM learner_day l JOIN day_plan p USING (school_id, day) WHERE l.version > p.version LIMIT 1)""")
+
+
+def plan_of_another_version(owners: dict[str, Owner]) -> None:
+    owners["scheduling"].execute("UPDATE day_plan SET version = version - 1")
+
+
+# I10
+
+
+def heard_and_not_counted(owners: dict[str, Owner]) -> None:
+    remove(owners["mastery"], "mastery.estimated.v1", LATEST)
+
+
+def recorded_from_nowhere(owners: dict[str, Owner]) -> None:
+    remove(owners["evidence"], "evidence.accepted.v1", LATEST)
+
+
+def waits_for_nothing(owners: dict[str, Owner]) -> None:
+    remove(owners["evidence"], "evidence.recorded.v1", LATEST)
+
+
+def too_many_parked(owners: dict[str, Owner]) -> None:
+    owners["mastery"].execute("""
+        INSERT INTO parked (source, partition, kafka_offset, key, trouble, reason, bytes)
+        SELECT 'evidence', 0, n, '', 'foreign', 'junk', '' FROM generate_series(1, 3) AS n""")
+
+
+PLANTED: list[tuple[str, str, Plant, tuple[str, ...]]] = [
+    ("I1", "acknowledged and not in the ledger", lost_act, ("evidence",)),
+    ("I1", "told as recorded and not recorded", lost_record, ("evidence",)),
+    ("I2", "evidence counted twice", counted_twice, ("mastery",)),
+    ("I2", "has the same effect more than once", noted_twice, ("pathing",)),
+    ("I2", "rows of level differ", row_gone, ("mastery",)),
+    ("I2", "rows of competency_estimate differ", row_changed, ("mastery",)),
+    ("I2", "rows of alias differ", row_too_many, ("evidence",)),
+    ("I2", "rows of stream differ", state_changed, ("pathing",)),
+    ("I2", "rows of stream differ", state_gone, ("mastery",)),
+    ("I3", "moved past an event that it never applied", position_skipped, ("mastery", "pathing")),
+    ("I3", "an earlier event was applied after a later one", inverted, ("pathing",)),
+    ("I3", "its inbox has not applied", inbox_back, ("mastery",)),
+    ("I4", "has applied more than its source's ledger holds", inbox_beyond, ("mastery",)),
+    ("I4", "has applied another event", inbox_of_another_event, ("mastery",)),
+    ("I4", "has applied another event", inbox_back, ("mastery",)),
+    ("I4", "counted without being recorded", lost_record, ("evidence",)),
+    ("I4", "counted otherwise than it was recorded", counted_otherwise, ("mastery",)),
+    ("I5", "pathing is 1 events behind", not_heard, ("mastery",)),
+    ("I5", "a service holds another state than was told", position_skipped, ("mastery", "pathing")),
+    ("I7", "no event, no request and no tick", cause_from_nowhere, ("mastery",)),
+    ("I7", "no event, no request and no tick", cause_of_a_request_in_another_line, ("mastery",)),
+    ("I7", "names another cause than its being recorded", cause_of_another_act, ("mastery", "evidence")),
+    ("I7", "an effect stands before its cause", cause_that_comes_later, ("scheduling",)),
+    ("I7", "an effect stands before its cause", cause_before_its_time, ("mastery",)),
+    ("I7", "no day took a learner's newest demand", demand_not_taken, ("scheduling",)),
+    ("I7", "a day took something and was not planned", day_not_planned, ("scheduling",)),
+    ("I7", "does not know all that its day took", stale_plan, ("scheduling",)),
+    ("I7", "planned again without a trigger", planned_for_nothing, ("scheduling",)),
+    ("I8", "a published day breaks a rule", double_booked, ("scheduling",)),
+    ("I8", "without all that it changed", plan_without_its_changes, ("scheduling",)),
+    ("I8", "a day is visible half-written", day_half_written, ("scheduling",)),
+    ("I8", "a day is visible half-written", plan_of_another_version, ("scheduling",)),
+    ("I10", "neither counted nor set aside", heard_and_not_counted, ("mastery",)),
+    ("I10", "recorded without being accepted", recorded_from_nowhere, ("evidence",)),
+    ("I10", "waits although its learner and its item are known", waits_for_nothing, ("evidence",)),
+    ("I10", "more than 2 are parked", too_many_parked, ("mastery",)),
+]
+
+
+@pytest.mark.parametrize(("id", "words", "plant", "services"), PLANTED, ids=[f"{id}-{plant.__name__}" for id, _, plant, _ in PLANTED])
+async def test_what_is_planted_is_found_under_its_id(
+    id: str, words: str, plant: Plant, services: tuple[str, ...], district: District
+) -> None:
+    findings = await found(district, plant, *services, only=(id,))
+    assert findings.violated == {id}
+    assert words in said(findings, id)
+
+
+@pytest.mark.parametrize(
+    ("plant", "service", "words"),
+    [
+        (byte_flipped, "mastery", ("a chain is broken", "the record and its replay differ")),
+        (decided_by_nobody, "mastery", ("the record and its replay differ",)),
+        (event_gone, "profile", ("a chain is broken",)),
+        (column_changed, "profile", ("columns of the table say other",)),
+    ],
+)
+async def test_a_changed_record_is_found_and_named(plant: Plant, service: str, words: tuple[str, ...], district: District) -> None:
+    findings = await found(district, plant, service, only=("I6",))
+    assert findings.violated == {"I6"}
+    for word in words:
+        assert f"{service}: {word}" in said(findings, "I6")
+
+
+@asynccontextmanager
+async def answering(status: str) -> AsyncIterator[str]:
+    """A service that says of its health what it is told to say."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(("status", "silent"), [("200 OK", True), ("503 Service Unavailable", False)])
+async def test_a_stall_must_turn_health_red(status: str, silent: bool, district: District, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling, "TOLD_S", 0.5)
+    options = replace(AT_ONCE, stalled_after_s=0.5)
+    with district.copied("mastery") as copy:
+        with copy.as_owner("mastery") as owner:
+            new_level({"mastery": owner})
+        async with answering(status) as address:
+            installation = replace(copy.installation, addresses=dict.fromkeys(copy.databases, address))
+            findings = await check(installation, only=["I5", "I9"], options=options)
+    assert "I5" in findings.violated
+    assert ("I9" in findings.violated) is silent
+    if silent:
+        assert "pathing is ready, 1 events behind" in said(findings, "I9")
+
+
+async def test_what_clients_were_told_is_compared_with_all_logs(district: District, tmp_path: Path) -> None:
+    log = tmp_path / "more.jsonl"
+    log.write_text('{"status": 200, "acts": [{"act_id": "%s", "result": "waiting"}]}\n' % named(3))  # noqa: UP031 - braces of JSON
+    findings = await check(district.installation, [district.acks, log], ["I1"], AT_ONCE)
+    assert [violation.cases for violation in findings.violations] == [(named(3),)]
+
+
+async def test_what_cannot_be_looked_at_is_said(district: District) -> None:
+    bare = replace(district.installation, owner_urls={})
+    findings = await check(bare, only=["I1", "I2", "I3", "I9"], options=AT_ONCE)
+    assert not findings.violations
+    assert {id for id, _ in findings.left_out} == {"I1", "I2", "I3", "I9"}
+
+
+def test_batches_are_small() -> None:
+    assert FETCH <= 10_000, "memory stays small however long a ledger is"

@@ -1,0 +1,138 @@
+"""What the oracle finds in topics, on a real Kafka: a head that was cut, a record that nobody told, one that is missing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from services.cli.audit import Findings, Installation, Options, check, topics
+from shared.contracts.topics import Topic, topic_name
+from shared.relay import Control, Relay, ensure_topics
+from shared.relay.kept import Kept, kept
+from tests.audit.district import District
+from tests.shared.wire import until
+
+AT_ONCE = Options(within_s=0, quiet_s=0)
+PARTITIONS = 8
+
+
+@dataclass
+class Published:
+    """A district whose events are on Kafka."""
+
+    district: District
+    servers: str
+    prefix: str
+
+    @property
+    def installation(self) -> Installation:
+        return replace(self.district.installation, kafka_servers=self.servers, prefix=self.prefix)
+
+    async def found(self, *only: str) -> Findings:
+        return await check(self.installation, only=only or ("I3", "I4"), options=AT_ONCE)
+
+    def longest(self, service: str) -> int:
+        """Return the partition of a service that holds most events."""
+        with psycopg.connect(self.district.databases[service].app_url) as connection:
+            row = connection.execute("SELECT id FROM partition ORDER BY length DESC LIMIT 1").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+@pytest.fixture
+async def published(district: District, kafka_servers: str, topic_prefix: str) -> AsyncIterator[Published]:
+    with district.copied(*Topic) as copy:
+        control = Control(kafka_servers, topic_prefix)
+        await control.start()
+        try:
+            for service in Topic:
+                await _publish(copy, service, kafka_servers, topic_prefix, control)
+        finally:
+            await control.stop()
+        yield Published(copy, kafka_servers, topic_prefix)
+
+
+async def _publish(district: District, service: str, servers: str, prefix: str, control: Control) -> None:
+    url = district.databases[service].app_url
+    relay = Relay(
+        dsn=url, service=service, source=f"/local/{service}", partitions=PARTITIONS, kafka_servers=servers, prefix=prefix, control=control
+    )
+    await relay.start()
+    task = asyncio.create_task(relay.run())
+
+    async def all_sent() -> bool:
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            row = await (
+                await connection.execute("SELECT sum(length - position) FROM partition JOIN published ON id = partition")
+            ).fetchone()
+        return row is not None and row[0] == 0
+
+    await until(all_sent, f"{service} is published")
+    await relay.stop()
+    await task
+
+
+def said(findings: Findings) -> str:
+    return "; ".join(map(str, findings.violations))
+
+
+async def test_topics_that_equal_their_ledgers_are_sound(published: Published) -> None:
+    findings = await published.found()
+    assert not findings.violations, said(findings)
+    assert all(findings.counted(f"{service}: records in Kafka") for service in Topic)
+
+
+async def test_a_head_that_was_cut_too_early_is_told_from_one_that_was_old(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = published.longest(Topic.PROFILE)
+    admin = AIOKafkaAdminClient(bootstrap_servers=published.servers)
+    await admin.start()
+    try:
+        await admin.delete_records({TopicPartition(topic_name(published.prefix, Topic.PROFILE), number): RecordsToDelete(3)})
+    finally:
+        await admin.close()
+    early = await published.found()
+    assert early.violated == {"I3"}
+    assert f"profile: published, younger than Kafka keeps records, and not in Kafka: partition {number} position 0" in said(early)
+
+    async def shorter(*given: Any) -> Kept:
+        found = await kept(*given)
+        return replace(found, settings=found.settings | {"retention.ms": "1"})
+
+    monkeypatch.setattr(topics, "kept", shorter)
+    lawful = await published.found()
+    assert not lawful.violations, said(lawful)
+    assert lawful.counted("profile: older than Kafka keeps them") == 3
+
+
+async def test_a_topic_that_was_emptied_is_not_sound(published: Published) -> None:
+    other = replace(published, prefix=f"{published.prefix}-empty")
+    await ensure_topics(published.servers, other.prefix, list(Topic), PARTITIONS)
+    findings = await other.found()
+    assert findings.violated == {"I3"}
+    on_purpose = await check(other.installation, only=["I3", "I4"], options=replace(AT_ONCE, emptied=tuple(Topic)))
+    assert not on_purpose.violations, said(on_purpose)
+    assert all(f"{service}: published, younger than Kafka keeps records" in said(findings) for service in Topic)
+
+
+async def test_a_record_that_no_ledger_holds_and_one_that_is_missing_are_found(published: Published) -> None:
+    number = published.longest(Topic.EVIDENCE)
+    with psycopg.connect(published.district.databases[Topic.EVIDENCE].app_url) as connection:
+        rows = connection.execute("SELECT bytes FROM event WHERE partition = %s ORDER BY position LIMIT 6", [number]).fetchall()
+    raws = [bytes(row[0]) for row in rows]
+    other = replace(published, prefix=f"{published.prefix}-holes")
+    await ensure_topics(published.servers, other.prefix, list(Topic), PARTITIONS)
+    forged = raws[1].replace(b'"release":"', b'"release":"x')
+    async with AIOKafkaProducer(bootstrap_servers=published.servers) as producer:
+        for raw in (raws[0], forged, raws[1], raws[3], b"junk"):
+            await producer.send_and_wait(topic_name(other.prefix, Topic.EVIDENCE), raw, partition=number)
+    findings = await other.found()
+    assert findings.violated == {"I3", "I4"}
+    assert f"I4: evidence: Kafka holds records that are not in its ledger: partition {number} offset 1" in said(findings)
+    assert f"evidence: Kafka holds a record ahead of one that is missing: partition {number} position 3 follows 1" in said(findings)
