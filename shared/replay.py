@@ -13,6 +13,7 @@ import orjson
 
 from shared.contracts import event_class
 from shared.contracts.envelope import Header, Recorded, canonical, chain_start, digest, event_id, partition_of
+from shared.contracts.ledger import hole_before
 from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
 from shared.decider import Command, Decider, Refusal
 from shared.parameters import ParameterKind, Parameters, Parser, page_hash
@@ -166,6 +167,8 @@ class ChainWalk:
         self._source, self._number, self._partitions = source, number, partitions
         self._previous, self._expected = chain_start(source, number), 0
         self.broken: Difference | None = None
+        self.holes = 0
+        """Positions that the record says are lost."""
 
     def take(self, position: int, raw: bytes) -> None:
         """Look at the next event; after the first that is wrong, nothing more is looked at."""
@@ -182,6 +185,10 @@ class ChainWalk:
         """Look at the next event, whose envelope and hash are known already."""
         if self.broken is not None:
             return
+        hole = hole_before(header)
+        if hole is not None and (hole.first, hole.before) == (self._expected, self._previous):
+            self._expected, self._previous = header.position, header.previous
+            self.holes += hole.after - hole.first + 1
         wrong = _misplaced(header, self._source, self._number, self._partitions, position, self._expected, self._previous)
         if wrong:
             self.broken = Difference(header.attributes["stream"], header.attributes["streamversion"], _place(header), wrong)

@@ -30,6 +30,7 @@ from shared.contracts.envelope import Event, Origin, Recorded
 from shared.decider import Decider
 from shared.errors import LedgerError
 from shared.failpoints import arm
+from shared.hole_stream import hole_decider
 from shared.http import Health, create_app
 from shared.ledger import patience
 from shared.ledger.group import GroupCommit
@@ -63,10 +64,9 @@ log = structlog.get_logger(__name__)
 
 
 def all_deciders(parts: Parts) -> list[Decider[Any]]:
-    """Return the deciders of a service, the settings' included."""
-    if parts.page_added is None:
-        return list(parts.deciders)
-    return [*parts.deciders, settings_decider(parts.name, parts.page_added, parts.kinds)]
+    """Return the deciders of a service, those that every service has included."""
+    own = [*parts.deciders, hole_decider(parts.name)]
+    return own if parts.page_added is None else [*own, settings_decider(parts.name, parts.page_added, parts.kinds)]
 
 
 @dataclass

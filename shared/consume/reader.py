@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.contracts.envelope import Header, digest
+from shared.contracts.ledger import HoleNoted, hole_before
 from shared.ledger.types import Inbox
 
 ASK_AGAIN_S: Final = 30.0
@@ -91,16 +92,23 @@ class Lane:
             return Foreign(f"envelope of another source or partition than {self.source}, {self.partition}")
         if header.position < self.next:
             return None
-        if header.position > self.next:
-            self._miss(header.position, offset)
+        hole = hole_before(header)
+        if header.position > self.next and (hole is None or self.next < hole.first):
+            self._miss(header.position if hole is None else hole.first, offset)
             return None
-        if header.previous != self.head:
-            self.diverged = self._differs(f"event {self.next} follows {header.previous}, this service applied {self.head} before it")
+        if not self._follows(header, hole):
+            self.diverged = self._differs(f"event {header.position} follows {header.previous}, this service applied {self.head} before it")
             return None
-        self.next, self.head, self.doubted, self._applied_ms = self.next + 1, digest(raw), False, at_ms
+        self.next, self.head, self.doubted, self._applied_ms = header.position + 1, digest(raw), False, at_ms
         if self.gap is not None and self.next >= self.gap.end:
             self.seek, self.gap = self.gap.offset, None
         return Apply(header, self.head)
+
+    def _follows(self, header: Header, hole: HoleNoted | None) -> bool:
+        """Return whether an event follows what was applied. Whoever stands inside a recorded hole goes on behind it."""
+        if hole is None or self.next > hole.after:
+            return header.previous == self.head
+        return self.next > hole.first or hole.before == self.head
 
     def _miss(self, position: int, offset: int) -> None:
         if self.gap is None and self.doubted:

@@ -1,15 +1,15 @@
-"""The only words that services share: the envelope, the topics, and one module for each publishing service."""
+"""The only words that services share: the envelope, the topics, one module for each publishing service, and what any ledger tells."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 from typing import Final
 
-from shared.contracts import evidence, mastery, pathing, profile, scheduling
+from shared.contracts import evidence, ledger, mastery, pathing, profile, scheduling
 from shared.contracts.envelope import Event
 
 EVENTS: Final = MappingProxyType(
-    {event.TYPE: event for module in (profile, evidence, mastery, pathing, scheduling) for event in module.EVENTS}
+    {event.TYPE: event for module in (profile, evidence, mastery, pathing, scheduling, ledger) for event in module.EVENTS}
 )
 """Type -> class of every event that this release knows."""
 

@@ -53,7 +53,16 @@ IMPURE_SHARED = frozenset(
 )
 IMPURE_METHODS = frozenset({"now", "utcnow", "today", "uuid1", "uuid4", "urandom", "getenv"})
 IMPURE_BUILTINS = frozenset({"open", "print", "input", "hash", "id"})
-PURE_SHARED = ("decider.py", "parameters.py", "settings_stream.py", "errors.py", "exact.py", "replay.py", "ledger/turn.py")
+PURE_SHARED = (
+    "decider.py",
+    "parameters.py",
+    "settings_stream.py",
+    "hole_stream.py",
+    "errors.py",
+    "exact.py",
+    "replay.py",
+    "ledger/turn.py",
+)
 MAX_FILE, MAX_FUNCTION = 400, 70
 
 

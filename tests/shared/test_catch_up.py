@@ -433,11 +433,3 @@ async def test_every_table_of_every_service_comes_back_by_the_command(
     [report] = await asyncio.to_thread(verify, {topic: older.app_url}, "local", [topic], None, lambda report: None)
     assert (report.differences, report.decisions > 0, report.chains) == ([], True, PARTITIONS)
     await publish(wire, topic, older.app_url)
-
-
-def test_going_on_behind_a_hole_is_refused_in_words() -> None:
-    told = CliRunner().invoke(
-        app, ["ledger", "resume", "mastery", "--after", "41", "--head", "ab" * 32, "--partition", "3", "--why", "the disk burnt"]
-    )
-    assert told.exit_code == 1
-    assert "cannot go on behind a hole: events of mastery up to 41 of partition 3" in told.stderr
