@@ -39,6 +39,7 @@ from shared.ledger.types import Answer, Ask, Connection
 from shared.migrate import newest_revision
 from shared.parts import Context, Parts
 from shared.relay.control import Control
+from shared.relay.readers import Witness, Witnessed
 from shared.relay.relay import Relay
 from shared.seal import seal_record
 from shared.settings import Settings, load_settings
@@ -210,19 +211,28 @@ async def run(parts: Parts, settings: Settings, line: Line | None = None) -> Non
         stack.callback(pool.close)
         await service.pool.open(wait=True)
         stack.push_async_callback(service.pool.close)
-        await relay.start()  # Before anything is written: it finds a database that was restored behind its readers.
         await control.start()
         stack.push_async_callback(control.stop)
+        witness = Witness(dsn=settings.database(), service=parts.name, sources=_heard(parts), control=control)
+        await witness.start()
+        stack.push_async_callback(witness.stop)
+        # Before anything is written: these find a database that was restored behind its readers.
+        witnessed = Witnessed(dsn=settings.database(), service=parts.name, control=control)
+        await witnessed.ask(await relay.start())
         await service.start()
         stack.push_async_callback(service.asker.stop)
         await service.ticker.start(settings.database())
         stack.push_async_callback(service.ticker.stop)
         if parts.waiting is not None:
             stack.callback(asyncio.create_task(_survey(service, parts.waiting), name="survey").cancel)
-        await _until_ended(service, relay, consumer, line)
+        await _until_ended(service, relay, consumer, witnessed, line)
 
 
-async def _until_ended(service: Service, relay: Relay, consumer: Consumer | None, line: Line | None) -> None:
+def _heard(parts: Parts) -> tuple[str, ...]:
+    return tuple(map(str, parts.subscription.topics)) if parts.subscription else ()
+
+
+async def _until_ended(service: Service, relay: Relay, consumer: Consumer | None, witnessed: Witnessed, line: Line | None) -> None:
     """Serve HTTP, relay and consume until one of them ends; then end the others and raise what ended it."""
     settings = service.settings
     troubles = partial(_troubles, relay, consumer, settings.stalled_after_s)
@@ -237,6 +247,7 @@ async def _until_ended(service: Service, relay: Relay, consumer: Consumer | None
         asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
     sockets = [line.socket()] if line else None
     tasks = [asyncio.create_task(server.serve(sockets), name="http"), asyncio.create_task(relay.run(), name="relay")]
+    tasks.append(asyncio.create_task(witnessed.run(), name="witnessed"))
     if line is not None:
         tasks.append(asyncio.create_task(_attend(line, troubles), name="line"))
     if consumer is not None:
@@ -244,7 +255,7 @@ async def _until_ended(service: Service, relay: Relay, consumer: Consumer | None
     log.info("serving", port=settings.port, release=settings.release)
     ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
-    await asyncio.gather(*([consumer.stop()] if consumer else []), relay.stop())
+    await asyncio.gather(*([consumer.stop()] if consumer else []), relay.stop(), witnessed.stop())
     _, late = await asyncio.wait(tasks, timeout=GRACE_S)
     for task in late:
         task.cancel()

@@ -16,6 +16,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 
 from shared.contracts.envelope import Header, Recorded, canonical, digest, event_id, partition_of
+from shared.contracts.ledger import HoleNoted, hole_before
 from shared.contracts.topics import topic_name
 from shared.decider import Decider
 from shared.errors import Diverged, LedgerError
@@ -157,6 +158,8 @@ class CatchUp:
             lanes = await store.lock_lanes(connection, {event.partition for event in events})
             for event in events:
                 lane = lanes[event.partition]
+                if isinstance(event.data, HoleNoted) and (event.data.first, event.data.before) == (lane.length, lane.head):
+                    lane.length, lane.head = event.position, event.previous
                 if (event.position, event.previous) != (lane.length, lane.head):
                     raise LedgerError(
                         f"something else writes to the ledger of {self._service}: stop it, then look at it with `replay verify`"
@@ -202,7 +205,9 @@ class Missing:
 
     def __init__(self, lane: Lane, service: str, source: str, partitions: int) -> None:
         """Begin where the ledger ends; `lane` moves on with what is taken."""
-        self.lane, self._first, self._service, self._source, self._partitions = lane, lane.length, service, source, partitions
+        self.lane, self._service, self._source, self._partitions = lane, service, source, partitions
+        self.count = 0
+        """How many events were taken."""
         self.furthest = lane.length
         """One more than the furthest position that the topic was seen to hold."""
         self._file = TemporaryFile()  # noqa: SIM115 - closed by __exit__
@@ -212,11 +217,6 @@ class Missing:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-
-    @property
-    def count(self) -> int:
-        """How many events were taken."""
-        return self.lane.length - self._first
 
     @property
     def gap(self) -> str:
@@ -246,6 +246,9 @@ class Missing:
         if (header.attributes["source"], header.attributes["partition"]) != (self._source, self.lane.number):
             return
         self.furthest = max(self.furthest, header.position + 1)
+        hole = hole_before(header)
+        if hole is not None and (hole.first, hole.before) == (self.lane.length, self.lane.head):
+            self.lane.length, self.lane.head = header.position, header.previous
         if header.position != self.lane.length:
             return
         if header.previous != self.lane.head:
@@ -253,6 +256,7 @@ class Missing:
         event = self._sound(header, deciders)
         self._file.write(len(raw).to_bytes(LENGTH_BYTES, "big") + raw)
         self.lane.length, self.lane.head, self.lane.last_at = self.lane.length + 1, digest(raw), event.time
+        self.count += 1
 
     def _unchained(self) -> LedgerError:
         place = f"event {self.lane.length} of partition {self.lane.number} on Kafka"

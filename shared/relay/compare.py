@@ -24,8 +24,10 @@ PUBLISHED: Final = "SELECT partition, position FROM published"
 BYTES_OF: Final = "SELECT bytes FROM event WHERE partition = %s AND position = %s"
 
 
-async def compare(connection: AsyncConnection[Any], kafka_servers: str, topic: str, source: str, partitions: int) -> None:
-    """Compare the last records of each topic partition with the ledger.
+async def compare(connection: AsyncConnection[Any], kafka_servers: str, topic: str, source: str, partitions: int) -> bool:
+    """Compare the last records of each topic partition with the ledger; return whether the topic still holds all that was published last.
+
+    Where it does not, it was cut or lost, and cannot say whether the ledger is whole.
 
     Raises:
         Diverged: Kafka holds an event that the ledger does not hold, or holds otherwise.
@@ -33,14 +35,17 @@ async def compare(connection: AsyncConnection[Any], kafka_servers: str, topic: s
     """
     published = dict(await (await connection.execute(PUBLISHED)).fetchall())
     unseen, back = [TopicPartition(topic, number) for number in range(partitions)], LAST
+    vouched = True
     while unseen:
         ends = await _furthest(kafka_servers, unseen, back, source)
         # Where the end holds less than was published, it holds repeats for some reader: what was told last stands before them.
         seen = [place for place in unseen if ends[place].whole or ends[place].position >= published[place.partition] - 1]
+        vouched = vouched and all(ends[place].position >= published[place.partition] - 1 for place in seen)
         for furthest in (ends[place].header for place in seen):
             if furthest is not None:
                 await _check(connection, furthest, topic, source)
         unseen, back = [place for place in unseen if place not in seen], back * FURTHER
+    return vouched
 
 
 @dataclass(slots=True)

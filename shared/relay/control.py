@@ -27,6 +27,9 @@ SEND_MS: Final = 10_000
 MAX_MESSAGES: Final = 500
 """Control messages taken at once."""
 
+MAX_PARTITIONS: Final = 4_096
+"""Partitions that one message may tell of."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -63,7 +66,31 @@ class Refill(_Message):
     end: int = Field(gt=0, le=MAX_INTEGER)
 
 
-Message = Lengths | Refill
+class Heard(_Message):
+    """How far a reader has applied one partition: the last position, and the hash of that event."""
+
+    partition: int = Field(ge=0, le=MAX_INTEGER)
+    position: int = Field(ge=0, le=MAX_INTEGER)
+    head: Hash
+
+
+class Heads(_Message):
+    """How far a reader has applied a service's partitions; those of which it applied nothing are left out."""
+
+    kind: Literal["heads"] = "heads"
+    service: str = Field(max_length=64, description="Whose ledger it is about.")
+    reader: str = Field(max_length=64)
+    partitions: tuple[Heard, ...] = Field(max_length=MAX_PARTITIONS)
+
+
+class WhoHeard(_Message):
+    """A service asks its readers how far they have applied it, since Kafka does not say."""
+
+    kind: Literal["who-heard"] = "who-heard"
+    service: str = Field(max_length=64)
+
+
+Message = Lengths | Refill | Heads | WhoHeard
 _MESSAGES: Final[TypeAdapter[Message]] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
 
 

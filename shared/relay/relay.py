@@ -100,8 +100,8 @@ class Relay:
         """Events sent to Kafka by this process, repeats included."""
         control.listeners.append(self._hear)
 
-    async def start(self) -> None:
-        """Check topics and ledger against each other, writing nothing.
+    async def start(self) -> bool:
+        """Check topics and ledger against each other, writing nothing; return whether Kafka vouches for the ledger, see `compare`.
 
         Raises:
             WrongPartitionCount: see `ensure_topics`.
@@ -110,7 +110,7 @@ class Relay:
         """
         connection = await self._connect()
         try:
-            await self._compare(connection)
+            return await self._compare(connection)
         finally:
             await connection.close()
 
@@ -160,9 +160,9 @@ class Relay:
         await connection.execute("SET synchronous_commit = off")
         return connection
 
-    async def _compare(self, connection: AsyncConnection[Any]) -> None:
+    async def _compare(self, connection: AsyncConnection[Any]) -> bool:
         await ensure_topics(self._servers, self._prefix, [self._service], self._partitions)
-        await compare(connection, self._servers, self._topic, self._source, self._partitions)
+        return await compare(connection, self._servers, self._topic, self._source, self._partitions)
 
     async def _lead(self, connection: AsyncConnection[Any]) -> None:
         self._next = {}  # Nothing is kept for a relay that may not send.

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -16,7 +17,8 @@ from services.cli.audit import Findings, Installation, Options, check, topics
 from shared.contracts.topics import Topic, topic_name
 from shared.relay import Control, Relay, ensure_topics
 from shared.relay.kept import Kept, kept
-from tests.audit.district import District
+from shared.relay.resume import Furthest, Resume
+from tests.audit.district import NOW, District
 from tests.shared.wire import until
 
 AT_ONCE = Options(within_s=0, quiet_s=0)
@@ -136,3 +138,19 @@ async def test_a_record_that_no_ledger_holds_and_one_that_is_missing_are_found(p
     assert findings.violated == {"I3", "I4"}
     assert f"I4: evidence: Kafka holds records that are not in its ledger: partition {number} offset 1" in said(findings)
     assert f"evidence: Kafka holds a record ahead of one that is missing: partition {number} position 3 follows 1" in said(findings)
+
+
+async def test_a_hole_that_was_recorded_is_no_violation_and_is_counted(published: Published) -> None:
+    number, url = published.longest(Topic.SCHEDULING), published.district.databases[Topic.SCHEDULING].app_url
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT length FROM partition WHERE id = %s", [number]).fetchone()
+    assert row is not None
+    resume = Resume(
+        dsn=url, service=Topic.SCHEDULING, installation="local", partitions=PARTITIONS, release="test", kafka_servers=published.servers,
+        prefix=published.prefix,
+    )  # fmt: skip
+    [hole] = await resume.run([Furthest(number, row[0] + 4, "a" * 64)], "a test", NOW, UUID("01890000-0000-7000-8000-000000000000"))
+    assert (hole.first, hole.after) == (row[0], row[0] + 4)
+    findings = await published.found("I2", "I3", "I4", "I6", "I7")
+    assert not findings.violations, said(findings)
+    assert findings.counted("scheduling: events lost in holes that were recorded") == 5

@@ -84,7 +84,7 @@ def test_a_field_that_this_release_does_not_know_is_not_dropped(type_name: str) 
     known = recorded(StreamId(service, "x", "1"), [event.model_validate(data)])[0]
     newer = orjson.loads(known.raw)
     newer["data"]["of_a_later_release"] = 1
-    inward = Inward(Subscription((Topic(service),), lambda event: (), (event,)))
+    inward = Inward(Subscription((Topic.PROFILE,), lambda event: (), (event,)))
     assert inward.asks(Header.read(known.raw), 0)[1] is None
     _, trouble, reason = inward.asks(Header.read(canonical(newer)), 0)
     assert trouble is Trouble.POISON

@@ -24,6 +24,7 @@ ENDLESS = {
     "shared/leader.py": 1,  # Leading, until it is cancelled.
     "shared/ledger/ledger.py": 1,  # At MAX_GUESSES all partitions are locked.
     "shared/relay/control.py": 2,  # Listening, until it is cancelled.
+    "shared/relay/readers.py": 1,  # The witness, until it is cancelled.
     "shared/serve.py": 1,  # The survey, until it is cancelled.
     "shared/stack/state.py": 1,  # Until LOCK_WAIT_S.
 }

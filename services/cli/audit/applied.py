@@ -26,6 +26,11 @@ from shared.serve import all_deciders
 ASKED: Final = 200
 """Events that are asked again at once."""
 
+KNOWN: Final = """
+        AND NOT EXISTS (SELECT 1 FROM hole h WHERE h.service = c.service AND h.partition = c.partition AND h.position < c.position
+            AND e.at <= h.at)"""
+"""Leaves out effects of events that were lost in a recorded hole, where the source told them again behind it."""
+
 OVER: Final = """
     SELECT i.service, i.source, i.partition, i.position, l.length FROM inbox i
     JOIN lane l ON l.service = i.source AND l.partition = i.partition WHERE i.position >= l.length"""
@@ -33,16 +38,17 @@ HEADS: Final = """
     SELECT i.service, i.source, i.partition, i.position, i.head, lower(hex(e.hash)) FROM inbox i
     JOIN event e ON e.service = i.source AND e.partition = i.partition AND e.position = i.position"""
 BEGUN: Final = "SELECT service, source, partition, head FROM inbox WHERE position = -1"
-EFFECTS: Final = """
+EFFECTS: Final = f"""
     SELECT e.service, e.partition, e.position, c.service, c.partition, c.position FROM event e JOIN event c ON c.id = e.cause
     WHERE c.service <> e.service AND NOT EXISTS (
         SELECT 1 FROM aside s WHERE s.service = e.service AND s.source = c.service AND s.partition = c.partition
             AND s.position = c.position)
-    ORDER BY e.service, e.partition, e.position"""
-AHEAD: Final = """
+        {KNOWN}
+    ORDER BY e.service, e.partition, e.position"""  # noqa: S608 - our own words
+AHEAD: Final = f"""
     SELECT e.service, e.partition, e.position, c.service, c.partition, c.position FROM event e JOIN event c ON c.id = e.cause
     LEFT JOIN inbox i ON i.service = e.service AND i.source = c.service AND i.partition = c.partition
-    WHERE c.service <> e.service AND c.position > coalesce(i.position, -1)"""
+    WHERE c.service <> e.service AND c.position > coalesce(i.position, -1) {KNOWN}"""  # noqa: S608 - our own words
 SILENT: Final = """
     SELECT c.partition, c.position FROM event c JOIN inbox i ON i.service = ? AND i.source = c.service AND i.partition = c.partition
     WHERE c.service = ? AND c.type IN (SELECT number FROM type WHERE name IN ({names})) AND c.position <= i.position

@@ -9,9 +9,10 @@ from uuid import UUID
 
 import psycopg
 
+from services.cli.audit.applied import KNOWN
 from services.cli.audit.book import SERVICES, Book, number_of, place
 from services.cli.audit.findings import Findings
-from services.cli.audit.place import Installation
+from services.cli.audit.place import Installation, heard_by
 from services.cli.audit.reading import Standing
 from services.cli.verify import parts_of
 from shared.contracts.topics import Topic
@@ -26,16 +27,17 @@ REQUEST: Final = 7
 MAX_NAMES: Final = 200_000
 """Names of sweeps, one for each version of the settings and day, that are tried for a cause that no ledger holds."""
 
-LATE: Final = """
+LATE: Final = f"""
     SELECT e.service, e.partition, e.position, c.service, c.partition, c.position FROM event e JOIN event c ON c.id = e.cause
-    WHERE CASE WHEN c.service = e.service AND c.partition = e.partition THEN c.position >= e.position ELSE c.at > e.at + ? END"""
+    WHERE CASE WHEN c.service = e.service AND c.partition = e.partition THEN c.position >= e.position ELSE c.at > e.at + ? END
+        {KNOWN}"""  # noqa: S608 - our own words
 OTHER_LINE: Final = """
     SELECT e.service, e.partition, e.position FROM event e JOIN event c ON c.id = e.cause WHERE e.line <> c.line"""
 UNHEARD: Final = """
     SELECT e.service, e.partition, e.position, c.service FROM event e JOIN event c ON c.id = e.cause
     WHERE c.service <> e.service AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.service = e.service AND i.source = c.service)"""
 FROM_OUTSIDE: Final = """
-    SELECT e.service, e.cause, e.line, min(e.partition), min(e.position), count(*) FROM event e
+    SELECT e.service, e.cause, e.line, min(e.partition), min(e.position), count(*), min(e.at) FROM event e
     WHERE NOT EXISTS (SELECT 1 FROM event c WHERE c.id = e.cause) GROUP BY e.service, e.cause, e.line"""
 OTHER_ACT: Final = """
     SELECT e.service, e.partition, e.position FROM act a
@@ -74,9 +76,10 @@ def check_causes(installation: Installation, standings: Mapping[str, Standing], 
 def _check_outside(installation: Installation, standings: Mapping[str, Standing], book: Book, findings: Findings) -> None:
     """Check causes that no ledger holds: requests, whose ids are UUIDv7, and ticks, whose ids come from their names."""
     known: dict[str, set[bytes]] = {}
-    requests = ticks = 0
+    requests = ticks = lost = 0
     nowhere: list[str] = []
-    for service_number, cause, line, partition, position, count in book.rows(FROM_OUTSIDE):
+    holes = {SERVICES[service]: at for service, at in book.rows("SELECT service, max(at) FROM hole GROUP BY service")}
+    for service_number, cause, line, partition, position, count, at in book.rows(FROM_OUTSIDE):
         service = SERVICES[service_number]
         id = UUID(bytes=cause)
         if cause == line and id.version == REQUEST:
@@ -87,10 +90,14 @@ def _check_outside(installation: Installation, standings: Mapping[str, Standing]
             known[service] = {UUID(tick_origin(service, name).causation).bytes for name in names}
         if cause == line and cause in known[service]:
             ticks += count
+        elif any(at <= holes.get(source, at - 1) for source in (service, *heard_by(service))):
+            lost += count  # Its cause may have been one of the events of the hole.
         else:
             nowhere.append(f"{place(service_number, partition, position)} names {id}")
     findings.count("I7", "events that a request led to", requests)
     findings.count("I7", "events that time led to", ticks)
+    if lost:
+        findings.count("I7", "events whose cause may have been lost in a recorded hole", lost)
     findings.wrong("I7", "an event names a cause that is no event, no request and no tick", nowhere)
 
 

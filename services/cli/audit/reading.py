@@ -16,6 +16,7 @@ from services.cli.audit.book import Book, number_of
 from services.cli.audit.findings import Findings
 from services.cli.audit.place import Installation, heard_by
 from shared.contracts.envelope import Header, canonical, digest
+from shared.contracts.ledger import hole_before
 from shared.replay import ChainWalk
 
 FETCH: Final = 2_000
@@ -73,8 +74,12 @@ def _read(installation: Installation, service: str, book: Book, findings: Findin
             broken += chain.end(length, head)
         findings.wrong("I6", f"{service}: a chain is broken", broken)
         findings.wrong("I6", f"{service}: columns of the table say other than the event", otherwise)
-    findings.count("I6", f"{service}: events in the ledger", sum(standing.lengths.values()))
+    held = book.number("SELECT count(*) FROM event WHERE service = ?", number_of(service))
+    findings.count("I6", f"{service}: events in the ledger", held)
     findings.count("I6", f"{service}: chains walked", len(lanes))
+    lost = book.number("SELECT sum(lost) FROM hole WHERE service = ?", number_of(service))
+    if lost:
+        findings.count("I6", f"{service}: events lost in holes that were recorded", lost)
     return standing
 
 
@@ -106,7 +111,7 @@ class _Reader:
         self.otherwise: list[str] = []
 
     def take(self, rows: list[Any]) -> None:
-        events, acts, told, facts = [], list[Any](), list[Any](), list[Any]()
+        events, acts, told, facts, holes = [], list[Any](), list[Any](), list[Any](), list[Any]()
         for position, stream, version, key, type_name, raw in rows:
             try:
                 header = Header.read(raw)
@@ -120,6 +125,9 @@ class _Reader:
             if (a["stream"], a["streamversion"], a["partitionkey"], a["type"]) != (stream, version, key, type_name):
                 self.otherwise.append(f"partition {self._number} position {position}")
             events.append(row)
+            hole = hole_before(header)
+            if hole is not None:
+                holes.append((self._me, self._number, position, hole.after - hole.first + 1, row[8]))
             try:
                 _acts(header, self._number, acts, told)
                 _facts(header, facts)
@@ -129,6 +137,7 @@ class _Reader:
         self._book.put("act", acts)
         self._book.put("told", told)
         self._book.put("fact", facts)
+        self._book.put("hole", holes)
 
     def _row(self, position: int, header: Header, raw: bytes) -> tuple[Any, ...]:
         a, standing = header.attributes, self._standing

@@ -17,7 +17,7 @@ from shared.contracts.topics import topic_name
 from shared.relay.kept import Kept, kept
 from shared.relay.walk import stamped
 
-HASHES: Final = "SELECT hash FROM event WHERE service = ? AND partition = ? ORDER BY position"
+HASHES: Final = "SELECT position, hash FROM event WHERE service = ? AND partition = ? ORDER BY position"
 TIMES: Final = "SELECT position, at FROM event WHERE service = ? AND partition = ? ORDER BY position"
 HASH_BYTES: Final = 32
 LAWFUL: Final = {"message.timestamp.type": "LogAppendTime", "retention.bytes": "-1", "cleanup.policy": "delete"}
@@ -46,7 +46,11 @@ class _Lane:
             return
         if self.seen[position]:
             self.repeats += 1
-        elif self.count and position > self.last + 1:
+        elif (
+            self.count
+            and position > self.last + 1
+            and self.hashes[(position - 1) * HASH_BYTES : position * HASH_BYTES] != bytes(HASH_BYTES)
+        ):
             self.disorder.append(f"partition {partition} position {position} follows {self.last}")
         self.count += 1
         self.seen[position] = 1
@@ -58,10 +62,7 @@ async def check_topic(installation: Installation, service: str, standing: Standi
     assert installation.kafka_servers is not None
     me, topic = number_of(service), topic_name(installation.prefix, service)
     found = await kept(installation.kafka_servers, topic, sorted(standing.lengths))
-    lanes = {
-        number: _Lane(b"".join(row[0] for row in book.rows(HASHES, me, number)), bytearray(length))
-        for number, length in standing.lengths.items()
-    }
+    lanes = {number: _Lane(_hashes(book, me, number, length), bytearray(length)) for number, length in standing.lengths.items()}
     times = _Times()
     records = 0
     async for partition, offset, at_ms, raw in stamped(installation.kafka_servers, topic, sorted(lanes)):
@@ -87,6 +88,15 @@ async def check_topic(installation: Installation, service: str, standing: Standi
         f"{name} is {found.settings.get(name)}, not {wanted}" for name, wanted in LAWFUL.items() if found.settings.get(name) != wanted
     ]
     findings.wrong("I3", f"{service}: the settings of {topic} lose records before their time", unlike)
+
+
+def _hashes(book: Book, service: int, number: int, length: int) -> bytes:
+    """Return the hashes of a partition, each at its position; where a hole was recorded, zeros."""
+    hashes = bytearray(length * HASH_BYTES)
+    for position, hash in book.rows(HASHES, service, number):
+        if position < length:
+            hashes[position * HASH_BYTES : (position + 1) * HASH_BYTES] = hash
+    return bytes(hashes)
 
 
 def _check_missing(
