@@ -90,7 +90,7 @@ class Resume:
             lanes={lane.number: Lane(lane.number, each.after + 1, each.head, lane.last_at)},
             held=hold([stream], {stream.key: lane.number}, rows, deciders), now=now,
         )  # fmt: skip
-        turn.run([Ask(command, Origin(request, request))])
+        turn.run([Ask(command, Origin(str(request), str(request)))])
         if len(turn.events) != 1:
             raise LedgerError(f"partition {lane.number} of {self._service} has noted this hole before, and yet ends before it: look at it")
         await store.append(connection, turn.events, turn.lanes.values())
