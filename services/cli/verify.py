@@ -25,6 +25,7 @@ from shared.ledger import read, store
 from shared.parts import Parts
 from shared.replay import ChainWalk, Difference, Settings, Verifier
 from shared.serve import all_deciders
+from shared.ticker.pool import rare_gc
 
 SHOWN_DIFFERENCES: Final = 5
 """Differences that are shown whole; the others are counted."""
@@ -120,7 +121,8 @@ async def _walk(lane: Lane, verifier: Verifier) -> list[Difference]:
             return []
         chain = ChainWalk(f"/{lane.installation}/{lane.service}", lane.number, lane.partitions)
         async for position, raw in read.partition(pool, lane.number):
-            chain.take(position, raw)
+            if position < lane.length:  # What was written since belongs to the next replay.
+                chain.take(position, raw)
     return chain.end(lane.length, lane.head)
 
 
@@ -154,7 +156,7 @@ def verify(urls: Mapping[str, str], installation: str, services: Sequence[Topic]
 def _replayed(lanes: Sequence[Lane]) -> Iterator[Report]:
     """Yield what was found in each partition, on as many processors as there are, the longest partitions first."""
     workers = min(MAX_WORKERS, os.cpu_count() or 1, max(1, len(lanes)))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=rare_gc) as pool:
         work = [pool.submit(replay_lane, lane) for lane in sorted(lanes, key=lambda lane: -lane.length)]
         for done in as_completed(work):
             yield done.result()
