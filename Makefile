@@ -22,7 +22,7 @@ check: $(VENV)/.installed
 mutants: $(VENV)/.installed
 	$(BIN)/python -m tests.mutants $(if $(PATCHES),--patches $(PATCHES)) $(ARGS)
 
-# Every figure beside its bar: `make bench`, or `make bench ARGS="--only workers --quick"`. It takes most of an hour, and a machine of its own.
+# Every figure beside its bar: `make bench`, or `make bench ARGS="--only workers --quick"`. It wants a machine of its own.
 bench: $(VENV)/.installed $(RIVALS)/.installed
 	$(BIN)/python -m bench $(ARGS)
 
