@@ -83,10 +83,12 @@ def decide(command: MasteryCommand, state: State, parameters: Parameters, histor
             return _again(told.learner_id, state, evidence, inputs, told.evidence_id, rescored=told)
         case Void(voided=told):
             counted = evidence_in(history)
-            if counted.get(told.evidence_id) is None:
+            void = counted.get(told.evidence_id)
+            if void is None:
                 return []
             evidence = (counted | {told.evidence_id: None}).values()
-            return _again(told.learner_id, state, evidence, inputs, told.evidence_id, voided=told)
+            about = inputs.framework.current(void.competency_ids)
+            return _again(told.learner_id, state, evidence, inputs, told.evidence_id, about, voided=told)
         case Recalibrate(learner_id=learner_id, settings=settings):
             after = refold(evidence_in(history).values(), state, inputs)
             hold(state, after, inputs, everything=True)
@@ -134,11 +136,17 @@ def _belief(name: str, row: Row) -> CompetencyBelief:
 
 
 def _again(
-    learner_id: UUID, state: State, among: Iterable[EvidenceRecorded | None], inputs: Inputs, cites: UUID, **cause: Any
+    learner_id: UUID,
+    state: State,
+    among: Iterable[EvidenceRecorded | None],
+    inputs: Inputs,
+    cites: UUID,
+    released: tuple[str, ...] = (),
+    **cause: Any,
 ) -> list[MasteryEvent]:
     """Return what comes out otherwise once all evidence was weighed again; the first event carries the cause."""
     after = refold(among, state, inputs)
-    hold(state, after, inputs, everything=False)
+    hold(state, after, inputs, everything=False, but=released)
     return [difference(learner_id, state, after, **cause), *level_changes(learner_id, state, after, inputs, (cites,))]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -68,16 +68,20 @@ def refold(evidence: Iterable[EvidenceRecorded | None], before: State, inputs: I
     return state
 
 
-def hold(before: State, after: State, inputs: Inputs, everything: bool) -> None:
+def hold(before: State, after: State, inputs: Inputs, everything: bool, but: Collection[str] = ()) -> None:
     """Let stay mastered in `after` what was held before, or, where `everything` is, all that was mastered: nothing but work that fails to
-    confirm it, or evidence that is void, takes mastery back. Where its probability is too low for that, it is due to be shown again."""
+    confirm it, or evidence that is void, takes mastery back. Where its probability is too low for that, it is due to be shown again.
+
+    Args:
+        but: competencies whose evidence is void; they are held no more.
+    """
     minute = max(0, after.last_us // MICROSECONDS_PER_MINUTE)
     for name, row in before.every_row():
         if LEVELS[row.level] not in MET or not (everything or row.flags & HELD):
             continue
         for now in inputs.framework.current((name,)):
             found = after.row(now)
-            if found is not None and LEVELS[found.level] not in MET:
+            if found is not None and LEVELS[found.level] not in MET and now not in but:
                 policy = inputs.policy_of(now)
                 _, score = score_at(now, after.general, found, minute, inputs)
                 keeps = LEVELS[row.level] is Level.MASTERED and score >= policy.verify_z

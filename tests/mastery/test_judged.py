@@ -193,6 +193,15 @@ def test_what_is_held_is_not_lost_to_late_evidence_about_something_else_but_to_w
     assert not row.flags & HELD
 
 
+def test_what_is_held_is_lost_where_its_evidence_is_void_and_only_there() -> None:
+    before = asked([*strong(0, 1), *strong(100, 2)])
+    stricter = Spec(mastery, parameters(version=9, bar_e6=990_000), before.past)
+    held = stricter.given(*stricter.when(Recalibrate(LEARNER, 9)).events)
+    voided = held.when(void(3))
+    assert voided.state.own_level(competency(1)) not in (Level.MASTERED, Level.REVERIFY)
+    assert voided.state.own_level(competency(2)) is Level.REVERIFY
+
+
 def test_what_stays_probable_under_new_numbers_stays_mastered_and_not_only_due() -> None:
     before = asked(strong(0, 1))
     stricter = Spec(mastery, parameters(version=9, scored=100), before.past)

@@ -263,8 +263,8 @@ def test_only_recorded_evidence_asks_for_anything() -> None:
 
 
 async def test_a_framework_of_many_pages_is_taken_whole(service: Any) -> None:
-    many = package([item(n) for n in range(3_000)], [link("precedes", n, n + 1) for n in range(2_999)])
+    many = package([item(n) for n in range(5_000)], [link("precedes", n, n + 1) for n in range(4_999)])
     imported = (await service.client.post("/mastery/case/packages", json=many)).json()
-    assert imported["events"] == 5  # Four pages, and the adoption.
-    assert (await get(service, "/framework"))["prerequisites"] == 2_999
+    assert imported["events"] == 8  # Seven pages, and the adoption.
+    assert (await get(service, "/framework"))["prerequisites"] == 4_999
     assert (await service.client.post("/mastery/case/packages", json=many)).json()["events"] == 0
