@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from services.evidence.app import PARTS
 from services.evidence.domain import AlignItem, NoteAlias
-from shared.clock import SystemClock
+from shared.clock import FixedClock
 from shared.contracts.envelope import NAMESPACE, Origin
 from shared.contracts.evidence import AliasNoted, ItemAligned
 from shared.keys import item_id_of, person_alias
@@ -69,7 +69,7 @@ def know(url: str) -> None:
 
     async def tell() -> None:
         settings = load_settings(PARTS.settings, database_url=url, parking_key="11" * 32, district_key="22" * 32)
-        service = build(PARTS, settings, SystemClock(), partial(SearchPool()))
+        service = build(PARTS, settings, FixedClock(START), partial(SearchPool()))
         async with service.pool:
             await service.ledger.open()
             await service.ledger.handle([Ask(fact, Origin(request, request), n) for n, fact in enumerate(facts)])
