@@ -8,6 +8,7 @@ import sys
 from datetime import timedelta
 from typing import Any
 
+import httpx
 from aiokafka import AIOKafkaProducer
 
 from tests.faults import seeds
@@ -21,6 +22,8 @@ PARKED = "SELECT trouble, count(*) FROM parked WHERE resolved_at IS NULL GROUP B
 FOREIGN = "SELECT id FROM parked WHERE resolved_at IS NULL AND trouble = 'foreign'"
 GROUPS, ORDERS, PIECES = 3, 4, 30
 ESTIMATES = "SELECT * FROM competency_estimate WHERE learner_id = %s ORDER BY competency_id"
+CORRECTED, VOIDED = 3, 5
+AMENDED = {"author_id": str(seeds.name("teacher", 1)), "cause": "scored-wrongly"}
 OWN = ("learner_id", "version", "evidence_id")
 """Columns in which two learners with the same evidence differ."""
 
@@ -84,21 +87,25 @@ def _retry_twice_at_once(stage: Stage, town: Town) -> None:
 
 @scenario("order", 11)
 def order(stage: Stage) -> None:
-    """The same evidence in order, shuffled, backwards and doubled, with mastery killed in between: every order ends in the same state."""
+    """The same evidence in order, shuffled, backwards, doubled, corrected and voided, mastery killed in between: one final state."""
     with stage.town() as town:
         town.begin()
         with load(town, stage.seed) as client:
             tellings = [_telling(stage, group, order) for group in range(GROUPS) for order in range(ORDERS)]
             rounds = max(len(telling) for telling in tellings)
+            ids: dict[str, str] = {}
             for start in range(0, rounds, seeds.IN_A_ROW):
                 for telling in stage.draw.sample(tellings, len(tellings)):
                     part = telling[start : start + seeds.IN_A_ROW]
                     for acts in _apart(part):
-                        client.tell(acts)
+                        ids.update((told["id"], told["act_id"]) for told in client.tell(acts))
+                if start == 2 * seeds.IN_A_ROW:  # Of some learners all is told by now, of others more comes later.
+                    town.await_ready()
+                    _amend(stage, town, ids)
                 if start == seeds.IN_A_ROW:
                     town.of("mastery")[0].kill()
                     town.start("mastery")
-            town.await_ready()
+            _amend(stage, town, ids)
             stage.inject("orders of the same evidence", GROUPS * ORDERS)
         stage.judge(town, client)
         for group in range(GROUPS):
@@ -106,6 +113,20 @@ def order(stage: Stage) -> None:
             stage.must(states[0], "no estimate was made of a learner: the scenario shows nothing")
             for number, state in enumerate(states[1:], 1):
                 stage.must(state == states[0], f"I5: order {number} of group {group} ends otherwise: {state[:2]} and {states[0][:2]}")
+
+
+def _amend(stage: Stage, town: Town, ids: dict[str, str]) -> None:
+    """Correct a piece of evidence of every learner, and void another one, where they were told already; asking again changes nothing."""
+    for group in range(GROUPS):
+        for order in range(ORDERS):
+            for piece, what in ((CORRECTED, "correction"), (VOIDED, "void")):
+                act_id = ids.get(f"order-{group}-{order}-{piece}")
+                if act_id is None:
+                    continue
+                said = AMENDED | ({"given": 1, "max": 2} if what == "correction" else {})
+                answer = httpx.post(f"{town.address('evidence')}/evidence/acts/{act_id}/{what}", json=said, timeout=LIMIT_S)
+                stage.must(answer.status_code == 200, f"a {what} is not taken: {answer.status_code} {answer.text[:200]}")
+                stage.inject(what, int(answer.status_code == 200 and answer.json()["changed"]))
 
 
 def _learner(group: int, order: int) -> int:
