@@ -21,7 +21,7 @@ GRACE_MS: Final = 30_000
 published must cover it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Apply:
     """The next event: handle it, or park it where it cannot be handled."""
 
@@ -88,18 +88,19 @@ class Lane:
             header = Header.read(raw)
         except ValueError as error:
             return Foreign(str(error))
-        if (header.attributes["source"], header.attributes["partition"]) != (self.source, self.partition):
+        if header.attributes["source"] != self.source or header.attributes["partition"] != self.partition:
             return Foreign(f"envelope of another source or partition than {self.source}, {self.partition}")
-        if header.position < self.next:
+        position = header.position
+        if position < self.next:
             return None
         hole = hole_before(header)
-        if header.position > self.next and (hole is None or self.next < hole.first):
-            self._miss(header.position if hole is None else hole.first, offset)
+        if position > self.next and (hole is None or self.next < hole.first):
+            self._miss(position if hole is None else hole.first, offset)
             return None
         if not self._follows(header, hole):
-            self.diverged = self._differs(f"event {header.position} follows {header.previous}, this service applied {self.head} before it")
+            self.diverged = self._differs(f"event {position} follows {header.previous}, this service applied {self.head} before it")
             return None
-        self.next, self.head, self.doubted, self._applied_ms = header.position + 1, digest(raw), False, at_ms
+        self.next, self.head, self.doubted, self._applied_ms = position + 1, digest(raw), False, at_ms
         if self.gap is not None and self.next >= self.gap.end:
             self.seek, self.gap = self.gap.offset, None
         return Apply(header, self.head)

@@ -200,12 +200,17 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
     def _read(self, records: Sequence[Any]) -> tuple[dict[TopicPartition, Lane], list[Incoming]]:
         lanes: dict[TopicPartition, Lane] = {}
         incoming: list[Incoming] = []
+        at: tuple[str, int] | None = None
+        lane: Lane | None = None
         for number, record in enumerate(records):
-            place = TopicPartition(record.topic, record.partition)
-            lane = self._lanes.get(place)
+            if at != (record.topic, record.partition):
+                at = record.topic, record.partition
+                place = TopicPartition(*at)
+                lane = self._lanes.get(place)
+                if lane is not None:
+                    lanes[place] = lane
             if lane is None:  # No longer ours, or not seated yet: it will be fetched again from where the inbox is.
                 continue
-            lanes[place] = lane
             raw = record.value or b""
             verdict = lane.read(record.offset, raw, record.timestamp)
             if verdict is not None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from operator import itemgetter
 from typing import Annotated, Any, ClassVar, Final, Generic, Self, TypeVar
 from uuid import UUID
@@ -45,6 +46,9 @@ def instant_text(at: datetime) -> str:
     utc = at if at.tzinfo is UTC else at.astimezone(UTC)
     text = orjson.dumps(utc, option=orjson.OPT_UTC_Z)[1:-1].decode()
     return text if utc.microsecond else text[:-1] + ".000000Z"
+
+
+_time_text: Final = lru_cache(maxsize=16)(instant_text)  # All events of a transaction have the same.
 
 
 def digest(content: bytes) -> str:
@@ -204,7 +208,7 @@ def envelope(
             "datacontenttype": "application/json",
             "id": id or event_id(stream.name, version),
             "source": source,
-            "time": instant_text(at),
+            "time": _time_text(at),
             "stream": stream.name,
             "streamversion": version,
             "partitionkey": stream.key,
@@ -224,7 +228,7 @@ def envelope(
     return content
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Header:
     """An envelope whose `data` has not been looked at, which is all that ordering and chaining need."""
 
@@ -250,19 +254,19 @@ class Header:
 
     @property
     def event_type(self) -> str:
-        return str(self.attributes["type"])
+        return self.attributes["type"]  # type: ignore[no-any-return]  # `read` has looked.
 
     @property
     def position(self) -> int:
-        return int(self.attributes["position"])
+        return self.attributes["position"]  # type: ignore[no-any-return]
 
     @property
     def previous(self) -> str:
-        return str(self.attributes["previous"])
+        return self.attributes["previous"]  # type: ignore[no-any-return]
 
     @property
     def key(self) -> str:
-        return str(self.attributes["partitionkey"])
+        return self.attributes["partitionkey"]  # type: ignore[no-any-return]
 
     def decode(self, event_class: type[D]) -> Recorded[D]:
         """Return the whole event.

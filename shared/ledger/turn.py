@@ -58,6 +58,7 @@ class Turn:
         held: dict[str, Held], now: datetime,
     ) -> None:  # fmt: skip
         self._source, self._release, self._deciders, self._parameters = source, release, deciders, parameters
+        self._labels = {kind: decider.label for kind, decider in deciders.items()}
         self.lanes, self._now = lanes, now
         self.held = held
         self.answers: list[Answer] = []
@@ -88,19 +89,19 @@ class Turn:
         decided = decider.decide(ask.command, held.state, self._parameters, history)
         if isinstance(decided, Refusal):
             return Answer(ask, refusal=decided)
-        return Answer(ask, tuple(self._record(ask, stream, held, decider, event) for event in decided))
+        return Answer(ask, tuple([self._record(ask, stream, held, decider, event) for event in decided]))
 
     def _record(self, ask: Ask, stream: StreamId, held: Held, decider: Decider[Any], event: Event) -> Recorded[Any]:
         lane = self.lanes[held.partition]
         at = self._now if lane.last_at is None or lane.last_at < self._now else lane.last_at
-        version = held.version + 1
+        version, label = held.version + 1, self._labels[stream.kind]
         id = event_id(held.id, version)
         raw = envelope(
             id=id, source=self._source, stream=stream, version=version, partition=lane.number, position=lane.length, previous=lane.head,
-            at=at, decider=decider.label, settings=self._parameters.version, release=self._release, origin=ask.origin, event=event,
+            at=at, decider=label, settings=self._parameters.version, release=self._release, origin=ask.origin, event=event,
         )  # fmt: skip
         recorded = Recorded(
-            id, event.TYPE, self._source, at, held.id, version, held.key, lane.number, lane.length, lane.head, decider.label,
+            id, event.TYPE, self._source, at, held.id, version, held.key, lane.number, lane.length, lane.head, label,
             self._parameters.version, self._release, ask.origin.causation, ask.origin.correlation, event, raw,
         )  # fmt: skip
         lane.length, lane.head, lane.last_at = lane.length + 1, digest(raw), at

@@ -23,9 +23,10 @@ MAX_STEP: Final = 100
 Connection = AsyncConnection[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
-    """A command and what led to it."""
+    """A command and what led to it. Like an answer and a record it is made thousands of times a second and changed by nobody; frozen, it
+    would cost three times as much."""
 
     command: Command
     origin: Origin
@@ -36,10 +37,10 @@ class Ask:
     """The stream whose decider answers, worked out once."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stream", self.command.stream)
+        self.stream = self.command.stream
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What a decider said to one ask: events, now part of the record, or a refusal, which left no trace."""
 
@@ -103,7 +104,7 @@ class Trouble(StrEnum):
 BLOCKING: Final = (Trouble.UNKNOWN, Trouble.POISON, Trouble.BEHIND)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Incoming:
     """One record of a batch that the reader has checked: its place, and what is to be done about it."""
 
