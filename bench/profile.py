@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
-import gc
 import pstats
 import shutil
 import sys
@@ -40,10 +39,11 @@ from shared.ledger import read
 from shared.ledger.types import Ask
 from shared.migrate import migrate
 from shared.parts import Parts
-from shared.serve import RARE_GC, SearchPool, Service, build
+from shared.serve import SearchPool, Service, build
 from shared.settings import load_settings
 from shared.stack import create_database, postgres, processes
 from shared.stack.state import claim
+from shared.ticker.pool import rare_gc
 
 BATCH: Final = 500
 """Commands that share a transaction of evidence."""
@@ -176,8 +176,7 @@ async def bench(home: Path, traced: bool) -> AsyncIterator[tuple[Bench, str]]:
 
 async def measure(home: Path, options: argparse.Namespace) -> None:
     """Warm up, measure, print."""
-    gc.freeze()
-    gc.set_threshold(*RARE_GC)
+    rare_gc()
     async with bench(home, options.functions > 0) as (both, address):
         await both.evidence.ledger.handle([Ask(command, NOBODY, n) for n, command in enumerate(known())])
         await both.tell(0, WARM, Part("warm"))

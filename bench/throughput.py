@@ -35,6 +35,7 @@ from shared.relay.relay import Relay
 from shared.serve import SearchPool, build, run
 from shared.settings import load_settings
 from shared.stack import Stack, create_database, down, find_stack
+from shared.ticker.pool import rare_gc
 
 BATCH: Final = 500
 """Commands that share a transaction."""
@@ -87,6 +88,7 @@ def write_evidence(place: Place, told: Connection) -> None:
     """Child process: evidence's ledger and relay. For each number it is told, decode so many acts and say "ready"; at "go" append them."""
 
     async def main() -> None:
+        rare_gc()  # As the service does when it starts.
         settings = place.settings(EVIDENCE)
         service = build(EVIDENCE, settings, SystemClock(), SearchPool())
         control = Control(place.kafka, place.prefix)
