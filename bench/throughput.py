@@ -44,7 +44,7 @@ RAW_FACTOR: Final = 2
 """Raw records of a round for each piece of evidence, so that both sides take a while."""
 WARM: Final = 2 * FIRST_QUIZ
 """Pieces of evidence before those that count: the checks of the start of the year, and one quiz of everybody."""
-BAR: Final = 0.2
+BAR: Final = 0.3
 """Of the ceiling."""
 READY_S: Final = 120.0
 ROUND_S: Final = 180.0
