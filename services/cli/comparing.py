@@ -70,6 +70,8 @@ def told_lines(told: dict[str, Any]) -> list[str]:
                 f"false mastery {_share(group['false_e6'])} of {group['judged']:,}, "
                 f"delayed {_share(group['delayed_e6'])} of {group['at_bar']:,}"
             )
+    if not lines:
+        lines.append("nothing is told: too few of these learners are known")
     if told["unknown"]:
         lines.append(f"at least {told['unknown']:,} learners are not known")
     return lines
