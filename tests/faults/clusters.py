@@ -38,6 +38,7 @@ def cluster(stage: Stage) -> Iterator[tuple[Cluster, Town, Load]]:
                 town.begin()
                 with load(town, stage.seed) as client:
                     client.until(50)
+                    eventually(lambda: applied(town) > 0, "mastery has joined its group", START_S)
                     yield made, town, client
                     client.until(50)
                 eventually(lambda: all_answer(made), "three brokers answer again", START_S)
@@ -81,7 +82,7 @@ def coordinator(cluster: Cluster, town: Town, service: str) -> Broker:
 
 def applied(town: Town) -> int:
     """Return how many of evidence's events mastery has applied."""
-    return int(town.ask("mastery", "SELECT sum(position + 1) FROM inbox")[0][0])
+    return int(town.ask("mastery", "SELECT coalesce(sum(position + 1), 0) FROM inbox")[0][0])
 
 
 def goes_on(town: Town, client: Load) -> None:
