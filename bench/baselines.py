@@ -110,6 +110,7 @@ def knowledge_tracing(responses: Responses, fold: Ints, folds: int, folder: Path
         for order, (at, link) in enumerate(zip(owner.tolist(), responses.links.tolist(), strict=True)):
             learner = int(responses.learner[at])
             rows.writerow([order, learner, f"k{link}", int(responses.score[at] >= 0.5), int(fold[learner])])
-    subprocess.run([PYTHON, "-W", "ignore", TRACER, told, answered, str(folds)], check=True, timeout=BKT_LIMIT_S)
+    # -P: what is called `http` beside that script is not meant by `import http`.
+    subprocess.run([PYTHON, "-P", "-W", "ignore", TRACER, told, answered, str(folds)], check=True, timeout=BKT_LIMIT_S)
     expected = np.loadtxt(answered)
     return np.bincount(owner, expected, len(responses)) / np.diff(responses.first_link)
