@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.planted import TIMEOUT, Unusable, require_change
+from tests.mutants.__main__ import nearest
+from tests.mutants.planted import PATCHES, TIMEOUT, Planted, Unusable, read, require_change
 from tests.mutants.runner import Run, judge
 from tests.mutants.tree import ROOT
 
@@ -79,3 +80,12 @@ def test_patches_of_anybody_are_planted_and_what_survives_or_proves_nothing_is_a
     }, run.stdout + run.stderr  # fmt: skip
     assert "1 caught of 6 planted; 1 survived, 4 prove nothing" in run.stdout
     assert run.returncode == 1
+
+
+def test_a_patch_that_names_no_check_meets_all_of_them_the_nearest_first() -> None:
+    shipped = [read(path) for path in sorted(PATCHES.glob("*.patch"))]
+    bug = Planted(Path("mine.diff"), CAUGHT.partition("diff --git")[2])
+    checks = nearest(bug, shipped)
+    assert sorted(checks) == sorted({other.check for other in shipped})
+    same_file = {other.check for other in shipped if "shared/consume/reader.py" in other.files}
+    assert set(checks[: len(same_file)]) == same_file
