@@ -63,13 +63,13 @@ def test_a_change_of_comments_is_none_and_broken_syntax_no_bug() -> None:
 def test_patches_of_anybody_are_planted_and_what_survives_or_proves_nothing_is_a_failure(tmp_path: Path) -> None:
     anybodys = {
         "caught": ADDED,
-        "survives": "+        if header.previous != self.head and header.previous:",
-        "comment": "+        if header.previous != self.head:  # As before.",
-        "syntax": "+        if header.previous !=",
+        "survives": "+        if not self._follows(header, hole) and header.previous:",
+        "comment": "+        if not self._follows(header, hole):  # As before.",
+        "syntax": "+        if not self._follows(header, hole",
     }
     for name, added in anybodys.items():
         (tmp_path / f"{name}.diff").write_text(CAUGHT.replace(ADDED, added))
-    (tmp_path / "elsewhere.diff").write_text(CAUGHT.replace("-        if header.previous", "-        if header.otherwise"))
+    (tmp_path / "elsewhere.diff").write_text(CAUGHT.replace("-        if not self._follows", "-        if self._otherwise"))
     (tmp_path / "nothing.diff").write_text("Check: x\n")
     run = subprocess.run(
         [sys.executable, "-m", "tests.mutants", "--patches", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=240
