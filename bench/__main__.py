@@ -60,7 +60,6 @@ PARTS: Final = {
 
 def main() -> int:
     """Run the benches and return the exit code."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # What was started is ended, as after Ctrl-C.
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
     parser.add_argument("--only", action="append", choices=PARTS, help="run this part alone; may be given several times")
     parser.add_argument("--quick", action="store_true", help="smaller counts: a look in a few minutes, no proof; growth ends at 10^5")
@@ -78,4 +77,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # What was started is ended, as after Ctrl-C.
     sys.exit(main())

@@ -31,7 +31,6 @@ def asked() -> argparse.Namespace:
 
 def main() -> int:
     """Run the benches and return the exit code: 1 where a bar was missed."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # What was started is ended, as after Ctrl-C.
     options, bars = asked(), Bars()
     folder = Path(tempfile.mkdtemp(prefix="cairn-bench-"))
     folder.chmod(0o755)  # PostgreSQL runs as somebody else where we are root.
@@ -50,4 +49,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # What was started is ended, as after Ctrl-C.
     sys.exit(main())

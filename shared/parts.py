@@ -44,7 +44,7 @@ class Asker(Protocol):
 
 @dataclass(frozen=True)
 class Subscription:
-    """Which services' events are heard, and the commands they lead to. `shared/consume.py` does the rest."""
+    """Which services' events are heard, and the commands they lead to. `shared/consume/` does the rest."""
 
     topics: tuple[Topic, ...]
     commands_for: Callable[[Recorded[Any]], Sequence[Command]]

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -30,10 +31,12 @@ def test_every_part_is_named_in_the_help(capsys: pytest.CaptureFixture[str], mon
 
 def test_a_part_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["bench", "--only", "horses"])
+    ours = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
     assert "horses" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is ours, "only the program itself, not its main(), takes the signal"
 
 
 def test_rivals_are_no_dependency_of_the_product() -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from services.cli.home import Entry, services_file, write_entries
+from shared.contracts.topics import CONTROL
 from tests.faults import seeds
 from tests.faults.load import Load, Request, load
 from tests.faults.stage import Stage, scenario
-from tests.faults.topics import published
+from tests.faults.topics import administer, published
 from tests.faults.town import END_S, Town, eventually
 
 LIMIT_S = 60.0
 NAMED = "restored"
 """What a service says when it finds itself behind what it has told."""
 LENGTHS = "SELECT id, length FROM partition ORDER BY id"
+HEARD = "SELECT partition, position + 1 FROM inbox WHERE source = %s ORDER BY partition"
+LOST = "mastery: events lost in holes that were recorded"
 
 
 def back_up(town: Town, service: str) -> str:
@@ -37,14 +41,14 @@ def restore(town: Town, service: str, backup: str) -> None:
     town.administer(f"ALTER DATABASE {backup} RENAME TO {name}")
 
 
-def refuses_to_start(stage: Stage, town: Town, service: str) -> None:
-    """See that a service stops before it writes, and says why."""
+def refuses_to_start(stage: Stage, town: Town, service: str, way_out: str = "catch-up") -> None:
+    """See that a service stops before it writes, and says why, and which command helps."""
     before = town.ask(service, LENGTHS)
     worker = town.start(service)
     eventually(lambda: not worker.alive, f"{service} stops on its restored database", END_S)
     said = worker.said()
     stage.must(
-        worker.process.returncode == 1 and NAMED in said and "catch-up" in said, f"{service} does not name the divergence: {said[-800:]}"
+        worker.process.returncode == 1 and NAMED in said and way_out in said, f"{service} does not name the divergence: {said[-800:]}"
     )
     stage.must(town.ask(service, LENGTHS) == before, f"{service} wrote to its restored database")
 
@@ -74,6 +78,68 @@ def restored(stage: Stage) -> None:
             last.until(30)
         told.acks += last.acks
         stage.judge(town, told)
+
+
+def lose_kafka(town: Town) -> None:
+    """Delete every topic of the installation, as where all brokers have lost their disks."""
+    topics = [f"{town.prefix}.{name}" for name in (*town.databases, CONTROL)]
+    administer(town.servers.kafka, lambda admin: admin.delete_topics(topics))
+
+
+def resume(town: Town, service: str, reader: str) -> str:
+    """Let a service's ledger go on behind the hole that its reader, as the local installation knows it, tells of; return what was said."""
+    home = town.folder / "home"
+    write_entries(home, {reader: Entry(0, {"CAIRN_DATABASE_URL": town.records[reader]})})
+    try:
+        done = town.command(service, "ledger", "resume", service, "--why", "the disks of database and brokers were lost")
+    finally:
+        services_file(home).unlink()
+    assert done.returncode == 0, f"resume failed: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@scenario("restored-kafka-lost", 14)
+def restored_kafka_lost(stage: Stage) -> None:
+    """Mastery's database comes back from an older backup, and Kafka is lost: it stops before it writes, and goes on behind a hole."""
+    with stage.town(("evidence", "mastery", "pathing")) as town:
+        town.begin()
+        with load(town, stage.seed, requests=_more(stage, 0)) as client:
+            client.until(50)
+        told = client.acks
+        kept = _at_rest(town)
+        backup = back_up(town, "mastery")
+        with load(town, stage.seed, requests=_more(stage, 1)) as more:
+            more.until(150)
+        told += more.acks
+        stage.must(_at_rest(town) > kept, "pathing did nothing about what is lost")
+        restore(town, "mastery", backup)
+        lose_kafka(town)
+        stage.inject("mastery restored from an older backup, every topic deleted")
+        with load(town, stage.seed, requests=_more(stage, 2)) as last:
+            last.until(30)  # Evidence goes on meanwhile.
+            refuses_to_start(stage, town, "mastery", "resume")
+            said = resume(town, "mastery", "pathing")
+            stage.must("are lost" in said, f"resume recorded nothing: {said}")
+            town.begin("mastery")
+            last.until(30)
+        told += last.acks
+        all_told = Load(town, stage.seed)
+        all_told.acks = told
+        verdict = stage.judge(town, all_told, harmed=True)
+        stage.must(verdict.counts.get(LOST), "no event was lost: the fault did not happen")
+
+
+def _at_rest(town: Town) -> int:
+    """Wait until mastery has applied all of evidence, and pathing all of mastery; return how many events pathing holds."""
+    eventually(lambda: published(town) and _heard(town, "mastery", "evidence"), "mastery has heard everything", LIMIT_S)
+    eventually(lambda: published(town, "mastery") and _heard(town, "pathing", "mastery"), "pathing has heard everything", LIMIT_S)
+    return sum(dict(town.ask("pathing", LENGTHS)).values())
+
+
+def _heard(town: Town, reader: str, source: str) -> bool:
+    """Say whether a reader has applied all that a source's ledger holds."""
+    lengths = dict(town.ask(source, LENGTHS))
+    return {**dict.fromkeys(lengths, 0), **dict(town.ask(reader, HEARD, source))} == lengths
 
 
 def _more(stage: Stage, part: int) -> Iterator[Request]:
