@@ -34,12 +34,14 @@ def batches(
 ) -> tuple[KafkaBroker, Any]:  # fmt: skip
     """Return a broker, not started, and its one subscriber: `handle` gets each poll's records, of all topics and partitions.
 
+    FastStream takes one string as one server, commas and all, and would never find any of several: it is given a list.
+
     Raises:
         Misconfigured: Kafka's address is not set.
     """
     broker = KafkaBroker(
-        settings.kafka(), apply_types=False, logger=None, consumer_only=True, allow_auto_create_topics=False, graceful_timeout=DRAIN_S,
-        client_id=service, metadata_max_age_ms=METADATA_MAX_AGE_MS,
+        settings.kafka().split(","), apply_types=False, logger=None, consumer_only=True, allow_auto_create_topics=False,
+        graceful_timeout=DRAIN_S, client_id=service, metadata_max_age_ms=METADATA_MAX_AGE_MS,
     )  # fmt: skip
     subscriber = broker.subscriber(
         *topics, batch=True, group_id=f"{settings.topic_prefix}.{service}", group_instance_id=settings.instance_of(service),

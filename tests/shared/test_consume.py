@@ -1,7 +1,9 @@
 """The consumer on real Kafka and PostgreSQL: nothing lost, doubled or reordered, and a bad record stops no other."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -96,6 +98,16 @@ async def test_what_is_told_is_heard_once_and_in_order_across_restarts(wire: Wir
             await heard(hearer, 800)
             await tell(source, 40, 2_000)
             await heard(hearer, 840)
+    await same(source, hearer)
+
+
+async def test_of_several_servers_that_are_named_one_that_answers_is_enough(wire: Wire, source: Ledger, hearer: Ledger) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # Bound and not listening: whoever asks there is refused.
+        several = replace(wire, kafka=f"127.0.0.1:{nobody.getsockname()[1]},{wire.kafka}")
+        async with several.relaying(), several.hearing(hearer):
+            await tell(source, 8)
+            await heard(hearer, 8)
     await same(source, hearer)
 
 
