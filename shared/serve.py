@@ -59,6 +59,8 @@ MAX_CONNECTIONS: Final = 4_000
 SURVEY_S: Final = 5.0
 REQUEST_VERSION: Final = 7
 REVISION: Final = "SELECT version_num FROM alembic_version"
+DURABLE: Final = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+"""A server that waits for its standbys, too, is left as it is."""
 TEST_KEY: Final = "00" * 32
 
 log = structlog.get_logger(__name__)
@@ -117,9 +119,11 @@ class Service:
             raise LedgerError(f"the database of {self.parts.name} is older than this release needs: run `cairn migrate {self.parts.name}`")
 
 
-async def _read_committed(connection: Connection) -> None:
-    """What is read after a lock must be what stands then, whatever the server's default is."""
+async def _prepare(connection: Connection) -> None:
+    """Whatever the server's defaults are: what is read after a lock must be what stands then, and a commit must be on disk when it ends."""
     await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+    await connection.execute(DURABLE)
+    await connection.commit()
 
 
 def build(parts: Parts, settings: Settings, clock: Clock, executor: Callable[[], Executor], metrics: Metrics | None = None) -> Service:
@@ -130,7 +134,7 @@ def build(parts: Parts, settings: Settings, clock: Clock, executor: Callable[[],
         min_size=POOL_MIN,
         max_size=POOL_MAX,
         open=False,
-        configure=_read_committed,
+        configure=_prepare,
         kwargs={**patience.ALIVE, "options": f"{patience.NOTICED} -c idle_in_transaction_session_timeout={patience.IDLE_LOCK_MS}"},
         check=patience.check_connection,
     )

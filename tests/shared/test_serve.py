@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from psycopg import Error
+from psycopg import AsyncConnection, Error
+from psycopg.sql import SQL, Identifier
 
 from services.evidence.app import PARTS
 from shared import serve
@@ -33,6 +34,14 @@ async def test_a_transaction_that_stands_still_loses_its_locks_and_its_worker_go
         assert is_passing(ended.value), "the same transaction may be tried again"
         async with service.pool.connection() as other:
             assert await (await other.execute(f"{lock} NOWAIT")).fetchall() == [(0,)]
+
+
+async def test_a_commit_is_on_disk_whatever_the_servers_default_is(database: Callable[[str], Any]) -> None:
+    place = database("evidence")
+    async with await AsyncConnection.connect(place.owner_url, autocommit=True) as owner:
+        await owner.execute(SQL("ALTER DATABASE {} SET synchronous_commit = off").format(Identifier(owner.info.dbname)))
+    async with running(PARTS, place) as service, service.pool.connection() as connection:
+        assert await (await connection.execute("SHOW synchronous_commit")).fetchall() == [("on",)]
 
 
 def test_a_relay_that_does_not_get_round_turns_health_red(monkeypatch: pytest.MonkeyPatch) -> None:
