@@ -26,6 +26,15 @@ MAX_QUEUED: Final = 1_000
 HEARD: Final = "SELECT partition, position, head FROM inbox WHERE source = %s AND position >= 0 ORDER BY partition"
 HELD: Final = """
     SELECT p.length, e.bytes FROM partition p LEFT JOIN event e ON e.partition = p.id AND e.position = %s WHERE p.id = %s"""
+REFETCH: Final = (
+    ". Keep {service} stopped and run `cairn ledger catch-up {service}`, which copies back what Kafka still holds; where Kafka lost it as "
+    "well, restore a newer backup, or go on behind the hole with `cairn ledger resume {service} --why ...`"
+)
+AGAIN: Final = (
+    ", and has written since. Keep {service} stopped, restore the backup again, delete the topic of {service}, and go on behind the hole "
+    "with `cairn ledger resume {service} --why ...`"
+)
+"""The ledger and its readers have different events at the same positions: what it wrote after it was restored must go."""
 LENGTH: Final = "SELECT sum(length) FROM partition"
 
 log = structlog.get_logger(__name__)
@@ -133,14 +142,12 @@ class Witnessed:
                 row = await (await connection.execute(HELD, [each.position, each.partition])).fetchone()
                 length, raw = row if row is not None else (0, None)
                 if each.position >= length:
-                    raise Diverged(self._behind(reader, each, f"the ledger holds {length} events"))
+                    raise Diverged(self._behind(reader, each, f"the ledger holds {length} events", REFETCH))
                 if raw is not None and digest(bytes(raw)) != each.head:  # None: a hole that was recorded.
-                    raise Diverged(self._behind(reader, each, "the ledger holds another event there"))
+                    raise Diverged(self._behind(reader, each, "the ledger holds another event there", AGAIN))
 
-    def _behind(self, reader: str, each: Heard, what: str) -> str:
+    def _behind(self, reader: str, each: Heard, what: str, way_out: str) -> str:
         return (
             f"{reader} has applied event {each.position} of partition {each.partition} of {self._service}, and {what}: this database was "
-            f"restored behind its readers. Keep {self._service} stopped and run `cairn ledger catch-up {self._service}`, which copies back "
-            f"what Kafka still holds; where Kafka lost it as well, restore a newer backup, or go on behind the hole with "
-            f"`cairn ledger resume {self._service} --why ...`"
+            f"restored behind its readers{way_out.format(service=self._service)}"
         )

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from shared.contracts.envelope import Origin
+from shared.contracts.envelope import Origin, digest
 from shared.contracts.ledger import HoleNoted
 from shared.contracts.topics import topic_name
 from shared.errors import LedgerError
@@ -24,7 +24,7 @@ from shared.ledger import Ask, store
 from shared.ledger.turn import Lane, Turn, hold
 from shared.ledger.types import Connection
 from shared.parameters import Parameters
-from shared.relay.compare import compare
+from shared.relay.compare import BYTES_OF, compare
 from shared.relay.relay import RELAY_LOCK
 from shared.relay.topics import ensure_topics
 
@@ -60,7 +60,8 @@ class Resume:
         Safe to run again: a ledger that is no longer behind has no hole.
 
         Raises:
-            LedgerError: the service runs, or a partition does not exist; nothing was written.
+            LedgerError: the service runs, a partition does not exist, or its ledger holds another event than its furthest reader.
+                Nothing was written.
             Diverged: Kafka still holds events that the ledger lacks: catch up first. Nothing was written.
             psycopg.Error, aiokafka.errors.KafkaError: a server cannot be reached; run it again.
         """
@@ -73,7 +74,19 @@ class Resume:
                 if unknown:
                     raise LedgerError(f"the ledger of {self._service} has no partition {unknown[0]}: it has {self._partitions}, from 0 on")
                 behind = [each for each in furthest if lanes[each.partition].length <= each.after]
+                for each in furthest:
+                    await self._same(connection, each)
                 return [await self._note(connection, each, lanes[each.partition], why, now, request) for each in behind]
+
+    async def _same(self, connection: Connection, each: Furthest) -> None:
+        """Return where the ledger holds what its furthest reader has applied last, or nothing there."""
+        row = await (await connection.execute(BYTES_OF, [each.partition, each.after])).fetchone()
+        if row is not None and digest(bytes(row[0])) != each.head:
+            raise LedgerError(
+                f"event {each.after} of partition {each.partition} of {self._service} is another one than its furthest reader has "
+                f"applied: it was written after the database was restored. Restore the backup again, delete the topic of {self._service}, "
+                f"then run this again"
+            )
 
     async def _note(self, connection: Connection, each: Furthest, lane: Lane, why: str, now: datetime, request: UUID) -> HoleNoted:
         """Write the event behind the hole, and what follows from it."""

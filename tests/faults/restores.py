@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from services.cli.home import Entry, services_file, write_entries
 from shared.contracts.topics import CONTROL
 from tests.faults import seeds
 from tests.faults.load import Load, Request, load
 from tests.faults.stage import Stage, scenario
-from tests.faults.topics import administer, published
+from tests.faults.topics import administer, delete, published
 from tests.faults.town import END_S, Town, eventually
 
 LIMIT_S = 60.0
+CHAIN = ("evidence", "mastery", "pathing")
 NAMED = "restored"
 """What a service says when it finds itself behind what it has told."""
 LENGTHS = "SELECT id, length FROM partition ORDER BY id"
@@ -86,47 +88,82 @@ def lose_kafka(town: Town) -> None:
     administer(town.servers.kafka, lambda admin: admin.delete_topics(topics))
 
 
-def resume(town: Town, service: str, reader: str) -> str:
-    """Let a service's ledger go on behind the hole that its reader, as the local installation knows it, tells of; return what was said."""
+def resume(stage: Stage, town: Town, service: str, reader: str, says: str = "are lost") -> None:
+    """Let a service's ledger go on behind the hole that its reader, as the local installation knows it, tells of, and see what is said."""
     home = town.folder / "home"
     write_entries(home, {reader: Entry(0, {"CAIRN_DATABASE_URL": town.records[reader]})})
     try:
         done = town.command(service, "ledger", "resume", service, "--why", "the disks of database and brokers were lost")
     finally:
         services_file(home).unlink()
-    assert done.returncode == 0, f"resume failed: {done.stdout}{done.stderr}"
-    return done.stdout
+    stage.must(says in done.stdout + done.stderr, f"resume ended with {done.returncode}: {done.stdout}{done.stderr}")
 
 
 @scenario("restored-kafka-lost", 14)
 def restored_kafka_lost(stage: Stage) -> None:
     """Mastery's database comes back from an older backup, and Kafka is lost: it stops before it writes, and goes on behind a hole."""
-    with stage.town(("evidence", "mastery", "pathing")) as town:
-        town.begin()
-        with load(town, stage.seed, requests=_more(stage, 0)) as client:
-            client.until(50)
-        told = client.acks
-        kept = _at_rest(town)
-        backup = back_up(town, "mastery")
-        with load(town, stage.seed, requests=_more(stage, 1)) as more:
-            more.until(150)
-        told += more.acks
-        stage.must(_at_rest(town) > kept, "pathing did nothing about what is lost")
+    with stage.town(CHAIN) as town:
+        backup, told = _back_up_and_go_on(stage, town)
         restore(town, "mastery", backup)
         lose_kafka(town)
         stage.inject("mastery restored from an older backup, every topic deleted")
         with load(town, stage.seed, requests=_more(stage, 2)) as last:
             last.until(30)  # Evidence goes on meanwhile.
             refuses_to_start(stage, town, "mastery", "resume")
-            said = resume(town, "mastery", "pathing")
-            stage.must("are lost" in said, f"resume recorded nothing: {said}")
+            resume(stage, town, "mastery", "pathing")
             town.begin("mastery")
             last.until(30)
-        told += last.acks
-        all_told = Load(town, stage.seed)
-        all_told.acks = told
-        verdict = stage.judge(town, all_told, harmed=True)
-        stage.must(verdict.counts.get(LOST), "no event was lost: the fault did not happen")
+        _judge(stage, town, told + last.acks)
+
+
+@scenario("restored-reader-away", 14)
+def restored_reader_away(stage: Stage) -> None:
+    """The same while mastery's reader is away, so that mastery writes: it stops when the reader is back, and is restored once more."""
+    with stage.town(CHAIN) as town:
+        backup, told = _back_up_and_go_on(stage, town)
+        again = f"{backup}_again"
+        town.administer(f"CREATE DATABASE {again} TEMPLATE {backup}")
+        town.of("pathing")[0].end()
+        restore(town, "mastery", backup)
+        lose_kafka(town)
+        stage.inject("mastery restored from an older backup, every topic deleted, pathing away")
+        before = town.ask("mastery", LENGTHS)
+        with load(town, stage.seed, requests=_more(stage, 2)) as last:
+            town.begin("mastery")
+            eventually(lambda: town.ask("mastery", LENGTHS) != before, "mastery writes, since nobody tells it otherwise", LIMIT_S)
+            mastery = town.of("mastery")[0]
+            town.start("pathing")
+            eventually(lambda: not mastery.alive, "mastery stops when its reader is back", LIMIT_S)
+            stage.must(NAMED in mastery.said(), f"mastery does not name the divergence: {mastery.said()[-800:]}")
+            resume(stage, town, "mastery", "pathing", says="Restore the backup again")
+            restore(town, "mastery", again)
+            delete(town, "mastery")
+            resume(stage, town, "mastery", "pathing")
+            for worker in town.of("pathing"):
+                worker.end()
+            town.begin("mastery", "pathing")
+            last.until(30)
+        _judge(stage, town, told + last.acks)
+
+
+def _back_up_and_go_on(stage: Stage, town: Town) -> tuple[str, list[dict[str, Any]]]:
+    """Begin, back up mastery, and let pathing apply what mastery decides from then on; return the backup and what clients were told."""
+    town.begin()
+    with load(town, stage.seed, requests=_more(stage, 0)) as client:
+        client.until(50)
+    kept = _at_rest(town)
+    backup = back_up(town, "mastery")
+    with load(town, stage.seed, requests=_more(stage, 1)) as more:
+        more.until(150)
+    stage.must(_at_rest(town) > kept, "pathing did nothing about what is lost")
+    return backup, client.acks + more.acks
+
+
+def _judge(stage: Stage, town: Town, told: list[dict[str, Any]]) -> None:
+    everything = Load(town, stage.seed)
+    everything.acks = told
+    verdict = stage.judge(town, everything, harmed=True)
+    stage.must(verdict.counts.get(LOST), "no event was lost: the fault did not happen")
 
 
 def _at_rest(town: Town) -> int:

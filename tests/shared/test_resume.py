@@ -140,6 +140,15 @@ async def test_a_hole_that_nobody_recorded_stays_a_gap(wire: Wire) -> None:  # n
     assert "position 4 is missing" in chain.broken.what
 
 
+async def test_a_ledger_that_went_on_after_it_was_restored_is_refused(wire: Wire) -> None:  # noqa: F811
+    await tell(wire.source_url, 80)
+    async with ledger_of("evidence", wire.source_url) as ledger:
+        behind = Header.read((await events(ledger))[2][5])
+    with pytest.raises(LedgerError, match="Restore the backup again, delete the topic"):
+        await resuming(wire, wire.source_url).run([Furthest(2, 4, "a" * 64)], WHY, NOW, REQUEST)
+    assert await resuming(wire, wire.source_url).run([Furthest(2, 4, behind.previous)], WHY, NOW, REQUEST) == []
+
+
 async def test_a_running_service_and_a_partition_that_is_not_there_are_refused(wire: Wire) -> None:  # noqa: F811
     await tell(wire.source_url, 8)
     unknown = [Furthest(PARTITIONS, 3, "a" * 64)]
