@@ -112,12 +112,13 @@ def create_app(
     metrics: Metrics,
     max_body_bytes: int = MAX_BODY_BYTES,
     description: str = "",
+    is_full: Callable[[], bool] = lambda: False,
 ) -> FastAPI:
     """Return the application of a service.
 
     It answers every error with a problem document, JSON bodies are checked by `strict_json` before any route sees them, and it has
     `/health/live` (the process answers), `/health/ready` (503 with reasons while work waits and nothing moves), `/metrics` and `/docs`,
-    which need no internet and work behind any prefix.
+    which need no internet and work behind any prefix. While `is_full` says so, whoever would write is told to come back.
     """
     app = FastAPI(
         title=title,
@@ -131,7 +132,7 @@ def create_app(
     )
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to change the document.
     problems.install(app)
-    app.add_middleware(Gate, max_body_bytes=max_body_bytes)
+    app.add_middleware(Gate, max_body_bytes=max_body_bytes, is_full=is_full)
     for router in routers:
         app.include_router(router)
     app.include_router(_operations(health, metrics))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,7 @@ from shared.telemetry import span
 
 MAX_REQUESTS: Final = 1_000
 """Requests under way at once; further ones are told to come back. Health is always answered."""
+WRITING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 MAX_HELD_BYTES: Final = 4 * bodies.MAX_BODY_BYTES
 """Of the bodies of all requests under way; who would bring more is told to come back. What JSON becomes takes about ten times as much."""
 
@@ -24,9 +26,15 @@ class Gate:
 
     def __init__(
         self, app: ASGIApp, max_body_bytes: int = bodies.MAX_BODY_BYTES, max_requests: int = MAX_REQUESTS,
-        max_held_bytes: int = MAX_HELD_BYTES,
+        max_held_bytes: int = MAX_HELD_BYTES, is_full: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
-        self._app = app
+        """Stand before an application.
+
+        Args:
+            is_full: whether the ledger's queue has no room. Who would write is then turned away before the body is read: to read what is
+                refused afterwards costs as much as to take it, and a crowd that comes again and again would leave no time for what waits.
+        """
+        self._app, self._is_full = app, is_full
         self._max_body_bytes, self._max_requests, self._max_held_bytes = max_body_bytes, max_requests, max_held_bytes
         self._under_way = self._held = 0
 
@@ -37,6 +45,9 @@ class Gate:
             return
         if self._under_way >= self._max_requests and not scope["path"].startswith("/health/"):
             await respond_to(Overloaded("the service's list of requests under way"), scope["path"])(scope, receive, send)
+            return
+        if scope["method"] in WRITING and self._is_full():
+            await respond_to(Overloaded("the ledger's queue"), scope["path"])(scope, receive, send)
             return
         self._under_way += 1
         try:

@@ -65,7 +65,7 @@ class GroupCommit:
 
     async def ask(self, commands: Sequence[Command], request_id: UUID | None = None) -> list[Answer]:
         """Return one answer per command, in order, after the commit; see `shared.parts.Asker`."""
-        if self._stopping or (self._count and self._count + len(commands) > MAX_WAITING):
+        if self.is_full(len(commands)):
             raise Overloaded("the ledger's queue")
         led = str(request_id or uuid7())
         answers: list[Answer] = []
@@ -78,6 +78,10 @@ class GroupCommit:
             self._wake.set()
             answers.extend(await request.done)
         return answers
+
+    def is_full(self, more: int = 0) -> bool:
+        """Return whether no room is left for so many commands, by default for as many as share a transaction."""
+        return self._stopping or (self._count > 0 and self._count + (more or self._most) > MAX_WAITING)
 
     async def parameters(self) -> Parameters:
         """Return what is in force now."""

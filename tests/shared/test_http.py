@@ -447,6 +447,29 @@ async def test_more_requests_than_are_taken_at_once_are_told_to_come_back() -> N
         assert (await client.get("/other")).status_code == 200
 
 
+async def test_who_would_write_while_the_queue_is_full_is_turned_away_unread() -> None:
+    full, read = True, 0
+
+    async def take(scope: Any, receive: Any, send: Any) -> None:
+        await Response("taken")(scope, receive, send)
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        read += 1
+        yield b"{}"
+
+    transport = httpx.ASGITransport(Gate(take, is_full=lambda: full))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            refused = await client.request(method, "/", content=body())
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert read == 0
+        assert (await client.get("/")).text == "taken"  # Who reads needs no room in it.
+        full = False
+        assert (await client.post("/", content=body())).text == "taken"
+        assert read == 1
+
+
 async def test_bodies_take_up_no_more_room_than_is_given_them() -> None:
     going_on = asyncio.Event()
 
