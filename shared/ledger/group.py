@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ from shared.telemetry import span, traceparent_of_current
 
 MAX_WAITING: Final = 20_000
 """Commands that wait for a transaction before further requests are told to come back."""
+MAX_WAIT_S: Final = 5.0
+"""Time that commands may wait, as far as the last transaction tells, before further requests are told to come back: clients give up after
+a while and ask again, and a queue of what nobody waits for any more leaves no room for what somebody does."""
 MAX_TRIES: Final = 5
 """Of a transaction that failed for a passing reason, such as a lost connection. Commands are idempotent, so trying again is safe."""
 OVERTAKEN: Final = (KeyChanged, UniqueViolation)
@@ -48,6 +52,8 @@ class GroupCommit:
         self._ledger, self._most = ledger, most
         self._waiting: deque[_Request] = deque()
         self._count = 0
+        self._took_s = 0.0
+        """Time that the last transaction took."""
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -80,8 +86,10 @@ class GroupCommit:
         return answers
 
     def is_full(self, more: int = 0) -> bool:
-        """Return whether no room is left for so many commands, by default for as many as share a transaction."""
-        return self._stopping or (self._count > 0 and self._count + (more or self._most) > MAX_WAITING)
+        """Return whether so many commands, by default as many as share a transaction, would be too many, or wait for too long."""
+        if self._stopping or not self._count:
+            return self._stopping
+        return self._count + (more or self._most) > MAX_WAITING or self._count / self._most * self._took_s > MAX_WAIT_S
 
     async def parameters(self) -> Parameters:
         """Return what is in force now."""
@@ -105,6 +113,7 @@ class GroupCommit:
         return taken
 
     async def _commit(self, requests: list[_Request]) -> None:
+        began = time.monotonic()
         try:
             answers = await self._handle(requests)
         except (Exception, asyncio.CancelledError) as error:
@@ -118,6 +127,7 @@ class GroupCommit:
             if isinstance(error, asyncio.CancelledError):
                 raise
             return
+        self._took_s = time.monotonic() - began
         for request, answered in zip(requests, answers, strict=True):
             if not request.done.done():  # Its client may have gone away.
                 request.done.set_result(answered)

@@ -22,7 +22,7 @@ TURNED_BACK = """
     WHERE back"""
 BEFORE_DST = "2026-11-01T05:59:50Z"
 """Ten seconds before clocks in New York are put back."""
-CROWD, AT_ONCE, RIVALS = 80, 500, 2
+CROWD, AT_ONCE, RIVALS = 40, 500, 2
 OVER_S = 15.0
 MEASURE_S = 5.0
 TIMES = 3.0

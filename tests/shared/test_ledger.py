@@ -316,6 +316,33 @@ async def test_who_asks_for_more_than_a_transaction_while_the_service_stops_is_t
         await asyncio.wait_for(asked, 10)
 
 
+async def test_who_would_wait_for_too_long_is_told_to_come_back(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.ledger.group.MAX_WAIT_S", 0.0)
+    group, handle, gate = GroupCommit(ledger, most=1), ledger.handle, asyncio.Event()
+
+    async def slow(asked: Sequence[Ask]) -> Any:
+        await gate.wait()
+        return await handle(asked)
+
+    monkeypatch.setattr(ledger, "handle", slow)
+    await group.start()
+    try:
+        asked = [asyncio.create_task(group.ask([Note(f"n{n}", LEARNERS[n])], uuid4())) for n in range(3)]
+        await asyncio.sleep(0)
+        assert not group.is_full(), "nobody knows yet how long a transaction takes"
+        gate.set()
+        await asked[0]
+        assert group.is_full()
+        with pytest.raises(Overloaded):
+            await group.ask([Note("n3", LEARNERS[3])], uuid4())
+        await asyncio.gather(*asked)
+        assert not group.is_full(), "nobody waits"
+        await group.ask([Note("n3", LEARNERS[3])], uuid4())
+    finally:
+        await group.stop()
+    assert await check_chain(ledger) == 4
+
+
 async def test_keys_that_change_between_guess_and_lock_are_guessed_again(ledger: Ledger) -> None:
     calls = {"count": 0}
 
