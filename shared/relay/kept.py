@@ -37,8 +37,10 @@ async def kept(kafka_servers: str, topic: str, partitions: Sequence[int]) -> Kep
     """Return what a topic's broker keeps of it.
 
     Raises:
-        aiokafka.errors.KafkaError: there is no such topic, or the broker does not answer.
+        aiokafka.errors.UnknownTopicOrPartitionError: there is no such topic.
+        aiokafka.errors.KafkaError: the broker does not answer.
     """
+    settings = await _settings(kafka_servers, topic)  # First: it says at once that there is no such topic, where a consumer waits for it.
     consumer = TolerantConsumer(bootstrap_servers=kafka_servers, enable_auto_commit=False, auto_offset_reset="earliest")
     try:
         await consumer.start()
@@ -50,7 +52,7 @@ async def kept(kafka_servers: str, topic: str, partitions: Sequence[int]) -> Kep
     return Kept(
         {place.partition: offset for place, offset in starts.items()},
         {place.partition: offset for place, offset in ends.items()},
-        await _settings(kafka_servers, topic),
+        settings,
     )
 
 

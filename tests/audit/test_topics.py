@@ -123,6 +123,17 @@ async def test_a_topic_that_was_emptied_is_not_sound(published: Published) -> No
     assert all(f"{service}: published, younger than Kafka keeps records" in said(findings) for service in Topic)
 
 
+async def test_a_topic_that_is_not_there_is_said_and_is_not_waited_for(published: Published) -> None:
+    other = replace(published, prefix=f"{published.prefix}-nowhere")
+    findings = await other.found()
+    assert findings.violated == {"I3"}
+    assert all(
+        f"{service}: published, and not in Kafka, where there is no topic {other.prefix}.{service}" in said(findings) for service in Topic
+    )
+    on_purpose = await check(other.installation, only=["I3", "I4"], options=replace(AT_ONCE, emptied=tuple(Topic)))
+    assert not on_purpose.violations, said(on_purpose)
+
+
 async def test_a_record_that_no_ledger_holds_and_one_that_is_missing_are_found(published: Published) -> None:
     number = published.longest(Topic.EVIDENCE)
     with psycopg.connect(published.district.databases[Topic.EVIDENCE].app_url) as connection:

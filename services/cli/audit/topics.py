@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from aiokafka.errors import UnknownTopicOrPartitionError
+
 from services.cli.audit.book import Book, number_of
 from services.cli.audit.findings import Findings
 from services.cli.audit.place import Installation
@@ -61,7 +63,14 @@ async def check_topic(installation: Installation, service: str, standing: Standi
     """Compare what Kafka holds of a service with its ledger; where it was emptied on purpose, what is missing is only counted."""
     assert installation.kafka_servers is not None
     me, topic = number_of(service), topic_name(installation.prefix, service)
-    found = await kept(installation.kafka_servers, topic, sorted(standing.lengths))
+    try:
+        found = await kept(installation.kafka_servers, topic, sorted(standing.lengths))
+    except UnknownTopicOrPartitionError:
+        findings.count("I3", f"{service}: records in Kafka", 0)
+        gone = sum(standing.published.values())
+        if gone and not emptied:
+            findings.wrong("I3", f"{service}: published, and not in Kafka, where there is no topic {topic}", [f"{gone:,} events"])
+        return
     lanes = {number: _Lane(_hashes(book, me, number, length), bytearray(length)) for number, length in standing.lengths.items()}
     times = _Times()
     records = 0
