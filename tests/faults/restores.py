@@ -8,6 +8,7 @@ from typing import Any
 from services.cli.home import Entry, services_file, write_entries
 from shared.contracts.topics import CONTROL
 from tests.faults import seeds
+from tests.faults.judge import judge
 from tests.faults.load import Load, Request, load
 from tests.faults.stage import Stage, scenario
 from tests.faults.topics import administer, delete, published
@@ -19,7 +20,9 @@ NAMED = "restored"
 """What a service says when it finds itself behind what it has told."""
 LENGTHS = "SELECT id, length FROM partition ORDER BY id"
 HEARD = "SELECT partition, position + 1 FROM inbox WHERE source = %s ORDER BY partition"
-LOST = "mastery: events lost in holes that were recorded"
+LOST = "{}: events lost in holes that were recorded"
+TRULY_LOST = ("I1: ", "I4: counted without being recorded")
+"""What the oracle rightly says of acts that only readers still know."""
 
 
 def back_up(town: Town, service: str) -> str:
@@ -146,6 +149,36 @@ def restored_reader_away(stage: Stage) -> None:
         _judge(stage, town, told + last.acks)
 
 
+@scenario("restored-evidence-lost", 14)
+def restored_evidence_lost(stage: Stage) -> None:
+    """The same with evidence: what clients told is lost with database and Kafka, the oracle names it, and telling it again heals it."""
+    with stage.town() as town:
+        town.begin()
+        with load(town, stage.seed, requests=_more(stage, 0)) as client:
+            client.until(50)
+        eventually(lambda: published(town) and _heard(town, "mastery", "evidence"), "mastery has heard everything", LIMIT_S)
+        backup = back_up(town, "evidence")
+        sent: list[Request] = []
+        with load(town, stage.seed, requests=_noted(_more(stage, 1), sent)) as more:
+            more.until(150)
+        eventually(lambda: published(town) and _heard(town, "mastery", "evidence"), "mastery has heard everything", LIMIT_S)
+        restore(town, "evidence", backup)
+        lose_kafka(town)
+        stage.inject("evidence restored from an older backup, every topic deleted")
+        refuses_to_start(stage, town, "evidence", "resume")
+        resume(stage, town, "evidence", "mastery")
+        town.begin("evidence")
+        everything = Load(town, stage.seed)
+        everything.acks = client.acks + more.acks
+        found = judge(town, everything, harmed=True).violations
+        stage.must(any(each.startswith("I1: ") for each in found), "the oracle does not miss what was acknowledged and is lost")
+        stage.verdict.violations += [each for each in found if not each.startswith(TRULY_LOST)]
+        for _, told in sent:
+            everything.tell(told["items"])
+        verdict = stage.judge(town, everything, harmed=True)
+        stage.must(verdict.counts.get(LOST.format("evidence")), "no event was lost: the fault did not happen")
+
+
 def _back_up_and_go_on(stage: Stage, town: Town) -> tuple[str, list[dict[str, Any]]]:
     """Begin, back up mastery, and let pathing apply what mastery decides from then on; return the backup and what clients were told."""
     town.begin()
@@ -163,7 +196,7 @@ def _judge(stage: Stage, town: Town, told: list[dict[str, Any]]) -> None:
     everything = Load(town, stage.seed)
     everything.acks = told
     verdict = stage.judge(town, everything, harmed=True)
-    stage.must(verdict.counts.get(LOST), "no event was lost: the fault did not happen")
+    stage.must(verdict.counts.get(LOST.format("mastery")), "no event was lost: the fault did not happen")
 
 
 def _at_rest(town: Town) -> int:
@@ -177,6 +210,13 @@ def _heard(town: Town, reader: str, source: str) -> bool:
     """Say whether a reader has applied all that a source's ledger holds."""
     lengths = dict(town.ask(source, LENGTHS))
     return {**dict.fromkeys(lengths, 0), **dict(town.ask(reader, HEARD, source))} == lengths
+
+
+def _noted(requests: Iterator[Request], sent: list[Request]) -> Iterator[Request]:
+    """Yield requests and keep them, to tell them again."""
+    for request in requests:
+        sent.append(request)
+        yield request
 
 
 def _more(stage: Stage, part: int) -> Iterator[Request]:

@@ -31,8 +31,9 @@ LATE: Final = f"""
     SELECT e.service, e.partition, e.position, c.service, c.partition, c.position FROM event e JOIN event c ON c.id = e.cause
     WHERE CASE WHEN c.service = e.service AND c.partition = e.partition THEN c.position >= e.position ELSE c.at > e.at + ? END
         {KNOWN}"""  # noqa: S608 - our own words
-OTHER_LINE: Final = """
-    SELECT e.service, e.partition, e.position FROM event e JOIN event c ON c.id = e.cause WHERE e.line <> c.line"""
+OTHER_LINE: Final = f"""
+    SELECT e.service, e.partition, e.position FROM event e JOIN event c ON c.id = e.cause WHERE e.line <> c.line
+        {KNOWN}"""  # noqa: S608 - our own words
 UNHEARD: Final = """
     SELECT e.service, e.partition, e.position, c.service FROM event e JOIN event c ON c.id = e.cause
     WHERE c.service <> e.service AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.service = e.service AND i.source = c.service)"""
