@@ -9,12 +9,16 @@ from typing import Final
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
+from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 
 from shared.relay.tolerant import TolerantConsumer
 
 NAMES: Final = ("retention.ms", "retention.bytes", "message.timestamp.type", "cleanup.policy")
 FOR_EVER: Final = "-1"
+
+
+class NoTopic(LookupError):
+    """Kafka has no topic of this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,13 @@ async def kept(kafka_servers: str, topic: str, partitions: Sequence[int]) -> Kep
     """Return what a topic's broker keeps of it.
 
     Raises:
-        aiokafka.errors.UnknownTopicOrPartitionError: there is no such topic.
+        NoTopic: there is no such topic.
         aiokafka.errors.KafkaError: the broker does not answer.
     """
-    settings = await _settings(kafka_servers, topic)  # First: it says at once that there is no such topic, where a consumer waits for it.
+    try:  # First: a consumer would wait for a topic that is not there.
+        settings = await _settings(kafka_servers, topic)
+    except UnknownTopicOrPartitionError:
+        raise NoTopic(f"there is no topic {topic}") from None
     consumer = TolerantConsumer(bootstrap_servers=kafka_servers, enable_auto_commit=False, auto_offset_reset="earliest")
     try:
         await consumer.start()

@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from aiokafka.errors import UnknownTopicOrPartitionError
-
 from services.cli.audit.book import Book, number_of
 from services.cli.audit.findings import Findings
 from services.cli.audit.place import Installation
 from services.cli.audit.reading import Standing
 from shared.contracts.envelope import Header, digest
 from shared.contracts.topics import topic_name
-from shared.relay.kept import Kept, kept
+from shared.relay.kept import Kept, NoTopic, kept
 from shared.relay.walk import stamped
 
 HASHES: Final = "SELECT position, hash FROM event WHERE service = ? AND partition = ? ORDER BY position"
@@ -65,7 +63,7 @@ async def check_topic(installation: Installation, service: str, standing: Standi
     me, topic = number_of(service), topic_name(installation.prefix, service)
     try:
         found = await kept(installation.kafka_servers, topic, sorted(standing.lengths))
-    except UnknownTopicOrPartitionError:
+    except NoTopic:
         findings.count("I3", f"{service}: records in Kafka", 0)
         gone = sum(standing.published.values())
         if gone and not emptied:
