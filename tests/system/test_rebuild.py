@@ -22,7 +22,7 @@ LEARNERS, ITEMS = 12, 5
 
 @pytest.fixture
 async def evidence(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[tuple[Any, str]]:
-    """A service with acts that are recorded, that wait for a learner, that wait for an item, and that conflict."""
+    """A service with acts that are recorded, that wait for a learner, that wait for an item, that conflict, and that are void."""
     place = database("evidence")
     async with running(PARTS, place) as service:
         await tell(service, range(LEARNERS))
@@ -33,6 +33,7 @@ async def evidence(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[
             await service.hear(*recorded(StreamId("profile", "alias", alias), [identified]))
         await service.tick()
         await tell(service, range(3), score={"given": 1, "max": 4})
+        await void(service, UUID(int=1))
         yield service, place.owner_url
 
 
@@ -45,6 +46,12 @@ async def tell(service: Any, learners: range, **other: Any) -> None:
         acts = [act(f"a-{learner}-{item}", f"s-{learner}", item, **other) for item in range(ITEMS)]
         answer = await service.client.post("/evidence", json={"items": acts})
         assert answer.status_code in (200, 409), answer.text
+
+
+async def void(service: Any, learner_id: UUID) -> None:
+    for known in (await service.client.get(f"/evidence/learners/{learner_id}")).json()["items"][:2]:
+        said = {"author_id": str(UUID(int=99)), "cause": "appeal"}
+        (await service.client.post(f"/evidence/acts/{known['act_id']}/void", json=said)).raise_for_status()
 
 
 async def rows(service: Any, table: str) -> list[str]:
@@ -108,5 +115,5 @@ async def test_what_is_stopped_has_changed_nothing(evidence: tuple[Any, str]) ->
 
 async def test_what_does_not_come_from_the_ledger_is_not_touched(evidence: tuple[Any, str]) -> None:
     for table in ("event", "inbox", "nonsense; DROP TABLE act"):
-        with pytest.raises(NotFound, match="name one of act, conflict, alias, alignment, stream"):
+        with pytest.raises(NotFound, match="name one of act, conflict, amendment, alias, alignment, stream"):
             await rebuild(evidence[1], PARTS, table, 10, lambda events: None)
