@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from threading import Thread
 from typing import Any, Final
 
 RARE_GC: Final = (50_000, 20, 100)
@@ -22,13 +25,26 @@ class SearchPool:
     def __call__(self) -> Executor:
         """Return the pool. One that broke, because its process was killed, is replaced."""
         if self._pool is None or getattr(self._pool, "_broken", False):
-            self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=rare_gc)
+            self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin)
         return self._pool
 
     def close(self) -> None:
         """End the process; a search under way is left to end by itself, nobody waits for its answer."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin() -> None:
+    """Prepare the other process: a service that is killed cannot end it, so it ends itself."""
+    rare_gc()
+    Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def rare_gc() -> None:
