@@ -12,7 +12,7 @@ from shared.contracts.envelope import Event, Recorded
 from shared.contracts.parameters import ParameterPageAdded
 from shared.contracts.topics import Topic
 from shared.decider import Command, Decider
-from shared.ledger.types import Answer, Ask, Connection, Expand, Projection
+from shared.ledger.types import Answer, Ask, Connection, Expand, Projection, Settle
 from shared.parameters import ParameterKind, Parameters
 from shared.settings import Settings
 
@@ -151,6 +151,7 @@ class Parts:
     subscription: Subscription | None = None
     ticks: Callable[[Context], Sequence[Tick]] = field(default=lambda context: ())
     expand: Expand | None = None
+    settle: Settle | None = None
     waiting: Callable[[Connection], Awaitable[int]] | None = None
     """How much is accepted and waits for something else to become known; for the metric of that name."""
     last: type[Event] | None = None

@@ -141,7 +141,7 @@ def build(parts: Parts, settings: Settings, clock: Clock, executor: Callable[[],
     ledger = Ledger(
         service=parts.name, installation=settings.installation, release=settings.release, partitions=settings.partitions, pool=pool,
         deciders=all_deciders(parts), kinds=parts.kinds, projections=parts.projections, clock=clock,
-        seal=partial(seal_record, settings.parking()), expand=parts.expand, metrics=metrics,
+        seal=partial(seal_record, settings.parking()), expand=parts.expand, settle=parts.settle, metrics=metrics,
     )  # fmt: skip
     if parts.last is not None:
         ledger.on_commit.append(partial(_meter_journeys, metrics, parts.last))

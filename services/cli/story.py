@@ -110,6 +110,8 @@ def words(event: Any, names: Names) -> str:
             return _of_mastery(event, names)
         case mastery.LevelHeld() | mastery.PersonNeeded() | mastery.Judgement() | mastery.OverrideEnded() | mastery.MembershipNoted():
             return _of_people(event, names)
+        case mastery.EvidenceDeferred() | mastery.JudgementsMoved():
+            return _of_frameworks(event, names)
         case scheduling.DemandNoted(demand=demand):
             return f"the school's scheduler heard of her demand, number {demand.version}"
         case scheduling.PlacementChanged():
@@ -179,6 +181,14 @@ def _of_people(event: Any, names: Names) -> str:
             return f"her {event.role} waived {names.competency(event.prerequisite_id)} before {name} ({event.reason})"
         case _:
             return f"her {event.role} let {names.competency(event.prerequisite_id)} count before {name} again ({event.reason})"
+
+
+def _of_frameworks(event: Any, names: Names) -> str:
+    if isinstance(event, mastery.EvidenceDeferred):
+        return "no framework in force names what this work is about: it counts once one does"
+    moved = [f"{names.competency(each.before_id)} -> {names.competency(each.competency_id)}" for each in event.overrides]
+    moved += [f"{names.competency(each.before.competency_id)} -> {names.competency(each.competency_id)}" for each in event.waivers]
+    return f"what people said goes on after a revision: {'; '.join(moved) or 'nothing of it, later words stand'}"
 
 
 def _of_pathing(event: Any, names: Names) -> str:

@@ -13,8 +13,9 @@ from services.mastery.framework import FRAMEWORK
 from services.mastery.membership import membership
 from services.mastery.policy import POLICY
 from services.mastery.projections import PROJECTIONS
+from services.mastery.queries import deferred_now
 from services.mastery.settings import Settings
-from services.mastery.subscribers import SUBSCRIPTION, TICKS
+from services.mastery.subscribers import SUBSCRIPTION, TICKS, settle
 from services.mastery.versions import VERSIONS
 from shared.contracts.mastery import MasteryPageAdded
 from shared.contracts.topics import Topic
@@ -40,6 +41,8 @@ PARTS: Final = Parts(
     settings=Settings,
     subscription=SUBSCRIPTION,
     ticks=TICKS,
+    settle=settle,
+    waiting=deferred_now,
     defaults=defaults,
     versions=VERSIONS,
 )

@@ -10,6 +10,8 @@ from shared.contracts.envelope import StreamId
 from shared.contracts.evidence import EvidenceRecorded, EvidenceRescored, EvidenceVoided
 from shared.contracts.mastery import (
     Estimated,
+    EvidenceDeferred,
+    JudgementsMoved,
     LevelChanged,
     LevelHeld,
     OverrideEnded,
@@ -29,6 +31,17 @@ def learner_stream(learner_id: UUID) -> StreamId:
 @dataclass(frozen=True)
 class CountEvidence:
     """Count one piece of scored evidence towards a learner's competencies."""
+
+    evidence: EvidenceRecorded
+
+    @property
+    def stream(self) -> StreamId:
+        return learner_stream(self.evidence.learner_id)
+
+
+@dataclass(frozen=True)
+class DeferEvidence:
+    """Keep evidence that names no competency of the frameworks in force, until one of them does."""
 
     evidence: EvidenceRecorded
 
@@ -116,9 +129,26 @@ class WithdrawWaiver:
         return learner_stream(self.withdrawn.learner_id)
 
 
-MasteryCommand: TypeAlias = CountEvidence | Rescore | Void | Recalibrate | GiveOverride | EndOverride | WaivePrerequisite | WithdrawWaiver
+@dataclass(frozen=True)
+class FollowRevision:
+    """Let what people said of competencies that were replaced go on under those that stand in their place."""
+
+    learner_id: UUID
+    settings: int
+    """Version of mastery's settings that asks for it."""
+
+    @property
+    def stream(self) -> StreamId:
+        return learner_stream(self.learner_id)
+
+
+MasteryCommand: TypeAlias = (
+    CountEvidence | DeferEvidence | Rescore | Void | Recalibrate
+    | GiveOverride | EndOverride | WaivePrerequisite | WithdrawWaiver | FollowRevision
+)  # fmt: skip
 MasteryEvent: TypeAlias = (
-    Estimated | Reestimated | LevelChanged | LevelHeld | PersonNeeded | OverrideGiven | OverrideEnded | PrerequisiteWaived | WaiverWithdrawn
+    Estimated | Reestimated | EvidenceDeferred | LevelChanged | LevelHeld | PersonNeeded
+    | OverrideGiven | OverrideEnded | PrerequisiteWaived | WaiverWithdrawn | JudgementsMoved
 )  # fmt: skip
 
 
@@ -127,6 +157,8 @@ def command_of(event: MasteryEvent) -> MasteryCommand | None:
     match event:
         case Estimated(evidence=seen):
             return CountEvidence(seen)
+        case EvidenceDeferred(evidence=seen):
+            return DeferEvidence(seen)
         case Reestimated():
             return _weighed_again(event)
         case OverrideGiven():
@@ -137,6 +169,8 @@ def command_of(event: MasteryEvent) -> MasteryCommand | None:
             return WaivePrerequisite(event)
         case WaiverWithdrawn():
             return WithdrawWaiver(event)
+        case JudgementsMoved(learner_id=learner_id, settings=settings):
+            return FollowRevision(learner_id, settings)
         case LevelChanged() | LevelHeld() | PersonNeeded():
             return None
 

@@ -10,7 +10,9 @@ from uuid import UUID
 from services.mastery.codec import CODEC
 from services.mastery.commands import (
     CountEvidence,
+    DeferEvidence,
     EndOverride,
+    FollowRevision,
     GiveOverride,
     MasteryCommand,
     MasteryEvent,
@@ -22,18 +24,16 @@ from services.mastery.commands import (
     command_of,
 )
 from services.mastery.inputs import Inputs, inputs_of
-from services.mastery.refold import difference, evidence_in, hold, level_changes, refold, rescored, row_of, says_something
+from services.mastery.judgements import Saying, Word, override_of, revised_judgements, succeed, word_of
+from services.mastery.refold import counting, difference, evidence_in, hold, level_changes, refold, rescored, row_of, says_something
 from services.mastery.rule import MET, probability_e6
 from services.mastery.state import (
     CODES,
     HELD,
     KIND_BITS,
     MAX_COUNT,
-    MAX_OVERRIDES,
-    MAX_WAIVERS,
     STUCK,
     Item,
-    Override,
     Row,
     State,
     item_mark,
@@ -49,6 +49,8 @@ from shared.contracts.mastery import (
     CompetencyBelief,
     Due,
     Estimated,
+    EvidenceDeferred,
+    JudgementsMoved,
     LevelChanged,
     LevelHeld,
     OverrideEnded,
@@ -73,24 +75,27 @@ def decide(command: MasteryCommand, state: State, parameters: Parameters, histor
             counted = evidence_in(history)
             if seen.evidence_id in counted:
                 return []
-            return _again(seen.learner_id, state, [*counted.values(), seen], inputs, seen.evidence_id, evidence=seen)
+            among = [*counting(counted, history, inputs), seen]
+            return _again(seen.learner_id, state, among, inputs, seen.evidence_id, evidence=seen)
+        case DeferEvidence(evidence=seen):
+            return [] if seen.evidence_id in evidence_in(history) else [EvidenceDeferred(evidence=seen)]
         case Rescore(rescored=told):
             counted = evidence_in(history)
             old = counted.get(told.evidence_id)
             if old is None or old.score_e6 == told.score_e6 or any(told == getattr(event.data, "rescored", None) for event in history):
                 return []
-            evidence = (counted | {told.evidence_id: rescored(old, told)}).values()
-            return _again(told.learner_id, state, evidence, inputs, told.evidence_id, rescored=told)
+            among = counting(counted | {told.evidence_id: rescored(old, told)}, history, inputs)
+            return _again(told.learner_id, state, among, inputs, told.evidence_id, rescored=told)
         case Void(voided=told):
             counted = evidence_in(history)
             void = counted.get(told.evidence_id)
             if void is None:
                 return []
-            evidence = (counted | {told.evidence_id: None}).values()
+            among = counting(counted | {told.evidence_id: None}, history, inputs)
             about = inputs.framework.current(void.competency_ids)
-            return _again(told.learner_id, state, evidence, inputs, told.evidence_id, about, voided=told)
+            return _again(told.learner_id, state, among, inputs, told.evidence_id, about, voided=told)
         case Recalibrate(learner_id=learner_id, settings=settings):
-            after = refold(evidence_in(history).values(), state, inputs)
+            after = refold(counting(evidence_in(history), history, inputs), state, inputs)
             hold(state, after, inputs, everything=True)
             if after == state:
                 return []
@@ -98,6 +103,9 @@ def decide(command: MasteryCommand, state: State, parameters: Parameters, histor
             return [event, *level_changes(learner_id, state, after, inputs)]
         case GiveOverride() | EndOverride() | WaivePrerequisite() | WithdrawWaiver():
             return _said(command, state, inputs, history)
+        case FollowRevision(learner_id=learner_id, settings=settings):
+            moved = revised_judgements(learner_id, settings, state, inputs.framework, history)
+            return [] if moved is None else _after(moved, state, inputs, history, everything=True)
     assert_never(command)
 
 
@@ -138,7 +146,7 @@ def _belief(name: str, row: Row) -> CompetencyBelief:
 def _again(
     learner_id: UUID,
     state: State,
-    among: Iterable[EvidenceRecorded | None],
+    among: Iterable[EvidenceRecorded],
     inputs: Inputs,
     cites: UUID,
     released: tuple[str, ...] = (),
@@ -150,55 +158,23 @@ def _again(
     return [difference(learner_id, state, after, **cause), *level_changes(learner_id, state, after, inputs, (cites,))]
 
 
-Saying = GiveOverride | EndOverride | WaivePrerequisite | WithdrawWaiver
-
-
 def _said(command: Saying, state: State, inputs: Inputs, history: History) -> list[MasteryEvent] | Refusal:
     """Return what a person's word changes: the levels of the competency, and of those it stands before."""
-    event = _word(command, state, inputs)
+    event = word_of(command, state, inputs)
     if event is None or isinstance(event, Refusal):
         return [] if event is None else event
     if any(known.data == event for known in history):
         return []
-    before = evolve(state, event)
-    after = refold(evidence_in(history).values(), before, inputs)
-    hold(state, after, inputs, everything=isinstance(command, EndOverride | WithdrawWaiver))
+    return _after(event, state, inputs, history, everything=isinstance(command, EndOverride | WithdrawWaiver))
+
+
+def _after(event: Word | JudgementsMoved, state: State, inputs: Inputs, history: History, everything: bool) -> list[MasteryEvent]:
+    """Return the event, and what comes out otherwise once it has happened. Where `everything` is, all that was mastered stays so."""
+    after = refold(counting(evidence_in(history), history, inputs), evolve(state, event), inputs)
+    hold(state, after, inputs, everything=everything)
     weighed = difference(event.learner_id, state, after)
-    moved: list[MasteryEvent] = [weighed] if says_something(weighed, state) else []
-    return [event, *moved, *level_changes(event.learner_id, state, after, inputs)]
-
-
-def _word(
-    command: Saying, state: State, inputs: Inputs
-) -> OverrideGiven | OverrideEnded | PrerequisiteWaived | WaiverWithdrawn | Refusal | None:  # fmt: skip
-    """Return the event of a person's word, None where it changes nothing."""
-    match command:
-        case GiveOverride(given=given):
-            if given.until <= given.at:
-                return Refusal("until-past", "an override ends after it begins: give a later `until`")
-            if not inputs.framework.competencies.keys() & {given.competency_id} and state.row(given.competency_id) is None:
-                return Refusal("unknown-competency", "neither the framework in force nor any evidence names this competency: mend its id")
-            if len(state.overrides) >= MAX_OVERRIDES and state.override(given.competency_id) is None:
-                return Refusal("too-many-overrides", f"{MAX_OVERRIDES} levels of this learner are overridden: withdraw one first")
-            return None if state.override(given.competency_id) == _override(given) else given
-        case EndOverride(ended=ended):
-            known = state.override(ended.competency_id)
-            if ended.author_id is None:  # Its time: nobody needs to hear that it was ended before.
-                return ended if known is not None and known.until_us <= microseconds_of(ended.at) else None
-            return ended if known else Refusal("no-override", "no person sets the level of this competency: there is nothing to withdraw")
-        case WaivePrerequisite(waived=waived):
-            if waived.prerequisite_id not in inputs.framework.prerequisites.get(waived.competency_id, ()):
-                return Refusal("no-such-prerequisite", "the framework in force has no such prerequisite of this competency: mend the ids")
-            if len(state.waivers) >= MAX_WAIVERS:
-                return Refusal("too-many-waivers", f"{MAX_WAIVERS} prerequisites are waived for this learner: withdraw one first")
-            return None if (waived.competency_id, waived.prerequisite_id) in state.waivers else waived
-        case WithdrawWaiver(withdrawn=withdrawn):
-            known_waiver = (withdrawn.competency_id, withdrawn.prerequisite_id) in state.waivers
-            return withdrawn if known_waiver else Refusal("no-waiver", "this prerequisite is not waived: there is nothing to withdraw")
-
-
-def _override(given: OverrideGiven) -> Override:
-    return Override(given.competency_id, CODES[given.level], microseconds_of(given.until))
+    news: list[MasteryEvent] = [weighed] if says_something(weighed, state) else []
+    return [event, *news, *level_changes(event.learner_id, state, after, inputs)]
 
 
 def evolve(state: State, event: MasteryEvent) -> State:
@@ -209,6 +185,10 @@ def evolve(state: State, event: MasteryEvent) -> State:
             _take(event, after)
         case Reestimated():
             _take_again(event, after)
+        case EvidenceDeferred(evidence=seen):
+            move_watermark(seen, after)
+        case JudgementsMoved():
+            succeed(event, after)
         case LevelChanged(competency_id=name, override=override):
             if not override:
                 _set_level(event, after)
@@ -218,7 +198,7 @@ def evolve(state: State, event: MasteryEvent) -> State:
             if row := after.row(name):
                 after.put(name, row._replace(flags=row.flags | STUCK if needed else row.flags & ~STUCK))
         case OverrideGiven():
-            after.put_override(_override(event))
+            after.put_override(override_of(event))
         case OverrideEnded(competency_id=name):
             after.end_override(name)
         case PrerequisiteWaived(competency_id=name, prerequisite_id=before):
@@ -281,7 +261,9 @@ def _set_level(event: LevelChanged | LevelHeld, state: State) -> None:
 
 def needs_history(command: MasteryCommand, state: State) -> bool:
     """Late or repeated evidence is weighed among all the rest, and so is everything where something else than new evidence counts."""
-    if isinstance(command, CountEvidence):
+    if isinstance(command, FollowRevision):
+        return bool(state.overrides or state.waivers)
+    if isinstance(command, CountEvidence | DeferEvidence):
         seen = command.evidence
         return (microseconds_of(seen.occurred_at), seen.evidence_id.int) <= (state.last_us, state.last_id)
     return True

@@ -10,11 +10,13 @@ from uuid import UUID
 import orjson
 
 from services.mastery.filter import Normal, carried, faded, predict, repeated, unseen, update
+from services.mastery.framework import Framework
 from services.mastery.inputs import Inputs
 from services.mastery.rule import reference, score_of
 from services.mastery.state import MAX_COUNT, MAX_ITEMS, MINUTES_PER_DAY, item_mark, minute_of
 from shared.contracts.envelope import MICRO
 from shared.contracts.evidence import EvidenceRecorded
+from shared.contracts.mastery import EvidenceDeferred
 from shared.exact import micro, normal_cdf
 
 MAX_LEFT_OUT: Final = 20
@@ -33,12 +35,17 @@ class Influence:
     """Likewise, the probability of reaching the bar."""
 
 
-def evidence_of(told: Iterable[bytes]) -> list[EvidenceRecorded]:
-    """Return the evidence that counts, from the bytes of a stream's estimates in order, sorted as it is weighed."""
+def evidence_of(told: Iterable[bytes], framework: Framework) -> list[EvidenceRecorded]:
+    """Return the evidence that counts, from the bytes of a stream's estimates and of what was deferred, in order, sorted as it is
+    weighed."""
     counted: dict[str, Any] = {}
+    named = framework.competencies.keys()
     for raw in told:
-        data = orjson.loads(raw)["data"]
+        value = orjson.loads(raw)
+        data = value["data"]
         if "evidence" in data:
+            if value.get("type") == EvidenceDeferred.TYPE and named.isdisjoint(data["evidence"]["competency_ids"]):
+                continue
             counted[data["evidence"]["evidence_id"]] = data["evidence"]
         elif "voided" in data:
             counted.pop(data["voided"]["evidence_id"], None)

@@ -1,5 +1,5 @@
 """Read tables: what is believed of each learner and competency, the level in force and how it changed, what people set, who is needed,
-who is in which class, and the framework in force."""
+what evidence was deferred, who is in which class, and the framework in force."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any, Final
 
 from services.mastery.state import minute_of
 from shared.contracts.envelope import Event, Recorded, instant_text
+from shared.contracts.evidence import EvidenceVoided
 from shared.contracts.mastery import (
     Estimated,
+    EvidenceDeferred,
     FrameworkAdopted,
+    JudgementsMoved,
     LevelChanged,
     LevelHeld,
     MasteryPageAdded,
@@ -107,6 +110,42 @@ def _told(event: Recorded[Any]) -> Iterator[Row]:
     yield event.data.model_dump(mode="json") | beside | {"waived": isinstance(event.data, PrerequisiteWaived)}
 
 
+def _overrides(event: Recorded[Any]) -> Iterator[Row]:
+    if not isinstance(event.data, JudgementsMoved):
+        yield from _told(event)
+        return
+    for moved in event.data.overrides:
+        yield moved.model_dump(mode="json") | {"learner_id": str(event.data.learner_id), "version": event.version}
+
+
+def _override_ends(event: Recorded[Any]) -> Iterator[Row]:
+    if not isinstance(event.data, JudgementsMoved):
+        yield from _told(event)
+        return
+    for name in event.data.ended:
+        at = {"at": instant_text(event.time), "author_id": None, "version": event.version}
+        yield {"learner_id": str(event.data.learner_id), "competency_id": name} | at
+
+
+def _waivers(event: Recorded[Any]) -> Iterator[Row]:
+    if not isinstance(event.data, JudgementsMoved):
+        yield from _told(event)
+        return
+    rows = [moved.model_dump(mode="json") | {"version": event.version} for moved in event.data.waivers]
+    for row, waived in [(row | row["before"], False) for row in rows] + [(row, True) for row in rows]:
+        yield row | {"learner_id": str(event.data.learner_id), "waived": waived}
+
+
+def _deferred(event: Recorded[Any]) -> Iterator[Row]:
+    """Yield what was deferred; what is void names nothing any more."""
+    match event.data:
+        case EvidenceDeferred(evidence=seen):
+            yield seen.model_dump(mode="json") | {"deferred_at": instant_text(event.time), "version": event.version}
+        case Reestimated(voided=EvidenceVoided() as void):
+            row = {"evidence_id": str(void.evidence_id), "learner_id": str(void.learner_id), "competency_ids": []}
+            yield row | dict.fromkeys(("item_id", "occurred_at", "deferred_at")) | {"version": event.version}
+
+
 def _membership(event: Recorded[Any]) -> Iterator[Row]:
     if isinstance(event.data, MembershipNoted):
         for member, classes in ((False, event.data.left), (True, event.data.class_ids)):
@@ -168,13 +207,17 @@ PROJECTIONS: Final = (
         "person_needed", _told, (PersonNeeded,), _OF_COMPETENCY, **_IDS, needed="boolean", idle="integer", idle_days="integer",
         evidence_id="uuid", told_at="timestamptz",
     ),
-    _table("override", _told, (OverrideGiven,), _OF_COMPETENCY, **_IDS, level="text", until="timestamptz", **_AUTHOR),
-    _table("override_end", _told, (OverrideEnded,), _OF_COMPETENCY, **_IDS, at="timestamptz", author_id="uuid"),
+    _table("override", _overrides, (OverrideGiven, JudgementsMoved), _OF_COMPETENCY, **_IDS, level="text", until="timestamptz", **_AUTHOR),
+    _table("override_end", _override_ends, (OverrideEnded, JudgementsMoved), _OF_COMPETENCY, **_IDS, at="timestamptz", author_id="uuid"),
     _table(
-        "waiver", _told, (PrerequisiteWaived, WaiverWithdrawn), (*_OF_COMPETENCY, "prerequisite_id"), **_IDS, prerequisite_id="text",
-        waived="boolean", **_AUTHOR,
+        "waiver", _waivers, (PrerequisiteWaived, WaiverWithdrawn, JudgementsMoved), (*_OF_COMPETENCY, "prerequisite_id"), **_IDS,
+        prerequisite_id="text", waived="boolean", **_AUTHOR,
     ),
     _table("membership", _membership, (MembershipNoted,), ("class_id", "learner_id"), class_id="uuid", learner_id="uuid", member="boolean"),
+    _table(
+        "deferred", _deferred, (EvidenceDeferred, Reestimated), ("evidence_id",), evidence_id="uuid", learner_id="uuid", item_id="uuid",
+        competency_ids="jsonb", occurred_at="timestamptz", deferred_at="timestamptz",
+    ),
     Projection("framework_page", _pages, ("competency_id", "page"), _PAGES, (MasteryPageAdded,)),
     _table("framework_in_force", _in_force, (FrameworkAdopted,), ("kind",), kind="text", pages="jsonb"),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from shared.contracts.mastery import (
     Belief,
     CompetencyTrace,
     Estimated,
+    EvidenceDeferred,
     ItemTrace,
     Level,
     LevelChanged,
@@ -36,11 +37,11 @@ from shared.decider import History
 
 
 def evidence_in(history: History) -> dict[UUID, EvidenceRecorded | None]:
-    """Return all evidence that was counted, with the score that it has by now; None for what was voided."""
+    """Return all evidence that was counted or deferred, with the score that it has by now; None for what was voided."""
     counted: dict[UUID, EvidenceRecorded | None] = {}
     for event in history:
         match event.data:
-            case Estimated(evidence=seen) | Reestimated(evidence=EvidenceRecorded() as seen):
+            case Estimated(evidence=seen) | EvidenceDeferred(evidence=seen) | Reestimated(evidence=EvidenceRecorded() as seen):
                 counted[seen.evidence_id] = seen
             case Reestimated(rescored=EvidenceRescored() as told):
                 counted[told.evidence_id] = rescored(counted.get(told.evidence_id), told)
@@ -49,6 +50,14 @@ def evidence_in(history: History) -> dict[UUID, EvidenceRecorded | None]:
             case _:
                 pass
     return counted
+
+
+def counting(found: Mapping[UUID, EvidenceRecorded | None], history: History, inputs: Inputs) -> list[EvidenceRecorded]:
+    """Return the evidence among this that counts: not what is void, nor what was deferred and still names no competency in force."""
+    known = inputs.framework.competencies.keys()
+    deferred = [event.data.evidence for event in history if isinstance(event.data, EvidenceDeferred)]
+    waiting = {seen.evidence_id for seen in deferred if known.isdisjoint(seen.competency_ids)}
+    return [seen for seen in found.values() if seen is not None and seen.evidence_id not in waiting]
 
 
 def rescored(seen: EvidenceRecorded | None, told: EvidenceRescored) -> EvidenceRecorded | None:

@@ -208,6 +208,57 @@ class WaiverWithdrawn(Judgement):
     prerequisite_id: str
 
 
+class MovedOverride(Part):
+    """A level that a person set, as it goes on under another competency; who said it, why and when is as it was said."""
+
+    competency_id: str = Field(description="Under which it goes on.")
+    before_id: str = Field(description="Of which it was said.")
+    level: Level
+    until: Instant
+    author_id: UUID
+    role: Author
+    reason: Reason
+    words: Sealed | None = None
+    at: Instant
+
+
+class WaivedPair(Part):
+    """A competency, and the prerequisite that shall not hold it back."""
+
+    competency_id: str
+    prerequisite_id: str
+
+
+class MovedWaiver(WaivedPair):
+    """A waiver, as it goes on for another pair of competencies; who said it, why and when is as it was said."""
+
+    before: WaivedPair = Field(description="Of which it was said; that is waived no more.")
+    author_id: UUID
+    role: Author
+    reason: Reason
+    words: Sealed | None = None
+    at: Instant
+
+
+class JudgementsMoved(Event):
+    """A revision of the framework replaced competencies of which people had said something: that goes on under those which stand in their
+    place, unless something was said of these later. Key: the learner."""
+
+    TYPE: ClassVar[str] = "mastery.judgements-moved.v1"
+    learner_id: UUID
+    settings: int = Field(description="Version of mastery's settings that asked for it.")
+    overrides: tuple[MovedOverride, ...] = ()
+    waivers: tuple[MovedWaiver, ...] = ()
+    ended: SortedTexts = Field(default=(), description="Competencies whose level no person sets any more.")
+
+
+class EvidenceDeferred(Event):
+    """Evidence names no competency of the frameworks in force: it counts for nothing until one of them does. Key: the learner."""
+
+    TYPE: ClassVar[str] = "mastery.evidence-deferred.v1"
+    evidence: EvidenceRecorded
+
+
 class MembershipNoted(Event):
     """Profile says which classes a learner is in. Key: the learner."""
 
@@ -264,5 +315,5 @@ class Competency(Part):
 
 EVENTS: tuple[type[Event], ...] = (
     Estimated, Reestimated, LevelChanged, LevelHeld, PersonNeeded, OverrideGiven, OverrideEnded, PrerequisiteWaived, WaiverWithdrawn,
-    MembershipNoted, MasteryPageAdded, FrameworkAdopted, CalibrationPublished, PolicyAdopted,
+    JudgementsMoved, EvidenceDeferred, MembershipNoted, MasteryPageAdded, FrameworkAdopted, CalibrationPublished, PolicyAdopted,
 )  # fmt: skip

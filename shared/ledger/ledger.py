@@ -19,7 +19,7 @@ from shared.ledger import histories, store
 from shared.ledger.patience import in_time
 from shared.ledger.states import States
 from shared.ledger.turn import Held, Lane, Turn, check_release, hold
-from shared.ledger.types import Answer, Ask, Batch, Connection, Expand, Inbox, Incoming, Projection, Trouble, Walk
+from shared.ledger.types import Answer, Ask, Batch, Connection, Expand, Inbox, Incoming, Projection, Settle, Trouble, Walk
 from shared.parameters import NO_PARAMETERS, ParameterKind, Parameters, Parser
 from shared.settings_stream import SettingsState
 
@@ -61,7 +61,8 @@ class Ledger:
     def __init__(
         self, *, service: str, installation: str, release: str, partitions: int, pool: AsyncConnectionPool[Any],
         deciders: Sequence[Decider[Any]], kinds: Sequence[ParameterKind[Any]], projections: Sequence[Projection], clock: Clock,
-        seal: Callable[[bytes], bytes], expand: Expand | None = None, metrics: Metrics | None = None,
+        seal: Callable[[bytes], bytes], expand: Expand | None = None, settle: Settle | None = None,
+        metrics: Metrics | None = None,
     ) -> None:  # fmt: skip
         self.service, self.source, self.partitions, self.pool = service, f"/{installation}/{service}", partitions, pool
         self.clock, self.metrics = clock, metrics
@@ -72,6 +73,7 @@ class Ledger:
         self._installation, self._release = installation, release
         self._deciders = {decider.kind: decider for decider in deciders}
         self._projections, self._seal, self._expand = tuple(projections), seal, expand
+        self._settle = settle
         self._parser, self._parameters = Parser(kinds), NO_PARAMETERS
         self._states = States()
 
@@ -226,6 +228,8 @@ class Ledger:
             lanes_of = {key: partition_of(key, self.partitions) for key in {ask.stream.key for ask in asks}}
             if not lanes.keys() >= set(lanes_of.values()):
                 raise KeysChanged
+        if self._settle:
+            asks = self._settle(asks, parameters)
         return await self._run(connection, asks, lanes, lanes_of, parameters)
 
     async def _run(

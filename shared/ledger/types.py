@@ -85,6 +85,9 @@ Expand = Callable[[Connection, Sequence[Ask]], Awaitable[list[Ask]]]
 """What commands depend on beyond state and parameters is read here, under the partition locks, and written into the commands.
 Called once before the locks, to guess the keys, and once after, to decide; it must keep the order and may add asks behind an ask."""
 
+Settle = Callable[[Sequence[Ask], Parameters], Sequence[Ask]]
+"""Pure. What asks become in the light of what is in force; each keeps its place and its stream."""
+
 
 class Trouble(StrEnum):
     """Why a record is parked."""

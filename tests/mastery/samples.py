@@ -50,9 +50,9 @@ def framework(*links: tuple[int, int], headings: tuple[int, ...] = (), size: int
     ]  # fmt: skip
 
 
-def parameters(*links: tuple[int, int], headings: tuple[int, ...] = (), version: int = 2, **changes: int) -> Parameters:
+def parameters(*links: tuple[int, int], headings: tuple[int, ...] = (), version: int = 2, size: int = 6, **changes: int) -> Parameters:
     """Return what is in force: a framework with these links, and the shipped calibration with these changes."""
-    return in_force((FRAMEWORK, framework(*links, headings=headings)), (CALIBRATION, entries(**changes)), version=version)
+    return in_force((FRAMEWORK, framework(*links, headings=headings, size=size)), (CALIBRATION, entries(**changes)), version=version)
 
 
 def told(seen: EvidenceRecorded, position: int) -> Recorded[EvidenceRecorded]:

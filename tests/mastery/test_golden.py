@@ -13,7 +13,7 @@ import pytest
 from services.mastery import domain
 from services.mastery.app import PARTS
 from services.mastery.calibration import CALIBRATION
-from services.mastery.commands import CountEvidence, Recalibrate
+from services.mastery.commands import CountEvidence, DeferEvidence, FollowRevision, Recalibrate
 from services.mastery.domain import mastery
 from services.mastery.framework import FRAMEWORK
 from services.mastery.policy import POLICY, read_policies
@@ -130,13 +130,29 @@ def judged(rules: Any) -> History:
     return history.ask(rules.mastery, *(CountEvidence(evidence(300 + n, 2, 3, day=60 + n, right=n % 3 > 0)) for n in range(9)))
 
 
+def followed(rules: Any) -> History:
+    """Evidence about what no framework names yet, corrected and void while it waits; words that go on after a revision."""
+    history = History().set(
+        *adoption("mastery", CALIBRATION, entries()), *adoption("mastery", FRAMEWORK, framework((1, 2), (2, 3))),
+    )  # fmt: skip
+    history.ask(rules.mastery, *(CountEvidence(evidence(n, 1, 2, day=n // 2 + n / 100)) for n in range(8)))
+    history.ask(rules.mastery, *(DeferEvidence(evidence(50 + n, 11, day=3 + n)) for n in range(4)), rescore(51, 0), void(52))
+    history.ask(rules.mastery, give(1, until=70), give(3, until=80), waive(2, 1), CountEvidence(evidence(60, 2, day=3.5)))
+    changed = framework((11, 2), size=12)
+    changed[0] |= {"replaced_by": [competency(11)], "assessable": False}
+    history.set(*adoption("mastery", FRAMEWORK, changed))
+    version = history.parameters().version
+    history.ask(rules.mastery, FollowRevision(LEARNER, version), Recalibrate(LEARNER, version), end(11, 40, TEACHER))
+    return history.ask(rules.mastery, *(CountEvidence(evidence(300 + n, 1, 11, day=60 + n, right=n % 3 > 0)) for n in range(6)))
+
+
 def known_item(number: int) -> dict[str, object]:
     return {"entry": "item", "item_id": str(UUID(int=(1 << 90) + number)), "easiness_e6": -250_000}
 
 
 def record(rules: Any) -> None:
     """Write the golden histories of a version, given as the module of its rules."""
-    of_version_2 = (("judged", judged),) if rules.mastery.version > 1 else ()
+    of_version_2 = (("judged", judged), ("followed", followed)) if rules.mastery.version > 1 else ()
     for name, make in (("simple", simple), ("adopted", adopted), *of_version_2):
         path = FOLDER / f"v{rules.mastery.version}-{name}.jsonl"
         if not path.exists():

@@ -64,5 +64,5 @@ def test_what_is_void_or_corrected_counts_as_it_stands_now() -> None:
     first, second = (str(evidence(n).evidence_id).encode() for n in (1, 2))
     told += [b'{"data":{"voided":{"evidence_id":"%s"}}}' % first, b'{"data":{"rescored":{"evidence_id":"%s","score_e6":7}}}' % second]
     told += [b'{"data":{"rescored":{"evidence_id":"%s","score_e6":7}}}' % first]
-    found = evidence_of(told)
+    found = evidence_of(told, INPUTS.framework)
     assert [(each.evidence_id, each.score_e6) for each in found] == [(evidence(2).evidence_id, 7), (evidence(3).evidence_id, 1_000_000)]

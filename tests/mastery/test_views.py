@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from services.mastery.app import PARTS
+from services.mastery.queries import deferred_now
 from services.mastery.subscribers import ticks
 from services.mastery.words import ENGLISH
 from shared.contracts.envelope import Event, Recorded, instant_text
@@ -91,6 +92,51 @@ async def test_needs_say_what_follows_for_each_competency_of_a_learner(service: 
     one = await get(service, f"/learners/{LEARNER}/needs", competency=competency(1))
     assert sum(one["counts"].values()) == 1
     assert (await get(service, f"/learners/{UUID(int=9)}/needs"))["items"] == []
+
+
+async def test_evidence_about_nothing_in_force_waits_visibly_and_counts_once_a_framework_names_it(service: Any) -> None:
+    await hear(service, evidence(1, 1), evidence(2, 8, day=1), evidence(3, 9, day=2), evidence(4, 8, right=False, day=3), evidence(5, 1, 8))
+    first = await get(service, "/waiting", limit=2)
+    waiting = first["items"] + (await get(service, "/waiting", limit=2, after=first["next"]))["items"]
+    assert [each["evidence_id"] for each in waiting] == [str(evidence(n).evidence_id) for n in (2, 3, 4)]
+    assert {each["reason"] for each in waiting} == {"unknown-competency"}
+    assert "import the framework" in waiting[0]["remedy"]
+    known = [view["competency_id"] for view in (await get(service, f"/learners/{LEARNER}/competencies"))["items"]]
+    assert known == [competency(1), competency(8)], "what names one competency in force counts as it is"
+    await service.hear(heard(void(4).voided, "evidence", 5))
+    assert len((await get(service, "/waiting"))["items"]) == 2
+    async with service.pool.connection() as connection:
+        assert await deferred_now(connection) == 2
+    sent = package([item(8)], identifier="d0000000-0000-4000-8000-000000000001")
+    assert (await service.client.post("/mastery/case/packages", json=sent)).status_code == 200
+    assert await service.tick() > 0
+    assert [each["evidence_id"] for each in (await get(service, "/waiting"))["items"]] == [str(evidence(3).evidence_id)]
+    why = await get(service, f"/learners/{LEARNER}/competencies/{competency(8)}/why")
+    assert why["evidence_ids"] == [str(evidence(n).evidence_id) for n in (2, 5)]
+    assert why["scored"] == 2
+    assert await service.tick() == 0
+
+
+async def test_what_a_person_said_goes_on_after_a_revision_and_nothing_new_is_said_of_what_was_replaced(service: Any) -> None:
+    await hear(service, *strong(0, 2))
+    path = f"/learners/{LEARNER}/competencies/{competency(1)}"
+    said = {**SAID, "level": "mastered", "until": until(service, 30)}
+    await put(service, f"{path}/override", said)
+    await put(service, f"/learners/{LEARNER}/competencies/{competency(4)}/waivers/{competency(3)}", SAID)
+    links = [link("precedes", 11, 2), link("precedes", 13, 4), link("replacedBy", 1, 11), link("replacedBy", 3, 13)]
+    sent = package([item(n) for n in (2, 4, 5, 11, 13)], links)
+    assert (await service.client.post("/mastery/case/packages", json=sent)).status_code == 200
+    assert await service.tick() > 0
+    (override,) = await get(service, f"/learners/{LEARNER}/overrides")
+    assert (override["competency_id"], override["author_id"]) == (competency(11), SAID["author_id"])
+    (waiver,) = await get(service, f"/learners/{LEARNER}/waivers")
+    assert (waiver["competency_id"], waiver["prerequisite_id"]) == (competency(4), competency(13))
+    why = await get(service, f"/learners/{LEARNER}/competencies/{competency(11)}/why")
+    assert (why["level"], why["override"], why["set_by_a_person"]["reason"]) == ("mastered", True, "shown-in-person")
+    refused = await put(service, f"{path}/override", said, status=409)
+    assert competency(11) in refused["detail"]
+    assert len(await ending(service, 31)) == 1
+    assert await service.tick() == 0
 
 
 async def test_a_class_has_the_needs_of_those_who_are_in_it_page_by_page(service: Any) -> None:

@@ -170,7 +170,7 @@ def _acts(header: Header, partition: int, acts: list[Any], told: list[Any]) -> N
             told.append((act, data["alias"], UUID(data["item_id"]).bytes))
         case "evidence.recorded.v1":
             acts.append(("recorded", UUID(data["evidence_id"]).bytes, partition, header.position, _copy(data)))
-        case "mastery.estimated.v1" | "mastery.re-estimated.v1":
+        case "mastery.estimated.v1" | "mastery.re-estimated.v1" | "mastery.evidence-deferred.v1":
             seen = data.get("evidence")
             if seen:
                 acts.append(("counted", UUID(seen["evidence_id"]).bytes, partition, header.position, _copy(seen)))

@@ -13,12 +13,14 @@ from services.mastery.queries import (
     Asked,
     ChangeView,
     CompetencyView,
+    DeferredView,
     Need,
     NeedsView,
     NeedView,
     Why,
     changes_of,
     competencies_of,
+    deferred_of,
     needs_of,
     why,
 )
@@ -89,6 +91,13 @@ def routes(context: Context) -> APIRouter:
         asked = Asked(need=need, stuck=stuck, subject=subject, competency_id=competency)
         return await needs(class_id, True, asked, paging)
 
+    @router.get("/waiting")
+    async def list_waiting(paging: Paging) -> Page[DeferredView]:
+        """List evidence that counts for nothing yet, because no framework in force names any of its competencies."""
+        (after,) = paging.key(str) or (str(UUID(int=0)),)
+        found = await deferred_of(pool, _id(after), paging.limit + 1)
+        return paging.page(found, lambda each: each, lambda each: [str(each.evidence_id)])
+
     return router
 
 
@@ -96,8 +105,12 @@ def _after(paging: PageAsked) -> tuple[UUID, str] | None:
     key = paging.key(str, str)
     if key is None:
         return None
+    return _id(key[0]), key[1]
+
+
+def _id(text: str) -> UUID:
     try:
-        return UUID(key[0]), key[1]
+        return UUID(text)
     except ValueError:
         fault = Fault("query/after", "cursor-invalid", "the cursor is not of this list", "start again without it")
         raise BadInput(str(fault), [fault]) from None

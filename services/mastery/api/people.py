@@ -17,7 +17,7 @@ from services.mastery.queries import OverrideView, WaiverView, overrides_of, wai
 from shared.contracts.envelope import Sealed
 from shared.contracts.mastery import Author, Level, OverrideEnded, OverrideGiven, PrerequisiteWaived, Reason, WaiverWithdrawn
 from shared.contracts.topics import Topic
-from shared.errors import BadInput, Fault
+from shared.errors import BadInput, Fault, Refused
 from shared.http import read_json
 from shared.parts import Context
 from shared.settings_stream import adoption
@@ -90,6 +90,14 @@ async def _said(context: Context, command: Any) -> Changed:
     return Changed(events=len(events), levels=levels)
 
 
+async def _refuse_replaced(context: Context, *competency_ids: str) -> None:
+    """Refuse words about what a revision replaced: the sweep that lets them go on elsewhere may be over."""
+    replaced = inputs_of(await context.asker.parameters()).framework.replaced
+    for name in competency_ids:
+        if name in replaced:
+            raise Refused("replaced", f"a revision put {' and '.join(replaced[name])} in the place of {name}: say it of that")
+
+
 def _add_overrides(router: APIRouter, context: Context) -> None:
     path = "/learners/{learner_id}/competencies/{competency_id}/override"
 
@@ -101,6 +109,7 @@ def _add_overrides(router: APIRouter, context: Context) -> None:
         if not now < said.until <= now + MAX_OVERRIDE:
             fault = Fault("/until", "out-of-bounds", "not between now and 400 days ahead", "name a day within the school year")
             raise BadInput(str(fault), [fault])
+        await _refuse_replaced(context, competency_id)
         author = {"author_id": said.author_id, "role": said.role, "reason": said.reason, "words": said.words}
         given = OverrideGiven(
             learner_id=learner_id, competency_id=competency_id, at=now, level=said.level, until=said.until.astimezone(UTC),
@@ -134,6 +143,7 @@ def _add_waivers(router: APIRouter, context: Context) -> None:
     @router.put(path)
     async def waive(learner_id: UUID, competency_id: CompetencyId, prerequisite_id: CompetencyId, said: Judging) -> Changed:
         """Let a prerequisite not hold a competency back, for this learner."""
+        await _refuse_replaced(context, competency_id, prerequisite_id)
         told = word(learner_id, competency_id, prerequisite_id, said, context.clock.now())
         return await _said(context, WaivePrerequisite(PrerequisiteWaived(**told)))
 

@@ -21,7 +21,8 @@ async def read(pool: AsyncConnectionPool[Any], statement: str, values: Any) -> S
 
 
 EVIDENCE_OF = """
-    SELECT bytes FROM event WHERE stream = %s AND type IN ('mastery.estimated.v1', 'mastery.re-estimated.v1') ORDER BY version
+    SELECT bytes FROM event WHERE stream = %s
+        AND type IN ('mastery.estimated.v1', 'mastery.re-estimated.v1', 'mastery.evidence-deferred.v1') ORDER BY version
 """
 
 

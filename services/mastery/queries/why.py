@@ -137,7 +137,7 @@ async def why(pool: AsyncConnectionPool[Any], learner_id: UUID, competency_id: s
 
 def _weighed(told: Sequence[bytes], competency_id: str, minute: int, inputs: Inputs) -> tuple[list[Influence], list[UUID], int]:
     """Return what moved the competency most, the last evidence about it, and the kinds of all of it as bits."""
-    evidence = evidence_of(told)
+    evidence = evidence_of(told, inputs.framework)
     kinds = 0
     for seen in evidence:
         if competency_id in inputs.framework.current(seen.competency_ids):
