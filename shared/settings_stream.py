@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import PlainSerializer
 
 from shared.contracts.envelope import Event, StreamId
-from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted, set_id_of
+from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted, ParameterSetNoted, set_id_of
 from shared.decider import Decider, History, Refusal, json_codec
 from shared.parameters import ParameterKind, Parameters, page_hash, paged
 
@@ -28,11 +28,13 @@ class AddPage:
 
 @dataclass(frozen=True)
 class AdoptSet:
-    """Put a set whose pages are part of the record in force."""
+    """Put a set whose pages are part of the record in force; one that was heard of changes nothing, if it is older than what is known."""
 
     service: str
     kind: str
     pages: tuple[str, ...]
+    version: int = 0
+    """Version of the other service's stream that told it; 0 for a set that is this service's own."""
 
     @property
     def stream(self) -> StreamId:
@@ -47,6 +49,8 @@ class SettingsState:
     """Kept in order: sets of texts are ordered otherwise in each process, and equal states are equal bytes."""
     in_force: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     """Kind -> (set id, page hashes)."""
+    heard: dict[str, int] = field(default_factory=dict)
+    """Kind -> version that told the set in force, for those that another service adopts."""
 
 
 def settings_decider(service: str, page_added: type[ParameterPageAdded], kinds: Sequence[ParameterKind[Any]]) -> Decider[SettingsState]:
@@ -57,31 +61,33 @@ def settings_decider(service: str, page_added: type[ParameterPageAdded], kinds: 
         match command:
             case AddPage(content=content):
                 return [] if page_hash(content) in state.pages else [page_added(content=content)]
-            case AdoptSet(kind=kind, pages=pages):
+            case AdoptSet(kind=kind, pages=pages, version=version):
                 if kind not in adopted:
                     return Refusal("unknown-kind", f"{service} decides with no parameter set of kind {kind}")
                 if not state.pages.issuperset(pages):
                     return Refusal("missing-page", "a page of this set is not part of the record: send the pages first")
                 set_id = set_id_of(kind, pages)
-                if state.in_force.get(kind, ("",))[0] == set_id:
+                if state.in_force.get(kind, ("",))[0] == set_id or version < state.heard.get(kind, 0):
                     return []
-                return [adopted[kind](set_id=set_id, pages=pages)]
+                told = {"version": version} if issubclass(adopted[kind], ParameterSetNoted) else {}
+                return [adopted[kind](set_id=set_id, pages=pages, **told)]
 
     def evolve(state: SettingsState, event: ParameterPageAdded | ParameterSetAdopted) -> SettingsState:
         match event:
             case ParameterPageAdded(content=content):
                 return replace(state, pages=state.pages | {page_hash(content)})
             case ParameterSetAdopted(set_id=set_id, pages=pages):
-                return replace(state, in_force=state.in_force | {event.KIND: (set_id, pages)})
+                heard = {event.KIND: event.version} if isinstance(event, ParameterSetNoted) else {}
+                return replace(state, in_force=state.in_force | {event.KIND: (set_id, pages)}, heard=state.heard | heard)
 
     def command_of(event: ParameterPageAdded | ParameterSetAdopted) -> AddPage | AdoptSet | None:
         match event:
             case ParameterPageAdded(content=content):
                 return AddPage(service, content)
             case ParameterSetAdopted(pages=pages):
-                return AdoptSet(service, event.KIND, pages)
+                return AdoptSet(service, event.KIND, pages, event.version if isinstance(event, ParameterSetNoted) else 0)
 
-    return Decider(f"{service}.settings", 1, "settings", SettingsState(), decide, evolve, command_of, json_codec(SettingsState))
+    return Decider(f"{service}.settings", 1, "settings", SettingsState(), decide, evolve, command_of, json_codec(SettingsState, 2))
 
 
 def adoption(service: str, kind: ParameterKind[Any], items: Sequence[Any]) -> list[AddPage | AdoptSet]:

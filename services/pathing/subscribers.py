@@ -38,7 +38,7 @@ def commands_for(event: Recorded[Any]) -> list[Command]:
         case MasteryPageAdded() as told:
             return [AddPage(Topic.PATHING, told.content)]
         case FrameworkAdopted() as told:
-            return [AdoptSet(Topic.PATHING, FRAMEWORK.name, told.pages)]
+            return [AdoptSet(Topic.PATHING, FRAMEWORK.name, told.pages, event.version)]
         case _:
             return []
 

@@ -14,19 +14,7 @@ from shared.contracts.profile import (
     SchoolRostered,
     StaffRostered,
 )
-from shared.ledger.types import Projection, Row
-
-
-def _upsert(table: str, key: tuple[str, ...], columns: dict[str, str]) -> str:
-    """Return the statement that keeps the row of the newest version; `columns` are names and SQL types beside `version`."""
-    typed = columns | {"version": "bigint"}
-    names = ", ".join(typed)
-    updates = ", ".join(f"{name} = excluded.{name}" for name in typed if name not in key)
-    definition = ", ".join(f"{name} {kind}" for name, kind in typed.items())
-    return (
-        f"INSERT INTO {table} ({names}) SELECT {names} FROM jsonb_to_recordset(%(rows)s) AS new({definition}) "  # noqa: S608 - our own names
-        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates} WHERE {table}.version < excluded.version"
-    )
+from shared.ledger.types import Row, newest
 
 
 def _rows(kind: type[Event], *names: str) -> Callable[[Recorded[Any]], Iterator[Row]]:
@@ -49,28 +37,21 @@ _PERSON: Final = {"school_id": "uuid", "class_ids": "jsonb", "active": "boolean"
 _IMPORT: Final = {"content_hash": "text", "source": "text", "rows": "bigint", "person_iris": "jsonb", "imported_at": "timestamptz"}
 
 PROJECTIONS: Final = (
-    Projection(
-        "school", _rows(SchoolRostered, "school_id", "title"), ("school_id",),
-        _upsert("school", ("school_id",), {"school_id": "uuid", "title": "text", "body": "jsonb"}),
+    newest(
+        "school", ("school_id",), {"school_id": "uuid", "title": "text", "body": "jsonb"}, _rows(SchoolRostered, "school_id", "title")
     ),
-    Projection(
-        "school_class", _rows(ClassRostered, "class_id", "school_id", "active"), ("class_id",),
-        _upsert("school_class", ("class_id",), {"class_id": "uuid", "school_id": "uuid", "active": "boolean", "body": "jsonb"}),
+    newest(
+        "school_class", ("class_id",), {"class_id": "uuid", "school_id": "uuid", "active": "boolean", "body": "jsonb"},
+        _rows(ClassRostered, "class_id", "school_id", "active"),
     ),
-    Projection(
-        "learner", _rows(LearnerRostered, "learner_id", "school_id", "class_ids", "active"), ("learner_id",),
-        _upsert("learner", ("learner_id",), {"learner_id": "uuid"} | _PERSON),
+    newest(
+        "learner", ("learner_id",), {"learner_id": "uuid"} | _PERSON,
+        _rows(LearnerRostered, "learner_id", "school_id", "class_ids", "active"),
     ),
-    Projection(
-        "staff", _rows(StaffRostered, "staff_id", "school_id", "class_ids", "active"), ("staff_id",),
-        _upsert("staff", ("staff_id",), {"staff_id": "uuid"} | _PERSON),
+    newest("staff", ("staff_id",), {"staff_id": "uuid"} | _PERSON, _rows(StaffRostered, "staff_id", "school_id", "class_ids", "active")),
+    newest(
+        "preference", ("learner_id", "author_id"), {"learner_id": "uuid", "author_id": "uuid", "body": "jsonb"},
+        _rows(PreferencesStated, "learner_id", "author_id"),
     ),
-    Projection(
-        "preference", _rows(PreferencesStated, "learner_id", "author_id"), ("learner_id", "author_id"),
-        _upsert("preference", ("learner_id", "author_id"), {"learner_id": "uuid", "author_id": "uuid", "body": "jsonb"}),
-    ),
-    Projection(
-        "roster_import", _imports, ("content_hash",),
-        _upsert("roster_import", ("content_hash",), _IMPORT),
-    ),
+    newest("roster_import", ("content_hash",), _IMPORT, _imports),
 )  # fmt: skip

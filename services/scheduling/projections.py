@@ -7,22 +7,14 @@ from typing import Any, Final
 
 from shared.contracts.envelope import Event, Recorded, instant_text
 from shared.contracts.scheduling import DayDemanded, DayStaffed, DemandNoted, PlacementChanged, PlanAdopted, StaffNoted
-from shared.ledger.types import Projection, Row
+from shared.ledger.types import Projection, Row, newest
 
 _DAY: Final = {"school_id": "uuid", "day": "date"}
 
 
 def _projection(table: str, key: dict[str, str], columns: dict[str, str], rows: Callable[[Recorded[Any]], Iterator[Row]]) -> Projection:
     """Return the projection that keeps the newest row of each key; names and SQL types of `key` and `columns`, beside `version`."""
-    typed = key | columns | {"version": "bigint"}
-    names = ", ".join(typed)
-    updates = ", ".join(f"{name} = excluded.{name}" for name in typed if name not in key)
-    definition = ", ".join(f"{name} {kind}" for name, kind in typed.items())
-    statement = (
-        f"INSERT INTO {table} ({names}) SELECT {names} FROM jsonb_to_recordset(%(rows)s) AS new({definition}) "  # noqa: S608 - our own names
-        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates} WHERE {table}.version < excluded.version"
-    )
-    return Projection(table, rows, tuple(key), statement)
+    return newest(table, tuple(key), key | columns, rows)
 
 
 def _demands(event: Recorded[Any]) -> Iterator[Row]:

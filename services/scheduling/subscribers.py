@@ -35,7 +35,7 @@ def commands_for(event: Recorded[Any]) -> Sequence[Command]:
             demand = Demand(learner_id=told.learner_id, version=told.version, needs=told.needs, check_in=told.check_in)
             return [NoteDemand(told.school_id, demand)]
         case StaffRostered() as told:
-            return [NoteStaff(told.school_id, StaffMember(staff_id=told.staff_id, subjects=told.subjects), told.active)]
+            return [NoteStaff(told.school_id, StaffMember(staff_id=told.staff_id, subjects=told.subjects), told.active, event.version)]
         case _:
             return []
 

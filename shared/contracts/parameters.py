@@ -24,6 +24,12 @@ class ParameterSetAdopted(Event):
     pages: tuple[Hash, ...] = Field(description="Hashes of the pages, in order.")
 
 
+class ParameterSetNoted(ParameterSetAdopted):
+    """A set that another service put in force, as it was heard; it is in force here, too, until a newer one is heard."""
+
+    version: int = Field(default=0, ge=0, description="Version of the other service's stream that told it; 0 where that was not noted yet.")
+
+
 def set_id_of(kind: str, pages: Sequence[str]) -> str:
     """Return the id of the set of this kind with these page hashes."""
     return digest(f"cairn.parameters.1\n{kind}\n{chr(10).join(pages)}".encode())

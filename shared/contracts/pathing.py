@@ -11,7 +11,7 @@ from pydantic import Field
 
 from shared.contracts.envelope import Event, Instant, Micros, Part, Share, SortedTexts
 from shared.contracts.mastery import Level
-from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
+from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted, ParameterSetNoted
 from shared.contracts.profile import Area, Modality, Role
 
 MAX_STEPS = 12
@@ -176,7 +176,7 @@ class PathingPageAdded(ParameterPageAdded):
     TYPE: ClassVar[str] = "pathing.parameter-page-added.v1"
 
 
-class FrameworkNoted(ParameterSetAdopted):
+class FrameworkNoted(ParameterSetNoted):
     """The framework that mastery adopted, as pathing plans with it. Key: settings."""
 
     TYPE: ClassVar[str] = "pathing.framework-noted.v1"

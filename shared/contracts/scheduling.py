@@ -174,6 +174,7 @@ class StaffNoted(Event):
     school_id: UUID
     member: StaffMember
     active: bool = True
+    version: int = Field(default=0, ge=0, description="Version of profile's stream that told it; 0 where that was not noted yet.")
 
 
 class DayDemanded(Event):

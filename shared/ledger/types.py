@@ -81,6 +81,26 @@ class Projection:
         return list(found.values())
 
 
+def newest(
+    table: str, key: tuple[str, ...], columns: Mapping[str, str], rows: Callable[[Recorded[Any]], Iterable[Row]],
+    events: tuple[type[Event], ...] = (),
+) -> Projection:  # fmt: skip
+    """Return the projection that keeps the row of the newest version of each key.
+
+    Args:
+        columns: names and SQL types of all columns of the table but `version`, those of the key included.
+    """
+    typed = {**columns, "version": "bigint"}
+    names = ", ".join(typed)
+    updates = ", ".join(f"{name} = excluded.{name}" for name in typed if name not in key)
+    definition = ", ".join(f"{name} {kind}" for name, kind in typed.items())
+    statement = (
+        f"INSERT INTO {table} ({names}) SELECT {names} FROM jsonb_to_recordset(%(rows)s) AS new({definition}) "  # noqa: S608 - our own names
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates} WHERE {table}.version < excluded.version"
+    )
+    return Projection(table, rows, key, statement, events)
+
+
 Expand = Callable[[Connection, Sequence[Ask]], Awaitable[list[Ask]]]
 """What commands depend on beyond state and parameters is read here, under the partition locks, and written into the commands.
 Called once before the locks, to guess the keys, and once after, to decide; it must keep the order and may add asks behind an ask."""

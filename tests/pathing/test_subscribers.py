@@ -54,7 +54,7 @@ def test_preferences_are_noted_without_words() -> None:
 
 def test_pages_are_copied_and_only_the_framework_is_adopted() -> None:
     assert commands_for(heard(MasteryPageAdded(content=[1]))) == [AddPage("pathing", [1])]
-    assert commands_for(heard(FrameworkAdopted(set_id="d" * 64, pages=PAGES))) == [AdoptSet("pathing", "framework", PAGES)]
+    assert commands_for(heard(FrameworkAdopted(set_id="d" * 64, pages=PAGES))) == [AdoptSet("pathing", "framework", PAGES, 7)]
     assert commands_for(heard(CalibrationPublished(set_id="d" * 64, pages=PAGES))) == []
 
 

@@ -131,8 +131,8 @@ def test_properties_of_demands() -> None:
 
 def test_properties_of_staff() -> None:
     notes = some.lists(
-        some.builds(lambda number, subject, active: NoteStaff(SCHOOL, StaffMember(staff_id=UUID(int=number), subjects=subject), active),
-                    some.integers(1, 3), some.sampled_from(((), ("reading",))), some.booleans()), max_size=8,
+        some.builds(lambda number, subject, *told: NoteStaff(SCHOOL, StaffMember(staff_id=UUID(int=number), subjects=subject), *told),
+                    some.integers(1, 3), some.sampled_from(((), ("reading",))), some.booleans(), some.integers(0, 3)), max_size=8,
     )  # fmt: skip
     check_decider(school, notes)
 
@@ -151,8 +151,21 @@ def test_staff_is_noted_when_it_changes() -> None:
     Spec(school).when(gone).then_nothing()
 
 
+def test_what_an_older_roster_said_of_staff_changes_nothing() -> None:
+    there, gone = NoteStaff(SCHOOL, PEOPLE[0], version=1), NoteStaff(SCHOOL, PEOPLE[0], active=False, version=2)
+    Spec(school).asked(there, gone).when(there).then_nothing()
+    back = NoteStaff(SCHOOL, PEOPLE[0], version=3)
+    Spec(school).asked(there, gone).when(back).then(StaffNoted(school_id=SCHOOL, member=PEOPLE[0], version=3))
+
+
+def test_staff_noted_before_versions_were_is_decided_as_it_was() -> None:
+    there, gone = NoteStaff(SCHOOL, PEOPLE[0]), NoteStaff(SCHOOL, PEOPLE[0], active=False)
+    Spec(school).asked(there, gone).when(there).then(StaffNoted(school_id=SCHOOL, member=PEOPLE[0]))
+    Spec(school).asked(there).when(replace(gone, version=1)).then_types(StaffNoted)
+
+
 def test_a_school_remembers_so_many_members_of_staff() -> None:
-    full = StaffState({UUID(int=number): (PEOPLE[0], True) for number in range(MAX_STAFF)})
+    full = StaffState({UUID(int=number): (PEOPLE[0], True, 1) for number in range(MAX_STAFF)})
     answer = school.decide(NoteStaff(SCHOOL, PEOPLE[1]), full, PARAMETERS, ())
     assert isinstance(answer, Refusal)
     assert answer.code == "too-many-staff"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from shared.contracts.envelope import canonical
 from shared.contracts.mastery import CalibrationPublished, FrameworkAdopted, MasteryPageAdded
 from shared.contracts.parameters import set_id_of
+from shared.contracts.pathing import FrameworkNoted, PathingPageAdded
 from shared.parameters import MAX_PARSED, ParameterKind, Parser, page_hash
 from shared.settings_stream import AddPage, AdoptSet, adoption, settings_decider
 from shared.testing import Spec, check_decider
@@ -43,6 +45,24 @@ def test_the_same_pages_as_another_kind_are_another_set() -> None:
     known = Spec(settings).asked(*ADDED, adopt([1]))
     known.when(adopt([1], kind="calibration")).then_types(CalibrationPublished)
     known.when(adopt([1], kind="catalogue")).then_refused("unknown-kind")
+
+
+def test_an_older_set_of_another_service_that_is_heard_again_changes_nothing() -> None:
+    copied = settings_decider("pathing", PathingPageAdded, [ParameterKind(FrameworkNoted, list)])
+    pages = tuple(AddPage("pathing", page) for page in PAGES)
+    first, second, third = (replace(adopt(page), service="pathing", version=version) for page, version in (([1], 1), ([2], 4), ([1], 6)))
+    told = Spec(copied).asked(*pages, first, second)
+    told.when(first).then_nothing()
+    told.when(third).then(FrameworkNoted(set_id=set_id_of("framework", first.pages), pages=first.pages, version=6))
+    told.asked(third).when(second).then_nothing()
+
+
+def test_sets_heard_before_versions_were_noted_are_decided_as_they_were() -> None:
+    copied = settings_decider("pathing", PathingPageAdded, [ParameterKind(FrameworkNoted, list)])
+    pages = tuple(AddPage("pathing", page) for page in PAGES)
+    first, second = (replace(adopt(page), service="pathing") for page in ([1], [2]))
+    Spec(copied).asked(*pages, first, second).when(first).then(FrameworkNoted(set_id=set_id_of("framework", first.pages), pages=first.pages))
+    check_decider(copied, st.lists(st.sampled_from((*pages, first, second, replace(first, version=3), replace(second, version=2))), max_size=8))
 
 
 def test_the_decider_has_the_four_properties() -> None:

@@ -26,11 +26,12 @@ class NoteDemand:
 
 @dataclass(frozen=True)
 class NoteStaff:
-    """Keep what the roster says of a member of staff of a school."""
+    """Keep what the roster says of a member of staff of a school; what is older than what is known changes nothing."""
 
     school_id: UUID
     member: StaffMember
     active: bool = True
+    version: int = 0
 
     @property
     def stream(self) -> StreamId:
