@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from services.cli.sheet import days_of, opened, text_of
 from services.mastery.fitting.columns import NO_ITEM, Responses
 from shared.contracts.evidence import Kind
-from shared.errors import BadInput, CairnError, Fault
+from shared.errors import BadInput, Fault
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "learner": ("learner", "learner_id", "user_id", "student_id", "student", "user"),
@@ -29,18 +28,13 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 NEEDED: Final = ("learner", "competencies", "score")
 LINKED: Final = (";", "|")
 """What stands between the competencies of one response; the first one that is there."""
-DELIMITERS: Final = ",\t;"
 MAX_FAULTS: Final = 20
 """Named one by one; all are counted."""
 MAX_ROWS: Final = 50_000_000
-MAX_FIELD: Final = 1_000_000
 MAX_NAME: Final = 64
 """Characters of a competency's id, as in a framework."""
 MAX_LINKS: Final = 16
 """Competencies of one response, as in evidence."""
-SECONDS_PER_DAY: Final = 86_400.0
-IN_MILLISECONDS: Final = 1e11
-"""A time that is a number this large counts milliseconds since 1970; a smaller one seconds."""
 
 
 @dataclass
@@ -76,13 +70,6 @@ class _Names(dict[str, int]):
         return number
 
 
-class NoFitting(CairnError):
-    """What calibrating needs is not installed."""
-
-    def __init__(self, missing: str) -> None:
-        super().__init__(f"{missing} is not installed: `pip install cairn[calibration]` brings what calibrating needs")
-
-
 def read(path: Path, groups: Sequence[str] = ()) -> Data:
     """Return the responses of a CSV file (`,`, tab or `;`; `.gz` too) or a Parquet file.
 
@@ -94,46 +81,9 @@ def read(path: Path, groups: Sequence[str] = ()) -> Data:
     Raises:
         BadInput: columns are missing, or rows are wrong; the first ones are named.
     """
-    header, rows = _parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path)
+    header, rows = opened(path)
     places = _places(path, header, groups)
     return _Reader(path, places, groups).read(rows)
-
-
-def _csv(path: Path) -> tuple[list[str], Iterator[list[Any]]]:
-    raw = path.read_bytes()
-    if path.suffix.lower() == ".gz":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError) as error:
-            raise BadInput(f"{path.name} is no whole gzip file ({error}): copy it again") from None
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = raw.count(b"\n", 0, error.start) + 1
-        raise BadInput(
-            f"{path.name} is not in UTF-8", [Fault(f"{path.name}:{row}", "encoding", f"byte {raw[error.start]:#04x}", "save it as UTF-8")]
-        ) from None
-    lines = text.splitlines()
-    if not lines:
-        raise BadInput(f"{path.name} is empty: a header and a row for each response are needed")
-    delimiter = max(DELIMITERS, key=lambda sign: lines[0].count(sign))
-    csv.field_size_limit(MAX_FIELD)
-    rows = csv.reader(lines, delimiter=delimiter)
-    return [name.strip() for name in next(rows)], rows
-
-
-def _parquet(path: Path) -> tuple[list[str], Iterator[list[Any]]]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ModuleNotFoundError as error:
-        raise NoFitting(str(error.name)) from None
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise BadInput(f"{path.name} is no Parquet file that can be read: {error}") from None
-    columns = [column.to_pylist() for column in table.columns]
-    return table.column_names, (list(row) for row in zip(*columns, strict=True))
 
 
 def _places(path: Path, header: Sequence[str], groups: Sequence[str]) -> dict[str, int]:
@@ -195,7 +145,7 @@ class _Reader:
         except (ValueError, LookupError) as error:
             self._fault(number, *_told(error))
             return
-        item = _text(self._cell(row, "item"))
+        item = text_of(self._cell(row, "item"))
         columns, known = self._columns, len(self._learners)
         columns.learner.append(self._learners[learner])
         columns.item.append(self._items[item] if item else NO_ITEM)
@@ -206,7 +156,7 @@ class _Reader:
         columns.row.append(number)
         if len(self._learners) > known:
             for name in self._groups:
-                self._group[name].append(_text(row[self._places[f"group {name}"]]) or "(none)")
+                self._group[name].append(text_of(row[self._places[f"group {name}"]]) or "(none)")
 
     def _cell(self, row: list[Any], column: str) -> Any:
         place = self._places.get(column)
@@ -217,7 +167,7 @@ class _Reader:
         return row[place]
 
     def _learner(self, row: list[Any]) -> str:
-        learner = _text(self._cell(row, "learner"))
+        learner = text_of(self._cell(row, "learner"))
         if not learner:
             raise LookupError("missing", "names no learner", "complete or remove the row")
         return learner
@@ -235,9 +185,9 @@ class _Reader:
     def _links(self, row: list[Any]) -> list[str]:
         told = self._cell(row, "competencies")
         if isinstance(told, list):
-            names = [_text(name) for name in told]
+            names = [text_of(name) for name in told]
         else:
-            text = _text(told)
+            text = text_of(told)
             sign = next((sign for sign in LINKED if sign in text), LINKED[0])
             names = [name.strip() for name in text.split(sign)]
         names = [name for name in names if name]
@@ -253,13 +203,13 @@ class _Reader:
         told = self._cell(row, "time")
         if "time" not in self._places:
             return 0.0
-        day = _days(told)
+        day = days_of(told)
         if day is None or not math.isfinite(day):
             raise LookupError("time", f"`{_short(told)}` is no time", "give ISO 8601, or seconds since 1970; or leave the column out")
         return day
 
     def _kind(self, row: list[Any]) -> str:
-        told = _text(self._cell(row, "kind")) or Kind.ITEM.value
+        told = text_of(self._cell(row, "kind")) or Kind.ITEM.value
         if told not in list(Kind):
             raise LookupError("kind", f"there is no kind `{_short(told)}`", f"give one of {', '.join(Kind)}")
         return told
@@ -306,35 +256,9 @@ class _Reader:
         return kept, links
 
 
-def _told(error: Exception) -> tuple[str, str, str]:
-    return error.args if len(error.args) == 3 else ("wrong", str(error), "complete or remove the row")
-
-
-def _text(value: Any) -> str:
-    """Return a cell as text; whole numbers without a point, nothing for what is empty or not a number."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
-
-
 def _short(value: Any) -> str:
     return str(value)[:MAX_NAME]
 
 
-def _days(told: Any) -> float | None:
-    """Return a time as days since 1970; None for what is none."""
-    if isinstance(told, datetime):
-        return (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp() / SECONDS_PER_DAY
-    if isinstance(told, date):
-        return datetime(told.year, told.month, told.day, tzinfo=UTC).timestamp() / SECONDS_PER_DAY
-    text = _text(told)
-    try:
-        number = float(text)
-    except ValueError:
-        try:
-            return _days(datetime.fromisoformat(text))
-        except ValueError:
-            return None
-    return number / (1000.0 if abs(number) >= IN_MILLISECONDS else 1.0) / SECONDS_PER_DAY
+def _told(error: Exception) -> tuple[str, str, str]:
+    return error.args if len(error.args) == 3 else ("wrong", str(error), "complete or remove the row")
