@@ -23,7 +23,7 @@ from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from shared import errors, serve
+from shared import errors, lifetime
 from shared.http import Health, Page, Paging, create_app, gate, read_json, read_model, require_content_type, strict_json
 from shared.http import body as body_room
 from shared.http.app import HEALTH_TIMEOUT_S
@@ -496,7 +496,7 @@ async def test_bodies_take_up_no_more_room_than_is_given_them() -> None:
 
 
 def test_requests_are_turned_away_in_words_before_connections_are_without() -> None:
-    assert serve.MAX_CONNECTIONS > 2 * gate.MAX_REQUESTS
+    assert lifetime.MAX_CONNECTIONS > 2 * gate.MAX_REQUESTS
 
 
 TOKENS = [

@@ -9,7 +9,7 @@ from psycopg import AsyncConnection, Error
 from psycopg.sql import SQL, Identifier
 
 from services.evidence.app import PARTS
-from shared import serve
+from shared import lifetime
 from shared.ledger import patience
 from shared.ledger.group import is_passing
 from shared.relay import Control, Relay
@@ -49,9 +49,9 @@ def test_a_relay_that_does_not_get_round_turns_health_red(monkeypatch: pytest.Mo
         dsn="", service="evidence", source="/local/evidence", partitions=8, kafka_servers="127.0.0.1:9", prefix="test",
         control=Control("127.0.0.1:9", "test"),
     )  # fmt: skip
-    assert serve._troubles(relay, None, 30) == []
+    assert lifetime._troubles(relay, None, 30) == []
     monkeypatch.setattr(relay, "_round_at", relay._round_at - 31)
-    (said,) = serve._troubles(relay, None, 30)
+    (said,) = lifetime._troubles(relay, None, 30)
     assert "does not reach Kafka" in said
 
 

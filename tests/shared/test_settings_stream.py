@@ -61,8 +61,12 @@ def test_sets_heard_before_versions_were_noted_are_decided_as_they_were() -> Non
     copied = settings_decider("pathing", PathingPageAdded, [ParameterKind(FrameworkNoted, list)])
     pages = tuple(AddPage("pathing", page) for page in PAGES)
     first, second = (replace(adopt(page), service="pathing") for page in ([1], [2]))
-    Spec(copied).asked(*pages, first, second).when(first).then(FrameworkNoted(set_id=set_id_of("framework", first.pages), pages=first.pages))
-    check_decider(copied, st.lists(st.sampled_from((*pages, first, second, replace(first, version=3), replace(second, version=2))), max_size=8))
+    Spec(copied).asked(*pages, first, second).when(first).then(
+        FrameworkNoted(set_id=set_id_of("framework", first.pages), pages=first.pages)
+    )
+    check_decider(
+        copied, st.lists(st.sampled_from((*pages, first, second, replace(first, version=3), replace(second, version=2))), max_size=8)
+    )
 
 
 def test_the_decider_has_the_four_properties() -> None:

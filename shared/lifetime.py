@@ -1,0 +1,111 @@
+"""What runs side by side in a service's process until one of it ends: HTTP, relay and consumer; and how they are: health is progress."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import Any, Final
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from shared.consume import Consumer
+from shared.http import Health
+from shared.relay.readers import Witnessed
+from shared.relay.relay import Relay
+from shared.settings import Settings
+from shared.workers import REPORT_S, Line
+
+GRACE_S: Final = 20
+"""Time that a request or batch in hand is given when the service is asked to stop."""
+MAX_CONNECTIONS: Final = 4_000
+"""Of clients, idle ones included: beyond them uvicorn answers 503 itself. Requests are turned away before that, by `shared.http.gate`."""
+
+log = structlog.get_logger(__name__)
+
+
+async def until_ended(
+    settings: Settings, application: Callable[[Callable[[], Any]], FastAPI], relay: Relay, consumer: Consumer | None, witnessed: Witnessed,
+    line: Line | None,
+) -> None:  # fmt: skip
+    """Serve HTTP, relay and consume until one of them ends; then end the others and raise what ended it.
+
+    Args:
+        application: what is served, given how to tell whether the service is ready.
+        line: to the supervisor, where this is one of several workers.
+    """
+    troubles = partial(_troubles, relay, consumer, settings.stalled_after_s)
+    app = application(partial(_health, troubles, line))
+    server = _Server(
+        uvicorn.Config(
+            app, host=settings.host, port=settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S,
+            limit_concurrency=MAX_CONNECTIONS,
+        )
+    )  # fmt: skip
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
+    sockets = [line.socket()] if line else None
+    tasks = [asyncio.create_task(server.serve(sockets), name="http"), asyncio.create_task(relay.run(), name="relay")]
+    tasks.append(asyncio.create_task(witnessed.run(), name="witnessed"))
+    if line is not None:
+        tasks.append(asyncio.create_task(_attend(line, troubles), name="line"))
+    if consumer is not None:
+        tasks.append(asyncio.create_task(consumer.run(), name="consumer"))
+    log.info("serving", port=settings.port, release=settings.release)
+    ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    await asyncio.gather(*([consumer.stop()] if consumer else []), relay.stop(), witnessed.stop())
+    _, late = await asyncio.wait(tasks, timeout=GRACE_S)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    for task in ended:
+        task.result()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that leaves signals to us: its own handling ends the process while a batch is still in hand."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; the second time, at once."""
+        if self.should_exit:
+            os._exit(1)
+        self.should_exit = True
+
+
+async def _attend(line: Line, troubles: Callable[[], list[str]]) -> None:
+    """Tell the supervisor how this worker is, until it asks to stop."""
+    following = asyncio.create_task(line.follow())
+    while not following.done():
+        line.report(troubles())
+        await asyncio.wait([following], timeout=REPORT_S)
+
+
+async def _health(troubles: Callable[[], list[str]], line: Line | None) -> Health:
+    """Say whether the service gets on, on all workers of this machine: health is progress."""
+    reasons = [*troubles(), *(line.others if line else ())]
+    return Health(ready=not reasons, reasons=reasons)
+
+
+def _troubles(relay: Relay, consumer: Consumer | None, stalled_after_s: float) -> list[str]:
+    """Return why this worker is not ready."""
+    reasons: list[str] = []
+    if relay.silent_s() >= stalled_after_s:
+        reasons.append(f"the relay has not got round for {relay.silent_s():.0f} s: what is recorded does not reach Kafka")
+    if consumer is None:
+        return reasons
+    progress = consumer.progress()
+    reasons += progress.diverged
+    if progress.stalled:
+        reasons.append(f"{progress.lag} events wait, and none was applied for {progress.idle_s:.0f} s")
+    return reasons
