@@ -13,15 +13,14 @@ from psycopg_pool import AsyncConnectionPool
 from shared.clock import Clock
 from shared.contracts.envelope import Recorded, StreamId, chain_start, partition_of
 from shared.decider import Decider
-from shared.errors import LedgerError, Misconfigured, PrivilegedRole
+from shared.errors import Misconfigured, PrivilegedRole
 from shared.failpoints import reach
 from shared.ledger import histories, store
 from shared.ledger.patience import in_time
 from shared.ledger.states import States
-from shared.ledger.turn import Held, Lane, Turn, check_release, hold
+from shared.ledger.turn import Held, Lane, Turn, hold
 from shared.ledger.types import Answer, Ask, Batch, Connection, Expand, Inbox, Incoming, Projection, Settle, Trouble, Walk
 from shared.parameters import NO_PARAMETERS, ParameterKind, Parameters, Parser
-from shared.settings_stream import SettingsState
 
 if TYPE_CHECKING:
     from shared.telemetry import Metrics
@@ -35,7 +34,7 @@ MANY: Final = 8
 ROLE_RIGHTS: Final = """
     SELECT r.rolsuper OR pg_has_role(current_user, t.tableowner, 'member') FROM pg_roles r, pg_tables t
     WHERE r.rolname = current_user AND t.schemaname = 'public' AND t.tablename = 'event'"""
-SETTINGS: Final = "SELECT version, format, CASE WHEN version <> %s THEN state END FROM stream WHERE id = %s"
+SETTINGS: Final = "SELECT version FROM stream WHERE id = %s"
 PAGES: Final = "SELECT hash, data FROM parameter_page WHERE hash = ANY(%s)"
 READ_INBOX: Final = "SELECT source, partition, position, head, kafka_offset FROM inbox WHERE source = ANY(%s)"
 OPEN_INBOX: Final = "INSERT INTO inbox (source, partition, head) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
@@ -261,16 +260,14 @@ class Ledger:
 
     async def _in_force(self, connection: Connection) -> Parameters:
         stream = f"{self.service}/settings"
-        row = await (await connection.execute(SETTINGS, [self._parameters.version, stream])).fetchone()
-        if row is None or row[2] is None:
+        row = await (await connection.execute(SETTINGS, [stream])).fetchone()
+        if row is None or row[0] == self._parameters.version:
             return self._parameters if row else NO_PARAMETERS
-        decider = self._deciders["settings"]
-        if not check_release(stream, row[1], decider):
-            raise LedgerError(f"{stream} has a state in another format: run `cairn rebuild {self.service} stream`")
-        state: SettingsState = decider.codec.decode(row[2])
-        missing = self._parser.missing(state.in_force)
+        found = (await store.load_streams(connection, {stream: -1}, {}, self._deciders))[stream]  # Folded again from another format.
+        in_force = found.state.in_force
+        missing = self._parser.missing(in_force)
         pages = {h: bytes(d) for h, d in await (await connection.execute(PAGES, [missing])).fetchall()} if missing else {}
-        self._parameters = self._parser.parameters(row[0], state.in_force, pages)
+        self._parameters = self._parser.parameters(found.version, in_force, pages)
         return self._parameters
 
 

@@ -44,3 +44,18 @@ async def test_a_ledger_of_version_1_is_swept_once_goes_on_and_replays(database:
         verifier = Verifier([*PARTS.deciders, *PARTS.versions, settings], Settings(PARTS.kinds, told))
         assert verifier.stream(STREAM, [event.raw for event in events]) == []
         assert verifier.tally.decisions > len(seen)
+
+
+async def test_settings_whose_state_is_kept_in_another_format_are_folded_again(database: Callable[[str], ServiceDatabase]) -> None:
+    place = database("mastery")
+    async with running(PARTS, place) as old:
+        await old.client.post("/mastery/case/packages", json=package([item(1), item(2)], [link("precedes", 1, 2)]))
+        before = await old.ledger.parameters()
+        async with old.pool.connection() as connection:
+            await connection.execute("UPDATE stream SET format = 1001, state = 'of an earlier release' WHERE id = 'mastery/settings'")
+    async with running(PARTS, place) as new:
+        found = await new.ledger.parameters()
+        assert (found.version, found.ids) == (before.version, before.ids)
+        assert (await get(new, "/framework/competencies"))["items"][0]["id"] == competency(1)
+        assert (await new.client.post("/mastery/case/packages", json=package([item(1), item(2), item(3)], []))).status_code == 200
+        assert (await new.ledger.parameters()).version > before.version
