@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Final
@@ -96,6 +97,17 @@ def services_of(home: Path) -> dict[Topic, Entry]:
     if not entries:
         raise Misconfigured(f"nothing was started in {home}: run `cairn up` first, or name the installation's folder with --home")
     return {topic: entries[topic] for topic in Topic if topic in entries}
+
+
+@contextmanager
+def as_it_was() -> Iterator[None]:
+    """Leave this process's environment at the end as it was at the beginning."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def take_settings(home: Path, name: str) -> bool:

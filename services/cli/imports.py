@@ -124,10 +124,14 @@ def _dry(dry_run: bool) -> dict[str, str | Sequence[str]]:
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for name, command in (
-        ("roster", roster), ("framework", framework), ("alignments", alignments), ("activities", activities), ("resources", resources),
-    ):  # fmt: skip
-        group = typer.Typer(no_args_is_help=True, help=f"Import {name}.")
+    for name, command, what in (
+        ("roster", roster, "Who learns, who teaches, and in which classes."),
+        ("framework", framework, "What there is to learn, and what comes before what."),
+        ("alignments", alignments, "Which competencies an item gives evidence about."),
+        ("activities", activities, "By what competencies can be learned."),
+        ("resources", resources, "Spaces, periods and staff of a school day."),
+    ):
+        group = typer.Typer(no_args_is_help=True, help=what)
         group.callback()(_group)
         group.command("import")(command)
         app.add_typer(group, name=name)

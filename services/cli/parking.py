@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -13,11 +14,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from services.cli.home import HomeOption, home_of, take_settings
+from services.cli.home import HomeOption, as_it_was, home_of, take_settings
 from services.cli.words import out
 from shared.contracts.topics import Topic
-from shared.errors import Misconfigured
-from shared.settings import load_settings
+from shared.errors import BadInput, Misconfigured
+from shared.settings import Settings, load_settings, variable_of
 
 if TYPE_CHECKING:
     from shared.serve import Service
@@ -36,9 +37,10 @@ async def at_hand(service: Topic, home: HomeOption) -> AsyncIterator[Service]:
     from shared.clock import clock_from
     from shared.serve import build
 
-    take_settings(home_of(home), service)
     parts = parts_of(service)
-    settings = load_settings(parts.settings)
+    with as_it_was():
+        take_settings(home_of(home), service)
+        settings = load_settings(parts.settings)
     found = build(parts, settings, clock_from(settings.now, settings.home), partial(ThreadPoolExecutor, 1))
     async with found.pool:
         await found.pool.wait()
@@ -47,12 +49,23 @@ async def at_hand(service: Topic, home: HomeOption) -> AsyncIterator[Service]:
 
 
 def list_parked(
-    service: ServiceArgument,
+    service: Annotated[Topic | None, typer.Argument(help="The service that set it aside; else every one that hears others.")] = None,
     after: Annotated[int, typer.Option(min=0, help="Show what follows this record.")] = 0,
     home: HomeOption = None,
 ) -> None:
-    """List what is set aside and not resolved, the oldest first, 100 at a time. Changes nothing."""
-    asyncio.run(_list(service, after, home))
+    """List what is set aside and not resolved, the oldest first, 100 at a time of each service. Changes nothing."""
+    from services.cli.verify import parts_of
+
+    if service is not None:
+        asyncio.run(_list(service, after, home))
+        return
+    if after:
+        raise BadInput("--after is the number of a record of one service: name the service, too")
+    if load_settings(Settings).database_url:
+        raise BadInput(f"{variable_of('database_url')} is the address of one service's database: name the service, too")
+    for each in Topic:
+        if parts_of(each).subscription is not None:
+            asyncio.run(_list(each, 0, home))
 
 
 async def _list(service: Topic, after: int, home: HomeOption) -> None:
@@ -63,10 +76,13 @@ async def _list(service: Topic, after: int, home: HomeOption) -> None:
     if not records:
         out.print(f"{service} has set nothing aside{' after that' if after else ''}.")
         return
-    table = Table("id", "since", "from", "partition", "position", "trouble", "tries", "reason", box=None, pad_edge=False)
+    out.print(f"{service} has set aside:")
+    table = Table("id", "since (UTC)", "from", "partition", "position", "trouble", "tries", "reason", box=None, pad_edge=False)
+    for column in table.columns[:-1]:
+        column.no_wrap = True
     for record in records:
         position = "" if record.position is None else str(record.position)
-        since = record.parked_at.isoformat(timespec="seconds")
+        since = f"{record.parked_at.astimezone(UTC):%Y-%m-%d %H:%M}"
         place = (record.source, str(record.partition), position)
         table.add_row(str(record.id), since, *place, record.trouble, str(record.attempts), escape(record.reason))
     out.print(table)
@@ -75,7 +91,7 @@ async def _list(service: Topic, after: int, home: HomeOption) -> None:
 
 
 def show(service: ServiceArgument, id: IdArgument, home: HomeOption = None) -> None:
-    """Show one record as it was read, its bytes included. Changes nothing."""
+    """Show one record as it was read, its bytes included, and what became of it. Changes nothing."""
     asyncio.run(_show(service, id, home))
 
 
@@ -87,6 +103,8 @@ async def _show(service: Topic, id: int, home: HomeOption) -> None:
         record, raw = await park.shown(found.pool, id, partial(unseal_record, found.settings.parking()))
     out.print(f"from {record.source}, partition {record.partition}, offset {record.kafka_offset}, key {escape(record.key) or 'none'}")
     out.print(f"{record.trouble}: {escape(record.reason)}{'; later records of its key wait behind it' if record.blocks else ''}")
+    if record.resolved_at is not None:
+        out.print(f"Resolved at {record.resolved_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {escape(record.resolution or '')}")
     out.print(escape(raw.decode(errors="backslashreplace")))
 
 

@@ -140,7 +140,7 @@ def _of_evidence(event: Any, names: Names) -> str:
             return "an answer was told again with other content; the first telling stands"
         case evidence.EvidenceRecorded():
             about = "; ".join(names.competency(id) for id in event.competency_ids)
-            return f"{event.kind} recorded, score {_share(event.score_e6)}, about: {about}"
+            return f"{event.kind} of {event.occurred_at:%Y-%m-%d} recorded, score {_share(event.score_e6)}, about: {about}"
         case _:
             return "evidence learned who an alias is"
 

@@ -66,6 +66,7 @@ _REMEDIES: Final = {
     "extra_forbidden": "take it away",
     "json_invalid": "send valid JSON",
 }
+_OTHERWISE: Final = "see /docs for what belongs there"
 _PLAIN: Final = {
     404: ("no-such-address", "There is no such address", "see /docs for those there are"),
     405: ("wrong-method", "The address does not take this method", "the header Allow names those it takes"),
@@ -108,7 +109,9 @@ def faults_of(error: ValidationError | RequestValidationError) -> list[errors.Fa
     """Return what pydantic found, without the values it found; places as JSON pointers into the body."""
     in_request = isinstance(error, RequestValidationError)
     return [
-        errors.Fault(_place(fault["loc"], in_request), fault["type"].replace("_", "-"), fault["msg"], _REMEDIES.get(fault["type"], ""))
+        errors.Fault(
+            _place(fault["loc"], in_request), fault["type"].replace("_", "-"), fault["msg"], _REMEDIES.get(fault["type"], _OTHERWISE)
+        )
         for fault in error.errors()
     ]
 

@@ -32,7 +32,7 @@ FAULTY: Final = ("22", "23", "54")
 MAX_WHY: Final = 500
 """Characters of the reason for which a record is discarded."""
 
-COLUMNS: Final = "id, source, partition, position, kafka_offset, key, trouble, reason, attempts, parked_at"
+COLUMNS: Final = "id, source, partition, position, kafka_offset, key, trouble, reason, attempts, parked_at, resolved_at, resolution"
 LIST: Final = f"SELECT {COLUMNS} FROM parked WHERE resolved_at IS NULL AND id > %s ORDER BY id LIMIT %s"  # noqa: S608 - our own columns
 COUNT: Final = "SELECT count(*) FROM parked WHERE resolved_at IS NULL"
 SHOW: Final = f"SELECT {COLUMNS} FROM parked WHERE id = %s"  # noqa: S608
@@ -63,6 +63,9 @@ class Parked:
     reason: str
     attempts: int
     parked_at: datetime
+    resolved_at: datetime | None
+    resolution: str | None
+    """What became of it, once it is resolved."""
 
     @property
     def blocks(self) -> bool:

@@ -1,6 +1,8 @@
 """`cairn park` over a real database: what was set aside is listed, shown, taken up again, or discarded."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from services.cli import app
+from services.cli.home import Entry, write_entries
 from shared.contracts.envelope import StreamId, chain_start
 from shared.contracts.profile import LearnerIdentified
 from shared.seal import seal_record
@@ -43,12 +46,14 @@ def evidence(database: Callable[[str], ServiceDatabase], monkeypatch: pytest.Mon
 def test_what_is_set_aside_is_listed_and_shown(evidence: str) -> None:
     told = run("list", "evidence")
     assert told.exit_code == 0, told.stderr
-    assert [line.split()[0] for line in told.stdout.splitlines()] == ["id", "1", "2"]
+    assert [line.split()[0] for line in told.stdout.splitlines()] == ["evidence", "id", "1", "2"]
     assert "a reason" in told.stdout
     told = run("show", "evidence", "1")
     assert "later records of its key wait behind it" in told.stdout
     assert str(LEARNER) in told.stdout
     assert "\\xffnot [ours]" in run("show", "evidence", "2").stdout
+    told = run("list")
+    assert (told.exit_code, "name the service" in told.stderr) == (1, True), "the environment names one service's database"
     told = run("show", "evidence", "9")
     assert (told.exit_code, "no parked record 9" in told.stderr) == (1, True)
 
@@ -67,6 +72,20 @@ def test_what_is_set_aside_is_taken_up_again_or_discarded(evidence: str) -> None
     assert run("list", "evidence").stdout == "evidence has set nothing aside.\n"
     with psycopg.connect(evidence) as connection:
         assert connection.execute("SELECT resolution FROM parked WHERE id = 2").fetchone() == ("discarded: a stranger's",)
+    assert "discarded: a stranger's" in run("show", "evidence", "2").stdout
+
+
+def test_without_a_service_every_one_that_hears_others_is_listed(
+    evidence: str, database: Callable[[str], ServiceDatabase], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("CAIRN_DATABASE_URL")
+    urls = {name: evidence if name == "evidence" else database(name).app_url for name in ("evidence", "mastery", "pathing", "scheduling")}
+    write_entries(tmp_path, {name: Entry(1, {"CAIRN_DATABASE_URL": url}) for name, url in urls.items()})
+    told = run("list", "--home", str(tmp_path))
+    assert told.exit_code == 0, told.stderr
+    assert [line.split()[0] for line in told.stdout.splitlines()] == ["evidence", "id", "1", "2", "mastery", "pathing", "scheduling"]
+    assert "CAIRN_DATABASE_URL" not in os.environ
+    assert run("list", "--after", "1", "--home", str(tmp_path)).exit_code == 1
 
 
 def test_another_parking_key_opens_nothing(evidence: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,9 +51,12 @@ def routes(context: Context) -> APIRouter:
         speaks against it.
         """
         told = await read_json(request)
-        why = told.get("why", "") if isinstance(told, dict) else None
+        if not isinstance(told, dict):
+            fault = Fault("", "not-an-object", "no object", "send calibration.json as it was written, an object with `entries`")
+            raise BadInput(str(fault), [fault])
+        why = told.get("why", "")
         if not isinstance(why, str) or len(why) > MAX_REASON:
-            fault = Fault("/why", "not-text", f"the reason is a text of at most {MAX_REASON} characters", "send an object with `entries`")
+            fault = Fault("/why", "not-text", f"no text of at most {MAX_REASON} characters", "say the reason, or leave it out")
             raise BadInput(str(fault), [fault])
         entries = await asyncio.to_thread(read_entries, told.get("entries"))
         before = (await context.asker.parameters()).id_of(CALIBRATION) or ""
