@@ -105,7 +105,7 @@ def _troubles(relay: Relay, consumer: Consumer | None, stalled_after_s: float) -
     if consumer is None:
         return reasons
     progress = consumer.progress()
-    reasons += progress.diverged
+    reasons += [*progress.diverged, *progress.stuck]
     if progress.stalled:
         reasons.append(f"{progress.lag} events wait, and none was applied for {progress.idle_s:.0f} s")
     return reasons

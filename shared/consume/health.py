@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shared.ledger.types import Inbox
 
@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from shared.telemetry import Metrics
 
 Place = tuple[str, int]
+
+AHEAD: Final = 1_000
+"""Events of all other partitions together: who stands still while they have more to do than that may be waiting for its turn."""
+PASSED_OVER: Final = 10
+"""Times `stalled_after_s` after which nobody is waiting for its turn any more, however much the others have to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,8 @@ class Progress:
     """Seconds since a position moved, or since there was nothing to do."""
     stalled: bool
     """There is work, and for longer than `stalled_after_s` no position moved: not ready."""
+    stuck: tuple[str, ...]
+    """Partitions that are behind and stand still while others move: not ready."""
     diverged: tuple[str, ...]
     """Partitions that stand still for good, and why: not ready."""
 
@@ -35,6 +42,9 @@ class Health:
         self._stalled_after_s, self._moved_at, self._metrics = stalled_after_s, now, metrics
         self._lengths: dict[Place, int] = {}
         self._positions: dict[Place, int] = {}
+        self._place_moved_at: dict[Place, float] = {}
+        self._passed: set[Place] = set()
+        """Partitions whose turn it was since they moved last: the others had less to do than AHEAD."""
 
     def told(self, service: str, partition: int, length: int) -> None:
         """Note how long a source says its partition is."""
@@ -43,9 +53,18 @@ class Health:
     def applied(self, inboxes: Mapping[Place, Inbox], now: float) -> None:
         """Note how far this service is."""
         positions = {place: inbox.position for place, inbox in inboxes.items()}
-        if any(self._positions.get(place) != position for place, position in positions.items()) or not self.lag():
+        moved = [place for place, position in positions.items() if self._positions.get(place) != position]
+        if moved or not self.lag():
             self._moved_at = now
         self._positions.update(positions)
+        lag = self.lag()
+        for place in positions:
+            behind = self._behind(place)
+            if not behind or place in moved:
+                self._place_moved_at[place] = now
+                self._passed.discard(place)
+            elif lag - behind <= AHEAD:
+                self._passed.add(place)
         if self._metrics is not None:
             for (service, partition), position in positions.items():
                 self._metrics.position.labels(service, str(partition)).set(position)
@@ -63,7 +82,18 @@ class Health:
     def progress(self, now: float, diverged: tuple[str, ...] = ()) -> Progress:
         """Return how the consumer stands."""
         lag, idle_s = self.lag(), now - self._moved_at
-        return Progress(lag, idle_s, lag > 0 and idle_s >= self._stalled_after_s, diverged)
+        stalled = lag > 0 and idle_s >= self._stalled_after_s
+        return Progress(lag, idle_s, stalled, () if stalled else self._stuck(now), diverged)
+
+    def _stuck(self, now: float) -> tuple[str, ...]:
+        found = []
+        for service, partition in self._lengths:
+            place = service, partition
+            behind, idle_s = self._behind(place), now - self._place_moved_at.get(place, now)
+            turns = 1 if place in self._passed else PASSED_OVER
+            if behind and idle_s >= turns * self._stalled_after_s:
+                found.append(f"{behind} events of partition {partition} of {service} wait, and none was applied for {idle_s:.0f} s")
+        return tuple(found)
 
     def _behind(self, place: Place) -> int:
         return max(0, self._lengths.get(place, 0) - self._positions.get(place, -1) - 1)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from uuid import UUID
 import orjson
 import pytest
 
-from services.cli.audit import Findings, Options, check, settling
+from services.cli.audit import Findings, Options, check
 from services.cli.audit.reading import FETCH
 from tests.audit.district import District
 from tests.audit.plant import Owner, append, edit, named, one, pass_over, remove, some_event
@@ -330,37 +330,6 @@ async def test_a_changed_record_is_found_and_named(plant: Plant, service: str, w
     assert findings.violated == {"I6"}
     for word in words:
         assert f"{service}: {word}" in said(findings, "I6")
-
-
-@asynccontextmanager
-async def answering(status: str) -> AsyncIterator[str]:
-    """A service that says of its health what it is told to say."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}".encode())
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-@pytest.mark.parametrize(("status", "silent"), [("200 OK", True), ("503 Service Unavailable", False)])
-async def test_a_stall_must_turn_health_red(status: str, silent: bool, district: District, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settling, "TOLD_S", 0.5)
-    options = replace(AT_ONCE, stalled_after_s=0.5)
-    with district.copied("mastery") as copy:
-        with copy.as_owner("mastery") as owner:
-            new_level({"mastery": owner})
-        async with answering(status) as address:
-            installation = replace(copy.installation, addresses=dict.fromkeys(copy.databases, address))
-            findings = await check(installation, only=["I5", "I9"], options=options)
-    assert "I5" in findings.violated
-    assert ("I9" in findings.violated) is silent
-    if silent:
-        assert "pathing is ready, 1 events behind" in said(findings, "I9")
 
 
 async def test_what_clients_were_told_is_compared_with_all_logs(district: District, tmp_path: Path) -> None:

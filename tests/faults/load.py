@@ -21,6 +21,7 @@ REQUEST_S = 15.0
 """A request that is not answered by then counts as unknown and is sent again."""
 PAUSE_S = 0.2
 PATIENCE_S = 120.0
+"""For which one request is sent again and again, where a load says nothing else. Who has to give up is a finding."""
 Request = tuple[str, dict[str, Any]]
 """Path and body of a POST."""
 TAKEN, LATER = 200, (429, 502, 503, 504)
@@ -37,6 +38,7 @@ class Load:
     clients: int = 2
     requests: Iterator[Request] | None = None
     """What is told, in place of the seed's quizzes."""
+    patience_s: float = PATIENCE_S
     acks: list[dict[str, Any]] = field(default_factory=list)
     answers: Counter[int] = field(default_factory=Counter)
     """Answers by status; 0 where there was none."""
@@ -70,7 +72,7 @@ class Load:
             NeverHappened: somebody answered what no client expects, or nobody takes the rest.
         """
         self._stop.set()
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + self.patience_s
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
         if any(thread.is_alive() for thread in self._threads) or self.unexpected:
@@ -99,7 +101,7 @@ class Load:
                 time.sleep(self.pause_s)
 
     def _tell(self, client: httpx.Client, request: Request) -> list[dict[str, Any]]:
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + self.patience_s
         while time.monotonic() < until:
             address = self.town.address("evidence")
             answer = self._post(client, address, request) if address else None
@@ -118,6 +120,7 @@ class Load:
                 self.retry_after += answer.status_code == 429
                 pause = min(1.0, float(answer.headers["retry-after"]))
             time.sleep(pause)
+        self.unexpected.append(f"no acknowledgement within {self.patience_s:.0f} s")
         return []
 
     def _post(self, client: httpx.Client, address: str, request: Request) -> httpx.Response | None:

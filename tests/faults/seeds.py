@@ -56,11 +56,11 @@ def competency(number: int) -> str:
     return str(name("competency", number % COMPETENCIES))
 
 
-def know(url: str) -> None:
-    """Let evidence know the learners and items, so that what is told is recorded at once."""
+def know(url: str, learners: int = KNOWN) -> None:
+    """Let evidence know so many learners, and the items, so that what is told is recorded at once."""
     key = bytes.fromhex("22" * 32)
     facts: list[Any] = [
-        NoteAlias(AliasNoted(alias=person_alias(key, SOURCE, person(n)), learner_id=name("learner", n))) for n in range(KNOWN)
+        NoteAlias(AliasNoted(alias=person_alias(key, SOURCE, person(n)), learner_id=name("learner", n))) for n in range(learners)
     ]
     facts += [
         AlignItem(ItemAligned(item_id=item_id_of(item(n)), iri=item(n), competency_ids=(competency(n),))) for n in range(ITEMS)
@@ -77,12 +77,12 @@ def know(url: str) -> None:
     asyncio.run(tell())
 
 
-def quizzes(seed: int, first: int = 0) -> Iterator[list[dict[str, Any]]]:
-    """Yield one quiz after another without end, each the items of one request."""
+def quizzes(seed: int, first: int = 0, learners: int = LEARNERS) -> Iterator[list[dict[str, Any]]]:
+    """Yield one quiz after another without end, of learners who are drawn, each the items of one request."""
     draw = random.Random(f"quizzes {seed} {first}")
     number = first
     while True:
-        learner = draw.randrange(LEARNERS)
+        learner = draw.randrange(learners)
         at = START + timedelta(minutes=30 * number % SPAN) - (timedelta(days=draw.randint(1, 60)) if draw.random() < LATE else timedelta())
         yield [
             act(f"{seed}-{number}-{n}", learner, draw.randrange(ITEMS), draw.random() < RIGHT, at + timedelta(minutes=n))

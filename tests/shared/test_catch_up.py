@@ -21,6 +21,7 @@ from shared.consume.inward import Inward
 from shared.contracts.envelope import Header, canonical
 from shared.contracts.topics import Topic
 from shared.errors import Diverged, LedgerError
+from shared.hole_stream import hole_decider
 from shared.ledger.ledger import Ledger
 from shared.relay import Control, Relay, catch_up, ensure_topics
 from shared.relay.catch_up import CatchUp, CaughtUp
@@ -85,7 +86,7 @@ def catching_up(wire: Wire, url: str, service: str = "evidence") -> CatchUp:
     hears = service == "profile"
     return CatchUp(
         dsn=url, service=service, installation="local", partitions=PARTITIONS, kafka_servers=wire.kafka, prefix=wire.prefix,
-        deciders=[DECIDERS[service]], projections=[], hears=["evidence"] if hears else [],
+        deciders=[DECIDERS[service], hole_decider(service)], projections=[], hears=["evidence"] if hears else [],
         asks_of=Inward(SUBSCRIPTION).asks if hears else None,
     )  # fmt: skip
 

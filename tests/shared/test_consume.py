@@ -394,6 +394,35 @@ async def test_readiness_is_progress(wire: Wire, source: Ledger, hearer: Ledger)
         await until(lambda: _lag_is(consumer, 0), "no lag")
 
 
+async def test_a_partition_that_is_not_fetched_beside_others_is_named(wire: Wire, source: Ledger, hearer: Ledger) -> None:
+    async with wire.relaying(), wire.hearing(hearer) as consumer:
+        consumer._health._stalled_after_s = 1.0
+        await tell(source, 16)
+        await heard(hearer, 16)
+        place = next(place for place in consumer._lanes if place.partition == 3)
+        consumer._consumer.pause(place)
+        first = 500
+
+        async def told_again() -> bool:
+            nonlocal first
+            await tell(source, 8, first)
+            first += 8
+            await asyncio.sleep(0.3)
+            return bool(consumer.progress().stuck)
+
+        await until(told_again, "one partition stands still", 60)
+        progress = consumer.progress()
+        assert not progress.stalled
+        assert [line.partition(" wait")[0].partition(" of ")[2] for line in progress.stuck] == ["partition 3 of evidence"]
+        consumer._consumer.resume(place)
+        await heard(hearer, 16 + first - 500)
+        await until(lambda: _is_stuck(consumer, 0), "nobody stands still")
+
+
+async def _is_stuck(consumer: object, count: int) -> bool:
+    return len(consumer.progress().stuck) == count  # type: ignore[attr-defined]
+
+
 async def _published(wire: Wire, count: int) -> bool:
     return sum(map(len, (await wire.published()).values())) >= count
 

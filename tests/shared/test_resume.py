@@ -21,18 +21,21 @@ from shared.errors import Diverged, LedgerError
 from shared.hole_stream import hole_decider
 from shared.ledger.ledger import Ledger
 from shared.relay import ensure_topics
+from shared.relay.catch_up import CaughtUp
 from shared.relay.resume import Furthest, Resume
 from shared.replay import ChainWalk, Settings, Verifier
 from shared.stack import ServiceDatabase
 from tests.shared.test_catch_up import (  # noqa: F401 - fixtures
     Backup,
     backup,
+    caught_up,
     heard,
     hearer,
     ledger_of,
     positions,
     publish,
     source,
+    tables,
     tell,
     wire,
 )
@@ -104,12 +107,40 @@ async def test_every_reader_goes_on_behind_a_recorded_hole(
     await _is_whole(restored.app_url)
 
 
+async def test_catching_up_goes_on_behind_a_recorded_hole(
+    wire: Wire, source: ServiceDatabase, hearer: ServiceDatabase, backup: Backup  # noqa: F811
+) -> None:  # fmt: skip
+    too_old = backup(source)
+    await tell(wire.source_url, 40)
+    await publish(wire, "evidence", wire.source_url)
+    restored, again = backup(source), backup(source)
+    await tell(wire.source_url, 80, 1_000)
+    await publish(wire, "evidence", wire.source_url)
+    async with wire.hearer() as ledger, wire.hearing(ledger):
+        await heard(ledger, 120)
+    anew = await lost(wire, restored, hearer)
+    await resuming(anew, restored.app_url).run(furthest(hearer.app_url), WHY, NOW, REQUEST)
+    await tell(restored.app_url, 80, 9_000)
+    await publish(anew, "evidence", restored.app_url)
+    with pytest.raises(Diverged, match="run `cairn ledger catch-up evidence`"):
+        await publish(anew, "evidence", again.app_url)
+    assert await caught_up(anew, again.app_url) == CaughtUp(PARTITIONS + 80, PARTITIONS)
+    assert tables(again.app_url) == tables(restored.app_url)
+    await _is_whole(again.app_url, 10)
+    await tell(again.app_url, 80, 20_000)
+    await publish(anew, "evidence", again.app_url)
+    before = tables(too_old.app_url)
+    with pytest.raises(LedgerError, match=r"Kafka holds event \d+ of partition 0, not event 0: nothing was written"):
+        await caught_up(anew, too_old.app_url)
+    assert tables(too_old.app_url) == before
+
+
 async def _at(ledger: Ledger, position: int) -> bool:
     return await rows(ledger, "SELECT DISTINCT position FROM inbox") == [(position,)]
 
 
-async def _is_whole(url: str) -> None:
-    """Assert that the chain is whole across the hole, and that the hole replays."""
+async def _is_whole(url: str, missing: int = 20) -> None:
+    """Assert that the chain is whole across the hole of so many events in each partition, and that the hole replays."""
     async with ledger_of("evidence", url) as ledger:
         lengths = {row[0]: (row[1], row[2]) for row in await rows(ledger, "SELECT id, length, head FROM partition")}
         holes = 0
@@ -124,7 +155,7 @@ async def _is_whole(url: str) -> None:
                     assert verifier.stream(header.attributes["stream"], [raw]) == []
                     assert verifier.tally.decisions == 1
             assert chain.end(*lengths[number]) == []
-            assert chain.holes == 20
+            assert chain.holes == missing
     assert holes == PARTITIONS
 
 

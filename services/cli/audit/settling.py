@@ -15,6 +15,7 @@ from services.cli.audit.book import Book
 from services.cli.audit.findings import Findings
 from services.cli.audit.place import Installation, heard_by
 from services.scheduling.limits import MAX_LEARNERS
+from shared.consume.health import AHEAD, Place
 from shared.ledger import read
 from shared.ledger.types import Connection
 
@@ -47,18 +48,23 @@ class Look:
     """How far everything is at one moment."""
 
     lengths: Mapping[str, Mapping[int, int]]
-    inboxes: Mapping[str, Mapping[tuple[str, int], int]]
+    inboxes: Mapping[str, Mapping[Place, int]]
     unpublished: int
     dirty: int
 
-    def behind(self, service: str) -> int:
-        """Return how many events a service has not applied yet."""
+    def lags(self, service: str) -> dict[Place, int]:
+        """Return how many events of each partition that a service hears it has not applied yet, where there are any."""
         at = self.inboxes[service]
-        return sum(
-            max(0, length - 1 - at.get((source, number), -1))
+        lags = {
+            (source, number): length - 1 - at.get((source, number), -1)
             for source in heard_by(service)
             for number, length in self.lengths.get(source, {}).items()
-        )
+        }
+        return {place: lag for place, lag in lags.items() if lag > 0}
+
+    def behind(self, service: str) -> int:
+        """Return how many events a service has not applied yet."""
+        return sum(self.lags(service).values())
 
     @property
     def rests(self) -> bool:
@@ -110,11 +116,13 @@ async def settle(
 
 
 class _Stalls:
-    """Watches services that are behind: one that does not move for so long must not be ready."""
+    """Watches services that are behind: one that does not move for so long must not be ready, and neither must one of whose partitions
+    one does not move, unless the others have so much to do that it may be waiting for its turn."""
 
     def __init__(self, installation: Installation, patience_s: float) -> None:
         self._installation, self._patience_s = installation, patience_s
-        self._since: dict[str, tuple[object, float]] = {}
+        self._since: dict[tuple[str, Place | None], tuple[object, float]] = {}
+        """Where a service, or one of its partitions, stands, and since when."""
         self._red: set[str] = set()
         self.silent: list[str] = []
         self.watched = 0
@@ -123,25 +131,44 @@ class _Stalls:
         """Note a look; return whether there is a stall whose health is still to be seen."""
         waits = False
         for service in look.inboxes if look else ():
-            address = self._installation.addresses.get(service)
-            at = tuple(sorted(look.inboxes[service].items())) if look else ()
-            if look is None or address is None or not look.behind(service):
-                self._since.pop(service, None)
+            lags = look.lags(service) if look and service in self._installation.addresses else {}
+            if look is None or not lags:
+                self._forget(service, ())
                 continue
             self.watched += 1
-            if self._since.get(service, (None,))[0] != at:
-                self._since[service] = at, now
-                self._red.discard(service)
-            stands_s = now - self._since[service][1]
+            stands = self._stands(service, lags, look.inboxes[service], now)
             if service in self._red or any(line.startswith(f"{service} ") for line in self.silent):
                 continue
+            place, stands_s = max(stands.items(), key=lambda each: each[1])
             if not await self._well(service, client):
                 self._red.add(service)
             elif stands_s >= self._patience_s:
-                self.silent.append(f"{service} is ready, {look.behind(service):,} events behind, and did not move for {stands_s:.0f} s")
+                where, lag = ("", sum(lags.values())) if place is None else (f" in partition {place[1]} of {place[0]}", lags[place])
+                self.silent.append(f"{service} is ready, {lag:,} events behind{where}, and did not move for {stands_s:.0f} s")
             else:
                 waits = True
         return waits
+
+    def _stands(self, service: str, lags: Mapping[Place, int], at: Mapping[Place, int], now: float) -> dict[Place | None, float]:
+        """Return for how long a service as a whole (None), and each partition that is behind, has not moved though it was its turn."""
+        self._forget(service, lags)
+        total = sum(lags.values())
+        found: dict[Place | None, float] = {}
+        for place in (None, *lags):
+            stand: object = tuple(sorted(at.items())) if place is None else at.get(place)
+            crowded = place is not None and total - lags[place] > AHEAD
+            known = self._since.get((service, place))
+            if known is None or known[0] != stand or crowded:
+                known = self._since[service, place] = stand, now
+                self._red.discard(service)
+            found[place] = now - known[1]
+        return found
+
+    def _forget(self, service: str, behind: Collection[Place]) -> None:
+        """Forget since when a service's partitions stand that are not behind; where none is, the service."""
+        for name, place in list(self._since):
+            if name == service and (place not in behind if place is not None else not behind):
+                del self._since[name, place]
 
     async def _well(self, service: str, client: httpx.AsyncClient) -> bool:
         """Return whether a service and all it hears say that they are well: who is not told anything cannot know that it is behind."""
@@ -159,7 +186,7 @@ async def _is_ready(client: httpx.AsyncClient, address: str) -> bool:
 async def _look(installation: Installation) -> Look | None:
     """Return how far everything is; None while a database does not answer."""
     lengths: dict[str, Mapping[int, int]] = {}
-    inboxes: dict[str, Mapping[tuple[str, int], int]] = {}
+    inboxes: dict[str, Mapping[Place, int]] = {}
     unpublished = dirty = 0
     try:
         for service, url in installation.urls.items():
