@@ -1,4 +1,5 @@
-"""Runs a turn with the histories that its deciders ask for, a stretch at a time: however many streams need theirs, few are in memory."""
+"""Runs a turn with the histories that its deciders ask for, a stretch at a time: however many streams need theirs, few are in memory.
+Those that fit are kept for what follows, so that a batch of late evidence reads each of its learners once."""
 
 from __future__ import annotations
 
@@ -14,28 +15,32 @@ from shared.ledger.types import Ask, Connection
 MAX_ASKS: Final = 50
 """Asks that are decided before other tasks have their turn."""
 MAX_EVENTS: Final = 20_000
-"""Events of histories in memory at once, unless a single stream has more."""
+"""Events of histories in memory at once, unless a single stream has more than half as many."""
 MAX_WEIGHED: Final = 2_000
 """Events of histories that are decided with before other tasks have their turn."""
 
 
 async def run(connection: Connection, turn: Turn, asks: Sequence[Ask], deciders: Mapping[str, Decider[Any]]) -> None:
     """Decide all asks in order."""
-    start = 0
+    start = kept = 0
     while start < len(asks):
-        end, needed = _stretch(turn, asks, start, deciders)
+        end, needed = _stretch(turn, asks, start, deciders, kept)
         await store.load_events(connection, turn.held, needed)
+        kept += sum(turn.held[name].read_version for name in needed)
         weighed = 0
         for stop in range(start + 1, end + 1) if needed else (end,):  # With histories one by one: a single one may take long.
             while lacking := _decide(turn, asks[:stop]):
                 await store.load_events(connection, turn.held, [lacking])
+                kept += turn.held[lacking].read_version
             weighed += len(turn.held[asks[stop - 1].stream.name].stored or ())
             if weighed > MAX_WEIGHED:
                 weighed = 0
                 await asyncio.sleep(0)
         start = end
-        if start < len(asks):
+        if kept > MAX_EVENTS // 2:
             turn.forget_histories()
+            kept = 0
+        if start < len(asks):
             await asyncio.sleep(0)
 
 
@@ -48,10 +53,10 @@ def _decide(turn: Turn, asks: Sequence[Ask]) -> str | None:
     return None
 
 
-def _stretch(turn: Turn, asks: Sequence[Ask], start: int, deciders: Mapping[str, Decider[Any]]) -> tuple[int, list[str]]:
-    """Return where a stretch from `start` on ends, and the streams whose history the states of now show to be needed in it."""
+def _stretch(turn: Turn, asks: Sequence[Ask], start: int, deciders: Mapping[str, Decider[Any]], events: int) -> tuple[int, list[str]]:
+    """Return where a stretch from `start` on ends, and the streams whose history the states of now show to be needed in it; `events` of
+    histories are there already."""
     needed: set[str] = set()
-    events = 0
     for place in range(start, min(start + MAX_ASKS, len(asks))):
         stream = turn.held[asks[place].stream.name]
         if not stream.read_version or stream.stored is not None or stream.id in needed:

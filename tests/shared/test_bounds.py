@@ -63,6 +63,23 @@ async def test_a_batch_whose_every_stream_needs_its_history_holds_few_of_them_at
     assert await check_chain(ledger) == STREAMS * (DEPTH + 2)
 
 
+async def test_a_history_that_fits_is_read_once_for_a_whole_batch(pool: AsyncConnectionPool[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    await deep(a_ledger(pool))
+    read: list[str] = []
+    load = store.load_events
+
+    async def loading(connection: Any, streams: Any, names: Any) -> None:
+        read.extend(names)
+        await load(connection, streams, names)
+
+    monkeypatch.setattr(store, "load_events", loading)
+    ledger = a_ledger(pool, deciders=[noting(needs_history=lambda command, state: True)])
+    many = [Note(f"{n % STREAMS:03}", LEARNERS[DEPTH + n // STREAMS]) for n in range(6 * histories.MAX_ASKS)]
+    await ledger.handle(asks(*many))
+    assert len(read) == len(set(read)) == STREAMS
+    assert await check_chain(ledger) == STREAMS * DEPTH + len(many)
+
+
 async def test_others_have_their_turn_while_a_long_batch_is_decided(pool: AsyncConnectionPool[Any]) -> None:
     during: list[str] = []
 
