@@ -2,6 +2,7 @@
 
 The chain of the throughput bench, filled up to each size; the CPU time of all its processes is measured over the last pieces before it.
 Streams grow with the ledger (there are as many learners at the end as at the beginning), and so do indexes beyond what memory holds.
+At the end the oracle audits all of it (`bench/audit.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 
 import psycopg
 
+from bench import audit
 from bench.bars import Bars
 from bench.evidence import FIRST_QUIZ
 from bench.figures import servers_of, shown
@@ -45,6 +47,7 @@ def measure(home: Path, quick: bool, bars: Bars) -> None:
             chain = Chain(evidence, processes, ledger, inbox)
             chain.measure(FIRST_QUIZ)
             costs = [_cost_at(chain, size) for size in sizes]
+            audit.measure(place, bars)
     finally:
         down(home)
     for size, cost in zip(sizes, costs, strict=True):

@@ -63,6 +63,7 @@ class Place:
     urls: dict[str, str]
     raw_url: str
     """Where the ceiling copies to, as the owner."""
+    owner_urls: dict[str, str]
 
     def settings(self, parts: Parts) -> Any:
         """Return a service's settings."""
@@ -75,13 +76,13 @@ class Place:
 def a_place(stack: Stack) -> Place:
     """Return fresh databases and topic names."""
     suffix = "_b" + secrets.token_hex(3)
-    urls = {}
+    urls, owner_urls = {}, {}
     for service in ("evidence", "mastery"):
         made = create_database(stack.postgres_url, service, stack.home, suffix)
         migrate(service, made.owner_url)
-        urls[service] = made.app_url
+        urls[service], owner_urls[service] = made.app_url, made.owner_url
     raw = create_database(stack.postgres_url, "evidence", stack.home, f"{suffix}raw")
-    return Place(stack.kafka_servers, f"bench{suffix}", urls, raw.owner_url)
+    return Place(stack.kafka_servers, f"bench{suffix}", urls, raw.owner_url, owner_urls)
 
 
 def write_evidence(place: Place, told: Connection) -> None:
