@@ -1,14 +1,23 @@
-"""One of several processes does what must not be done several times at once: the one that holds an advisory lock of the database."""
+"""What only one of several processes may do or be: the one that holds an advisory lock of the database does the work, or has the name."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from typing import Any, Final
 
 import structlog
 from psycopg import AsyncConnection, OperationalError
 
+from shared.errors import CairnError
+from shared.ledger.patience import ALIVE, NOTICED
+
+NAME_LOCK: Final = 7_012
+"""First half of the advisory locks that stand for names; the other one is made of the name."""
+CLAIM_S: Final = 45.0
+"""Time for which a process waits for its name: that of a machine which was cut off is given back within half a minute."""
 LOCK_POLL_S: Final = 1.0
 """Time between two attempts to get the lock."""
 TAKE_OVER_S: Final = 2.0
@@ -17,6 +26,66 @@ a step one second)."""
 RETRY_S: Final = 0.5
 
 log = structlog.get_logger(__name__)
+
+
+class NameTaken(CairnError):
+    """Another process of the service has the same name."""
+
+    def __init__(self, service: str, name: str) -> None:
+        super().__init__(
+            f"another worker of {service} is called {name}, and each would put the other out of Kafka's consumer group: give every machine "
+            f"that runs {service} a CAIRN_INSTANCE_ID of its own, which stays the same after a restart, or end the other worker"
+        )
+
+
+class Name:
+    """A worker's name in the consumer group of its service. Nobody else has it at the same time, on whichever machine."""
+
+    def __init__(self, dsn: str, service: str, name: str) -> None:
+        self._dsn, self._service, self._name = dsn, service, name
+        self._connection: AsyncConnection[Any] | None = None
+
+    async def claim(self) -> None:
+        """Return as soon as the name is this process's.
+
+        Raises:
+            NameTaken: somebody else keeps it.
+            psycopg.OperationalError: the database does not answer.
+        """
+        if self._connection is None:
+            self._connection = await AsyncConnection.connect(self._dsn, autocommit=True, options=NOTICED, **ALIVE)
+        key = int.from_bytes(sha256(self._name.encode()).digest()[:4], "big", signed=True)
+        until, waits = time.monotonic() + CLAIM_S, False
+        while not await _locked(self._connection, NAME_LOCK, key):
+            if time.monotonic() > until:
+                raise NameTaken(self._service, self._name)
+            if not waits:
+                log.warning("another worker has this name", name=self._name, waits_s=CLAIM_S)
+            waits = True
+            await asyncio.sleep(LOCK_POLL_S)
+
+    async def keep(self) -> None:
+        """Keep the name, until this is cancelled; where the connection is lost, claim it again.
+
+        Raises:
+            NameTaken: somebody else has got it meanwhile.
+        """
+        while True:
+            try:
+                await self.claim()
+                assert self._connection is not None
+                async for _ in self._connection.notifies():  # Ends when the connection breaks: nothing else is ever read from it.
+                    pass
+            except (OperationalError, OSError) as error:
+                log.warning("the name is claimed again", name=self._name, error=type(error).__name__, again_in_s=RETRY_S)
+            await self.give_back()
+            await asyncio.sleep(RETRY_S)
+
+    async def give_back(self) -> None:
+        """Let somebody else have the name."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
 
 
 async def lead(dsn: str, lock: int, what: str, begin: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[None]]) -> None:
@@ -28,7 +97,7 @@ async def lead(dsn: str, lock: int, what: str, begin: Callable[[], Awaitable[Non
     """
     while True:
         try:
-            async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
+            async with await AsyncConnection.connect(dsn, autocommit=True, options=NOTICED, **ALIVE) as connection:
                 pause = 0.0
                 while not await _locked(connection, lock):
                     pause = TAKE_OVER_S
@@ -40,8 +109,9 @@ async def lead(dsn: str, lock: int, what: str, begin: Callable[[], Awaitable[Non
         await asyncio.sleep(RETRY_S)
 
 
-async def _locked(connection: AsyncConnection[Any], lock: int) -> bool:
-    row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", [lock])).fetchone()
+async def _locked(connection: AsyncConnection[Any], *lock: int) -> bool:
+    keys = ", ".join(["%s"] * len(lock))
+    row = await (await connection.execute(f"SELECT pg_try_advisory_lock({keys})".encode(), lock)).fetchone()
     return row is not None and bool(row[0])
 
 

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from shared.consume import Consumer
 from shared.http import Health
+from shared.leader import Name
 from shared.relay.readers import Witnessed
 from shared.relay.relay import Relay
 from shared.settings import Settings
@@ -32,12 +33,13 @@ log = structlog.get_logger(__name__)
 
 async def until_ended(
     settings: Settings, application: Callable[[Callable[[], Any]], FastAPI], relay: Relay, consumer: Consumer | None, witnessed: Witnessed,
-    line: Line | None,
+    name: Name | None, line: Line | None,
 ) -> None:  # fmt: skip
     """Serve HTTP, relay and consume until one of them ends; then end the others and raise what ended it.
 
     Args:
         application: what is served, given how to tell whether the service is ready.
+        name: that this worker has in the consumer group, and must keep.
         line: to the supervisor, where this is one of several workers.
     """
     troubles = partial(_troubles, relay, consumer, settings.stalled_after_s)
@@ -58,13 +60,16 @@ async def until_ended(
     if consumer is not None:
         tasks.append(asyncio.create_task(consumer.run(), name="consumer"))
     log.info("serving", port=settings.port, release=settings.release)
-    ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    keeping = [asyncio.create_task(name.keep(), name="name")] if name else []
+    ended, _ = await asyncio.wait([*tasks, *keeping], return_when=asyncio.FIRST_COMPLETED)
+    for task in keeping:
+        task.cancel()
     server.should_exit = True
     await asyncio.gather(*([consumer.stop()] if consumer else []), relay.stop(), witnessed.stop())
     _, late = await asyncio.wait(tasks, timeout=GRACE_S)
     for task in late:
         task.cancel()
-    await asyncio.gather(*late, return_exceptions=True)
+    await asyncio.gather(*late, *keeping, return_exceptions=True)
     for task in ended:
         task.result()
 

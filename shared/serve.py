@@ -28,6 +28,7 @@ from shared.errors import LedgerError
 from shared.failpoints import arm
 from shared.hole_stream import hole_decider
 from shared.http import Health, create_app
+from shared.leader import Name
 from shared.ledger import patience
 from shared.ledger.group import GroupCommit
 from shared.ledger.ledger import Ledger
@@ -220,11 +221,16 @@ async def run(parts: Parts, settings: Settings, line: Line | None = None) -> Non
         await witnessed.ask(await relay.start())
         await service.start()
         stack.push_async_callback(service.asker.stop)
+        name = None
+        if consumer is not None:
+            name = Name(settings.database(), parts.name, settings.instance_of(parts.name))
+            stack.push_async_callback(name.give_back)
+            await name.claim()
         await service.ticker.start(settings.database())
         stack.push_async_callback(service.ticker.stop)
         if parts.waiting is not None:
             stack.callback(asyncio.create_task(_survey(service, parts.waiting), name="survey").cancel)
-        await until_ended(settings, partial(application, service), relay, consumer, witnessed, line)
+        await until_ended(settings, partial(application, service), relay, consumer, witnessed, name, line)
 
 
 def _heard(parts: Parts) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from shared.leader import CLAIM_S
 from tests.faults import seeds
 from tests.faults.load import Request, load
 from tests.faults.stage import Stage, scenario
@@ -68,6 +69,26 @@ def _scale(stage: Stage, town: Town, wanted: int) -> None:
         if f"mastery-{number}" not in taken:
             town.start("mastery", number)
             stage.inject("worker added")
+
+
+@scenario("name-taken", 9)
+def name_taken(stage: Stage) -> None:
+    """Another machine runs mastery under the name of a worker that is at work: it ends and says what to do, and the worker goes on."""
+    with stage.town() as town:
+        town.begin()
+        first = town.of("mastery")[0]
+        with load(town, stage.seed) as client:
+            client.until(50)
+            second = town.start("mastery", 0)
+            eventually(lambda: not second.alive, "the second worker of this name ends", CLAIM_S + LIMIT_S)
+            stage.inject("worker under a name that is taken")
+            stage.must("CAIRN_INSTANCE_ID of its own" in second.said(), f"it does not say what to do: {second.said()[-500:]}")
+            client.until(50)
+            first.kill()
+            stage.inject("kill mastery")
+            town.begin("mastery")
+            client.until(50)
+        stage.judge(town, client)
 
 
 def _clock(stage: Stage, town: Town, service: str, minutes: int) -> dict[str, str]:

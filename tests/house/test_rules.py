@@ -21,7 +21,7 @@ ENDLESS = {
     "services/mastery/order.py": 1,  # Comes back within as many steps as are stuck.
     "services/profile/oneroster/table.py": 1,  # Ends with the text, or at MAX_ROWS.
     "shared/consume/subscriber.py": 1,  # The watch, until it is cancelled.
-    "shared/leader.py": 1,  # Leading, until it is cancelled.
+    "shared/leader.py": 2,  # Leading, and keeping a name, until it is cancelled.
     "shared/ledger/ledger.py": 1,  # At MAX_GUESSES all partitions are locked.
     "shared/relay/control.py": 2,  # Listening, until it is cancelled.
     "shared/relay/readers.py": 1,  # The witness, until it is cancelled.

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from shared import leader
-from shared.leader import lead
+from shared.leader import Name, NameTaken, lead
 from shared.stack import ServiceDatabase
 
 PATIENCE_S = 60.0
@@ -212,6 +212,37 @@ async def test_one_leads_at_a_time_also_when_connections_are_cut(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     assert leading == []
+
+
+async def test_a_name_is_one_workers_at_a_time(database: Callable[[str], ServiceDatabase], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leader, "LOCK_POLL_S", 0.05)
+    monkeypatch.setattr(leader, "CLAIM_S", 0.5)
+    dsn = database("mastery").app_url
+    first, second, other = (Name(dsn, "mastery", name) for name in ("mastery-0", "mastery-0", "mastery-1"))
+    await first.claim()
+    await other.claim()
+    with pytest.raises(NameTaken, match=r"another worker of mastery is called mastery-0, .* CAIRN_INSTANCE_ID of its own"):
+        await second.claim()
+    await first.give_back()
+    await second.claim()
+    keeping = [asyncio.create_task(name.keep()) for name in (second, other)]
+    try:
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection, asyncio.timeout(PATIENCE_S):
+            held = f"FROM pg_locks WHERE locktype = 'advisory' AND classid = {leader.NAME_LOCK} AND granted"
+            await connection.execute(f"SELECT pg_terminate_backend(pid) {held}".encode())
+            holders = 0
+            while holders < 2:
+                await asyncio.sleep(0.05)
+                ((holders,),) = await (await connection.execute(f"SELECT count(*) {held}".encode())).fetchall()
+        assert not any(task.done() for task in keeping), "a connection that was cut costs nobody its name"
+        with pytest.raises(NameTaken):
+            await first.claim()
+    finally:
+        for task in keeping:
+            task.cancel()
+        await asyncio.gather(*keeping, return_exceptions=True)
+        for name in (first, second, other):
+            await name.give_back()
 
 
 async def test_a_search_process_ends_with_its_service_however_that_ends() -> None:
