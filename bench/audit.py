@@ -40,13 +40,13 @@ def measure(place: Place, bars: Bars) -> None:
             peak = max(peak, held(process))
             time.sleep(LOOK_S)
         events, cpu_s, violations, seconds = found.result()
-    assert not violations, "\n".join(violations)
     minutes = (time.perf_counter() - began) / 60
     print(f"  audit: {', '.join(f'{what} {taken:.0f} s' for what, taken in seconds.items())}", flush=True)
     bars.figure("audit: events of all ledgers", events)
     bars.figure("audit: time", minutes, "min", at_most=BAR_MINUTES)
     bars.figure("audit: CPU per event, PostgreSQL and broker apart", cpu_s / events * 1e6, "us")
     bars.figure("audit: memory of its processes at most", peak, "MiB", at_most=MOST_MIB)
+    assert not violations, "\n".join(violations)
 
 
 def _audited(place: Place) -> tuple[int, float, list[str], dict[str, float]]:

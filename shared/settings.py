@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         None,
         pattern=r"^[A-Za-z0-9._-]{1,200}$",
         description="Name of this machine's (first) worker, the same after a restart and another on each machine that runs the service; "
-        "`<service>-0` where it is not set. Further workers add their number.",
+        "`<service>-0` where it is not set. Further workers add their number. A second process under the same name ends.",
     )
     workers: int = Field(
         1, ge=1, le=64, description="Processes of the service on this machine; of all machines together at most as many as partitions."
@@ -84,7 +84,11 @@ class Settings(BaseSettings):
     relay_poll_ms: int = Field(100, ge=10, le=10_000, description="How often the relay looks for events that nobody told it about.")
     ticker_poll_ms: int = Field(200, ge=10, le=60_000, description="How often the ticker looks for something due.")
     stalled_after_s: int = Field(
-        30, ge=1, le=3_600, description="Time without progress, while there is work, after which a service is not ready."
+        30,
+        ge=1,
+        le=3_600,
+        description="Time without progress, of a service or of one of the partitions that it hears, while there is work, after which it is "
+        "not ready.",
     )
 
     failpoint: str | None = Field(

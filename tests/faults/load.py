@@ -120,7 +120,7 @@ class Load:
                 self.retry_after += answer.status_code == 429
                 pause = min(1.0, float(answer.headers["retry-after"]))
             time.sleep(pause)
-        self.unexpected.append(f"no acknowledgement within {self.patience_s:.0f} s")
+        self.unexpected.append(f"no acknowledgement within {self.patience_s:g} s")
         return []
 
     def _post(self, client: httpx.Client, address: str, request: Request) -> httpx.Response | None:
