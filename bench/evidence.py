@@ -25,7 +25,8 @@ RIGHT: Final = 17
 """Of twenty answers."""
 FIRST_QUIZ: Final = LEARNERS * CHECKS
 START: Final = datetime(2026, 9, 1, 8, tzinfo=UTC)
-NOBODY: Final = Origin(str(UUID(int=1)), str(UUID(int=1)))
+NOBODY: Final = Origin(*2 * ("01890000-0000-7000-8000-000000000001",))
+"""A request: the oracle knows one by its form (UUIDv7)."""
 
 
 def name(kind: str, number: int) -> UUID:
