@@ -39,7 +39,8 @@ _SQRT_TWO_PI: Final = float.fromhex("0x1.40d931ff62706p+1")
 _EXP_OVERFLOW: Final = float.fromhex("0x1.62e42fefa39efp+9")  # ln of the largest float, about 709.78
 _EXP_UNDERFLOW: Final = -745.2
 _SUBNORMAL_STEP: Final = ldexp(1.0, -100)
-_ARTANH: Final = tuple(2.0 / n for n in range(23, 1, -2))  # the series of 2 artanh(s) / s, highest power first
+# The series of 2 artanh(s) / s, highest power first; names, because a loop over eleven terms takes three times as long.
+_A23, _A21, _A19, _A17, _A15, _A13, _A11, _A9, _A7, _A5, _A3 = (2.0 / n for n in range(23, 1, -2))
 _C2, _C3, _C4, _C5, _C6 = 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720
 
 
@@ -87,9 +88,10 @@ def log(x: float) -> float:
         mantissa, k = mantissa * 2.0, k - 1
     f = mantissa - 1.0
     s = f / (2.0 + f)
-    rest, z = 0.0, s * s
-    for term in _ARTANH:
-        rest = (rest + term) * z
+    z = s * s
+    rest = (
+        (((((((((_A23 * z + _A21) * z + _A19) * z + _A17) * z + _A15) * z + _A13) * z + _A11) * z + _A9) * z + _A7) * z + _A5) * z + _A3
+    ) * z
     half = 0.5 * f * f
     return k * _LN2_HIGH - ((half - (s * (half + rest) + k * _LN2_LOW)) - f)
 
@@ -223,6 +225,7 @@ def normal_quantile(p: float) -> float:
 
 
 _SAFE: Final = 1_099_511_627_776.0  # 2**40: below it the distance to the nearest integer is known to a ten-thousandth.
+_MINUS_SAFE: Final = -_SAFE
 
 
 def micro(x: float) -> int:
@@ -237,7 +240,7 @@ def micro(x: float) -> int:
     (400000, -1250000, 0, 3)
     """
     product = x * 1e6
-    if -_SAFE < product < _SAFE:
+    if _MINUS_SAFE < product < _SAFE:
         nearest = round(product)
         if -0.499 < product - nearest < 0.499:
             return nearest

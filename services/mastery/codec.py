@@ -23,11 +23,12 @@ def encode(state: State) -> bytes:
     """Return the bytes of a state."""
     names = "\n".join(state.names).encode() if state.names else b""
     people = orjson.dumps([[tuple(found) for found in state.overrides], state.waivers]) if state.overrides or state.waivers else b""
+    rows = state.rows
     header = _HEADER.pack(
-        state.last_us, state.last_id.to_bytes(16, "big"), *state.general, *state.form, state.next_due, len(state.rows) // ROW_BYTES,
+        state.last_us, state.last_id.to_bytes(16, "big"), *state.general, *state.form, state.next_due, len(rows) // ROW_BYTES,
         len(state.items) // ITEM_BYTES, len(names), len(people),
     )  # fmt: skip
-    return b"".join((header, state.rows, state.items, names, people))
+    return b"".join((header, rows, state.items, names, people))
 
 
 def decode(content: bytes) -> State:

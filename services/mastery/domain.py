@@ -31,7 +31,6 @@ from services.mastery.state import (
     CODES,
     HELD,
     KIND_BITS,
-    MAX_COUNT,
     STUCK,
     Item,
     Row,
@@ -43,6 +42,7 @@ from services.mastery.state import (
     short_mark,
 )
 from services.mastery.weigh import Weighed, cited, move_watermark, weigh, with_mark
+from shared.contracts.envelope import made
 from shared.contracts.evidence import EvidenceRecorded
 from shared.contracts.mastery import (
     Belief,
@@ -111,15 +111,15 @@ def decide(command: MasteryCommand, state: State, parameters: Parameters, histor
 
 def _told(seen: EvidenceRecorded, state: State, weighed: Weighed, inputs: Inputs) -> list[MasteryEvent]:
     """Return the events of evidence that came in order."""
-    rows = list(weighed.rows.items())
-    about = len(inputs.framework.current(seen.competency_ids))
+    rows, names = weighed.rows, weighed.names
+    others = () if len(rows) == len(names) else [name for name in rows if name not in names and name not in weighed.moves]
     events: list[MasteryEvent] = [
-        Estimated(
-            evidence=seen, expected_e6=micro(weighed.expected),
-            general=Belief(mean_e6=weighed.general[0], variance_e6=weighed.general[1]),
-            form=Belief(mean_e6=weighed.form[0], variance_e6=weighed.form[1]),
-            competencies=tuple([_belief(name, row) for name, row in rows[:about]]),
-            due=tuple([Due(competency_id=name, due_minute=row.due) for name, row in rows[about:] if name not in weighed.moves]),
+        made(
+            Estimated, evidence=seen, expected_e6=micro(weighed.expected),
+            general=made(Belief, mean_e6=weighed.general[0], variance_e6=weighed.general[1]),
+            form=made(Belief, mean_e6=weighed.form[0], variance_e6=weighed.form[1]),
+            competencies=tuple([_belief(name, rows[name]) for name in names]),
+            due=tuple([Due(competency_id=name, due_minute=rows[name].due) for name in others]) if others else (),
         )
     ]  # fmt: skip
     for move in weighed.moves.values():
@@ -137,8 +137,8 @@ def _told(seen: EvidenceRecorded, state: State, weighed: Weighed, inputs: Inputs
 
 
 def _belief(name: str, row: Row) -> CompetencyBelief:
-    return CompetencyBelief(
-        competency_id=name, mean_e6=row.mean, variance_e6=row.variance, scored=row.scored, items=row.items, days=row.days,
+    return made(
+        CompetencyBelief, competency_id=name, mean_e6=row.mean, variance_e6=row.variance, scored=row.scored, items=row.items, days=row.days,
         due_minute=row.due, idle=row.idle, idle_days=row.idle_days,
     )  # fmt: skip
 
@@ -231,8 +231,7 @@ def _take(event: Estimated, state: State) -> None:
     for due in event.due:
         if row := state.row(due.competency_id):
             state.put(due.competency_id, row._replace(due=due.due_minute))
-    item = state.item(mark)
-    state.put_item(Item(mark, minute, min(MAX_COUNT, item.times + 1) if item else 1, seen.score_e6 // 10_000))
+    state.put_item(mark, minute, seen.score_e6 // 10_000)
 
 
 def _take_again(event: Reestimated, state: State) -> None:
@@ -256,17 +255,16 @@ def _take_again(event: Reestimated, state: State) -> None:
 def _set_level(event: LevelChanged | LevelHeld, state: State) -> None:
     if row := state.row(event.competency_id):
         held = row.flags if event.level in MET else row.flags & ~HELD
-        state.put(event.competency_id, row._replace(level=CODES[event.level], due=event.due_minute, flags=held))
+        state.put(event.competency_id, row.judged(CODES[event.level], event.due_minute, held))
 
 
 def needs_history(command: MasteryCommand, state: State) -> bool:
     """Late or repeated evidence is weighed among all the rest, and so is everything where something else than new evidence counts."""
-    if isinstance(command, FollowRevision):
-        return bool(state.overrides or state.waivers)
-    if isinstance(command, CountEvidence | DeferEvidence):
+    if isinstance(command, (CountEvidence, DeferEvidence)):
         seen = command.evidence
-        return (microseconds_of(seen.occurred_at), seen.evidence_id.int) <= (state.last_us, state.last_id)
-    return True
+        at = microseconds_of(seen.occurred_at)
+        return at < state.last_us or (at == state.last_us and seen.evidence_id.int <= state.last_id)
+    return not isinstance(command, FollowRevision) or bool(state.overrides or state.waivers)
 
 
 mastery: Final = Decider("mastery.estimate", 2, "learner", State(), decide, evolve, command_of, CODEC, needs_history)

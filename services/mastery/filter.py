@@ -141,7 +141,8 @@ def predict(offset: float, general: Normal, form: Normal, competencies: Sequence
         mean += known.mean
         variance += known.variance
     logit = offset + general.mean + form.mean + mean / n
-    logit = max(-MAX_LOGIT, min(MAX_LOGIT, logit))
+    if not -MAX_LOGIT <= logit <= MAX_LOGIT:
+        logit = MAX_LOGIT if logit > 0.0 else -MAX_LOGIT
     variance = general.variance + form.variance + variance / (n * n)
     return Prediction(logit, variance, sigmoid(logit / sqrt(1.0 + PROBIT * variance)))
 

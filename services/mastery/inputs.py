@@ -77,11 +77,13 @@ class Inputs:
 
 
 _KEPT: dict[tuple[str | None, ...], Inputs] = {}
+_CALIBRATION, _FRAMEWORK, _POLICY = CALIBRATION.name, FRAMEWORK.name, POLICY.name
 
 
 def inputs_of(parameters: Parameters) -> Inputs:
     """Return what is in force, put together; what never was adopted is what ships with the release."""
-    key = tuple(parameters.ids.get(kind.name) for kind in (CALIBRATION, FRAMEWORK, POLICY))
+    of = parameters.ids.get
+    key = of(_CALIBRATION), of(_FRAMEWORK), of(_POLICY)
     found = _KEPT.get(key)
     if found is None:
         found = _KEPT[key] = _together(parameters)

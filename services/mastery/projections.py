@@ -10,6 +10,7 @@ from services.mastery.state import minute_of
 from shared.contracts.envelope import Event, Recorded, instant_text
 from shared.contracts.evidence import EvidenceVoided
 from shared.contracts.mastery import (
+    CompetencyBelief,
     Estimated,
     EvidenceDeferred,
     FrameworkAdopted,
@@ -44,36 +45,37 @@ def _table(table: str, rows: Rows, of: tuple[type[Event], ...], key: tuple[str, 
     return Projection(table, rows, key, statement, of)
 
 
+# The key of a learner's stream is the learner's id, as text: in every event, without making one of the UUID again.
+
+
 def _learner(event: Recorded[Any]) -> Iterator[Row]:
-    match event.data:
-        case Estimated() | Reestimated() as data:
-            yield {
-                "learner_id": _learner_id(data), "general_mean_e6": data.general.mean_e6, "general_variance_e6": data.general.variance_e6,
-                "form_mean_e6": data.form.mean_e6, "form_variance_e6": data.form.variance_e6, "version": event.version,
-            }  # fmt: skip
+    data = event.data
+    yield {
+        "learner_id": event.key, "general_mean_e6": data.general.mean_e6, "general_variance_e6": data.general.variance_e6,
+        "form_mean_e6": data.form.mean_e6, "form_variance_e6": data.form.variance_e6, "version": event.version,
+    }  # fmt: skip
 
 
 def _competencies(event: Recorded[Any]) -> Iterator[Row]:
     match event.data:
         case Estimated() as data:
-            learner_id, minute = _learner_id(data), minute_of(data.evidence.occurred_at)
+            minute = minute_of(data.evidence.occurred_at)
             for belief in data.competencies:
-                yield _belief(belief, minute) | {"learner_id": learner_id, "version": event.version}
+                yield _belief(belief, minute, event)
         case Reestimated() as data:
-            learner_id = _learner_id(data)
             for trace in data.competencies:
-                yield _belief(trace, trace.last_minute) | {"learner_id": learner_id, "version": event.version}
+                yield _belief(trace, trace.last_minute, event)
             for name in data.gone:
-                yield _NOTHING | {"learner_id": learner_id, "competency_id": name, "version": event.version}
+                yield _NOTHING | {"learner_id": event.key, "competency_id": name, "version": event.version}
 
 
 _NOTHING: Final = dict.fromkeys(("mean_e6", "variance_e6", "scored", "items", "days", "last_minute"), 0)
 
 
-def _belief(known: Any, minute: int) -> dict[str, Any]:
+def _belief(known: CompetencyBelief, minute: int, event: Recorded[Any]) -> Row:
     return {
-        "competency_id": known.competency_id, "mean_e6": known.mean_e6, "variance_e6": known.variance_e6, "scored": known.scored,
-        "items": known.items, "days": known.days, "last_minute": minute,
+        "learner_id": event.key, "competency_id": known.competency_id, "mean_e6": known.mean_e6, "variance_e6": known.variance_e6,
+        "scored": known.scored, "items": known.items, "days": known.days, "last_minute": minute, "version": event.version,
     }  # fmt: skip
 
 
@@ -82,20 +84,20 @@ def _due(event: Recorded[Any]) -> Iterator[Row]:
         case Estimated() as data:
             for known in data.competencies:
                 if known.due_minute:
-                    yield _due_row(_learner_id(data), known.competency_id, known.due_minute, event)
+                    yield _due_row(known.competency_id, known.due_minute, event)
             for due in data.due:
-                yield _due_row(_learner_id(data), due.competency_id, due.due_minute, event)
+                yield _due_row(due.competency_id, due.due_minute, event)
         case Reestimated() as data:
             for trace in data.competencies:
-                yield _due_row(_learner_id(data), trace.competency_id, trace.due_minute, event)
+                yield _due_row(trace.competency_id, trace.due_minute, event)
             for name in data.gone:
-                yield _due_row(_learner_id(data), name, 0, event)
+                yield _due_row(name, 0, event)
         case LevelHeld() | LevelChanged(override=False) as told:
-            yield _due_row(str(told.learner_id), told.competency_id, told.due_minute, event)
+            yield _due_row(told.competency_id, told.due_minute, event)
 
 
-def _due_row(learner_id: str, name: str, minute: int, event: Recorded[Any]) -> Row:
-    return {"learner_id": learner_id, "competency_id": name, "due_minute": minute, "version": event.version}
+def _due_row(name: str, minute: int, event: Recorded[Any]) -> Row:
+    return {"learner_id": event.key, "competency_id": name, "due_minute": minute, "version": event.version}
 
 
 def _levels(event: Recorded[Any]) -> Iterator[Row]:
@@ -170,10 +172,6 @@ def _pages(event: Recorded[Any]) -> Iterator[Row]:
 def _in_force(event: Recorded[Any]) -> Iterator[Row]:
     if isinstance(event.data, FrameworkAdopted):
         yield {"kind": event.data.KIND, "pages": list(event.data.pages), "version": event.version}
-
-
-def _learner_id(data: Estimated | Reestimated) -> str:
-    return str(data.evidence.learner_id if isinstance(data, Estimated) else data.learner_id)
 
 
 _OF_COMPETENCY: Final = ("learner_id", "competency_id")

@@ -1,17 +1,18 @@
 """What deciding needs about one learner: a few numbers, and a packed record of integers for each competency and item; pure.
 
-The records lie behind one another in plain bytes. So a copy costs nothing, keeping a state is joining its parts, and what an answer changes
-is one splice. A state is never changed once it is handed out: whoever needs another one takes a `copy` and changes that.
+The records lie behind one another in plain bytes. So a copy costs nothing, and keeping a state is joining its parts. The few records that
+were changed lately lie open beside them, until somebody asks for all: ten answers about a competency are one splice, not ten. A state is
+never changed once it is handed out, but for that: whoever needs another one takes a `copy` and changes that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
 from shared.contracts.envelope import NAMESPACE
@@ -28,6 +29,8 @@ MAX_OVERRIDES: Final = 64
 MAX_WAIVERS: Final = 64
 """Per learner, in force at a time."""
 MAX_COUNT: Final = 255
+MAX_OPEN: Final = 32
+"""Changed rows that a copy takes along open."""
 MINUTES_PER_DAY: Final = 1_440
 MICROSECONDS_PER_MINUTE: Final = 60_000_000
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,13 +49,15 @@ HELD: Final = 2
 
 _ROW: Final = Struct("<16siIIi3I7BxI")
 _ITEM: Final = Struct("<QIBB")
+_TIMES: Final = 12
+"""Where in an item its count stands."""
 _DUE: Final = Struct("<52xI")
 ROW_BYTES: Final = _ROW.size
 ITEM_BYTES: Final = _ITEM.size
 _MICROSECOND: Final = timedelta(microseconds=1)
-_MINUTE: Final = timedelta(minutes=1)
 
 
+@lru_cache(maxsize=64)  # The same evidence is asked for its time several times in a row.
 def microseconds_of(at: datetime) -> int:
     """Return an instant as microseconds since 1970, negative before."""
     return (at - EPOCH) // _MICROSECOND
@@ -60,7 +65,7 @@ def microseconds_of(at: datetime) -> int:
 
 def minute_of(at: datetime) -> int:
     """Return an instant as whole minutes since 1970; what is earlier counts as 0."""
-    return min(NEVER, max(0, (at - EPOCH) // _MINUTE))
+    return min(NEVER, max(0, microseconds_of(at) // MICROSECONDS_PER_MINUTE))
 
 
 def item_mark(item_id: UUID) -> int:
@@ -106,6 +111,10 @@ class Row(NamedTuple):
     due: int
     """Minute when what is mastered is due to be shown again, 0 for none."""
 
+    def judged(self, level: int, due: int, flags: int) -> Row:
+        """Return it with another level, and what goes with that; `_replace` takes three times as long."""
+        return Row(*self[:11], level, self.idle, self.idle_days, flags, due)
+
     @property
     def marks(self) -> tuple[int, ...]:
         """The distinct items."""
@@ -135,7 +144,7 @@ class Override(NamedTuple):
     until_us: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class State:
     """Beliefs in micro-units (a variance of 0 means: nothing seen yet), and what breadth, memory of items and lateness need."""
 
@@ -144,8 +153,8 @@ class State:
     last_id: int = 0
     general: tuple[int, int] = (0, 0)
     form: tuple[int, int] = (0, 0)
-    rows: bytes = b""
-    """A `Row` per competency, in the order of their keys."""
+    packed: bytes = b""
+    """A `Row` per competency, in the order of their keys; some as they were before they were opened."""
     items: bytes = b""
     """An `Item` each, the latest last."""
     names: tuple[str, ...] = ()
@@ -155,18 +164,43 @@ class State:
     overrides: tuple[Override, ...] = ()
     waivers: tuple[tuple[str, str], ...] = ()
     """Competency and the prerequisite that does not hold it back."""
+    opened: dict[str, Row] = field(default_factory=dict)
+    """By id, the rows that changed since they were packed; each has its place there."""
 
-    def copy(self) -> State:
-        """Return a state that may be changed without changing this one."""
-        return State(
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, State) and self._values() == other._values()
+
+    def _values(self) -> tuple[Any, ...]:
+        return (
             self.last_us, self.last_id, self.general, self.form, self.rows, self.items, self.names, self.next_due, self.overrides,
             self.waivers,
         )  # fmt: skip
 
+    @property
+    def rows(self) -> bytes:
+        """A `Row` per competency, in the order of their keys, as they are now."""
+        if self.opened:
+            rows = bytearray(self.packed)
+            for row in self.opened.values():
+                _ROW.pack_into(rows, _place(rows, row.key, ROW_BYTES), *row)
+            self.packed, self.opened = bytes(rows), {}
+        return self.packed
+
+    def copy(self) -> State:
+        """Return a state that may be changed without changing this one."""
+        packed = self.rows if len(self.opened) > MAX_OPEN else self.packed
+        return State(
+            self.last_us, self.last_id, self.general, self.form, packed, self.items, self.names, self.next_due, self.overrides,
+            self.waivers, self.opened.copy(),
+        )  # fmt: skip
+
     def row(self, competency_id: str) -> Row | None:
         """Return what is remembered of a competency; None where nothing was seen of it."""
-        at = _place(self.rows, key_of(competency_id), ROW_BYTES)
-        return Row._make(_ROW.unpack_from(self.rows, at)) if at >= 0 else None
+        opened = self.opened.get(competency_id)
+        if opened is not None:
+            return opened
+        at = _place(self.packed, key_of(competency_id), ROW_BYTES)
+        return Row(*_ROW.unpack_from(self.packed, at)) if at >= 0 else None
 
     def every_row(self) -> Iterator[tuple[str, Row]]:
         """Yield all competencies by id with what is remembered of them, in the order of their keys."""
@@ -206,38 +240,50 @@ class State:
     def put(self, competency_id: str, row: Row) -> None:
         """Set what is remembered of a competency. Rows stand in the order of their keys, so that the order of first evidence leaves no
         trace."""
-        rows, at, old = self.rows, _place(self.rows, row.key, ROW_BYTES), 0
-        if at >= 0:
-            old = _DUE.unpack_from(rows, at)[0]
-            self.rows = rows[:at] + _ROW.pack(*row) + rows[at + ROW_BYTES :]
+        opened = self.opened.get(competency_id)
+        if opened is not None:
+            old = opened.due
+        elif (at := _place(self.packed, row.key, ROW_BYTES)) >= 0:
+            old = _DUE.unpack_from(self.packed, at)[0]
         else:
-            at = next((place for place in range(0, len(rows), ROW_BYTES) if rows[place : place + 16] > row.key), len(rows))
-            self.rows = rows[:at] + _ROW.pack(*row) + rows[at:]
-            if str(UUID(bytes=row.key)) != competency_id:
-                self.names = tuple(sorted((*self.names, competency_id)))
-            if len(self.rows) > MAX_COMPETENCIES * ROW_BYTES:
-                self._forget_oldest()
-                old = self.next_due
+            self._insert(competency_id, row)
+            return
+        self.opened[competency_id] = row
+        if row.due != old:
+            self._move_due(old, row.due)
+
+    def _insert(self, competency_id: str, row: Row) -> None:
+        rows = self.rows
+        at = next((place for place in range(0, len(rows), ROW_BYTES) if rows[place : place + 16] > row.key), len(rows))
+        self.packed, old = rows[:at] + _ROW.pack(*row) + rows[at:], 0
+        if str(UUID(bytes=row.key)) != competency_id:
+            self.names = tuple(sorted((*self.names, competency_id)))
+        if len(self.packed) > MAX_COMPETENCIES * ROW_BYTES:
+            self._forget_oldest()
+            old = self.next_due
         if row.due != old:
             self._move_due(old, row.due)
 
     def drop(self, competency_id: str) -> None:
         """Forget a competency."""
-        at = _place(self.rows, key_of(competency_id), ROW_BYTES)
+        rows = self.rows
+        at = _place(rows, key_of(competency_id), ROW_BYTES)
         if at >= 0:
-            (old,) = _DUE.unpack_from(self.rows, at)
-            self.rows = self.rows[:at] + self.rows[at + ROW_BYTES :]
+            (old,) = _DUE.unpack_from(rows, at)
+            self.packed = rows[:at] + rows[at + ROW_BYTES :]
             self.names = tuple(name for name in self.names if name != competency_id)
             self._move_due(old, 0)
 
-    def put_item(self, item: Item) -> None:
-        """Note that this item was worked on last."""
-        items = self.items
-        at = _place(items, item.mark.to_bytes(8, "little"), ITEM_BYTES)
-        if at < 0 and len(items) >= MAX_ITEMS * ITEM_BYTES:
+    def put_item(self, mark: int, minute: int, percent: int) -> None:
+        """Note that an item was worked on last, once more than what is remembered of it."""
+        items, times = self.items, 1
+        at = _place(items, mark.to_bytes(8, "little"), ITEM_BYTES)
+        if at >= 0:
+            times = min(MAX_COUNT, items[at + _TIMES] + 1)
+        elif len(items) >= MAX_ITEMS * ITEM_BYTES:
             at = 0
         kept = items if at < 0 else items[:at] + items[at + ITEM_BYTES :]
-        self.items = kept + _ITEM.pack(*item)
+        self.items = kept + _ITEM.pack(mark, minute, times, percent)
 
     def put_items(self, items: Iterator[Item]) -> None:
         """Remember these items in place of all others."""
@@ -263,7 +309,7 @@ class State:
         self.drop(name)
 
 
-def _place(records: bytes, key: bytes, width: int) -> int:
+def _place(records: bytes | bytearray, key: bytes, width: int) -> int:
     """Return where the record that begins with this key lies among others of its width, -1 for nowhere."""
     at = records.find(key)
     while at > 0 and at % width:

@@ -5,14 +5,14 @@ The same function weighs evidence as it comes and evidence in its place among al
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import sqrt
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from services.mastery.filter import Normal, Numbers, carried, faded, predict, repeated, unseen, update
 from services.mastery.inputs import Inputs
-from services.mastery.rule import MET, Policy, Standing, level_of
+from services.mastery.rule import MET, Policy, Standing, level_of, score_of
 from services.mastery.state import (
     CODES,
     HELD,
@@ -34,6 +34,9 @@ from shared.contracts.envelope import MICRO
 from shared.contracts.evidence import EvidenceRecorded
 from shared.contracts.mastery import Level
 from shared.exact import micro
+
+MET_CODES: Final = tuple(CODES[level] for level in MET)
+"""Levels at which a prerequisite holds nothing back, as they stand in rows."""
 
 
 class Move(NamedTuple):
@@ -62,14 +65,15 @@ class Person(NamedTuple):
 class Weighed:
     """What evidence changes."""
 
+    names: tuple[str, ...]
+    """The competencies that it is about today."""
     expected: float
     general: tuple[int, int]
     form: tuple[int, int]
-    item: Item
-    rows: dict[str, Row] = field(default_factory=dict)
-    """The competencies of the evidence first, in their order, then others of which something changed; all as they are afterwards."""
-    moves: dict[str, Move] = field(default_factory=dict)
-    persons: list[Person] = field(default_factory=list)
+    rows: dict[str, Row]
+    """Those competencies, then others of which something changed; all as they are afterwards."""
+    moves: dict[str, Move]
+    persons: list[Person]
 
 
 def general_of(general: tuple[int, int], numbers: Numbers) -> Normal:
@@ -89,12 +93,10 @@ def seen_of(row: Row, minute: int, numbers: Numbers) -> Normal:
     return faded(Normal(row.mean / MICRO, row.variance / MICRO), (minute - row.minute) / MINUTES_PER_DAY, numbers)
 
 
-def known_of(name: str, row: Row | None, state: State, minute: int, inputs: Inputs) -> Normal:
-    """Return what is believed at this minute of a competency, seen or not."""
+def unseen_of(name: str, state: State, minute: int, inputs: Inputs) -> Normal:
+    """Return what is believed at this minute of a competency that was not seen yet."""
     numbers = inputs.calibration.numbers
-    if row is not None:
-        return seen_of(row, minute, numbers)
-    before = (state.row(found) for found in inputs.framework.prerequisites.get(name, ()))
+    before = [state.row(found) for found in inputs.framework.prerequisites.get(name, ())]
     return unseen([seen_of(found, minute, numbers) for found in before if found is not None], numbers)
 
 
@@ -116,36 +118,45 @@ class Estimation(NamedTuple):
     general: tuple[int, int]
     form: tuple[int, int]
     beliefs: list[tuple[int, int]]
-    mark: int
-    item: Item | None
-    """What was remembered of the item."""
+    short: int
+    """Hash of the item."""
+    again: bool
+    """Whether the item is remembered."""
 
 
-def estimate(seen: EvidenceRecorded, state: State, inputs: Inputs) -> Estimation:
+def estimate(seen: EvidenceRecorded, state: State, inputs: Inputs, minute: int, share: float) -> Estimation:
     """Return what is believed after evidence that is later than all before it."""
-    calibration, minute = inputs.calibration, minute_of(seen.occurred_at)
-    numbers, names = calibration.numbers, inputs.framework.current(seen.competency_ids)
-    rows = [state.row(name) for name in names]
+    calibration, names = inputs.calibration, inputs.framework.current(seen.competency_ids)
+    numbers, kind = calibration.numbers, seen.kind
+    rows, known = [], []
+    for name in names:
+        row = state.row(name)
+        rows.append(row)
+        known.append(unseen_of(name, state, minute, inputs) if row is None else seen_of(row, minute, numbers))
     general, form = general_of(state.general, numbers), form_of(state.form, numbers)
-    known = [known_of(name, row, state, minute, inputs) for name, row in zip(names, rows, strict=True)]
     mark = item_mark(seen.item_id)
     item = state.item(mark)
-    offset = calibration.easiness(seen.item_id, seen.kind, names) + memory_of(item, minute, numbers)
+    offset = calibration.easiness(seen.item_id, kind, names) + memory_of(item, minute, numbers)
     expected = predict(offset, general, form, known)
-    after = update(expected, seen.score_e6 / MICRO, calibration.kinds[seen.kind].precision, general, form, known, numbers)
-    beliefs = [(micro(mean), micro(variance)) for mean, variance in after.competencies]
-    return Estimation(names, rows, expected.share, _rounded(after.general), _rounded(after.form), beliefs, mark, item)
+    general, form, beliefs = update(expected, share, calibration.kinds[kind].precision, general, form, known, numbers)
+    return Estimation(
+        names, rows, expected.share, (micro(general.mean), micro(general.variance)), (micro(form.mean), micro(form.variance)),
+        [(micro(mean), micro(variance)) for mean, variance in beliefs], short_mark(mark), item is not None,
+    )  # fmt: skip
 
 
 def weigh(seen: EvidenceRecorded, state: State, inputs: Inputs) -> Weighed:
     """Return what evidence that is later than all before it changes."""
-    names, rows, expected, general, form, beliefs, mark, item = estimate(seen, state, inputs)
     minute, share, bit = minute_of(seen.occurred_at), seen.score_e6 / MICRO, KIND_BITS[seen.kind]
-    count = min(MAX_COUNT, item.times + 1) if item else 1
-    told = Weighed(expected, general, form, Item(mark, minute, count, seen.score_e6 // 10_000))
-    judging = Judging(state, inputs, told, minute)
-    for name, row, belief in zip(names, rows, beliefs, strict=True):
-        told.rows[name] = _moved(name, row, belief, told, mark, item is not None, minute, bit, inputs.policy_of(name))
+    names, rows, expected, general, form, beliefs, short, again = estimate(seen, state, inputs, minute, share)
+    told = Weighed(names, expected, general, form, {}, {}, [])
+    for name, row, (mean, variance) in zip(names, rows, beliefs, strict=True):
+        reached = general[0] + mean
+        if row is None:
+            told.rows[name] = Row(key_of(name), mean, variance, minute, reached, short, 0, 0, 1, 1, bit, 0, 0, 0, 0, 0)
+        else:
+            told.rows[name] = _moved(row, mean, variance, reached, minute, short, again, bit, inputs.policy_of(name).progress_e6)
+    judging = Judging(state, inputs, told, minute, [])
     for name in names:
         judging.judge(name, share)
     judging.others()
@@ -158,7 +169,7 @@ def apply(seen: EvidenceRecorded, weighed: Weighed, state: State) -> None:
     state.general, state.form = weighed.general, weighed.form
     for name, row in weighed.rows.items():
         state.put(name, row)
-    state.put_item(weighed.item)
+    state.put_item(item_mark(seen.item_id), minute_of(seen.occurred_at), seen.score_e6 // 10_000)
 
 
 def move_watermark(seen: EvidenceRecorded, state: State) -> None:
@@ -168,29 +179,29 @@ def move_watermark(seen: EvidenceRecorded, state: State) -> None:
         state.last_us, state.last_id = at, number
 
 
-def _rounded(belief: Normal) -> tuple[int, int]:
-    return micro(belief.mean), micro(belief.variance)
+def _moved(row: Row, mean: int, variance: int, reached: int, minute: int, short: int, again: bool, bit: int, progress: int) -> Row:
+    """Return a competency after more evidence about it; its level and what follows from that are still to be judged.
 
-
-def _moved(
-    name: str, row: Row | None, belief: tuple[int, int], told: Weighed, mark: int, again: bool, minute: int, bit: int, policy: Policy
-) -> Row:  # fmt: skip
-    """Return a competency after evidence about it, its level and what follows from that still to be judged."""
-    mean, variance = belief
-    reached = told.general[0] + mean
-    short = short_mark(mark)
-    if row is None:
-        return Row(key_of(name), mean, variance, minute, reached, short, 0, 0, 1, 1, bit, 0, 0, 0, 0, 0)
-    another_day = row.minute // MINUTES_PER_DAY != minute // MINUTES_PER_DAY
-    first, second, third = with_mark(row, short)
-    best, idle, idle_days = row.best, min(MAX_COUNT, row.idle + 1), row.idle_days
-    if reached >= best + policy.progress_e6 or LEVELS[row.level] in MET:
+    Args:
+        reached: general and competency mean together.
+        short: hash of the item; `again` is whether it is remembered.
+        progress: least growth of the mean that is some.
+    """
+    (
+        key, _, _, last, best, first, second, third, scored, days, kinds, level, idle, idle_days, flags, due,
+    ) = row  # fmt: skip
+    another_day = last // MINUTES_PER_DAY != minute // MINUTES_PER_DAY
+    if reached >= best + progress or level in MET_CODES:
         best, idle, idle_days = reached, 0, 0
-    elif another_day or not row.idle:
-        idle_days = min(MAX_COUNT, idle_days + 1)
+    else:
+        if (another_day or not idle) and idle_days < MAX_COUNT:
+            idle_days += 1
+        idle = min(MAX_COUNT, idle + 1)
+    if not third:
+        first, second, third = with_mark(row, short)
     return Row(
-        row.key, mean, variance, minute, best, first, second, third, min(MAX_COUNT, row.scored + (not again)),
-        min(MAX_COUNT, row.days + another_day), row.kinds | bit, row.level, idle, idle_days, row.flags, row.due,
+        key, mean, variance, minute, best, first, second, third, scored if again or scored == MAX_COUNT else scored + 1,
+        days + 1 if another_day and days < MAX_COUNT else days, kinds | bit, level, idle, idle_days, flags, due,
     )  # fmt: skip
 
 
@@ -211,7 +222,7 @@ class Judging:
     inputs: Inputs
     told: Weighed
     minute: int
-    ready: list[str] = field(default_factory=list)
+    ready: list[str]
     """Competencies mastered only now, whose dependents are still to be looked at."""
 
     def judge(self, name: str, share: float | None) -> None:
@@ -224,8 +235,8 @@ class Judging:
             mean, variance = seen_of(row, self.minute, inputs.calibration.numbers)
         logit = Normal(easiness + general[0] / MICRO + mean, general[1] / MICRO + variance)
         old = LEVELS[row.level]
-        standing = Standing(logit, row.scored, row.items, row.days, old in MET or self._met(name), share, row.kinds)
-        level = level_of(old, standing, policy)
+        met = old in MET or (score_of(logit, policy) >= policy.certainty_z and self._met(name))  # Asked for by nothing below that.
+        level = level_of(old, Standing(logit, row.scored, row.items, row.days, met, share, row.kinds), policy)
         due = inputs.due_minute(general, row, easiness, policy) if level is Level.MASTERED else 0
         if due and due <= self.minute:  # Halving found another day than this very minute shows.
             due = self.minute + MINUTES_PER_DAY
@@ -238,7 +249,8 @@ class Judging:
                 self.ready.append(name)
         if share is not None:
             flags = self._stuck(name, row, level, flags, policy)
-        self.told.rows[name] = row._replace(level=CODES[level], due=due, flags=flags)
+        if level is not old or due != row.due or flags != row.flags:
+            self.told.rows[name] = row.judged(CODES[level], due, flags)
 
     def others(self) -> None:
         """Judge what stood behind what is mastered only now, and what has become due."""
@@ -246,7 +258,7 @@ class Judging:
         while self.ready:  # Ends: each competency becomes mastered at most once, and prerequisites form no cycle.
             for name in self.inputs.framework.dependents.get(self.ready.pop(), ()):
                 row = rows.get(name) or state.row(name)
-                if row is not None and LEVELS[row.level] not in MET:
+                if row is not None and row.level not in MET_CODES:
                     self._judge_again(name, row)
         if state.next_due <= self.minute:
             for name, row in state.every_row():

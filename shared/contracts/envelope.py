@@ -30,6 +30,7 @@ MAX_INTEGER: Final = 2**53 - 1
 MICRO: Final = 1_000_000
 
 T = TypeVar("T", str, UUID)
+P = TypeVar("P", bound="Part")
 
 
 def canonical(value: Any) -> bytes:
@@ -77,10 +78,24 @@ Micros = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 Share = Annotated[int, Field(ge=0, le=MICRO)]
 
 
+_SET: Final = object.__setattr__
+
+
 class Part(BaseModel):
     """A value inside an event. Fields that equal their default are not written, and a default never changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def made(part: type[P], /, **values: Any) -> P:
+    """Return a part or an event with these values, taken as they are: every field of it, of the right type and within its bounds. It takes
+    a third of the time of looking at them. For what a pure room has worked out; whatever comes from outside is validated."""
+    new = part.__new__(part)
+    _SET(new, "__dict__", values)
+    _SET(new, "__pydantic_fields_set__", set())
+    _SET(new, "__pydantic_extra__", None)
+    _SET(new, "__pydantic_private__", None)
+    return new
 
 
 class Event(Part):
@@ -100,9 +115,12 @@ class Sealed(Part):
     mac: Hash = Field(description="HMAC-SHA256 of the text under the same person's key.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class StreamId:
-    """One subject's events. A stream never changes its key; the key chooses the partition."""
+    """One subject's events. A stream never changes its key; the key chooses the partition.
+
+    Nobody changes one, nor an `Origin`; they are not frozen, because making frozen ones, for every record and command, takes twice as long.
+    """
 
     service: str
     kind: str
@@ -113,8 +131,8 @@ class StreamId:
 
     def __post_init__(self) -> None:
         if not self.key:
-            object.__setattr__(self, "key", self.id or self.kind)
-        object.__setattr__(self, "name", f"{self.service}/{self.kind}/{self.id}" if self.id else f"{self.service}/{self.kind}")
+            self.key = self.id or self.kind
+        self.name = f"{self.service}/{self.kind}/{self.id}" if self.id else f"{self.service}/{self.kind}"
 
     def __str__(self) -> str:
         return self.name
@@ -138,7 +156,7 @@ def chain_start(source: str, partition: int) -> str:
     return digest(f"cairn.chain.1\n{source}\n{partition}".encode())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Origin:
     """What led to an event: the id of the event or request before it, and of the first in that line, as text."""
 

@@ -31,21 +31,26 @@ class _Plan:
     """How the objects of one class are written."""
 
     def __init__(self, part: type[BaseModel]) -> None:
-        self._fields: list[tuple[str, Any, Writer | None]] | None
+        self._understood = True
         try:
-            self._fields = [(name, _default(info), _writer(info.annotation, info.metadata)) for name, info in part.model_fields.items()]
+            writers = {name: _writer(info.annotation, info.metadata) for name, info in part.model_fields.items()}
+            defaults = {name: _default(info) for name, info in part.model_fields.items()}
         except _Unknown:
-            self._fields = None
+            self._understood, writers, defaults = False, {}, {}
+        self._defaults = [(name, default) for name, default in defaults.items() if default is not _REQUIRED]
+        self._writers = [(name, writer) for name, writer in writers.items() if writer is not None]
 
     def write(self, part: BaseModel) -> dict[str, Any]:
-        """Return the fields that differ from their defaults."""
-        if self._fields is None:
+        """Return the fields that differ from their defaults. Most are written as they are, so all are copied at once, then mended."""
+        if not self._understood:
             return part.model_dump(mode="json", exclude_defaults=True)
-        values, plain = part.__dict__, {}
-        for name, default, writer in self._fields:
-            value = values[name]
-            if default is _REQUIRED or value != default:
-                plain[name] = value if writer is None else writer(value)
+        plain = part.__dict__.copy()
+        for name, default in self._defaults:
+            if plain[name] == default:
+                del plain[name]
+        for name, writer in self._writers:
+            if name in plain:
+                plain[name] = writer(plain[name])
         return plain
 
 

@@ -13,9 +13,9 @@ from services.mastery.state import (
     ITEM_BYTES,
     MAX_COMPETENCIES,
     MAX_ITEMS,
+    MAX_OPEN,
     NEVER,
     ROW_BYTES,
-    Item,
     Override,
     Row,
     State,
@@ -172,9 +172,41 @@ def test_a_copy_leaves_the_state_as_it_was() -> None:
     before = encode(state)
     copy = state.copy()
     copy.put(competency(40), row(competency(40), 1))
-    copy.put_item(Item(99, 12, 1, 100))
+    copy.put_item(99, 12, 100)
     copy.put_override(Override("x", 3, 1))
     assert encode(state) == before != encode(copy)
+
+
+def test_rows_that_lie_open_are_the_same_as_packed_ones() -> None:
+    names, draw = [competency(n) for n in range(3 * MAX_OPEN)] + ["a", "b"], random.Random(3)
+    state, known = State(), dict[str, Row]()
+    for n in range(2_000):
+        name, copy = draw.choice(names), state.copy()
+        if n % 50 == 49:
+            copy.drop(name)
+            rows = {other: found for other, found in known.items() if other != name}
+        else:
+            rows = known | {name: row(name, n, due=draw.randint(0, 9))}
+            copy.put(name, rows[name])
+        assert {name: state.row(name) for name in known} == known
+        assert copy.next_due == min((found.due for found in rows.values() if found.due), default=NEVER)
+        if n % 7 == 0:
+            assert dict(copy.every_row()) == rows
+            assert decode(encode(copy)) == copy != state
+        state, known = copy, rows
+    assert len(known) > MAX_OPEN
+
+
+@settings(deadline=None, max_examples=40)
+@given(evidence_sets())
+def test_what_is_decided_would_pass_as_if_it_came_from_outside(seen: list[EvidenceRecorded]) -> None:
+    state = State()
+    for each in sorted(seen, key=lambda known: (known.occurred_at, known.evidence_id.int)):
+        events = mastery.decide(CountEvidence(each), state, NO_PARAMETERS, ())
+        assert not hasattr(events, "code")
+        for event in events:
+            assert type(event).model_validate(event.body()) == event
+            state = mastery.evolve(state, event)
 
 
 def test_every_item_is_told_from_others_by_its_hash() -> None:
