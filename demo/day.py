@@ -27,7 +27,7 @@ class Pupil:
 
     name: str
     reason: str
-    """Why this is on the path, where it is not everybody's reason; empty for own work, which is on several competencies at once."""
+    """Why this is on the path, where it is not everybody's reason; in own work, which is on many competencies, also what it is."""
 
 
 @dataclass(frozen=True)
@@ -83,21 +83,31 @@ async def sheet(district: District) -> Sheet:
     sessions = await cairn.every(days, inside="sessions")
     paths = await all_at_once([cairn.find(f"/pathing/learners/{learner}/path") for learner in district.learners])
     reasons = {(path["learner_id"], step["competency_id"]): _reason(step) for path in paths if path for step in path["steps"]}
+    own = await all_at_once([cairn.find(f"/scheduling/learners/{learner}/days/tomorrow") for learner in district.learners])
+    alone = {
+        (learner["learner_id"], period["period_id"]): f"{topic(period['competency_id'])}: {REASONS[period['reason']]}"
+        for learner in own if learner for period in learner["periods"] if period["use"] == "independent" and period["competency_id"]
+    }  # fmt: skip
     unserved = await cairn.every(f"{days}/unserved")
     lacking = [f"{district.shown(each['learner_id'])} in {name(each['period_id'])}" for each in unserved if each["lacking"] == "place"]
     return Sheet(
-        SCHOOL, date.fromisoformat(day["on"]), tuple(Slot(*period) for period in PERIODS), grid(sessions, reasons, district),
+        SCHOOL, date.fromisoformat(day["on"]), tuple(Slot(*period) for period in PERIODS), grid(sessions, reasons, alone, district),
         day["learners"], sum(session["use"] == "group" for session in sessions), lacking,
     )  # fmt: skip
 
 
 def grid(
-    sessions: Iterable[Mapping[str, Any]], reasons: Mapping[tuple[str, str], str], district: District
+    sessions: Iterable[Mapping[str, Any]], reasons: Mapping[tuple[str, str], str], alone: Mapping[tuple[str, str], str], district: District
 ) -> list[tuple[str, list[list[Meeting]]]]:
-    """Return the sessions of a day by space and period; `reasons` says why a learner works on a competency."""
+    """Return the sessions of a day by space and period.
+
+    Args:
+        reasons: why a learner works on a competency.
+        alone: what a learner does on her own in a period, and why.
+    """
     meetings: dict[tuple[str, str], list[Meeting]] = {}
     for session in sessions:
-        meetings.setdefault((session["space_id"], session["period_id"]), []).append(_meeting(session, reasons, district))
+        meetings.setdefault((session["space_id"], session["period_id"]), []).append(_meeting(session, reasons, alone, district))
     return [(title, [meetings.get((space, period[0]), []) for period in PERIODS]) for space, title, _ in SPACES]
 
 
@@ -107,8 +117,11 @@ def _reason(step: Mapping[str, Any]) -> str:
     return why if goal == step["competency_id"] else f"{why}, for: {topic(goal)}"
 
 
-def _meeting(session: Mapping[str, Any], reasons: Mapping[tuple[str, str], str], district: District) -> Meeting:
-    found = {learner: reasons.get((learner, session["competency_id"]), "") for learner in session["learners"]}
+def _meeting(
+    session: Mapping[str, Any], reasons: Mapping[tuple[str, str], str], alone: Mapping[tuple[str, str], str], district: District
+) -> Meeting:
+    about, told = (session["period_id"], alone) if session["use"] == "independent" else (session["competency_id"], reasons)
+    found = {learner: told.get((learner, about), "") for learner in session["learners"]}
     shared = next(iter(found.values())) if len(set(found.values())) == 1 else ""
     pupils = [Pupil(district.shown(learner), "" if shared else reason) for learner, reason in found.items()]
     zones = {space: len(zones) for space, _, zones in SPACES}

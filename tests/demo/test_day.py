@@ -10,12 +10,13 @@ from demo.day import Meeting, Pupil, Sheet, Slot, page
 from demo.resources import PERIODS
 
 GROUP = Meeting("nook", "group", "Adding unlike fractions", "small group", "Ada <Lee>", "", (Pupil("Ben", "a goal"), Pupil("Cho & Co", "")))
+ALONE = Meeting("", "own work", "", "", "Fay Ito", "", (Pupil("Gil", "Rounding to 100: a goal"), Pupil("Hal", "Area: a prerequisite")))
 TALK = Meeting("", "talk with an adult", "", "", "Mo Diaz", "", (Pupil("Dee", ""),))
 
 
 def sheet(*unserved: str) -> Sheet:
     slots = tuple(Slot(*period) for period in PERIODS)
-    return Sheet("Willowbank School", date(2026, 10, 14), slots, [("Library", [[GROUP], [TALK], [], [], [], []])], 3, 1, unserved)
+    return Sheet("Willowbank School", date(2026, 10, 14), slots, [("Library", [[GROUP], [TALK], [ALONE], [], [], []])], 3, 1, unserved)
 
 
 class Outline(HTMLParser):
@@ -43,6 +44,7 @@ def test_the_page_shows_groups_first_names_and_reasons_and_escapes_them() -> Non
     assert "Ada &lt;Lee&gt;" in text
     assert "Cho &amp; Co" in text
     assert "(a goal)" in text
+    assert "(Rounding to 100: a goal)" in text
     assert "Wednesday, 14 October" in text
 
 
