@@ -11,6 +11,7 @@ from typing import Final, assert_never
 from uuid import UUID
 
 from services.evidence.amending import AmendEvidence, decide_amendment
+from services.evidence.calendar import calendar
 from shared.contracts.envelope import Event, StreamId
 from shared.contracts.evidence import (
     AliasNoted,
@@ -282,4 +283,4 @@ item: Final = Decider(
     "evidence.item", 1, "item", ItemState(), decide_item, lambda state, event: ItemState(event.competency_ids), AlignItem,
     json_codec(ItemState),
 )  # fmt: skip
-DECIDERS: Final = (act, learner, alias, item)
+DECIDERS: Final = (act, learner, alias, item, calendar)

@@ -1,13 +1,15 @@
-"""Events of evidence as rows: acts as told and as meant, conflicts, aliases, alignments."""
+"""Events of evidence as rows: acts as told and as meant, conflicts, aliases, alignments, the calendar."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, Final
 
+from services.evidence.calendar import begins_at
 from shared.contracts.envelope import Recorded
 from shared.contracts.evidence import (
     AliasNoted,
+    CalendarNoted,
     EvidenceAccepted,
     EvidenceConflicted,
     EvidenceRecorded,
@@ -124,10 +126,29 @@ def alignment_rows(event: Recorded[Any]) -> Iterable[Row]:
             return []
 
 
+CALENDAR: Final = """
+    INSERT INTO calendar (id, first_day, begins_at, version)
+    SELECT id, first_day, begins_at, version FROM jsonb_to_recordset(%(rows)s) AS new(
+        id smallint, first_day date, begins_at timestamptz, version bigint)
+    ON CONFLICT (id) DO UPDATE SET first_day = excluded.first_day, begins_at = excluded.begins_at, version = excluded.version
+    WHERE calendar.version < excluded.version
+"""
+
+
+def calendar_rows(event: Recorded[Any]) -> Iterable[Row]:
+    """Return the one row of the calendar."""
+    match event.data:
+        case CalendarNoted(first_day=first_day):
+            return [{"id": 1, "first_day": first_day, "begins_at": begins_at(first_day), "version": event.version}]
+        case _:
+            return []
+
+
 PROJECTIONS: Final = (
     Projection("act", act_rows, ("act_id",), ACT, (EvidenceAccepted, EvidenceRecorded), halves=True),
     Projection("conflict", conflict_rows, ("act_id", "version"), CONFLICT, (EvidenceConflicted,)),
     Projection("amendment", amendment_rows, ("act_id", "version"), AMENDMENT, (EvidenceRescored, EvidenceVoided)),
     Projection("alias", alias_rows, ("alias",), ALIAS, (AliasNoted,)),
     Projection("alignment", alignment_rows, ("item_id",), ALIGNMENT, (ItemAligned,)),
+    Projection("calendar", calendar_rows, ("id",), CALENDAR, (CalendarNoted,)),
 )

@@ -1,24 +1,28 @@
-"""What evidence hears: which learner an alias is; and in time: acts whose learner and competencies have become known are released."""
+"""What evidence hears: which learner an alias is, and when courses began; and in time: acts whose learner and competencies have become
+known are released."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final
 
+from services.evidence.calendar import NoteCalendar
 from services.evidence.domain import NoteAlias
 from services.evidence.queries import Releases
 from shared.contracts.envelope import Recorded
-from shared.contracts.evidence import AliasNoted
-from shared.contracts.profile import LearnerIdentified
+from shared.contracts.evidence import AliasNoted, CalendarNoted
+from shared.contracts.profile import LearnerIdentified, RosterImported
 from shared.contracts.topics import Topic
 from shared.parts import Context, Drain, Subscription, Tick
 
 
-def commands_for(event: Recorded[Any]) -> list[NoteAlias]:
+def commands_for(event: Recorded[Any]) -> list[NoteAlias | NoteCalendar]:
     """Return what evidence does about another service's event."""
     match event.data:
         case LearnerIdentified(alias=alias, learner_id=learner_id):
             return [NoteAlias(AliasNoted(alias=alias, learner_id=learner_id))]
+        case RosterImported(first_session=first_session) if first_session is not None:
+            return [NoteCalendar(CalendarNoted(first_day=first_session))]
         case _:
             return []
 
@@ -28,4 +32,4 @@ def ticks(context: Context) -> Sequence[Tick]:
     return (Drain("release", Releases().due),)
 
 
-SUBSCRIPTION: Final = Subscription((Topic.PROFILE,), commands_for, (LearnerIdentified,))
+SUBSCRIPTION: Final = Subscription((Topic.PROFILE,), commands_for, (LearnerIdentified, RosterImported))

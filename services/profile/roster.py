@@ -72,6 +72,8 @@ class Plan:
     warnings: Faults
     content_hash: str
     rows: int
+    first_session: date | None = None
+    """When the earliest academic session begins."""
 
     @property
     def named(self) -> list[Named]:
@@ -125,7 +127,8 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
     ]
     content_hash = digest(canonical([source, roster.content_hash, *(each.text for each in person_iris)]))
     titled = [Named(classes[row["sourcedId"]], row["title"]) for row in roster["classes.csv"]]
-    return Plan(schools, titled, staff, learners, gone, warnings, content_hash, roster.rows)
+    first = min((date.fromisoformat(row["startDate"]) for row in roster["academicSessions.csv"]), default=None)
+    return Plan(schools, titled, staff, learners, gone, warnings, content_hash, roster.rows, first)
 
 
 def class_id(source: str, school: str, name: str) -> UUID:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
@@ -85,6 +86,14 @@ class ItemAligned(Event):
     competency_ids: SortedTexts = Field(min_length=1, max_length=16)
 
 
+class CalendarNoted(Event):
+    """Work counts from this day on: a roster, or a person, says that a first course began then. Key: `calendar`."""
+
+    TYPE: ClassVar[str] = "evidence.calendar-noted.v1"
+    first_day: date = Field(description="The earliest day that was ever told.")
+    author_id: UUID | None = Field(default=None, description="Pseudonymous id of the person who says so; none where a roster does.")
+
+
 class Cause(StrEnum):
     """Why evidence is corrected or voided; finer words are free text, which travels sealed."""
 
@@ -127,6 +136,7 @@ EVENTS: tuple[type[Event], ...] = (
     EvidenceRecorded,
     AliasNoted,
     ItemAligned,
+    CalendarNoted,
     EvidenceRescored,
     EvidenceVoided,
 )

@@ -138,6 +138,7 @@ class RosterImported(Event):
     person_iris: SortedTexts = Field(
         default=(), description="Templates of the IRIs by which other systems name its learners, such as `urn:sis:person:{sourcedId}`."
     )
+    first_session: date | None = Field(default=None, description="When the earliest academic session of the roster begins.")
 
 
 EVENTS: tuple[type[Event], ...] = (

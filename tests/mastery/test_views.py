@@ -281,7 +281,8 @@ async def test_a_policy_that_makes_no_sense_is_refused_with_its_place(service: A
 
 
 async def do_everything(service: Any) -> None:
-    """Fill every table: a framework, classes, evidence, somebody stuck, an override and its end, a waiver, a void."""
+    """Fill every table: a framework, classes, evidence, somebody stuck, an override and its end, a waiver, a void,
+    evidence of nothing known, and a revision of what people spoke about."""
     assert (await service.client.post("/mastery/case/packages", json=FRAMEWORK)).status_code == 200
     await enrol(service, LEARNER, 0, CLASS)
     await enrol(service, LEARNER, 1, SECOND_CLASS, version=2)
@@ -292,6 +293,13 @@ async def do_everything(service: Any) -> None:
     await post(service, f"/learners/{LEARNER}/competencies/{competency(5)}/override/withdrawal", withdrawal)
     await put(service, f"/learners/{LEARNER}/competencies/{competency(4)}/waivers/{competency(3)}", SAID)
     await service.hear(heard(void(90).voided, "evidence", 100))
+    await hear(service, evidence(91, 9, day=2))
+    await put(service, f"/learners/{LEARNER}/competencies/{competency(3)}/override", body)
+    links = [link("precedes", 1, 2), link("precedes", 13, 4), link("replacedBy", 3, 13)]
+    assert (
+        await service.client.post("/mastery/case/packages", json=package([item(n) for n in (1, 2, 4, 5, 13)], links))
+    ).status_code == 200
+    await service.tick()
 
 
 async def test_every_table_is_the_same_again_after_all_that_people_do(service: Any) -> None:

@@ -49,6 +49,11 @@ def alias(name: str, column: str = "") -> str:
     return alias_of(KEY, f"sis/{column}" if column else "sis", name)
 
 
+def test_the_earliest_session_is_told_also_one_that_no_class_is_in() -> None:
+    assert planned(District()).first_session == date(2026, 8, 31)
+    assert planned(District().put("academicSessions.csv", "y", startDate="2026-07-01")).first_session == date(2026, 7, 1)
+
+
 def test_a_learner_belongs_to_a_school_and_classes() -> None:
     plan = planned(District())
     ada, cyd = learners_of(plan)["Ada"], learners_of(plan)["Cyd"]

@@ -53,6 +53,8 @@ async def fill_evidence(service: Any) -> None:
     assert (await service.client.put("/evidence/alignments", json={"alignments": aligned})).status_code == 200
     identified = LearnerIdentified(alias=lms.alias("s-1"), learner_id=UUID(int=1))
     await service.hear(*recorded(StreamId("profile", "alias", identified.alias), [identified]))
+    day = {"first_day": "2026-08-31", "author_id": str(UUID(int=7))}
+    assert (await service.client.put("/evidence/calendar", json=day)).status_code == 200
     for more in ({}, {"score": {"given": 1, "max": 4}}):
         acts = [act("a-1", "s-1", 1, **more), act("a-2", "s-1", 2, **more), act("a-3", "s-2", 1, **more)]
         answer = await service.client.post("/evidence", json={"items": acts})

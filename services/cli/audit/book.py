@@ -23,7 +23,7 @@ TABLES: Final = (
         hash BLOB, body BLOB)""",
     "CREATE TABLE type (name TEXT PRIMARY KEY, number INTEGER)",
     "CREATE TABLE act (role TEXT, act BLOB, partition INTEGER, position INTEGER, copy BLOB)",
-    "CREATE TABLE told (act BLOB, alias TEXT, item BLOB)",
+    "CREATE TABLE told (act BLOB, alias TEXT, item BLOB, at TEXT)",
     "CREATE TABLE fact (side TEXT, kind TEXT, subject TEXT, value TEXT, version INTEGER, PRIMARY KEY (side, kind, subject)) WITHOUT ROWID",
     "CREATE TABLE inbox (service INTEGER, source INTEGER, partition INTEGER, position INTEGER, head TEXT)",
     "CREATE TABLE aside (service INTEGER, source INTEGER, partition INTEGER, position INTEGER, open INTEGER, gone INTEGER)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,7 +15,8 @@ import psycopg
 from services.cli.audit.book import Book, number_of
 from services.cli.audit.findings import Findings
 from services.cli.audit.place import Installation, heard_by
-from shared.contracts.envelope import Header, canonical, digest
+from services.evidence.calendar import begins_at
+from shared.contracts.envelope import Header, canonical, digest, instant_text
 from shared.contracts.ledger import hole_before
 from shared.replay import ChainWalk
 
@@ -167,7 +168,7 @@ def _acts(header: Header, partition: int, acts: list[Any], told: list[Any]) -> N
         case "evidence.accepted.v1":
             act = UUID(data["act_id"]).bytes
             acts.append(("accepted", act, partition, header.position, b""))
-            told.append((act, data["alias"], UUID(data["item_id"]).bytes))
+            told.append((act, data["alias"], UUID(data["item_id"]).bytes, data["occurred_at"]))
         case "evidence.recorded.v1":
             acts.append(("recorded", UUID(data["evidence_id"]).bytes, partition, header.position, _copy(data)))
         case "mastery.estimated.v1" | "mastery.re-estimated.v1" | "mastery.evidence-deferred.v1":
@@ -204,6 +205,9 @@ def _facts(header: Header, facts: list[Any]) -> None:
             facts.append(("told", "alias in evidence", data["alias"], data["learner_id"], header.attributes["streamversion"]))
         case "evidence.alias-noted.v1":
             facts.append(("held", "alias in evidence", data["alias"], data["learner_id"], header.attributes["streamversion"]))
+        case "evidence.calendar-noted.v1":
+            first = instant_text(begins_at(date.fromisoformat(data["first_day"])))
+            facts.append(("held", "calendar", "", first, header.attributes["streamversion"]))
         case "evidence.item-aligned.v1":
             facts.append(("held", "item", UUID(data["item_id"]).hex, "", header.attributes["streamversion"]))
         case _:

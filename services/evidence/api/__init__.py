@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
 from services.evidence import alignment, caliper, direct, told
-from services.evidence.api import amendments
+from services.evidence.api import amendments, calendar
 from services.evidence.domain import AcceptEvidence, AlignItem
 from services.evidence.queries import ActView, AlignmentView, Counts, EvidenceView, Queries, WaitingView
 from shared.contracts.envelope import instant_text
@@ -73,7 +73,7 @@ def routes(context: Context) -> list[APIRouter]:
     _add_tellings(router, context)
     _add_alignments(router, context)
     _add_views(router, Queries(context.pool))
-    return [router, amendments.routes(context)]
+    return [router, amendments.routes(context), calendar.routes(context)]
 
 
 def _add_tellings(router: APIRouter, context: Context) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
@@ -17,12 +17,19 @@ from shared.errors import NotFound
 from shared.ledger import Connection
 
 MAX_CONFLICTS_SHOWN: Final = 16
-Reason = Literal["unknown-learner", "unaligned", "being-released"]
+Reason = Literal["unknown-learner", "unaligned", "before-first-day", "being-released"]
+REMEDIES: Final[Mapping[Reason, str]] = {
+    "unknown-learner": "import a roster that names this learner, with --person-iri where the sender names people in a form of its own",
+    "unaligned": "say what the item gives evidence about: PUT /evidence/alignments",
+    "before-first-day": "it happened before the first day of any course: import a roster with the academic session that it belongs to, "
+    "or name an earlier day: PUT /evidence/calendar",
+    "being-released": "nothing: it is recorded within seconds",
+}
 
-REASON: Final = (
-    """CASE WHEN l.learner_id IS NULL THEN 'unknown-learner' WHEN i.item_id IS NULL THEN 'unaligned' ELSE 'being-released' END"""
-)
-WAITING_ACTS: Final = "FROM act a LEFT JOIN alias l USING (alias) LEFT JOIN alignment i USING (item_id) WHERE a.learner_id IS NULL"
+REASON: Final = """CASE WHEN l.learner_id IS NULL THEN 'unknown-learner' WHEN i.item_id IS NULL THEN 'unaligned'
+    WHEN a.occurred_at < c.begins_at THEN 'before-first-day' ELSE 'being-released' END"""
+KNOWN: Final = "FROM act a LEFT JOIN alias l USING (alias) LEFT JOIN alignment i USING (item_id) LEFT JOIN calendar c ON true"
+WAITING_ACTS: Final = f"{KNOWN} WHERE a.learner_id IS NULL"
 COUNTS: Final = """
     SELECT (SELECT count(*) FROM act WHERE alias IS NOT NULL) AS accepted,
         (SELECT count(*) FROM act WHERE learner_id IS NOT NULL) AS recorded,
@@ -34,7 +41,7 @@ WAITING: Final = f"""
 ACT: Final = f"""
     SELECT a.act_id, a.item_id, a.score_e6, a.occurred_at, a.kind, a.format, a.duration_ms, a.accepted_at, a.learner_id, a.competency_ids,
         a.recorded_at, CASE WHEN a.learner_id IS NULL THEN {REASON} END AS reason
-    FROM act a LEFT JOIN alias l USING (alias) LEFT JOIN alignment i USING (item_id) WHERE a.act_id = %s AND a.alias IS NOT NULL"""  # noqa: S608
+    {KNOWN} WHERE a.act_id = %s AND a.alias IS NOT NULL"""
 CONFLICTS: Final = """
     SELECT score_e6, occurred_at, item_id, same_person, told_at FROM conflict WHERE act_id = %s ORDER BY version LIMIT %s"""
 AMENDMENTS: Final = """
@@ -93,6 +100,7 @@ class ActView(BaseModel):
     act_id: UUID
     status: Literal["recorded", "waiting"]
     reason: Reason | None = Field(default=None, description="Why it waits.")
+    remedy: str | None = Field(default=None, description="What lets it go.")
     item_id: UUID
     score_e6: int
     occurred_at: datetime
@@ -113,6 +121,7 @@ class WaitingView(BaseModel):
     act_id: UUID
     item_id: UUID
     reason: Reason
+    remedy: str = Field(description="What lets it go.")
     occurred_at: datetime
     accepted_at: datetime
 
@@ -163,6 +172,7 @@ class Queries:
         known = {name: value for name, value in rows[0].items() if value is not None}
         conflicts = await self._rows(CONFLICTS, [act_id, MAX_CONFLICTS_SHOWN])
         amended = [AmendmentView(**row) for row in await self._rows(AMENDMENTS, [act_id, MAX_CONFLICTS_SHOWN])]
+        known |= {"remedy": REMEDIES[known["reason"]]} if "reason" in known else {}
         status = "recorded" if rows[0]["learner_id"] else "waiting"
         return ActView(status=status, conflicts=[ConflictView(**row) for row in conflicts], amendments=amended, **known)  # type: ignore[arg-type]  # Columns.
 
@@ -172,7 +182,12 @@ class Queries:
 
     async def waiting(self, after: tuple[int, int], limit: int) -> Sequence[Mapping[str, Any]]:
         """Return the acts that wait behind this partition and position."""
-        return await self._rows(WAITING, [*after, limit + 1])
+        return [{**row, "remedy": REMEDIES[row["reason"]]} for row in await self._rows(WAITING, [*after, limit + 1])]
+
+    async def first_day(self) -> date | None:
+        """Return the first day of any course; None where nobody told of one yet."""
+        rows = await self._rows("SELECT first_day FROM calendar", [])
+        return rows[0]["first_day"] if rows else None
 
     async def alignments(self, item: str | None, after: str, limit: int) -> Sequence[Mapping[str, Any]]:
         """Return alignments by the IRI of the item, behind this one; or that of one item."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -29,8 +30,9 @@ KEPT: Final = """
 LEARNERS: Final = """
     SELECT wanted.alias, (
         SELECT l.learner_id FROM alias l WHERE l.alias = wanted.alias AND (
-            SELECT 1 FROM act w JOIN alignment i USING (item_id) WHERE w.alias = l.alias AND w.learner_id IS NULL LIMIT 1) IS NULL)
-    FROM unnest(%s) AS wanted(alias)"""
+            SELECT 1 FROM act w JOIN alignment i USING (item_id) WHERE w.alias = l.alias AND w.learner_id IS NULL
+                AND (c.begins_at IS NULL OR w.occurred_at >= c.begins_at) LIMIT 1) IS NULL), c.begins_at
+    FROM unnest(%s) AS wanted(alias) LEFT JOIN calendar c ON true"""
 COMPETENCIES: Final = """
     SELECT wanted.id, found.competency_ids FROM unnest(%s) AS wanted(id)
     CROSS JOIN LATERAL (SELECT competency_ids FROM alignment WHERE item_id = wanted.id::uuid LIMIT 1) found"""
@@ -39,34 +41,37 @@ NEWS: Final = """
     WITH news AS MATERIALIZED (
         SELECT CASE WHEN e.type = 'evidence.alias-noted.v1' THEN split_part(e.stream, '/', 3) END AS alias,
             CASE WHEN e.type = 'evidence.item-aligned.v1' THEN split_part(e.stream, '/', 3)::uuid END AS item_id,
-            CASE WHEN e.type = 'evidence.accepted.v1' THEN split_part(e.stream, '/', 3)::uuid END AS act_id
+            CASE WHEN e.type = 'evidence.accepted.v1' THEN split_part(e.stream, '/', 3)::uuid END AS act_id,
+            e.type = 'evidence.calendar-noted.v1' AS calendar
         FROM jsonb_to_recordset(%(since)s) AS r(partition integer, position bigint), LATERAL (
             SELECT type, stream FROM event WHERE partition = r.partition AND position >= r.position ORDER BY position LIMIT %(most)s) e
     ), touched AS (
-        SELECT a.alias, a.item_id FROM news n JOIN act a ON a.alias = n.alias WHERE a.learner_id IS NULL
-        UNION ALL SELECT a.alias, a.item_id FROM news n JOIN act a ON a.item_id = n.item_id WHERE a.learner_id IS NULL
-        UNION ALL SELECT a.alias, a.item_id FROM news n JOIN act a ON a.act_id = n.act_id WHERE a.learner_id IS NULL
+        SELECT a.alias, a.item_id, a.occurred_at FROM news n JOIN act a ON a.alias = n.alias WHERE a.learner_id IS NULL
+        UNION ALL SELECT a.alias, a.item_id, a.occurred_at FROM news n JOIN act a ON a.item_id = n.item_id WHERE a.learner_id IS NULL
+        UNION ALL SELECT a.alias, a.item_id, a.occurred_at FROM news n JOIN act a ON a.act_id = n.act_id WHERE a.learner_id IS NULL
     )
-    SELECT EXISTS (SELECT FROM touched JOIN alias USING (alias) JOIN alignment USING (item_id))"""
+    SELECT EXISTS (SELECT FROM news WHERE calendar) OR EXISTS (
+        SELECT FROM touched t JOIN alias USING (alias) JOIN alignment USING (item_id) LEFT JOIN calendar c ON true
+        WHERE c.begins_at IS NULL OR t.occurred_at >= c.begins_at)"""
 DUE: Final = """
     SELECT a.correlation, a.act_id AS evidence_id, l.learner_id, a.item_id, i.competency_ids, a.score_e6,
         a.occurred_at, a.kind, a.duration_ms
-    FROM act a JOIN alias l USING (alias) JOIN alignment i USING (item_id)
-    WHERE a.learner_id IS NULL ORDER BY a.partition, a.position LIMIT %s"""
+    FROM act a JOIN alias l USING (alias) JOIN alignment i USING (item_id) LEFT JOIN calendar c ON true
+    WHERE a.learner_id IS NULL AND (c.begins_at IS NULL OR a.occurred_at >= c.begins_at) ORDER BY a.partition, a.position LIMIT %s"""
 
 
 async def expand(connection: Connection, asks: Sequence[Ask]) -> list[Ask]:
     """Return the asks, each act under the alias it was first told with; and behind each new act what it means, where that is known.
 
-    It is not yet known where the alias is no learner, the item has no alignment, or earlier acts of the alias are still to be released:
-    then the act waits, and `Releases` finds it.
+    It is not yet known where the alias is no learner, the item has no alignment, or earlier acts of the alias are still to be released;
+    nor is it where the act happened before any course began, as far as rosters and people say. Then it waits, and `Releases` finds it.
     """
     told = [ask.command for ask in asks if isinstance(ask.command, AcceptEvidence)]
     if not told:
         return list(asks)
     kept: dict[str, str] = await _pairs(connection, KEPT, {command.stream.id for command in told})
     fresh = [command.told for command in told if command.stream.id not in kept]
-    learners: dict[str, UUID] = await _pairs(connection, LEARNERS, {act.alias for act in fresh})
+    learners, begins_at = await _learners(connection, {act.alias for act in fresh})
     items = {act.item_id: str(act.item_id) for act in fresh}
     aligned = await _pairs(connection, COMPETENCIES, set(items.values()))
     competencies: dict[UUID, tuple[str, ...]] = {item: tuple(aligned[id]) for item, id in items.items() if id in aligned}
@@ -82,7 +87,7 @@ async def expand(connection: Connection, asks: Sequence[Ask]) -> list[Ask]:
         kept[id] = act.alias
         result.append(ask)
         learner, competency_ids = learners.get(act.alias), competencies.get(act.item_id)
-        if learner is not None and competency_ids is not None:
+        if learner is not None and competency_ids is not None and (begins_at is None or act.occurred_at >= begins_at):
             meant = RecordEvidence(
                 act.act_id, learner, act.item_id, competency_ids, act.score_e6, act.occurred_at, act.kind, act.duration_ms
             )  # fmt: skip
@@ -119,6 +124,12 @@ async def _news(connection: Connection, since: Mapping[int, int], lengths: Mappi
         return True
     rows = await (await connection.execute(NEWS, {"since": dumps(moved).decode(), "most": MAX_NEWS})).fetchall() if moved else [[False]]
     return bool(rows[0][0])
+
+
+async def _learners(connection: Connection, aliases: Collection[str]) -> tuple[dict[str, UUID], datetime | None]:
+    """Return the learners of these aliases, those unknown or with acts to be released left out; and from when on acts are of a course."""
+    rows = await (await connection.execute(LEARNERS, [Texts(list(aliases))])).fetchall() if aliases else []
+    return {alias: learner for alias, learner, _ in rows if learner is not None}, rows[0][2] if rows else None
 
 
 async def _pairs(connection: Connection, query: str, keys: Collection[str]) -> dict[Any, Any]:

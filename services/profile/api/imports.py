@@ -178,7 +178,10 @@ async def _ask(context: Context, news: Sequence[News], planned: Plan, source: st
     """
     request_id, events = uuid7(), 0
     iris = tuple(each.text for each in templates)
-    noted: Command = NoteImport(RosterImported(content_hash=planned.content_hash, source=source, rows=planned.rows, person_iris=iris))
+    imported = RosterImported(
+        content_hash=planned.content_hash, source=source, rows=planned.rows, person_iris=iris, first_session=planned.first_session
+    )  # fmt: skip
+    noted: Command = NoteImport(imported)
     for commands in (*_batches(news), [noted]):
         answers = await context.asker.ask(commands, request_id)
         events += sum(len(answer.events) for answer in answers)
