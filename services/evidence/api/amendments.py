@@ -15,6 +15,7 @@ from shared.contracts.envelope import Sealed
 from shared.contracts.evidence import Cause, EvidenceRescored, EvidenceVoided
 from shared.errors import BadInput, Refused
 from shared.parts import Context
+from shared.sealing import Use, Words
 
 
 class Voiding(BaseModel):
@@ -24,7 +25,9 @@ class Voiding(BaseModel):
 
     author_id: UUID = Field(description="Pseudonymous id, as profile gives staff.")
     cause: Cause
-    words: Sealed | None = Field(default=None, description="The cause in own words, sealed under the learner's key; never in clear.")
+    words: Words | Sealed | None = Field(
+        default=None, description="The cause in own words: sealed under the learner's key before anything else is done with it, or already."
+    )
 
 
 class Correcting(Voiding):
@@ -50,8 +53,9 @@ def routes(context: Context) -> APIRouter:
         act = await queries.act(act_id)
         if act.learner_id is None:
             raise Refused("not-recorded", f"this act waits ({act.reason}): it can be amended once it is recorded")
+        words = await context.sealer.seal(act.learner_id, said.words, Use.EVIDENCE_CAUSE)
         told = kind(
-            evidence_id=act_id, learner_id=act.learner_id, author_id=said.author_id, cause=said.cause, words=said.words,
+            evidence_id=act_id, learner_id=act.learner_id, author_id=said.author_id, cause=said.cause, words=words,
             at=context.clock.now(), **more,
         )  # fmt: skip
         (answer,) = await context.asker.ask([AmendEvidence(told)])

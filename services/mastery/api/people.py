@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from shared.contracts.topics import Topic
 from shared.errors import BadInput, Fault, Refused
 from shared.http import read_json
 from shared.parts import Context
+from shared.sealing import Use, Words
 from shared.settings_stream import adoption
 
 MAX_OVERRIDE: Final = timedelta(days=400)
@@ -35,7 +36,10 @@ class Judging(BaseModel):
     author_id: UUID = Field(description="Pseudonymous id, as profile gives staff.")
     role: Author
     reason: Reason
-    words: Sealed | None = Field(default=None, description="The reason in own words, sealed under the learner's key; never in clear.")
+    words: Words | Sealed | None = Field(
+        default=None,
+        description="The reason in own words: sealed under the learner's key before anything else is done with it, or already.",
+    )
 
 
 class Overriding(Judging):
@@ -110,7 +114,8 @@ def _add_overrides(router: APIRouter, context: Context) -> None:
             fault = Fault("/until", "out-of-bounds", "not between now and 400 days ahead", "name a day within the school year")
             raise BadInput(str(fault), [fault])
         await _refuse_replaced(context, competency_id)
-        author = {"author_id": said.author_id, "role": said.role, "reason": said.reason, "words": said.words}
+        words = await context.sealer.seal(learner_id, said.words, Use.MASTERY_REASON)
+        author = {"author_id": said.author_id, "role": said.role, "reason": said.reason, "words": words}
         given = OverrideGiven(
             learner_id=learner_id, competency_id=competency_id, at=now, level=said.level, until=said.until.astimezone(UTC),
             **author,  # type: ignore[arg-type]  # By name.
@@ -134,23 +139,24 @@ def _add_overrides(router: APIRouter, context: Context) -> None:
 def _add_waivers(router: APIRouter, context: Context) -> None:
     path = "/learners/{learner_id}/competencies/{competency_id}/waivers/{prerequisite_id}"
 
-    def word(learner_id: UUID, competency_id: str, prerequisite_id: str, said: Judging, at: datetime) -> dict[str, Any]:
+    async def word(learner_id: UUID, competency_id: str, prerequisite_id: str, said: Judging) -> dict[str, Any]:
+        words = await context.sealer.seal(learner_id, said.words, Use.MASTERY_REASON)
         return {
             "learner_id": learner_id, "competency_id": competency_id, "prerequisite_id": prerequisite_id, "author_id": said.author_id,
-            "role": said.role, "reason": said.reason, "words": said.words, "at": at,
+            "role": said.role, "reason": said.reason, "words": words, "at": context.clock.now(),
         }  # fmt: skip
 
     @router.put(path)
     async def waive(learner_id: UUID, competency_id: CompetencyId, prerequisite_id: CompetencyId, said: Judging) -> Changed:
         """Let a prerequisite not hold a competency back, for this learner."""
         await _refuse_replaced(context, competency_id, prerequisite_id)
-        told = word(learner_id, competency_id, prerequisite_id, said, context.clock.now())
+        told = await word(learner_id, competency_id, prerequisite_id, said)
         return await _said(context, WaivePrerequisite(PrerequisiteWaived(**told)))
 
     @router.post(f"{path}/withdrawal")
     async def withdraw_waiver(learner_id: UUID, competency_id: CompetencyId, prerequisite_id: CompetencyId, said: Judging) -> Changed:
         """Let a prerequisite count again. What was mastered meanwhile stays."""
-        told = word(learner_id, competency_id, prerequisite_id, said, context.clock.now())
+        told = await word(learner_id, competency_id, prerequisite_id, said)
         return await _said(context, WithdrawWaiver(WaiverWithdrawn(**told)))
 
     @router.get("/learners/{learner_id}/waivers")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
-from services.profile.api import imports, people, preferences
+from services.profile.api import imports, people, preferences, words
 from services.profile.queries import Keyring, Queries
 from shared.parts import Context
 
@@ -19,4 +19,7 @@ def routes(context: Context) -> Sequence[APIRouter]:
     """
     keyring = Keyring(context.pool, context.settings.district())
     queries = Queries(context.pool, keyring)
-    return [imports.routes(context, queries, keyring), people.routes(queries), preferences.routes(context, queries, keyring)]
+    return [
+        imports.routes(context, queries, keyring), people.routes(queries), preferences.routes(context, queries, keyring),
+        words.routes(queries, keyring),
+    ]  # fmt: skip

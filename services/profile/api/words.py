@@ -1,0 +1,43 @@
+"""Words about a learner that other services keep: sealed here, and opened here."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from services.profile.queries import Keyring, Queries
+from shared.contracts.envelope import Sealed
+from shared.errors import BadInput, Fault, NotFound
+from shared.seal import Unreadable, seal, unseal
+from shared.sealing import Opened, ToOpen, ToSeal
+
+
+def routes(queries: Queries, keyring: Keyring) -> APIRouter:
+    """Return the routes that seal and open words."""
+    router = APIRouter(tags=["words"])
+
+    @router.post("/learners/{learner_id}/sealed")
+    async def seal_words(learner_id: UUID, asked: ToSeal) -> Sealed:
+        """Seal words about a learner under her key, for another service to keep. Nothing is kept here. The same words give another cipher
+        each time, and the same `mac`."""
+        if await queries.learner(learner_id) is None:
+            raise NotFound("no roster named a learner with this id")
+        keys = await keyring.ensure([learner_id])
+        return seal(keys[learner_id], asked.words, asked.use)
+
+    @router.post("/learners/{learner_id}/opened")
+    async def open_words(learner_id: UUID, asked: ToOpen) -> Opened:
+        """Open words about a learner that were sealed for this use."""
+        keys = await keyring.of([learner_id])
+        try:
+            if learner_id not in keys:
+                raise NotFound("there is no key of this learner: nothing was sealed under it, or it was destroyed, and the words with it")
+            return Opened(words=unseal(keys[learner_id], asked.sealed, asked.use))
+        except Unreadable:
+            fault = Fault(
+                "/sealed", "unreadable", "sealed under another key or for another use, or changed since", "send it as it was told"
+            )
+            raise BadInput(str(fault), [fault]) from None
+
+    return router
