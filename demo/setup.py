@@ -19,7 +19,7 @@ GOAL_SHARE: Final = 0.45
 LIKES_SHARE: Final = 0.35
 """Of learners who said how they like to learn."""
 GOAL_SIZES: Final = (7, 11, 15)
-"""Competencies of her grade's mathematics that a learner wants to master."""
+"""Competencies of her grade's mathematics that a learner wants to master, beside all of its reading."""
 GOAL_DAYS: Final = (38, 66, 101)
 """When goals are due, from today."""
 
@@ -80,8 +80,8 @@ def _goals(district: District) -> list[tuple[str, dict[str, Any]]]:
     chosen = []
     for _, learner_id in sorted(district.learner_ids.items()):
         if draw.random() < GOAL_SHARE:
-            codes = of_grade("mathematics", district.learners[learner_id].grade)
-            wanted = codes[: draw.choice(GOAL_SIZES)]
+            grade = district.learners[learner_id].grade
+            wanted = (*of_grade("mathematics", grade)[: draw.choice(GOAL_SIZES)], *of_grade("reading", grade))
             due = TODAY + timedelta(days=draw.choice(GOAL_DAYS))
             goals = [{"competency_id": skills()[code].guid, "due": due.isoformat()} for code in wanted]
             chosen.append((learner_id, {"author_id": learner_id, "role": "learner", "goals": goals}))
