@@ -197,7 +197,7 @@ def _relations(reader: Reader, linked: Sequence[Any], items: Mapping[str, Item])
     for index, content in enumerate(linked):
         place = f"/CFAssociations/{index}"
         kind = content.get("associationType") if isinstance(content, Mapping) else None
-        if kind != REPLACED and kind not in SIMILAR:
+        if not isinstance(kind, str) or (kind != REPLACED and kind not in SIMILAR):
             continue
         origin, end = _end(reader, content, "originNodeURI", place), _end(reader, content, "destinationNodeURI", place)
         if not origin or not end or origin == end:
@@ -236,7 +236,7 @@ def _refuse_cycles(parents: Mapping[str, tuple[str, str]], before: Links, items:
 
 def _label(item: Mapping[str, Any]) -> str:
     """Return what people call an item: its human coding scheme, else the start of its statement."""
-    return str(item.get("humanCodingScheme") or item.get("fullStatement") or item["identifier"])[:MAX_WORD]
+    return str(item.get("humanCodingScheme") or item.get("fullStatement") or item.get("identifier") or item.get("uri"))[:MAX_WORD]
 
 
 @dataclass(frozen=True, slots=True)

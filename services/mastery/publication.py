@@ -45,12 +45,12 @@ def read_entries(value: Any) -> list[dict[str, Any]]:
         if len(faults) >= MAX_FAULTS:
             break
         place = f"/entries/{index}"
-        if not isinstance(entry, dict) or entry.get("entry") not in CHECKS:
+        if not isinstance(entry, dict) or not isinstance(entry.get("entry"), str) or entry["entry"] not in CHECKS:
             faults.append(Fault(place, "unknown-entry", "no entry that is known", f"`entry` is one of {', '.join(CHECKS)}"))
             continue
         name = entry["entry"]
         CHECKS[name](entry, place, faults)
-        key = (name, entry.get(NAMED[name]) if name in NAMED else None)
+        key = (name, str(entry.get(NAMED[name])) if name in NAMED else None)
         if key in seen:
             faults.append(Fault(place, "twice", f"there is such an entry `{name}` already", "keep one of them"))
         seen.add(key)

@@ -166,6 +166,9 @@ BAD = {
     "same item, other content": (package([item(1), item(1, fullStatement="Other")]), "/CFItems/1", "conflicting-duplicate"),
     "association of another type": (package([item(1)], ["x"]), "/CFAssociations/0/associationType", "missing"),
     "association without type": (package([item(1)], [{}]), "/CFAssociations/0/associationType", "missing"),
+    "association whose type is no text": (
+        package([item(1)], [{"associationType": ["precedes"]}]), "/CFAssociations/0/associationType", "missing",
+    ),
     "association without an end": (
         package([item(1)], [link("precedes", 1, 1) | {"destinationNodeURI": None}]), "/CFAssociations/0/destinationNodeURI", "missing",
     ),

@@ -1,0 +1,127 @@
+"""Whatever is changed in a sound import, it is taken, or it is refused with a problem that names places and remedies; nothing breaks.
+
+Each import and endpoint with a body gets its own, damaged in one place after another. What is refused leaves the store as it was.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from services.evidence.app import PARTS as EVIDENCE
+from services.mastery.app import PARTS as MASTERY
+from services.mastery.calibration import DEFAULT_ENTRIES
+from services.pathing.app import PARTS as PATHING
+from services.profile.app import PARTS as PROFILE
+from services.scheduling.app import PARTS as SCHEDULING
+from shared.clock import FixedClock
+from shared.parts import Parts
+from shared.stack import ServiceDatabase
+from shared.testing import running
+from tests.evidence.lms import act, answered, envelope, graded, item_iri
+from tests.mastery.test_case import item, link, package
+from tests.pathing.test_http import CATALOGUE, LEARNER
+from tests.scheduling.test_http import resources
+
+NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
+DAMAGES = 120
+"""Of each body; chosen by a fixed seed."""
+STRANGE: tuple[Any, ...] = (
+    None, True, -1, 0, 1.5, 2**53, 10**30, "", " ", "x", "x" * 5000, "a\u0000b", "\u202e\u200b", "2026-02-30", "0000-00-00T00:00:00Z",
+    [], {}, [None], [[]], {"": 0}, {"a\u0000": 1}, float("nan"), float("inf"),
+)  # fmt: skip
+WHO = {"author_id": str(LEARNER), "role": "learner"}
+BODIES: dict[str, tuple[Parts, str, str, Any]] = {
+    "caliper": (EVIDENCE, "POST", "/evidence/caliper", envelope(graded(), answered("other", item=2))),
+    "acts": (EVIDENCE, "POST", "/evidence", {"items": [act(), act("a-2", item=2)]}),
+    "alignments": (
+        EVIDENCE, "PUT", "/evidence/alignments", {"alignments": [{"item": item_iri(n), "competencies": ["K"]} for n in (1, 2)]},
+    ),
+    "framework": (MASTERY, "POST", "/mastery/case/packages", package([item(1), item(2), item(3)], [link("precedes", 1, 2)])),
+    "catalogue": (PATHING, "PUT", "/pathing/activities", {"activities": CATALOGUE["activities"][:3]}),
+    "goals": (
+        PATHING, "POST", f"/pathing/learners/{LEARNER}/goals", WHO | {"goals": [{"competency_id": "A", "due": "2026-12-01"}]},
+    ),
+    "choice": (PATHING, "POST", f"/pathing/learners/{LEARNER}/choices", {"competency_id": "A", "activity_id": "A-video"}),
+    "override": (
+        MASTERY, "PUT", f"/mastery/learners/{LEARNER}/competencies/A/override",
+        WHO | {"role": "teacher", "reason": "conversation", "level": "mastered", "until": "2026-12-01T00:00:00Z"},
+    ),
+    "policy": (MASTERY, "PUT", "/mastery/policy", {"policies": [{"kinds": ["quiz"]}, {"family": "skill", "days": 4}]}),
+    "calibration": (MASTERY, "PUT", "/mastery/calibrations", {"entries": list(DEFAULT_ENTRIES)}),
+    "groups": (MASTERY, "POST", "/mastery/equity", {"learners": [{"learner_id": str(LEARNER), "groups": {"route": "bus"}}]}),
+    "correction": (
+        EVIDENCE, "POST", f"/evidence/acts/{LEARNER}/correction", {"author_id": str(LEARNER), "cause": "appeal", "given": 1, "max": 2},
+    ),
+    "resources": (SCHEDULING, "PUT", "/scheduling/resources", resources()),
+    "preferences": (
+        PROFILE, "POST", f"/profile/learners/{LEARNER}/preferences", WHO | {"areas": ["space"], "modalities": ["video"], "words": "Hm"},
+    ),
+}  # fmt: skip
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every value inside a JSON value."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield (*at, key)
+        yield from places(inner, (*at, key))
+
+
+def damaged(body: Any, draw: random.Random) -> Any:
+    """Return a copy in which something is missing, repeated, added, or strange."""
+    found = copy.deepcopy(body)
+    *way, last = draw.choice(list(places(found)))
+    inside = found
+    for step in way:
+        inside = inside[step]
+    match draw.randrange(6):
+        case 0:
+            del inside[last]
+        case 1 if isinstance(inside, list):
+            inside.append(copy.deepcopy(inside[last]))
+        case 1:
+            inside["nobody knows"] = inside[last]
+        case _:
+            inside[last] = draw.choice(STRANGE)
+    return found
+
+
+def written(value: Any) -> bytes:
+    """Return JSON as any client might write it, with integers of any size."""
+    return json.dumps(value).encode()
+
+
+async def length(service: Any) -> int:
+    async with service.pool.connection() as connection:
+        return int((await (await connection.execute("SELECT sum(length) FROM partition")).fetchall())[0][0])
+
+
+@pytest.mark.parametrize("name", BODIES)
+async def test_a_damaged_body_is_taken_or_refused_in_words(name: str, database: Callable[[str], ServiceDatabase]) -> None:
+    parts, method, path, body = BODIES[name]
+    draw = random.Random(f"damage {name}")
+    refused = 0
+    async with running(parts, database(parts.name), clock=FixedClock(NOW)) as service:
+        for _ in range(DAMAGES):
+            sent = written(damaged(body, draw))
+            before = await length(service)
+            answer = await service.client.request(method, path, content=sent, headers={"content-type": "application/json"})
+            assert answer.status_code < 500, (answer.text, sent)
+            if answer.status_code < 400:
+                continue
+            refused += 1
+            assert await length(service) == before, sent
+            assert answer.headers["content-type"] == "application/problem+json"
+            problem = answer.json()
+            assert problem["detail"], sent
+            for fault in problem.get("errors", []):
+                assert fault["code"], (fault, sent)
+                assert fault["detail"], (fault, sent)
+                assert fault.get("remedy"), (fault, sent)
+    assert refused > DAMAGES // 4, "most damages are none that may be taken"
