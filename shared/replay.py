@@ -217,13 +217,16 @@ class ChainWalk:
 
 
 def _misplaced(header: Header, source: str, number: int, partitions: int, position: int, expected: int, previous: str) -> str:
-    checks: tuple[tuple[bool, str], ...] = (
-        (position == expected == header.position, f"position {expected} is missing"),
-        (header.previous == previous, "it is not chained to the event before it: one of the two was changed"),
-        (header.attributes["source"] == source, f"it comes from {header.attributes['source']}"),
-        (header.attributes["partition"] == number == partition_of(header.key, partitions), "its key belongs to another partition"),
-    )
-    return next((wrong for fine, wrong in checks if not fine), "")
+    told = header.attributes
+    if not position == expected == told["position"]:
+        return f"position {expected} is missing"
+    if told["previous"] != previous:
+        return "it is not chained to the event before it: one of the two was changed"
+    if told["source"] != source:
+        return f"it comes from {told['source']}"
+    if not told["partition"] == number == partition_of(told["partitionkey"], partitions):
+        return "its key belongs to another partition"
+    return ""
 
 
 def _holds(event: Recorded[Any], type_name: str, data: bytes) -> bool:

@@ -7,6 +7,7 @@ never changed once it is handed out, but for that: whoever needs another one tak
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -254,7 +255,7 @@ class State:
 
     def _insert(self, competency_id: str, row: Row) -> None:
         rows = self.rows
-        at = next((place for place in range(0, len(rows), ROW_BYTES) if rows[place : place + 16] > row.key), len(rows))
+        at = ROW_BYTES * bisect(range(len(rows) // ROW_BYTES), row.key, key=lambda n: rows[n * ROW_BYTES : n * ROW_BYTES + 16])
         self.packed, old = rows[:at] + _ROW.pack(*row) + rows[at:], 0
         if str(UUID(bytes=row.key)) != competency_id:
             self.names = tuple(sorted((*self.names, competency_id)))

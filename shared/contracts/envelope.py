@@ -138,6 +138,7 @@ class StreamId:
         return self.name
 
 
+@lru_cache(maxsize=4_096)  # A learner's events come together, and replay looks at each.
 def partition_of(key: str, partitions: int) -> int:
     """Return the lane of a key, in [0, partitions): the first 8 bytes, big-endian, of its SHA-256, modulo the number of lanes."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % partitions
@@ -292,18 +293,19 @@ class Header:
         Raises:
             ValueError: where `data` does not fit the contract, or an attribute its form.
         """
-        a = self.attributes
-        id, causation, correlation = a["id"], a["causationid"], a["correlationid"]
+        (
+            id, type_name, source, time, stream, version, key, partition, position, previous, decider, settings, release, causation,
+            correlation, data,
+        ) = _VALUES(self.attributes)  # fmt: skip
         if not _THREE_IDS.fullmatch(id + causation + correlation):
             raise ValueError("id, causationid or correlationid is not a UUID in lower case")
         return Recorded(
-            id, a["type"], a["source"], datetime.fromisoformat(a["time"]), a["stream"], a["streamversion"], a["partitionkey"],
-            a["partition"], a["position"], a["previous"], a["decider"], a["settings"], a["release"], causation, correlation,
-            event_class.model_validate(a["data"]), self.raw,
+            id, type_name, source, datetime.fromisoformat(time), stream, version, key, partition, position, previous, decider, settings,
+            release, causation, correlation, event_class.model_validate(data), self.raw,
         )  # fmt: skip
 
 
-_ATTRIBUTES: Final = {
+_ATTRIBUTES: Final = {  # In the order of `Recorded`.
     "id": str, "type": str, "source": str, "time": str, "stream": str, "streamversion": int, "partitionkey": str, "partition": int,
     "position": int, "previous": str, "decider": str, "settings": int, "release": str, "causationid": str, "correlationid": str,
     "data": dict,
