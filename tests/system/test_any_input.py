@@ -27,6 +27,7 @@ from shared.testing import running
 from tests.evidence.lms import act, answered, envelope, graded, item_iri
 from tests.mastery.test_case import item, link, package
 from tests.pathing.test_http import CATALOGUE, LEARNER
+from tests.profile.district import District, zip_of
 from tests.scheduling.test_http import resources
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -102,26 +103,59 @@ async def length(service: Any) -> int:
         return int((await (await connection.execute("SELECT sum(length) FROM partition")).fetchall())[0][0])
 
 
+async def tried(service: Any, method: str, path: str, media: str, sent: bytes) -> bool:
+    """Send a body; return whether it was refused, after a look at how."""
+    before = await length(service)
+    answer = await service.client.request(method, path, content=sent, headers={"content-type": media})
+    assert answer.status_code < 500, (answer.text, sent)
+    if answer.status_code < 400:
+        return False
+    assert await length(service) == before, sent
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["detail"], sent
+    for fault in problem.get("errors", []):
+        assert fault["code"], (fault, sent)
+        assert fault["detail"], (fault, sent)
+        assert fault.get("remedy"), (fault, sent)
+    return True
+
+
 @pytest.mark.parametrize("name", BODIES)
 async def test_a_damaged_body_is_taken_or_refused_in_words(name: str, database: Callable[[str], ServiceDatabase]) -> None:
     parts, method, path, body = BODIES[name]
     draw = random.Random(f"damage {name}")
-    refused = 0
     async with running(parts, database(parts.name), clock=FixedClock(NOW)) as service:
+        sent = [written(damaged(body, draw)) for _ in range(DAMAGES)]
+        refused = [await tried(service, method, path, "application/json", each) for each in sent]
+    assert sum(refused) > DAMAGES // 4, "most damages are none that may be taken"
+
+
+def scratched(content: bytes, draw: random.Random) -> bytes:
+    """Return bytes of which some are missing, others, repeated, or strange."""
+    at = draw.randrange(len(content))
+    to = min(len(content), at + draw.randrange(1, 12))
+    new = draw.choice((b"", b"\x00", b"\xff", b'"', b",", b"\n", b"\r", b"\xef\xbb\xbf", "\u2028".encode(), b"x" * 300, content[at:to] * 2))
+    return content[:at] + new + content[to:]
+
+
+async def test_a_roster_with_a_scratch_is_taken_or_refused_in_words(database: Callable[[str], ServiceDatabase]) -> None:
+    draw = random.Random("scratches of a roster")
+    files = District().files()
+    async with running(PROFILE, database("profile"), clock=FixedClock(NOW)) as service:
+        path = "/profile/oneroster/imports?source=sis"
+        refused = 0
         for _ in range(DAMAGES):
-            sent = written(damaged(body, draw))
-            before = await length(service)
-            answer = await service.client.request(method, path, content=sent, headers={"content-type": "application/json"})
-            assert answer.status_code < 500, (answer.text, sent)
-            if answer.status_code < 400:
-                continue
-            refused += 1
-            assert await length(service) == before, sent
-            assert answer.headers["content-type"] == "application/problem+json"
-            problem = answer.json()
-            assert problem["detail"], sent
-            for fault in problem.get("errors", []):
-                assert fault["code"], (fault, sent)
-                assert fault["detail"], (fault, sent)
-                assert fault.get("remedy"), (fault, sent)
-    assert refused > DAMAGES // 4, "most damages are none that may be taken"
+            name = draw.choice(sorted(files))
+            refused += await tried(service, "POST", path, "application/zip", zip_of({**files, name: scratched(files[name], draw)}))
+            refused += await tried(service, "POST", path, "application/zip", scratched(zip_of(files), draw))
+    assert refused > DAMAGES // 4
+
+
+async def test_alignments_with_a_scratch_are_taken_or_refused_in_words(database: Callable[[str], ServiceDatabase]) -> None:
+    draw = random.Random("scratches of alignments")
+    rows = "".join(f"{item_iri(n)},K{n}\r\n" for n in range(9))
+    async with running(EVIDENCE, database("evidence"), clock=FixedClock(NOW)) as service:
+        sent = [scratched(f"item,competency\r\n{rows}".encode(), draw) for _ in range(DAMAGES)]
+        refused = [await tried(service, "PUT", "/evidence/alignments", "text/csv", each) for each in sent]
+    assert sum(refused) > DAMAGES // 8
