@@ -26,7 +26,7 @@ from shared.contracts.mastery import (
     Reestimated,
     WaiverWithdrawn,
 )
-from shared.ledger.types import Projection, Row
+from shared.ledger.types import Projection, Row, newest
 from shared.parameters import page_hash
 
 Rows = Callable[[Recorded[Any]], Iterator[Row]]
@@ -34,15 +34,7 @@ Rows = Callable[[Recorded[Any]], Iterator[Row]]
 
 def _table(table: str, rows: Rows, of: tuple[type[Event], ...], key: tuple[str, ...], **columns: str) -> Projection:
     """Return a table that keeps the row of the newest version; `columns` are names and SQL types beside `version`."""
-    typed = columns | {"version": "bigint"}
-    names = ", ".join(typed)
-    updates = ", ".join(f"{name} = excluded.{name}" for name in typed if name not in key)
-    definition = ", ".join(f"{name} {kind}" for name, kind in typed.items())
-    statement = (
-        f"INSERT INTO {table} ({names}) SELECT {names} FROM jsonb_to_recordset(%(rows)s) AS new({definition}) "  # noqa: S608 - our own names
-        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates} WHERE {table}.version < excluded.version"
-    )
-    return Projection(table, rows, key, statement, of)
+    return newest(table, key, columns, rows, of)
 
 
 # The key of a learner's stream is the learner's id, as text: in every event, without making one of the UUID again.
