@@ -59,13 +59,13 @@ def _replay(place: Place) -> list[Report]:
 
 
 async def tell_tampering(district: District, place: Place, learner_id: str) -> None:
-    """Copy a part of mastery's record, turn one bit over in it, and tell who finds it. The record itself is only read.
+    """Copy a part of mastery's record, flip one bit in it, and tell who finds it. The record itself is only read.
 
     Raises:
         Unexpected: nobody finds it.
     """
     name = plain(district.shown(learner_id))
-    say(f"Now somebody with the keys to the database wants {name} to look better. In a copy of the record, we turn one bit over.")
+    say(f"Now somebody with the keys to the database wants {name} to look better. In a copy of the record, we flip one bit.")
     copy = f"cairn_{Topic.MASTERY}{SUFFIX}"
     drop_database(place.administrator, copy)
     create_database(place.administrator, Topic.MASTERY, place.home, SUFFIX)

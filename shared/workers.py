@@ -241,9 +241,7 @@ class Supervisor:
             while self._died[0] < now - RESTART_WINDOW_S:
                 self._died.popleft()
             if len(self._died) > MAX_RESTARTS:
-                raise WorkersFailed(
-                    f"{len(self._died)} workers died within {RESTART_WINDOW_S:.0f} s: the log says of what; nothing is lost"
-                )
+                raise WorkersFailed(f"{len(self._died)} workers died within {RESTART_WINDOW_S:.0f} s: the log says why; nothing is lost")
             process.close()
             worker.process, worker.due_at = None, now + RESTART_PAUSE_S
 

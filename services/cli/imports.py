@@ -128,7 +128,7 @@ def add_to(app: typer.Typer) -> None:
         ("roster", roster, "Who learns, who teaches, and in which classes."),
         ("framework", framework, "What there is to learn, and what comes before what."),
         ("alignments", alignments, "Which competencies an item gives evidence about."),
-        ("activities", activities, "By what competencies can be learned."),
+        ("activities", activities, "What learners can do to learn a competency."),
         ("resources", resources, "Spaces, periods and staff of a school day."),
     ):
         group = typer.Typer(no_args_is_help=True, help=what)
