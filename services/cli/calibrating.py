@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -154,8 +155,18 @@ def write_set(folder: Path, made: Calibrated) -> None:
     (folder / "calibration.json").write_text(f"[\n{inner}\n]\n", encoding="utf-8")
     how = f"Each learner was predicted with items' easiness from the answers of others, in {FOLDS} parts."
     write_report(folder / "report.html", "Calibration report", how, made.set_id, made.report, parse([made.entries]), made.before)
-    rows = [{"part": column, **asdict(part)} for column, part in lines(made.report)]
-    (folder / "figures.json").write_text(json.dumps({"set_id": made.set_id, "parts": rows}, indent=1) + "\n", encoding="utf-8")
+    rows = [{"part": column, **_plain(asdict(part))} for column, part in lines(made.report)]
+    told = json.dumps({"set_id": made.set_id, "parts": rows}, indent=1, allow_nan=False)
+    (folder / "figures.json").write_text(told + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can hold it: what is not known is null."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def write_report(path: Path, title: str, how: str, set_id: str, told: Report, calibration: Calibration, before: Held | None) -> None:

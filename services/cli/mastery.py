@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -143,8 +144,12 @@ def _line(part: Part) -> str:
     )
     if part.decisions is not None and part.decisions.declared:
         decided = part.decisions
-        text += f"; mastered {decided.declared:,} of {decided.pairs:,}, false {decided.false:.3f}, delayed {decided.delayed:.3f}"
+        text += f"; mastered {decided.declared:,} of {decided.pairs:,}, false {_rate(decided.false)}, delayed {_rate(decided.delayed)}"
     return text
+
+
+def _rate(share: float) -> str:
+    return "unknown" if math.isnan(share) else f"{share:.3f}"
 
 
 def add_to(app: typer.Typer) -> None:

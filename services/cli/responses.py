@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import math
+import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.cli.sheet import days_of, opened, text_of
+from services.cli.sheet import SECONDS_PER_DAY, days_of, opened, text_of
 from services.mastery.fitting.columns import NO_ITEM, Responses
 from shared.contracts.evidence import Kind
 from shared.errors import BadInput, Fault
@@ -31,6 +34,8 @@ LINKED: Final = (";", "|")
 MAX_FAULTS: Final = 20
 """Named one by one; all are counted."""
 MAX_ROWS: Final = 50_000_000
+MAX_AHEAD_DAYS: Final = 1.0
+"""How far the clock of whoever recorded the responses may be ahead of ours."""
 MAX_NAME: Final = 64
 """Characters of a competency's id, as in a framework."""
 MAX_LINKS: Final = 16
@@ -94,7 +99,9 @@ def _places(path: Path, header: Sequence[str], groups: Sequence[str]) -> dict[st
         known = next((name for name in names if name in lower), None)
         if known is not None:
             found[column] = lower.index(known)
-    faults = [
+    twice = [name for name, count in Counter(lower).items() if count > 1 and name in {lower[place] for place in found.values()}]
+    faults = [Fault(f"{path.name}:1", "twice", f"two columns are called `{name}`", "take one of them away") for name in twice]
+    faults += [
         Fault(f"{path.name}:1", "missing", f"no column `{column}`", f"name it {' or '.join(f'`{name}`' for name in NAMES[column])}")
         for column in NEEDED if column not in found
     ]  # fmt: skip
@@ -104,7 +111,7 @@ def _places(path: Path, header: Sequence[str], groups: Sequence[str]) -> dict[st
         else:
             found[f"group {name}"] = lower.index(name.lower())
     if faults:
-        raise BadInput(f"{path.name} lacks columns; it has {', '.join(header)}", faults)
+        raise BadInput(f"{path.name} {'has columns twice' if twice else 'lacks columns'}; it has {', '.join(header)}", faults)
     return found
 
 
@@ -130,12 +137,15 @@ class _Reader:
                     self._take(number, row)
         except csv.Error as error:
             self._fault(number + 1, "csv", str(error), "quote fields that hold quotes or line ends")
+        self._refuse_wrong()
+        return self._data()
+
+    def _refuse_wrong(self) -> None:
         if self._wrong:
             raise BadInput(
                 f"{self._path.name}: {self._wrong:,} of {self._rows:,} rows are wrong"
                 + (f", the first {len(self._faults)} are named" if self._wrong > len(self._faults) else ""), self._faults,
             )  # fmt: skip
-        return self._data()
 
     def _take(self, number: int, row: list[Any]) -> None:
         self._rows += 1
@@ -224,6 +234,7 @@ class _Reader:
         if not columns.score:
             raise BadInput(f"{self._path.name} has no responses: a row for each is needed")
         learner, day = np.array(columns.learner), np.array(columns.day)
+        self._check_days(day)
         has_clock = bool((day != day[0]).any())
         order = np.lexsort((np.array(columns.row), day, learner)) if has_clock else np.argsort(learner, kind="stable")
         kept, links = self._joined(order.tolist())
@@ -236,6 +247,15 @@ class _Reader:
         )  # fmt: skip
         groups = {name: tuple(values) for name, values in self._group.items()}
         return Data(responses, groups, self._rows, self._rows - len(kept))
+
+    def _check_days(self, day: NDArray[np.float64]) -> None:
+        """Raise BadInput where times lie before 1970 or in the future."""
+        latest = time.time() / SECONDS_PER_DAY + MAX_AHEAD_DAYS
+        for at in np.flatnonzero((day < 0) | (day > latest)).tolist():
+            detail = "the time lies before 1970" if day[at] < 0 else "the time lies in the future"
+            remedy = "give ISO 8601, or seconds or milliseconds since 1970; or leave the column out"
+            self._fault(self._columns.row[at], "time", detail, remedy)
+        self._refuse_wrong()
 
     def _joined(self, order: list[int]) -> tuple[list[int], list[tuple[int, ...]]]:
         """Return the rows that are responses, and the competencies of each."""

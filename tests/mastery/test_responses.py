@@ -127,3 +127,20 @@ def test_what_nothing_can_be_fitted_to_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="holds 30 responses; 200 are needed"):
         check(told(tmp_path, "learner,competencies,score\n" + "".join(f"l{at},x,{at % 2}\n" for at in range(30))), "data.csv")
     assert np.isfinite(told(tmp_path, "learner,competencies,score\na,x,1\n").responses.score).all()
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [("-5", "before 1970"), ("1969-12-31", "before 1970"), ("99999999999", "in the future"), ("2999-01-01", "in the future")],
+)
+def test_times_before_1970_and_in_the_future_are_named_by_row(tmp_path: Path, at: str, said: str) -> None:
+    message, fault = faults(tmp_path, f"learner,competencies,score,time\na,x,1,1254000000\na,x,1,{at}\n")
+    assert "1 of 2 rows are wrong" in message
+    assert "data.csv:3" in fault
+    assert said in fault
+    assert "leave the column out" in fault
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    assert any("two columns are called `score`" in fault for fault in faults(tmp_path, "learner,competencies,score,Score\na,x,1,0\n"))
+    assert told(tmp_path, "learner,competencies,score,note,note\na,x,1,0,0\n").rows == 1
