@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -54,13 +55,30 @@ BODIES: dict[str, tuple[Parts, str, str, Any]] = {
         MASTERY, "PUT", f"/mastery/learners/{LEARNER}/competencies/A/override",
         WHO | {"role": "teacher", "reason": "conversation", "level": "mastered", "until": "2026-12-01T00:00:00Z"},
     ),
+    "override's end": (
+        MASTERY, "POST", f"/mastery/learners/{LEARNER}/competencies/A/override/withdrawal", WHO | {"role": "teacher"},
+    ),
+    "waiver": (
+        MASTERY, "PUT", f"/mastery/learners/{LEARNER}/competencies/B/waivers/A",
+        WHO | {"role": "teacher", "reason": "conversation", "words": "Hm"},
+    ),
+    "waiver's end": (
+        MASTERY, "POST", f"/mastery/learners/{LEARNER}/competencies/B/waivers/A/withdrawal", WHO | {"role": "teacher"},
+    ),
     "policy": (MASTERY, "PUT", "/mastery/policy", {"policies": [{"kinds": ["quiz"]}, {"family": "skill", "days": 4}]}),
     "calibration": (MASTERY, "PUT", "/mastery/calibrations", {"entries": list(DEFAULT_ENTRIES)}),
     "groups": (MASTERY, "POST", "/mastery/equity", {"learners": [{"learner_id": str(LEARNER), "groups": {"route": "bus"}}]}),
     "correction": (
         EVIDENCE, "POST", f"/evidence/acts/{LEARNER}/correction", {"author_id": str(LEARNER), "cause": "appeal", "given": 1, "max": 2},
     ),
+    "void": (EVIDENCE, "POST", f"/evidence/acts/{LEARNER}/void", {"author_id": str(LEARNER), "cause": "appeal"}),
+    "first day": (EVIDENCE, "PUT", "/evidence/calendar", {"first_day": "2026-08-01", "author_id": str(LEARNER)}),
     "resources": (SCHEDULING, "PUT", "/scheduling/resources", resources()),
+    "words to seal": (PROFILE, "POST", f"/profile/learners/{LEARNER}/sealed", {"use": "mastery.reason", "words": "Hm"}),
+    "words to open": (
+        PROFILE, "POST", f"/profile/learners/{LEARNER}/opened",
+        {"use": "mastery.reason", "sealed": {"cipher": "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo=", "mac": "a" * 64}},
+    ),
     "preferences": (
         PROFILE, "POST", f"/profile/learners/{LEARNER}/preferences", WHO | {"areas": ["space"], "modalities": ["video"], "words": "Hm"},
     ),
@@ -129,6 +147,18 @@ async def test_a_damaged_body_is_taken_or_refused_in_words(name: str, database: 
         sent = [written(damaged(body, draw)) for _ in range(DAMAGES)]
         refused = [await tried(service, method, path, "application/json", each) for each in sent]
     assert sum(refused) > DAMAGES // 4, "most damages are none that may be taken"
+
+
+@pytest.mark.parametrize("parts", [PROFILE, EVIDENCE, MASTERY, PATHING, SCHEDULING], ids=lambda parts: str(parts.name))
+async def test_every_address_that_takes_a_body_is_tried(parts: Parts, database: Callable[[str], ServiceDatabase]) -> None:
+    async with running(parts, database(parts.name)) as service:
+        addresses = (await service.client.get("/openapi.json")).json()["paths"]
+    taking = {(method.upper(), path) for path, methods in addresses.items() for method, told in methods.items() if "requestBody" in told}
+    tried = [(method, path) for _, method, path, _ in BODIES.values()] + [("POST", "/profile/oneroster/imports")]
+    assert taking
+    for method, path in taking:
+        form = re.compile(re.sub(r"\{\w+\}", "[^/]+", path))
+        assert any(method == each and form.fullmatch(way) for each, way in tried), f"{method} {path}: name a sound body in BODIES"
 
 
 def scratched(content: bytes, draw: random.Random) -> bytes:
