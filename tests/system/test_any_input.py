@@ -189,3 +189,39 @@ async def test_alignments_with_a_scratch_are_taken_or_refused_in_words(database:
         sent = [scratched(f"item,competency\r\n{rows}".encode(), draw) for _ in range(DAMAGES)]
         refused = [await tried(service, "PUT", "/evidence/alignments", "text/csv", each) for each in sent]
     assert sum(refused) > DAMAGES // 8
+
+
+QUESTIONS = 20
+"""For each address."""
+ODD = (
+    "x",
+    "-1",
+    "0",
+    "1e9",
+    "%00",
+    "%ff",
+    "..%2f",
+    "9" * 30,
+    "é" * 600,
+    "today",
+    "9999-12-31",
+    "0001-01-01",
+    "2026-02-30",
+    str(LEARNER),
+    "",
+)
+
+
+@pytest.mark.parametrize("parts", [PROFILE, EVIDENCE, MASTERY, PATHING, SCHEDULING], ids=lambda parts: str(parts.name))
+async def test_an_odd_question_is_answered_or_refused_in_words(parts: Parts, database: Callable[[str], ServiceDatabase]) -> None:
+    draw = random.Random(f"odd questions for {parts.name}")
+    async with running(parts, database(parts.name), clock=FixedClock(NOW)) as service:
+        addresses = (await service.client.get("/openapi.json")).json()["paths"]
+        for path, methods in addresses.items():
+            named = [each["name"] for each in methods.get("get", {}).get("parameters", []) if each["in"] == "query"]
+            for _ in range(QUESTIONS if "get" in methods else 0):
+                asked = re.sub(r"\{\w+\}", lambda _: draw.choice((*ODD, str(LEARNER), "today")), path)
+                asked += "?" + "&".join(f"{name}={draw.choice(ODD)}" for name in named if draw.random() < 0.7)
+                answer = await service.client.get(asked)
+                assert answer.status_code < 500, (asked, answer.text)
+                assert answer.status_code < 400 or answer.headers["content-type"] == "application/problem+json", (asked, answer.text)
