@@ -74,7 +74,7 @@ async def send(producer: AIOKafkaProducer, topic: str, partition: int, values: S
 
 def a_producer(servers: str) -> AIOKafkaProducer:
     """Return a producer set as the relay's."""
-    return AIOKafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True, max_batch_size=900_000, compression_type="lz4")
+    return AIOKafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True, max_batch_size=900_000, compression_type="zstd")
 
 
 def produce(servers: str, topic: str, told: Connection) -> None:

@@ -18,13 +18,15 @@ from shared.contracts.evidence import (
     ItemAligned,
 )
 from shared.ledger import Projection, Row
+from shared.ledger.columns import Instants, Integers, Json, Numbers, Texts, Uuids
 
-ACT: Final = """
-    INSERT INTO act
-    SELECT * FROM jsonb_to_recordset(%(rows)s) AS new(
-        act_id uuid, alias text, item_id uuid, score_e6 integer, occurred_at timestamptz, kind text, format text, duration_ms bigint,
-        partition integer, position bigint, accepted_at timestamptz, correlation uuid,
-        learner_id uuid, competency_ids jsonb, recorded_at timestamptz)
+ACT_COLUMNS: Final = {
+    "act_id": Uuids, "alias": Texts, "item_id": Uuids, "score_e6": Integers, "occurred_at": Instants, "kind": Texts, "format": Texts,
+    "duration_ms": Numbers, "partition": Integers, "position": Numbers, "accepted_at": Instants, "correlation": Uuids,
+    "learner_id": Uuids, "competency_ids": Json, "recorded_at": Instants,
+}  # fmt: skip
+ACT: Final = f"""
+    INSERT INTO act ({", ".join(ACT_COLUMNS)}) SELECT * FROM unnest({", ".join(f"%({name})s" for name in ACT_COLUMNS)})
     ON CONFLICT (act_id) DO UPDATE SET
         alias = coalesce(act.alias, excluded.alias), item_id = coalesce(act.item_id, excluded.item_id),
         score_e6 = coalesce(act.score_e6, excluded.score_e6), occurred_at = coalesce(act.occurred_at, excluded.occurred_at),
@@ -35,7 +37,7 @@ ACT: Final = """
         competency_ids = coalesce(act.competency_ids, excluded.competency_ids),
         recorded_at = coalesce(act.recorded_at, excluded.recorded_at)
     WHERE act.alias IS NULL OR act.learner_id IS NULL
-"""
+"""  # noqa: S608 - our own names
 CONFLICT: Final = """
     INSERT INTO conflict (act_id, version, score_e6, occurred_at, item_id, same_person, told_at)
     SELECT act_id, version, score_e6, occurred_at, item_id, same_person, told_at FROM jsonb_to_recordset(%(rows)s) AS new(
@@ -145,7 +147,7 @@ def calendar_rows(event: Recorded[Any]) -> Iterable[Row]:
 
 
 PROJECTIONS: Final = (
-    Projection("act", act_rows, ("act_id",), ACT, (EvidenceAccepted, EvidenceRecorded), halves=True),
+    Projection("act", act_rows, ("act_id",), ACT, (EvidenceAccepted, EvidenceRecorded), halves=True, columns=ACT_COLUMNS),
     Projection("conflict", conflict_rows, ("act_id", "version"), CONFLICT, (EvidenceConflicted,)),
     Projection("amendment", amendment_rows, ("act_id", "version"), AMENDMENT, (EvidenceRescored, EvidenceVoided)),
     Projection("alias", alias_rows, ("alias",), ALIAS, (AliasNoted,)),

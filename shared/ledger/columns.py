@@ -6,13 +6,16 @@ Forms: PostgreSQL documentation, `COPY`, "Binary Format"; of arrays, src/backend
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from struct import Struct
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
+from uuid import UUID
 
 import psycopg
+from orjson import dumps
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
@@ -21,6 +24,10 @@ _LENGTH: Final = Struct(">i").pack
 _INT4: Final = Struct(">ii").pack
 _INT8: Final = Struct(">iq").pack
 _HEAD: Final = Struct(">iiIii").pack
+_NULL: Final = _LENGTH(-1)
+_UUID_HEAD: Final = _LENGTH(16)
+_JSONB: Final = b"\x01"
+"""The version of its binary form."""
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -32,13 +39,18 @@ _STREAM_NUMBERS: Final = Struct(">iiiqiii").pack
 
 
 class Column:
-    """A column of values as a parameter of a statement: an array without nulls."""
+    """A column of values as a parameter of a statement: an array, where None is null."""
 
     element: ClassVar[int]
     __slots__ = ("packed",)
 
-    def __init__(self, count: int, elements: Iterable[bytes]) -> None:
-        self.packed = _HEAD(1, 0, self.element, count, 1) + b"".join(elements)
+    def __init__(self, values: Sequence[Any]) -> None:
+        self.packed = _HEAD(1, 1, self.element, len(values), 1) + b"".join(self._elements(values))
+
+    @staticmethod
+    def _elements(values: Sequence[Any]) -> Iterable[bytes]:
+        """Return each value behind its length."""
+        raise NotImplementedError
 
 
 class Texts(Column):
@@ -47,8 +59,9 @@ class Texts(Column):
     element = 25
     __slots__ = ()
 
-    def __init__(self, values: Sequence[str]) -> None:
-        super().__init__(len(values), _with_lengths([value.encode() for value in values]))
+    @staticmethod
+    def _elements(values: Sequence[str | None]) -> Iterable[bytes]:
+        return _with_lengths([value if value is None else value.encode() for value in values])
 
 
 class Blobs(Column):
@@ -57,8 +70,31 @@ class Blobs(Column):
     element = 17
     __slots__ = ()
 
-    def __init__(self, values: Sequence[bytes]) -> None:
-        super().__init__(len(values), _with_lengths(values))
+    @staticmethod
+    def _elements(values: Sequence[bytes | None]) -> Iterable[bytes]:
+        return _with_lengths(values)
+
+
+class Json(Column):
+    """A `jsonb[]` of values that are written as JSON."""
+
+    element = 3802
+    __slots__ = ()
+
+    @staticmethod
+    def _elements(values: Sequence[Any]) -> Iterable[bytes]:
+        return _with_lengths([value if value is None else _JSONB + dumps(value) for value in values])
+
+
+class Integers(Column):
+    """An `integer[]`."""
+
+    element = 23
+    __slots__ = ()
+
+    @staticmethod
+    def _elements(values: Sequence[int | None]) -> Iterable[bytes]:
+        return [_NULL if value is None else _INT4(4, value) for value in values]
 
 
 class Numbers(Column):
@@ -67,8 +103,34 @@ class Numbers(Column):
     element = 20
     __slots__ = ()
 
-    def __init__(self, values: Sequence[int]) -> None:
-        super().__init__(len(values), [_INT8(8, value) for value in values])
+    @staticmethod
+    def _elements(values: Sequence[int | None]) -> Iterable[bytes]:
+        return [_NULL if value is None else _INT8(8, value) for value in values]
+
+
+class Instants(Column):
+    """A `timestamptz[]`."""
+
+    element = 1184
+    __slots__ = ()
+
+    @staticmethod
+    def _elements(values: Sequence[datetime | None]) -> Iterable[bytes]:
+        return [_NULL if value is None else _INT8(8, since_2000(value)) for value in values]
+
+
+class Uuids(Column):
+    """A `uuid[]` of ids, or of their texts."""
+
+    element = 2950
+    __slots__ = ()
+
+    @staticmethod
+    def _elements(values: Sequence[UUID | str | None]) -> Iterable[bytes]:
+        return [
+            _NULL if value is None else _UUID_HEAD + (bytes.fromhex(value.replace("-", "")) if isinstance(value, str) else value.bytes)
+            for value in values
+        ]
 
 
 def event_row(
@@ -101,8 +163,8 @@ def since_2000(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
-def _with_lengths(values: Sequence[bytes]) -> Iterable[bytes]:
-    return chain.from_iterable([(_LENGTH(len(value)), value) for value in values])
+def _with_lengths(values: Sequence[bytes | None]) -> Iterable[bytes]:
+    return chain.from_iterable([(_NULL,) if value is None else (_LENGTH(len(value)), value) for value in values])
 
 
 class _ColumnDumper(Dumper):
@@ -113,21 +175,15 @@ class _ColumnDumper(Dumper):
         return packed
 
 
-class _TextsDumper(_ColumnDumper):
-    oid = 1009
-
-
-class _BlobsDumper(_ColumnDumper):
-    oid = 1001
-
-
-class _NumbersDumper(_ColumnDumper):
-    oid = 1016
+ARRAYS: Final[Mapping[type[Column], int]] = MappingProxyType(
+    {Texts: 1009, Blobs: 1001, Json: 3807, Integers: 1007, Numbers: 1016, Instants: 1185, Uuids: 2951}
+)
+"""Column -> the type of its array: `oid` in PostgreSQL's src/include/catalog/pg_type.dat."""
 
 
 def _register() -> None:
-    for column, dumper in ((Texts, _TextsDumper), (Blobs, _BlobsDumper), (Numbers, _NumbersDumper)):
-        psycopg.adapters.register_dumper(column, dumper)
+    for column, oid in ARRAYS.items():
+        psycopg.adapters.register_dumper(column, type(f"_{column.__name__}Dumper", (_ColumnDumper,), {"oid": oid}))
 
 
 _register()

@@ -37,8 +37,9 @@ PARK: Final = """
     ON CONFLICT (source, partition, kafka_offset) WHERE position IS NULL DO NOTHING"""
 LOCK_LANES: Final = "SELECT id, length, head, last_at FROM partition WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
 LOAD_STREAMS: Final = """
-    SELECT s.id, s.key, s.partition, s.version, s.format, CASE WHEN s.version <> r.known THEN s.state END AS state
-    FROM unnest(%s, %s) AS r(id, known) JOIN stream s USING (id)"""
+    SELECT r.id, s.key, s.partition, s.version, s.format, CASE WHEN s.version <> r.known THEN s.state END AS state
+    FROM unnest(%s, %s) AS r(id, known) CROSS JOIN LATERAL (SELECT * FROM stream WHERE id = r.id LIMIT 1) s"""
+"""Each by itself: planned as a join, the table is read whole, for new streams of which it holds none."""
 LOAD_EVENTS: Final = "SELECT stream, bytes FROM event WHERE stream = ANY(%s) ORDER BY stream, version"
 COPY_EVENTS: Final = "COPY event (partition, position, stream, version, key, type, recorded_at, bytes) FROM STDIN (FORMAT BINARY)"
 MOVE_LANES: Final = """
@@ -231,7 +232,11 @@ async def project(connection: Connection, projections: Iterable[Projection], eve
         if projection.events and classes.isdisjoint(projection.events):
             continue
         rows = projection.reduced(events)
-        if rows:
+        if rows and projection.columns:
+            await connection.execute(
+                projection.statement, {name: kind([row.get(name) for row in rows]) for name, kind in projection.columns.items()}
+            )  # fmt: skip
+        elif rows:
             await connection.execute(projection.statement, {"rows": rows_json(rows)})
 
 

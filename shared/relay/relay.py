@@ -175,7 +175,7 @@ class Relay:
         while not self._stopping.is_set():
             await self._compare(connection)
             producer = AIOKafkaProducer(
-                bootstrap_servers=self._servers, acks="all", enable_idempotence=True, max_batch_size=CHUNK_BYTES, compression_type="lz4",
+                bootstrap_servers=self._servers, acks="all", enable_idempotence=True, max_batch_size=CHUNK_BYTES, compression_type="zstd",
                 request_timeout_ms=REQUEST_TIMEOUT_MS,
             )  # fmt: skip
             try:

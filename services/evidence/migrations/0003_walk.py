@@ -1,0 +1,11 @@
+"""No index for walks over streams: nothing of evidence walks them, and each act would pay for it."""
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Drop the index; a sweep over evidence's streams would need it again."""
+    op.execute("DROP INDEX IF EXISTS stream_walk")
