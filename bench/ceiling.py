@@ -1,17 +1,20 @@
 """The no-logic ceiling: producer -> topic -> a consumer that COPYs raw bytes into one table without index -> the next topic.
 
 No inbox, stream, chain, projection or HTTP: what the same machine could do if Cairn did nothing. Batches, compression and durability are
-those of the chain, and all partitions are under way at once.
+those of the chain, and all partitions are under way at once. It is written twice: with the ordinary calls of the client library, a `send`
+for each record, and with batches packed by hand, as the relay's are.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
+from types import MappingProxyType
 from typing import Any, Final
 
+import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from psycopg import AsyncConnection
@@ -62,8 +65,14 @@ def _record(number: int) -> Record:
     return key.encode(), value
 
 
-async def send(producer: AIOKafkaProducer, topic: str, partition: int, values: Sequence[Record]) -> None:
-    """Send values to one partition in as few batches as fit."""
+async def send_each(producer: AIOKafkaProducer, topic: str, partition: int, values: Sequence[Record]) -> None:
+    """Send values to one partition with an ordinary call each."""
+    sent = [await producer.send(topic, value=value, key=key, partition=partition) for key, value in values]
+    await asyncio.gather(*sent)
+
+
+async def send_packed(producer: AIOKafkaProducer, topic: str, partition: int, values: Sequence[Record]) -> None:
+    """Send values to one partition in as few batches as fit, packed by hand."""
     start = 0
     while start < len(values):
         batch = producer.create_batch()
@@ -72,15 +81,20 @@ async def send(producer: AIOKafkaProducer, topic: str, partition: int, values: S
         await (await producer.send_batch(batch, topic, partition=partition))
 
 
+Send = Callable[[AIOKafkaProducer, str, int, Sequence[Record]], Awaitable[None]]
+WAYS: Final[Mapping[str, Send]] = MappingProxyType({"ordinary calls": send_each, "hand-packed batches": send_packed})
+
+
 def a_producer(servers: str) -> AIOKafkaProducer:
     """Return a producer set as the relay's."""
     return AIOKafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True, max_batch_size=900_000, compression_type="zstd")
 
 
-def produce(servers: str, topic: str, told: Connection) -> None:
+def produce(servers: str, topic: str, way: str, told: Connection) -> None:
     """Child process: for each number it is told, make so many records and say "ready", then at "go" send them to all partitions."""
 
     async def main() -> None:
+        send = WAYS[way]
         async with a_producer(servers) as producer:
             first = 0
             while count := await asyncio.to_thread(told.recv):
@@ -93,10 +107,10 @@ def produce(servers: str, topic: str, told: Connection) -> None:
                     some = enumerate(batches[start : start + PARTITIONS])
                     await asyncio.gather(*(send(producer, topic, partition, batch) for partition, batch in some))
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
-def carry(servers: str, dsn: str, topic: str, onward: str, told: Connection) -> None:
+def carry(servers: str, dsn: str, topic: str, onward: str, way: str, told: Connection) -> None:
     """Child process: for each number it is told, say "ready", copy so many records into a table and on to the next topic, say when done."""
 
     async def main() -> None:
@@ -106,19 +120,19 @@ def carry(servers: str, dsn: str, topic: str, onward: str, told: Connection) -> 
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )  # fmt: skip
         async with connection, consumer, a_producer(servers) as producer:
-            await connection.execute("CREATE TABLE raw (bytes bytea)")
+            await connection.execute("CREATE TABLE IF NOT EXISTS raw (bytes bytea)")
             await connection.commit()
             consumer.assign([TopicPartition(topic, number) for number in range(PARTITIONS)])
             while count := await asyncio.to_thread(told.recv):
                 told.send("ready")
                 while count > 0:
-                    count -= await _carry(connection, consumer, producer, onward)
+                    count -= await _carry(connection, consumer, producer, onward, WAYS[way])
                 told.send(time.perf_counter())
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
-async def _carry(connection: AsyncConnection[Any], consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, onward: str) -> int:
+async def _carry(connection: AsyncConnection[Any], consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, onward: str, send: Send) -> int:
     """Carry the records of one fetch, and return how many they were."""
     batches = await consumer.getmany(timeout_ms=FETCH_MS, max_records=TAKEN)
     if not batches:

@@ -25,6 +25,7 @@ from typing import Final
 import psutil
 import psycopg
 import structlog
+import uvloop
 from psycopg.rows import namedtuple_row
 
 from bench.evidence import FIRST_QUIZ, NOBODY, acts, known
@@ -214,7 +215,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="cairn-profile-"))
     folder.chmod(0o755)  # PostgreSQL runs as somebody else where we are root.
     try:
-        asyncio.run(measure(folder / "home", options))
+        uvloop.run(measure(folder / "home", options))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         sys.stdout.flush()

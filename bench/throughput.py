@@ -1,6 +1,7 @@
 """Sustained evidence per second through two ledgers, and beside it the no-logic ceiling, in turn on the same servers.
 
-Every process is there, connected and warmed up before anything is measured, on both sides.
+Every process is there, connected and warmed up before anything is measured, on all sides. Mastery is measured as one process, which one
+core carries, and as one for each of two cores.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -19,11 +20,13 @@ from typing import Any, Final
 
 import psutil
 import psycopg
+import uvloop
 
 from bench import ceiling
 from bench.bars import Bars
 from bench.evidence import FIRST_QUIZ, NOBODY, acts, known
 from bench.figures import cpu_between, cpu_of_each, servers_of, shown
+from bench.serving import mastery, settled
 from services.evidence.app import PARTS as EVIDENCE
 from services.mastery.app import PARTS as MASTERY
 from shared.clock import SystemClock
@@ -44,8 +47,12 @@ RAW_FACTOR: Final = 2
 """Raw records of a round for each piece of evidence, so that both sides take a while."""
 WARM: Final = 2 * FIRST_QUIZ
 """Pieces of evidence before those that count: the checks of the start of the year, and one quiz of everybody."""
+WORKERS: Final = (1, 2)
+"""Of mastery; the bar is for the last of them."""
 BAR: Final = 0.3
-"""Of the ceiling."""
+"""Of the ceiling written with ordinary calls: issue and prototype set it there. Of hand-packed batches, whose ceiling is about twice as
+high, the share is printed without a bar."""
+JUDGED: Final = "ordinary calls"
 READY_S: Final = 120.0
 ROUND_S: Final = 180.0
 POLL_S: Final = 0.02
@@ -64,6 +71,13 @@ class Place:
     raw_url: str
     """Where the ceiling copies to, as the owner."""
     owner_urls: dict[str, str]
+
+    def environment(self, home: Path) -> dict[str, str]:
+        """Return the settings of mastery as its command takes them."""
+        return {
+            "CAIRN_HOME": str(home), "CAIRN_KAFKA_SERVERS": self.kafka, "CAIRN_TOPIC_PREFIX": self.prefix,
+            "CAIRN_DATABASE_URL": self.urls["mastery"], "CAIRN_PARKING_KEY": "11" * 32, "CAIRN_LOG_LEVEL": "WARNING",
+        }  # fmt: skip
 
     def settings(self, parts: Parts) -> Any:
         """Return a service's settings."""
@@ -117,12 +131,12 @@ def write_evidence(place: Place, told: Connection) -> None:
             await relaying
             await control.stop()
 
-    asyncio.run(main())
+    uvloop.run(main())  # As the service does.
 
 
 def serve_mastery(place: Place, told: Connection) -> None:
     """Child process: the mastery service as it runs anywhere."""
-    asyncio.run(run(MASTERY, place.settings(MASTERY)))
+    uvloop.run(run(MASTERY, place.settings(MASTERY)))
 
 
 @dataclass(frozen=True)
@@ -229,45 +243,86 @@ class Ceiling:
 
 
 @contextmanager
-def both(stack: Stack) -> Iterator[tuple[Chain, Ceiling]]:
-    """Run both sides."""
-    place, servers = a_place(stack), servers_of(stack.home)
-    topics = [f"{place.prefix}.raw", f"{place.prefix}.onward"]
+def a_ceiling(place: Place, servers: Mapping[str, psutil.Process], way: str) -> Iterator[Ceiling]:
+    """Run a ceiling that is written in one of `ceiling.WAYS`."""
+    topics = [f"{place.prefix}.{name}.{way.split()[0]}" for name in ("raw", "onward")]
     asyncio.run(ceiling.make_topics(place.kafka, topics))
-    with ExitStack() as open_:
-        mastery = open_.enter_context(child(serve_mastery, place))
-        evidence = open_.enter_context(child(write_evidence, place))
-        carrier = open_.enter_context(child(ceiling.carry, place.kafka, place.raw_url, *topics))
-        producer = open_.enter_context(child(ceiling.produce, place.kafka, topics[0]))
-        ledger, inbox = (
-            open_.enter_context(psycopg.connect(place.urls[name], autocommit=True)) for name in ("evidence", "mastery")
-        )  # fmt: skip
-        chain = Chain(evidence, {"evidence": evidence.process, "mastery": mastery.process} | servers, ledger, inbox)
-        yield chain, Ceiling(producer, carrier, {"producer": producer.process, "consumer": carrier.process} | servers)
+    with (
+        child(ceiling.carry, place.kafka, place.raw_url, *topics, way) as carrier,
+        child(ceiling.produce, place.kafka, topics[0], way) as producer,
+    ):
+        yield Ceiling(producer, carrier, {"producer": producer.process, "consumer": carrier.process} | servers)
+
+
+@contextmanager
+def a_chain(place: Place, home: Path, evidence: Child, workers: int) -> Iterator[Chain]:
+    """Run mastery with so many workers behind evidence's ledger."""
+    with (
+        mastery(place.environment(home), workers) as process,
+        psycopg.connect(place.urls["evidence"], autocommit=True) as ledger,
+        psycopg.connect(place.urls["mastery"], autocommit=True) as inbox,
+    ):
+        asyncio.run(settled(place.kafka, f"{place.prefix}.mastery", workers))
+        yield Chain(evidence, {"evidence": evidence.process, "mastery": process} | servers_of(home), ledger, inbox)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What all sides did in turn: the chain, and each ceiling."""
+
+    chain: Rate
+    ceilings: Mapping[str, Rate]
+
+    def share(self, way: str) -> float:
+        """Return the chain's rate as a share of a ceiling's."""
+        return self.chain.per_second / self.ceilings[way].per_second
+
+
+def one_round(chain: Chain, ceilings: Mapping[str, Ceiling], count: int) -> Round:
+    """Measure all sides in turn, and print what they did."""
+    found = Round(chain.measure(count), {way: each.measure(count * RAW_FACTOR) for way, each in ceilings.items()})
+    print(f"    chain {found.chain.per_second:,.0f}/s, CPU {shown(found.chain.cpu_us)}")
+    for way, bare in found.ceilings.items():
+        print(f"      ceiling, {way} {bare.per_second:,.0f}/s, CPU {shown(bare.cpu_us)}", flush=True)
+    return found
 
 
 def measure(home: Path, count: int, bars: Bars) -> None:
-    """Measure both sides in turn, and print each round and the medians."""
+    """Measure all sides in turn, and print each round and the medians."""
     print(f"Throughput: {ROUNDS} rounds in turn of {count:,} pieces of evidence and {count * RAW_FACTOR:,} raw records", flush=True)
     stack = find_stack(home, lambda step: print(f"  {step}", flush=True))
-    rounds: list[tuple[Rate, Rate]] = []
+    rounds: dict[int, list[Round]] = {}
     try:
-        with both(stack) as (chain, raw):
-            chain.measure(WARM), raw.measure(WARM * RAW_FACTOR)
-            for turn in range(1, ROUNDS + 1):
-                ours, bare = chain.measure(count), raw.measure(count * RAW_FACTOR)
-                rounds.append((ours, bare))
-                print(f"  round {turn}: chain {ours.per_second:,.0f}/s, CPU {shown(ours.cpu_us)}")
-                print(f"           ceiling {bare.per_second:,.0f}/s, CPU {shown(bare.cpu_us)}", flush=True)
+        place = a_place(stack)
+        with ExitStack() as open_:
+            ceilings = {way: open_.enter_context(a_ceiling(place, servers_of(home), way)) for way in ceiling.WAYS}
+            evidence = open_.enter_context(child(write_evidence, place))
+            for each in ceilings.values():
+                each.measure(WARM * RAW_FACTOR)
+            for workers in WORKERS:
+                with a_chain(place, home, evidence, workers) as chain:
+                    chain.measure(WARM)
+                    print(f"  mastery as {workers}", flush=True)
+                    rounds[workers] = [one_round(chain, ceilings, count) for _ in range(ROUNDS)]
     finally:
         down(home)
-    bars.figure("no-logic ceiling, median", median(bare.per_second for _, bare in rounds), "records/s")
-    bars.figure("evidence -> mastery, median", median(ours.per_second for ours, _ in rounds), "evidence/s")
-    bars.figure(
-        "throughput: share of the ceiling, median of the rounds", median(o.per_second / b.per_second for o, b in rounds), at_least=BAR
-    )
-    bars.figure("levels changed per evidence", median(ours.moved for ours, _ in rounds))
-    for name in rounds[0][0].cpu_us:
-        bars.figure(f"CPU per evidence: {name}", median(ours.cpu_us[name] for ours, _ in rounds), "us")
-    for name in rounds[0][1].cpu_us:
-        bars.figure(f"CPU per raw record: {name}", median(bare.cpu_us[name] for _, bare in rounds), "us")
+    for workers, some in rounds.items():
+        tell(workers, some, bars)
+    for way in ceiling.WAYS:
+        rates = [found.ceilings[way] for some in rounds.values() for found in some]
+        bars.figure(f"no-logic ceiling, {way}", median(rate.per_second for rate in rates), "records/s")
+        for name in rates[0].cpu_us:
+            bars.figure(f"  CPU per raw record: {name}", median(rate.cpu_us[name] for rate in rates), "us")
+
+
+def tell(workers: int, rounds: Sequence[Round], bars: Bars) -> None:
+    """Print the medians of the chain with so many workers of mastery."""
+    chains = [found.chain for found in rounds]
+    bars.figure(f"evidence -> mastery, {workers} of mastery", median(chain.per_second for chain in chains), "evidence/s")
+    for way in ceiling.WAYS:
+        judged = BAR if way == JUDGED and workers == WORKERS[-1] else None
+        bars.figure(f"  throughput: share of the ceiling, {way}", median(found.share(way) for found in rounds), at_least=judged)
+    bars.figure("  CPU per evidence", median(sum(chain.cpu_us.values()) for chain in chains), "us")
+    for name in chains[0].cpu_us:
+        bars.figure(f"  CPU per evidence: {name}", median(chain.cpu_us[name] for chain in chains), "us")
+    bars.figure("  levels changed per evidence", median(chain.moved for chain in chains))

@@ -9,28 +9,21 @@ before and after the others, since ledgers grow.
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import mean
 from typing import Any, Final
 
-import psutil
 import psycopg
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from aiokafka.errors import KafkaError
+import uvloop
 
 from bench.bars import Bars
 from bench.evidence import FIRST_QUIZ, NOBODY, acts, known
 from bench.figures import cpu_between, cpu_of_each, servers_of, shown
-from bench.throughput import APPLIED, BATCH, LENGTH, READY_S, ROUND_S, Child, Place, Rate, a_place, child, number
+from bench.serving import mastery, settled
+from bench.throughput import APPLIED, BATCH, LENGTH, ROUND_S, Child, Place, Rate, a_place, child, number
 from services.evidence.app import PARTS as EVIDENCE
 from shared.clock import SystemClock
 from shared.ledger.types import Ask
@@ -43,7 +36,6 @@ COUNT: Final = 30_000
 QUICK: Final = 8_000
 ROUNDS: Final = (1, 2, 4, 1)
 WARM: Final = 4 * FIRST_QUIZ
-SESSION_MS: Final = 6_000
 POLL_S: Final = 0.05
 CPU_BAR: Final = 1.15
 """Of one worker's CPU time for each evidence."""
@@ -54,23 +46,6 @@ WAITS: Final = """  -- Who waits for a row that another session has locked, wait
     WHERE datname = current_database() AND state = 'active' AND pid <> pg_backend_pid()"""
 DEADLOCKS: Final = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 PUBLISHED: Final = "SELECT sum(position) FROM published"
-
-
-async def shares(admin: AIOKafkaAdminClient, group: str) -> dict[str, list[tuple[str, int]]] | None:
-    """Return which topic partitions each member of a group has; None while it is being settled."""
-    try:
-        (described,) = await admin.describe_consumer_groups([group])
-    except KafkaError:  # The broker's coordinator may be starting.
-        return None
-    _, _, state, _, _, members = described.groups[0][:6]
-    return {member[0]: _given(member[-1]) for member in members} if state == "Stable" else None
-
-
-def _given(assignment: bytes) -> list[tuple[str, int]]:
-    if not assignment:
-        return []
-    told = ConsumerProtocolMemberAssignment.decode(assignment)
-    return [(topic, number) for topic, numbers in told.assignment for number in numbers]
 
 
 def hold_evidence(place: Place, told: Connection) -> None:
@@ -92,7 +67,7 @@ def hold_evidence(place: Place, told: Connection) -> None:
                 await asyncio.to_thread(told.recv)
                 await _relay_all(place, service)
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 async def _relay_all(place: Place, service: Any) -> None:
@@ -115,47 +90,6 @@ async def _relay_all(place: Place, service: Any) -> None:
     await control.stop()
 
 
-@contextmanager
-def mastery(place: Place, home: Path, workers: int) -> Iterator[psutil.Process]:
-    """Run mastery with so many workers, and end it."""
-    given = {
-        "CAIRN_HOME": str(home), "CAIRN_KAFKA_SERVERS": place.kafka, "CAIRN_TOPIC_PREFIX": place.prefix,
-        "CAIRN_DATABASE_URL": place.urls["mastery"], "CAIRN_PARKING_KEY": "11" * 32, "CAIRN_LOG_LEVEL": "WARNING",
-        "CAIRN_SESSION_TIMEOUT_MS": str(SESSION_MS),
-    }  # fmt: skip
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CAIRN_")}
-    argv = [sys.executable, "-m", "services.cli", "serve", "mastery", "--workers", str(workers)]
-    running = subprocess.Popen(argv, env=kept | given)
-    try:
-        yield psutil.Process(running.pid)
-        running.terminate()
-        running.wait(READY_S)
-    finally:
-        if running.poll() is None:
-            for each in [*psutil.Process(running.pid).children(recursive=True), psutil.Process(running.pid)]:
-                with suppress(psutil.NoSuchProcess):
-                    each.kill()
-        running.wait()
-
-
-async def settled(place: Place, workers: int) -> None:
-    """Return when so many workers have partitions.
-
-    Raises:
-        TimeoutError: they have not, in time.
-    """
-    admin = AIOKafkaAdminClient(bootstrap_servers=place.kafka)
-    await admin.start()
-    try:
-        async with asyncio.timeout(READY_S):
-            found: dict[str, list[tuple[str, int]]] | None = None
-            while found is None or len(found) != workers or not all(found.values()):
-                await asyncio.sleep(POLL_S)
-                found = await shares(admin, f"{place.prefix}.mastery")
-    finally:
-        await admin.close()
-
-
 @dataclass(frozen=True)
 class Round:
     """What so many workers did."""
@@ -176,11 +110,11 @@ def one_round(place: Place, home: Path, holder: Child, workers: int, count: int)
     holder.pipe.send(count)
     holder.hear(ROUND_S)
     with (
-        mastery(place, home, workers) as process,
+        mastery(place.environment(home), workers) as process,
         psycopg.connect(place.urls["mastery"], autocommit=True) as inbox,
         psycopg.connect(place.urls["evidence"], autocommit=True) as ledger,
     ):
-        asyncio.run(settled(place, workers))
+        asyncio.run(settled(place.kafka, f"{place.prefix}.mastery", workers))
         total, waiting, looked = number(ledger, LENGTH), 0, 0
         processes = {"mastery": process} | servers_of(home)
         before, began = cpu_of_each(processes), time.perf_counter()

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, assert_never
 from uuid import UUID
 
@@ -69,10 +70,10 @@ def _core(told: EvidenceAccepted) -> bytes:
     return _digest(_CORE.pack(told.alias.encode(), told.item_id.bytes, told.score_e6))
 
 
-def _whole(told: EvidenceAccepted) -> bytes:
-    """Return a digest of everything that a message says of an act."""
+def _whole(told: EvidenceAccepted, core: bytes) -> bytes:
+    """Return a digest of everything that a message says of an act; `core` is what `_core` gives."""
     lasted = -1 if told.duration_ms is None else told.duration_ms
-    return _digest(_core(told) + _REST.pack(_microseconds(told.occurred_at), lasted, _telling(told)) + told.kind.encode())
+    return _digest(core + _REST.pack(_microseconds(told.occurred_at), lasted, _telling(told)) + told.kind.encode())
 
 
 def _telling(told: EvidenceAccepted) -> bytes:
@@ -96,12 +97,13 @@ def decide_act(command: AcceptEvidence, state: ActState, parameters: Parameters,
     told = command.told
     if not state.tellings:
         return [told]
-    whole = _whole(told)
+    core = _core(told)
+    whole = _whole(told, core)
     if whole == state.tellings[0]:
         return []
     if whole in state.tellings:
         return CONFLICT
-    if _core(told) == state.core and _telling(told) != state.telling:
+    if core == state.core and _telling(told) != state.telling:
         return []
     if len(state.tellings) >= MAX_TELLINGS:
         return CONFLICT
@@ -112,9 +114,10 @@ def evolve_act(state: ActState, event: EvidenceAccepted | EvidenceConflicted) ->
     """Return the state after the event."""
     match event:
         case EvidenceAccepted():
-            return ActState(_core(event), _telling(event), (_whole(event),))
+            core = _core(event)
+            return ActState(core, _telling(event), (_whole(event, core),))
         case EvidenceConflicted(told=told):
-            return replace(state, tellings=(*state.tellings, _whole(told)))
+            return replace(state, tellings=(*state.tellings, _whole(told, _core(told))))
         case _:
             assert_never(event)
 
@@ -138,6 +141,11 @@ def decode_act(encoded: bytes) -> ActState:
 # A learner's evidence, as it is meant ------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4_096)  # Many pieces of evidence of one learner come together.
+def _of_learner(learner_id: UUID) -> StreamId:
+    return StreamId("evidence", "learner", str(learner_id))
+
+
 @dataclass(frozen=True, slots=True)
 class RecordEvidence:
     """Record what an accepted act means: whose it is, and which competencies (sorted) it is evidence of."""
@@ -153,7 +161,7 @@ class RecordEvidence:
 
     @property
     def stream(self) -> StreamId:
-        return StreamId("evidence", "learner", str(self.learner_id))
+        return _of_learner(self.learner_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +181,7 @@ def decide_learner(
     """Return that the evidence is recorded, or amended; nothing, if it was before. Late evidence is recorded like any other."""
     if isinstance(command, AmendEvidence):
         return decide_amendment(command, history)
-    if any(past.data.evidence_id == command.evidence_id for past in history):
+    if history and any(past.data.evidence_id == command.evidence_id for past in history):
         return []
     return [
         EvidenceRecorded(

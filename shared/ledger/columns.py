@@ -116,7 +116,8 @@ class Instants(Column):
 
     @staticmethod
     def _elements(values: Sequence[datetime | None]) -> Iterable[bytes]:
-        return [_NULL if value is None else _INT8(8, since_2000(value)) for value in values]
+        packed = {value: _NULL if value is None else _INT8(8, since_2000(value)) for value in set(values)}
+        return [packed[value] for value in values]
 
 
 class Uuids(Column):

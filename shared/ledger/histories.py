@@ -12,7 +12,7 @@ from shared.ledger import store
 from shared.ledger.turn import NeedsHistory, Turn
 from shared.ledger.types import Ask, Connection
 
-MAX_ASKS: Final = 50
+MAX_ASKS: Final = 100
 """Asks that are decided before other tasks have their turn."""
 MAX_EVENTS: Final = 20_000
 """Events of histories in memory at once, unless a single stream has more than half as many."""
@@ -57,13 +57,15 @@ def _stretch(turn: Turn, asks: Sequence[Ask], start: int, deciders: Mapping[str,
     """Return where a stretch from `start` on ends, and the streams whose history the states of now show to be needed in it; `events` of
     histories are there already."""
     needed: set[str] = set()
-    for place in range(start, min(start + MAX_ASKS, len(asks))):
-        stream = turn.held[asks[place].stream.name]
+    held, end = turn.held, min(start + MAX_ASKS, len(asks))
+    for place in range(start, end):
+        ask = asks[place]
+        stream = held[ask.stream.name]
         if not stream.read_version or stream.stored is not None or stream.id in needed:
             continue
-        if deciders[asks[place].stream.kind].needs_history(asks[place].command, stream.state):
+        if deciders[ask.stream.kind].needs_history(ask.command, stream.state):
             events += stream.read_version
             if needed and events > MAX_EVENTS:
                 return place, sorted(needed)
             needed.add(stream.id)
-    return min(start + MAX_ASKS, len(asks)), sorted(needed)
+    return end, sorted(needed)

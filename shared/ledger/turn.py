@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from shared.contracts.envelope import Event, Recorded, StreamId, digest, envelope, event_id
+from shared.contracts.envelope import Event, Origin, Recorded, StreamId, digest, envelope, event_id
 from shared.decider import Decider, Refusal
 from shared.errors import KeyChanged, OutdatedDecider
 from shared.ledger.types import Answer, Ask
@@ -89,22 +89,23 @@ class Turn:
         decided = decider.decide(ask.command, held.state, self._parameters, history)
         if isinstance(decided, Refusal):
             return Answer(ask, refusal=decided)
-        return Answer(ask, tuple([self._record(ask, stream, held, decider, event) for event in decided]))
+        return Answer(ask, tuple([self._record(ask.origin, stream, held, decider, event) for event in decided]))
 
-    def _record(self, ask: Ask, stream: StreamId, held: Held, decider: Decider[Any], event: Event) -> Recorded[Any]:
+    def _record(self, origin: Origin, stream: StreamId, held: Held, decider: Decider[Any], event: Event) -> Recorded[Any]:
         lane = self.lanes[held.partition]
+        number, position, previous = lane.number, lane.length, lane.head
         at = self._now if lane.last_at is None or lane.last_at < self._now else lane.last_at
-        version, label = held.version + 1, self._labels[stream.kind]
-        id = event_id(held.id, version)
+        name, version, settings, label = held.id, held.version + 1, self._parameters.version, self._labels[stream.kind]
+        id = event_id(name, version)
         raw = envelope(
-            id=id, source=self._source, stream=stream, version=version, partition=lane.number, position=lane.length, previous=lane.head,
-            at=at, decider=label, settings=self._parameters.version, release=self._release, origin=ask.origin, event=event,
+            id=id, source=self._source, stream=stream, version=version, partition=number, position=position, previous=previous,
+            at=at, decider=label, settings=settings, release=self._release, origin=origin, event=event,
         )  # fmt: skip
         recorded = Recorded(
-            id, event.TYPE, self._source, at, held.id, version, held.key, lane.number, lane.length, lane.head, label,
-            self._parameters.version, self._release, ask.origin.causation, ask.origin.correlation, event, raw,
+            id, event.TYPE, self._source, at, name, version, held.key, number, position, previous, label, settings, self._release,
+            origin.causation, origin.correlation, event, raw,
         )  # fmt: skip
-        lane.length, lane.head, lane.last_at = lane.length + 1, digest(raw), at
+        lane.length, lane.head, lane.last_at = position + 1, digest(raw), at
         held.version, held.state = version, decider.evolve(held.state, event)
         held.fresh.append(recorded)
         self.events.append(recorded)

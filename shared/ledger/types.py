@@ -74,14 +74,14 @@ class Projection:
 
     def reduced(self, events: Iterable[Recorded[Any]]) -> list[Row]:
         """Return the rows that events ask for, one for each key."""
-        key_of = itemgetter(*self.key)
+        key_of, wanted, halves = itemgetter(*self.key), self.events, self.halves
         found: dict[Any, Row] = {}
         for event in events:
-            if self.events and type(event.data) not in self.events:
+            if wanted and type(event.data) not in wanted:
                 continue
             for row in self.rows(event):
                 key = key_of(row)
-                found[key] = {**found[key], **row} if self.halves and key in found else row
+                found[key] = {**found[key], **row} if halves and key in found else row
         return list(found.values())
 
 
