@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         1, ge=1, le=64, description="Processes of the service on this machine; of all machines together at most as many as partitions."
     )
 
-    consume_max_records: int = Field(1000, ge=1, le=10_000, description="Records that a consumer takes from Kafka at once.")
+    consume_max_records: int = Field(2000, ge=1, le=10_000, description="Records that a consumer takes from Kafka at once.")
     session_timeout_ms: int = Field(
         10_000, ge=6_000, le=300_000, description="Silence after which Kafka gives a worker's partitions to others."
     )
