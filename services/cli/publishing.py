@@ -36,6 +36,8 @@ def publish(address: str, entries: Sequence[dict[str, Any]], why: str) -> None:
         raise refusal(answer, Path("calibration.json"))
     for line in in_words(answer.json()):
         out.print(escape(line))
+    if why:
+        out.print("the reason is part of what was published, which therefore has an id of its own")
 
 
 def _get(url: str) -> dict[str, Any]:
