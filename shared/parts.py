@@ -14,7 +14,6 @@ from shared.contracts.topics import Topic
 from shared.decider import Command, Decider
 from shared.ledger.types import Answer, Ask, Connection, Expand, Projection, Settle
 from shared.parameters import ParameterKind, Parameters
-from shared.sealing import Sealer
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -132,7 +131,6 @@ class Context:
     asker: Asker
     clock: Clock
     settings: Settings
-    sealer: Sealer
 
 
 @dataclass(frozen=True)

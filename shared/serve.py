@@ -40,7 +40,6 @@ from shared.relay.control import Control
 from shared.relay.readers import Witness, Witnessed
 from shared.relay.relay import Relay
 from shared.seal import seal_record
-from shared.sealing import Sealer
 from shared.settings import Settings, load_settings
 from shared.settings_stream import settings_decider
 from shared.telemetry import Metrics, configure_logging, configure_tracing, describe
@@ -141,7 +140,7 @@ def build(parts: Parts, settings: Settings, clock: Clock, executor: Callable[[],
     if parts.last is not None:
         ledger.on_commit.append(partial(_meter_journeys, metrics, parts.last))
     asker = GroupCommit(ledger, settings.group_commit_max)
-    context = Context(pool, asker, clock, settings, Sealer(settings.profile_url))
+    context = Context(pool, asker, clock, settings)
     return Service(
         parts, settings, pool, ledger, asker, context, Ticker(ledger, parts.ticks(context), executor, settings.ticker_poll_ms), metrics
     )

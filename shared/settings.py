@@ -56,10 +56,6 @@ class Settings(BaseSettings):
     parking_key: SecretStr | None = Field(
         None, description="64 hex digits: seals records that were set aside. Each service has its own; without it none can be read again."
     )
-
-    profile_url: Annotated[str, Field(pattern=r"^https?://")] | None = Field(
-        None, description="Where profile answers: it seals what people say in their own words. The local stack sets it."
-    )
     host: str = Field("127.0.0.1", description="Address that HTTP is served at.")
     port: int = Field(0, ge=0, le=65_535, description="Port that HTTP is served at; 0 takes a free one.")
     allow_unauthenticated: bool = Field(

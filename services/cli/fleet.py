@@ -106,7 +106,6 @@ def prepare(plan: Plan, stack: Stack, progress: Progress) -> dict[str, Entry]:
     from shared.migrate import migrate  # Here, so that other commands need not wait for all that it imports.
 
     known, entries = read_entries(plan.home), dict[str, Entry]()
-    gateway = _entry(plan.home, GATEWAY, known, plan.port)
     for service in plan.services:
         progress(f"bringing the database of {service} to the newest schema")
         database = create_database(stack.postgres_url, service, plan.home)
@@ -115,10 +114,10 @@ def prepare(plan: Plan, stack: Stack, progress: Progress) -> dict[str, Entry]:
         environment = _environment(plan, stack, service) | {
             "CAIRN_DATABASE_URL": database.app_url,
             "CAIRN_PORT": str(entry.port),
-            "CAIRN_PROFILE_URL": gateway.address,
             "CAIRN_WORKERS": _workers(plan, known.get(service), service),
         }
         entries[service] = replace(entry, environment=environment, owner_url=database.owner_url)
+    gateway = _entry(plan.home, GATEWAY, known, plan.port)
     entries[GATEWAY] = replace(gateway, environment={"CAIRN_HOME": str(plan.home), "CAIRN_PORT": str(gateway.port)})
     return entries
 

@@ -65,6 +65,7 @@ _REMEDIES: Final = {
     "missing": "add it",
     "extra_forbidden": "take it away",
     "json_invalid": "send valid JSON",
+    "in_clear": "have profile seal them first, at POST /profile/learners/{learner_id}/sealed, and send its answer; or leave them out",
 }
 _OTHERWISE: Final = "see /docs for what belongs there"
 _PLAIN: Final = {

@@ -123,7 +123,7 @@ async def test_an_amendment_of_what_waits_or_is_unknown_or_without_reason_is_ref
     act_id = await tell(service, id="another")
     for body, place in (
         ({"given": 1, "max": 0}, "/max"), ({"given": -1}, "/given"), ({"given": 1, "cause": "because"}, "/cause"),
-        ({"given": 1, "words": 7}, "/words"), ({}, "/given"), ({"given": 1, "author_id": "Ms Smith"}, "/author_id"),
+        ({"given": 1, "words": "in clear"}, "/words"), ({}, "/given"), ({"given": 1, "author_id": "Ms Smith"}, "/author_id"),
     ):  # fmt: skip
         answer = await service.client.post(f"/evidence/acts/{act_id}/correction", json=SAID | body)
         assert answer.status_code == 422

@@ -188,7 +188,7 @@ async def test_an_override_is_set_shown_and_ends_by_itself(service: Any) -> None
     ("change", "place"),
     [
         ({"until": "2020-01-01T00:00:00Z"}, "/until"), ({"until": "2999-01-01T00:00:00Z"}, "/until"), ({"level": "brilliant"}, "/level"),
-        ({"role": "guardian"}, "/role"), ({"reason": "I just think so"}, "/reason"), ({"words": 7}, "/words"),
+        ({"role": "guardian"}, "/role"), ({"reason": "I just think so"}, "/reason"), ({"words": "in clear"}, "/words"),
         ({"author_id": "Ms Smith"}, "/author_id"),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A reason in a person's own words: taken in clear by the edge, sealed by profile, and read again there only."""
+"""A reason in a person's own words: sealed by profile before another service has it, and read again there only."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -29,9 +29,8 @@ async def profile(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[A
 
 
 @pytest.fixture
-async def mastery(database: Callable[[str], ServiceDatabase], profile: Any) -> AsyncIterator[Any]:
+async def mastery(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Any]:
     async with running(MASTERY, database("mastery")) as service:
-        service.context.sealer.client = profile.client
         assert (await service.client.post("/mastery/case/packages", json=FRAMEWORK)).status_code == 200
         yield service
 
@@ -48,66 +47,74 @@ async def everything(service: Any) -> bytes:
     return b"\n".join([*(bytes(row[0]) for row in told), *(row[0].encode() for row in kept)])
 
 
+async def sealed(profile: Any, learner: str, words: str, use: str = "mastery.reason") -> Any:
+    answer = await profile.client.post(f"/profile/learners/{learner}/sealed", json={"use": use, "words": words})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
 async def opened(profile: Any, learner: str, sealed: Any, use: str = "mastery.reason") -> Any:
     return await profile.client.post(f"/profile/learners/{learner}/opened", json={"use": use, "sealed": sealed})
 
 
-async def test_words_are_taken_in_clear_kept_sealed_and_opened_by_profile(mastery: Any, profile: Any) -> None:
+async def test_words_are_sealed_by_profile_kept_sealed_and_opened_there(mastery: Any, profile: Any) -> None:
     learner = await learner_of(profile)
     path = f"/learners/{learner}/competencies/{FRAMEWORK['CFItems'][3]['identifier']}"
     before = FRAMEWORK["CFItems"][2]["identifier"]
-    await put(mastery, f"{path}/override", {**SAID, "level": "mastered", "until": until(mastery, 30), "words": f"  {WORDS} "})
-    await put(mastery, f"{path}/waivers/{before}", {**SAID, "words": WORDS})
+    said, again = await sealed(profile, learner, f"  {WORDS} "), await sealed(profile, learner, WORDS)
+    assert said["mac"] == again["mac"]
+    assert said["cipher"] != again["cipher"]
+    await put(mastery, f"{path}/override", {**SAID, "level": "mastered", "until": until(mastery, 30), "words": said})
+    await put(mastery, f"{path}/waivers/{before}", {**SAID, "words": again})
     (override,), (waiver,) = await get(mastery, f"/learners/{learner}/overrides"), await get(mastery, f"/learners/{learner}/waivers")
-    assert override["words"]["mac"] == waiver["words"]["mac"]
-    assert override["words"]["cipher"] != waiver["words"]["cipher"]
+    assert (override["words"], waiver["words"]) == (said, again)
     assert b"Zebulon" not in await everything(mastery)
     assert (await opened(profile, learner, override["words"])).json() == {"words": WORDS}
-    again = await put(mastery, f"{path}/override", {**SAID, "level": "developing", "until": until(mastery, 9), "words": waiver["words"]})
-    assert again["events"], "words that are sealed already are taken as they are"
 
 
 async def test_words_open_for_their_own_use_and_learner_only(mastery: Any, profile: Any) -> None:
     first, second = [each["learner_id"] for each in (await ask_profile(profile, "/learners"))["items"][:2]]
-    sealed = (await profile.client.post(f"/profile/learners/{first}/sealed", json={"use": "mastery.reason", "words": WORDS})).json()
+    told = await sealed(profile, first, WORDS)
     for learner, use in ((first, "evidence.cause"), (second, "mastery.reason")):
-        answer = await opened(profile, learner, sealed, use)
+        answer = await opened(profile, learner, told, use)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "unreadable")
-    assert (await opened(profile, str(UUID(int=5)), sealed)).status_code == 404
+    assert (await opened(profile, str(UUID(int=5)), told)).status_code == 404
 
 
-async def test_without_a_key_or_without_profile_nothing_is_stored_and_the_remedy_is_told(mastery: Any, profile: Any) -> None:
-    path = f"/competencies/{FRAMEWORK['CFItems'][0]['identifier']}/override"
-    said = {**SAID, "level": "mastered", "until": until(mastery, 30)}
-    stranger = await put(mastery, f"/learners/{UUID(int=5)}{path}", {**said, "words": WORDS}, status=404)
-    assert "leave them out" in stranger["detail"]
-    mastery.context.sealer.client = None
+async def test_words_in_clear_are_refused_with_the_address_that_seals_them(mastery: Any, profile: Any) -> None:
     learner = await learner_of(profile)
-    away = await put(mastery, f"/learners/{learner}{path}", {**said, "words": WORDS}, status=503)
-    assert "CAIRN_PROFILE_URL" in away["detail"]
-    assert "without `words`" in away["detail"]
+    path = f"/learners/{learner}/competencies/{FRAMEWORK['CFItems'][0]['identifier']}/override"
+    said = {**SAID, "level": "mastered", "until": until(mastery, 30)}
+    (fault,) = (await put(mastery, path, {**said, "words": WORDS}, status=422))["errors"]
+    assert (fault["place"], fault["code"]) == ("/words", "in-clear")
+    assert "/profile/learners/{learner_id}/sealed" in fault["remedy"]
+    assert "Zebulon" not in str(fault)
     assert await get(mastery, f"/learners/{learner}/overrides") == []
-    assert (await put(mastery, f"/learners/{learner}{path}", said))["events"]
+    assert (await put(mastery, path, said))["events"]
 
 
-@pytest.mark.parametrize("words", ["", "   ", "x" * 2_001, 7, {"cipher": "x"}])
-async def test_words_that_are_none_are_refused_by_place(mastery: Any, profile: Any, words: Any) -> None:
-    path = f"/learners/{await learner_of(profile)}/competencies/{FRAMEWORK['CFItems'][0]['identifier']}/override"
-    answer = await put(mastery, path, {**SAID, "level": "mastered", "until": until(mastery, 30), "words": words}, status=422)
-    assert any("words" in fault["place"] for fault in answer["errors"])
+@pytest.mark.parametrize("words", ["", "   ", "x" * 2_001, 7])
+async def test_what_are_no_words_is_not_sealed(profile: Any, words: Any) -> None:
+    body = {"use": "mastery.reason", "words": words}
+    answer = await profile.client.post(f"/profile/learners/{await learner_of(profile)}/sealed", json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["place"]) == (422, "/words")
+
+
+async def test_nothing_is_sealed_for_a_stranger(profile: Any) -> None:
+    body = {"use": "mastery.reason", "words": WORDS}
+    assert (await profile.client.post(f"/profile/learners/{UUID(int=5)}/sealed", json=body)).status_code == 404
 
 
 async def test_the_cause_of_a_void_is_sealed_likewise(database: Callable[[str], ServiceDatabase], profile: Any) -> None:
     learner = await learner_of(profile)
     async with running(EVIDENCE, database("evidence")) as evidence:
-        evidence.context.sealer.client = profile.client
         await identify(evidence, learner=UUID(learner))
         await align(evidence)
         assert await tell(evidence, act()) == ["recorded"]
         act_id = (await evidence.client.get(f"/evidence/learners/{learner}")).json()["items"][0]["act_id"]
-        said = {"author_id": SAID["author_id"], "cause": "appeal", "words": WORDS}
+        said = {"author_id": SAID["author_id"], "cause": "appeal", "words": await sealed(profile, learner, WORDS, "evidence.cause")}
         assert (await evidence.client.post(f"/evidence/acts/{act_id}/void", json=said)).json()["changed"]
         *_, void = await evidence.ledger.stream(f"evidence/learner/{learner}")
         assert b"Zebulon" not in void.raw
-        sealed = void.data.words.model_dump(mode="json")
-        assert (await opened(profile, learner, sealed, "evidence.cause")).json() == {"words": WORDS}
+        kept = void.data.words.model_dump(mode="json")
+        assert (await opened(profile, learner, kept, "evidence.cause")).json() == {"words": WORDS}

@@ -11,11 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt
 from services.evidence.amending import AmendEvidence
 from services.evidence.queries import Queries
 from services.evidence.told import Malformed, share_of
-from shared.contracts.envelope import Sealed
 from shared.contracts.evidence import Cause, EvidenceRescored, EvidenceVoided
 from shared.errors import BadInput, Refused
 from shared.parts import Context
-from shared.sealing import Use, Words
+from shared.sealing import SealedWords
 
 
 class Voiding(BaseModel):
@@ -25,8 +24,9 @@ class Voiding(BaseModel):
 
     author_id: UUID = Field(description="Pseudonymous id, as profile gives staff.")
     cause: Cause
-    words: Words | Sealed | None = Field(
-        default=None, description="The cause in own words: sealed under the learner's key before anything else is done with it, or already."
+    words: SealedWords | None = Field(
+        default=None,
+        description="The cause in own words, as profile sealed them (`evidence.cause`) at /profile/learners/{learner_id}/sealed.",
     )
 
 
@@ -53,9 +53,8 @@ def routes(context: Context) -> APIRouter:
         act = await queries.act(act_id)
         if act.learner_id is None:
             raise Refused("not-recorded", f"this act waits ({act.reason}): it can be amended once it is recorded")
-        words = await context.sealer.seal(act.learner_id, said.words, Use.EVIDENCE_CAUSE)
         told = kind(
-            evidence_id=act_id, learner_id=act.learner_id, author_id=said.author_id, cause=said.cause, words=words,
+            evidence_id=act_id, learner_id=act.learner_id, author_id=said.author_id, cause=said.cause, words=said.words,
             at=context.clock.now(), **more,
         )  # fmt: skip
         (answer,) = await context.asker.ask([AmendEvidence(told)])

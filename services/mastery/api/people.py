@@ -14,13 +14,12 @@ from services.mastery.commands import EndOverride, GiveOverride, WaivePrerequisi
 from services.mastery.inputs import inputs_of
 from services.mastery.policy import POLICY, entry_of, read_policies
 from services.mastery.queries import OverrideView, WaiverView, overrides_of, waivers_of
-from shared.contracts.envelope import Sealed
 from shared.contracts.mastery import Author, Level, OverrideEnded, OverrideGiven, PrerequisiteWaived, Reason, WaiverWithdrawn
 from shared.contracts.topics import Topic
 from shared.errors import BadInput, Fault, Refused
 from shared.http import read_json
 from shared.parts import Context
-from shared.sealing import Use, Words
+from shared.sealing import SealedWords
 from shared.settings_stream import adoption
 
 MAX_OVERRIDE: Final = timedelta(days=400)
@@ -36,9 +35,9 @@ class Judging(BaseModel):
     author_id: UUID = Field(description="Pseudonymous id, as profile gives staff.")
     role: Author
     reason: Reason
-    words: Words | Sealed | None = Field(
+    words: SealedWords | None = Field(
         default=None,
-        description="The reason in own words: sealed under the learner's key before anything else is done with it, or already.",
+        description="The reason in own words, as profile sealed them (`mastery.reason`) at /profile/learners/{learner_id}/sealed.",
     )
 
 
@@ -114,8 +113,7 @@ def _add_overrides(router: APIRouter, context: Context) -> None:
             fault = Fault("/until", "out-of-bounds", "not between now and 400 days ahead", "name a day within the school year")
             raise BadInput(str(fault), [fault])
         await _refuse_replaced(context, competency_id)
-        words = await context.sealer.seal(learner_id, said.words, Use.MASTERY_REASON)
-        author = {"author_id": said.author_id, "role": said.role, "reason": said.reason, "words": words}
+        author = {"author_id": said.author_id, "role": said.role, "reason": said.reason, "words": said.words}
         given = OverrideGiven(
             learner_id=learner_id, competency_id=competency_id, at=now, level=said.level, until=said.until.astimezone(UTC),
             **author,  # type: ignore[arg-type]  # By name.
@@ -139,24 +137,23 @@ def _add_overrides(router: APIRouter, context: Context) -> None:
 def _add_waivers(router: APIRouter, context: Context) -> None:
     path = "/learners/{learner_id}/competencies/{competency_id}/waivers/{prerequisite_id}"
 
-    async def word(learner_id: UUID, competency_id: str, prerequisite_id: str, said: Judging) -> dict[str, Any]:
-        words = await context.sealer.seal(learner_id, said.words, Use.MASTERY_REASON)
+    def word(learner_id: UUID, competency_id: str, prerequisite_id: str, said: Judging) -> dict[str, Any]:
         return {
             "learner_id": learner_id, "competency_id": competency_id, "prerequisite_id": prerequisite_id, "author_id": said.author_id,
-            "role": said.role, "reason": said.reason, "words": words, "at": context.clock.now(),
+            "role": said.role, "reason": said.reason, "words": said.words, "at": context.clock.now(),
         }  # fmt: skip
 
     @router.put(path)
     async def waive(learner_id: UUID, competency_id: CompetencyId, prerequisite_id: CompetencyId, said: Judging) -> Changed:
         """Let a prerequisite not hold a competency back, for this learner."""
         await _refuse_replaced(context, competency_id, prerequisite_id)
-        told = await word(learner_id, competency_id, prerequisite_id, said)
+        told = word(learner_id, competency_id, prerequisite_id, said)
         return await _said(context, WaivePrerequisite(PrerequisiteWaived(**told)))
 
     @router.post(f"{path}/withdrawal")
     async def withdraw_waiver(learner_id: UUID, competency_id: CompetencyId, prerequisite_id: CompetencyId, said: Judging) -> Changed:
         """Let a prerequisite count again. What was mastered meanwhile stays."""
-        told = await word(learner_id, competency_id, prerequisite_id, said)
+        told = word(learner_id, competency_id, prerequisite_id, said)
         return await _said(context, WithdrawWaiver(WaiverWithdrawn(**told)))
 
     @router.get("/learners/{learner_id}/waivers")

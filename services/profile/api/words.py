@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.profile.queries import Keyring, Queries
 from shared.contracts.envelope import Sealed
 from shared.errors import BadInput, Fault, NotFound
 from shared.seal import Unreadable, seal, unseal
-from shared.sealing import Opened, ToOpen, ToSeal
+from shared.sealing import Use
+
+MAX_WORDS: Final = 2_000
+"""Characters of a reason in somebody's own words."""
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_WORDS)]
+
+
+class ToSeal(BaseModel):
+    """Words to be sealed under a learner's key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    use: Use
+    words: Words
+
+
+class ToOpen(BaseModel):
+    """Words to be read again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    use: Use
+    sealed: Sealed
+
+
+class Opened(BaseModel):
+    """Words as they were said."""
+
+    words: str = Field(description="In clear: for whoever may read the learner's profile.")
 
 
 def routes(queries: Queries, keyring: Keyring) -> APIRouter:
