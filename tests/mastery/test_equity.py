@@ -1,18 +1,19 @@
 """Groups compared: sums as worked out by hand, few learners told of nowhere, and nothing kept."""
 
 from collections.abc import AsyncIterator, Callable
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.cli.comparing import read_groups, told_lines
 from services.mastery.app import PARTS
-from services.mastery.equity import SMALLEST_GROUP, Facts, facts_of, large_enough
+from services.mastery.equity import SMALLEST_GROUP, Facts, facts_of, tellable
 from services.mastery.inputs import inputs_of
 from shared.contracts.mastery import Level
 from shared.errors import BadInput
@@ -66,13 +67,42 @@ def test_who_is_at_the_bar_and_never_declared_is_delayed() -> None:
 
 @given(st.dictionaries(st.text(min_size=1, max_size=3), st.integers(1, 40), max_size=8))
 def test_what_is_left_out_says_nothing_of_few(counts: dict[str, int]) -> None:
-    shown, left_out = large_enough(counts)
+    groups = {name: {(name, n) for n in range(count)} for name, count in counts.items()}
+    shown, left_out = tellable({"school": groups})["school"]
     hidden = [count for name, count in counts.items() if name not in shown]
     assert len(hidden) == left_out
     assert all(counts[name] >= SMALLEST_GROUP for name in shown)
     if hidden and shown:
         assert len(hidden) > 1
         assert sum(hidden) >= SMALLEST_GROUP
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("cde"), st.sampled_from(("f", ""))), min_size=10, max_size=70))
+def test_no_two_told_sums_can_be_subtracted_so_that_few_are_left(learners: list[tuple[str, str, str]]) -> None:
+    columns: dict[str, dict[str, set[Any]]] = {}
+    for at, names in enumerate(learners):
+        for column, name in zip(("one", "two", "three"), names, strict=True):
+            if name:
+                columns.setdefault(column, {}).setdefault(name, set()).add(at)
+    told = {column: [columns[column][name] for name in shown] for column, (shown, _) in tellable(columns).items()}
+    unions = {column: unions_of(groups) for column, groups in told.items()}
+    for first, second in permutations(unions, 2):
+        for larger in unions[first]:
+            for smaller in unions[second]:
+                assert not smaller <= larger or not 0 < len(larger - smaller) < SMALLEST_GROUP
+
+
+def unions_of(groups: list[set[Any]]) -> list[set[Any]]:
+    """Return what some of these groups hold together, for all choices but none."""
+    chosen = (choice for size in range(1, len(groups) + 1) for choice in combinations(groups, size))
+    return [set().union(*choice) for choice in chosen]
+
+
+def test_a_column_that_lacks_one_learner_does_not_tell_of_her() -> None:
+    everybody = set(range(40))
+    told = tellable({"all": {"all": everybody}, "language": {"en": set(range(20)), "es": set(range(20, 39))}})
+    assert told == {"all": (["all"], 0), "language": ([], 2)}
 
 
 def test_facts_of_a_group_are_the_sums_of_its_learners() -> None:

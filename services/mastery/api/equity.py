@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from services.mastery.equity import AFTER, SMALLEST_GROUP, Facts, by_group, large_enough, rate
+from services.mastery.equity import AFTER, SMALLEST_GROUP, Facts, by_group, members_of, rate, tellable
 from services.mastery.inputs import inputs_of
 from services.mastery.queries import facts_of_learners
 from shared.contracts.mastery import Level
@@ -48,9 +49,9 @@ class GroupView(BaseModel):
     responses: int
     bias_e6: int | None = Field(description="Expected score minus the score seen, on average.")
     judged: int = Field(description="Declarations of mastery with answers enough after them.")
-    false_e6: int | None = Field(description="Share of these that later answers speak against.")
+    false_e6: int | None = Field(description="Share of these that later answers speak against; null where they are of few learners.")
     at_bar: int = Field(description="Learners and competencies whose answers from the fourth on reached the bar.")
-    delayed_e6: int | None = Field(description="Share of these that were never declared mastered.")
+    delayed_e6: int | None = Field(description="Share of these that were never declared mastered; null where they are of few learners.")
 
 
 class ColumnView(BaseModel):
@@ -77,7 +78,7 @@ def routes(context: Context) -> APIRouter:
     @router.post("/equity", openapi_extra={"requestBody": {"content": {"application/json": {"schema": Asked.model_json_schema()}}}})
     async def compare_groups(request: Request) -> EquityView:
         """Compare groups of learners: levels, bias, and decisions that were wrong or late. What is sent is used for the answer, and not
-        kept; groups of fewer than 10 learners are left out."""
+        kept; groups of fewer than 10 learners are left out, and those that would give away so few when subtracted from others."""
         asked = await read_model(request, Asked)
         members = {member.learner_id: member.groups for member in asked.learners}
         if len(members) < len(asked.learners):
@@ -86,14 +87,14 @@ def routes(context: Context) -> APIRouter:
         inputs = inputs_of(await context.asker.parameters())
         facts = await facts_of_learners(context.pool, sorted(members), inputs)
         compared = by_group((facts[learner], groups) for learner, groups in members.items() if learner in facts)
+        told = await asyncio.to_thread(tellable, members_of((learner, members[learner]) for learner in sorted(facts)))
         unknown = (len(members) - len(facts)) // SMALLEST_GROUP * SMALLEST_GROUP
-        return EquityView(unknown=unknown, columns=[_column(name, groups) for name, groups in sorted(compared.items())])
+        return EquityView(unknown=unknown, columns=[_column(name, compared[name], *told[name]) for name in sorted(compared)])
 
     return router
 
 
-def _column(name: str, groups: dict[str, Facts]) -> ColumnView:
-    shown, left_out = large_enough({group: facts.learners for group, facts in groups.items()})
+def _column(name: str, groups: dict[str, Facts], shown: list[str], left_out: int) -> ColumnView:
     return ColumnView(column=name, groups=[_group(group, groups[group]) for group in shown], left_out=left_out)
 
 
@@ -102,5 +103,6 @@ def _group(name: str, facts: Facts) -> GroupView:
     return GroupView(
         group=name, learners=facts.learners, competencies=pairs, responses=facts.responses, judged=facts.judged, at_bar=facts.at_bar,
         levels={level: rate(facts.levels[level], pairs) or 0 for level in Level}, bias_e6=rate(bias, facts.responses),
-        false_e6=rate(facts.false, facts.judged), delayed_e6=rate(facts.delayed, facts.at_bar),
+        false_e6=rate(facts.false, facts.judged) if facts.judged_of >= SMALLEST_GROUP else None,
+        delayed_e6=rate(facts.delayed, facts.at_bar) if facts.at_bar_of >= SMALLEST_GROUP else None,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.mastery.equity import large_enough
+from services.mastery.equity import members_of, tellable
 from services.mastery.fitting.columns import Floats, Responses
 from services.mastery.fitting.dif import Functioning, functioning
 from services.mastery.fitting.figures import Bin, Figures, figures, reliability
@@ -82,8 +82,10 @@ def report(
     hidden: dict[str, int] = {}
     items: list[Functioning] = []
     ability = seen.logit - easiness - seen.memory
+    members = members_of((at, {column: values[at] for column, values in groups.items()}) for at in range(len(everybody)))
+    told = tellable({"all": {"all": set(range(len(everybody)))}, **members})
     for column, values in groups.items():
-        shown, hidden[column] = large_enough({name: values.count(name) for name in set(values)})
+        shown, hidden[column] = told[column]
         parts[column] = []
         for name in shown:
             member = np.array([value == name for value in values])
