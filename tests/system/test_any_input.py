@@ -38,6 +38,7 @@ STRANGE: tuple[Any, ...] = (
     None, True, -1, 0, 1.5, 2**53, 10**30, "", " ", "x", "x" * 5000, "a\u0000b", "\u202e\u200b", "2026-02-30", "0000-00-00T00:00:00Z",
     [], {}, [None], [[]], {"": 0}, {"a\u0000": 1}, float("nan"), float("inf"),
 )  # fmt: skip
+SEALED = {"cipher": "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo=", "mac": "a" * 64}
 WHO = {"author_id": str(LEARNER), "role": "learner"}
 BODIES: dict[str, tuple[Parts, str, str, Any]] = {
     "caliper": (EVIDENCE, "POST", "/evidence/caliper", envelope(graded(), answered("other", item=2))),
@@ -60,7 +61,7 @@ BODIES: dict[str, tuple[Parts, str, str, Any]] = {
     ),
     "waiver": (
         MASTERY, "PUT", f"/mastery/learners/{LEARNER}/competencies/B/waivers/A",
-        WHO | {"role": "teacher", "reason": "conversation", "words": "Hm"},
+        WHO | {"role": "teacher", "reason": "conversation", "words": SEALED},
     ),
     "waiver's end": (
         MASTERY, "POST", f"/mastery/learners/{LEARNER}/competencies/B/waivers/A/withdrawal", WHO | {"role": "teacher"},
@@ -77,7 +78,7 @@ BODIES: dict[str, tuple[Parts, str, str, Any]] = {
     "words to seal": (PROFILE, "POST", f"/profile/learners/{LEARNER}/sealed", {"use": "mastery.reason", "words": "Hm"}),
     "words to open": (
         PROFILE, "POST", f"/profile/learners/{LEARNER}/opened",
-        {"use": "mastery.reason", "sealed": {"cipher": "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo=", "mac": "a" * 64}},
+        {"use": "mastery.reason", "sealed": SEALED},
     ),
     "preferences": (
         PROFILE, "POST", f"/profile/learners/{LEARNER}/preferences", WHO | {"areas": ["space"], "modalities": ["video"], "words": "Hm"},
