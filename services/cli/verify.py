@@ -14,22 +14,28 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from itertools import groupby
 from multiprocessing import get_context
+from operator import itemgetter
 from typing import Any, Final
 
+import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from shared.contracts.topics import Topic
 from shared.errors import LedgerError
 from shared.ledger import read, store
 from shared.parts import Parts
-from shared.replay import ChainWalk, Difference, Settings, Verifier
+from shared.replay import ChainWalk, Difference, Links, Settings, Verifier
 from shared.serve import all_deciders
 from shared.ticker.pool import rare_gc
 
 SHOWN_DIFFERENCES: Final = 5
 """Differences that are shown whole; the others are counted."""
 MAX_WORKERS: Final = 16
+STREAMS: Final = """
+    SELECT stream, position, bytes FROM event
+    WHERE partition = %(lane)s AND (%(like)s::text IS NULL OR stream LIKE %(like)s) ORDER BY stream, version"""
 
 Progress = Callable[["Report"], None]
 
@@ -68,6 +74,11 @@ class Lane:
     head: str
     like: str | None
 
+    @property
+    def source(self) -> str:
+        """As events name it."""
+        return f"/{self.installation}/{self.service}"
+
 
 def parts_of(service: str) -> Parts:
     """Return what a service is made of."""
@@ -97,33 +108,40 @@ def replay_lane(lane: Lane) -> Report:
     """Return what the replay of one partition found. Runs in a process of its own."""
     began = time.process_time()
     parts = parts_of(lane.service)
-    verifier = Verifier([*all_deciders(parts), *parts.versions], settings_of(lane.url, lane.service))
-    broken = asyncio.run(_walk(lane, verifier))
+    links = None if lane.like else Links(lane.source, lane.number, lane.partitions, lane.length)
+    verifier = Verifier([*all_deciders(parts), *parts.versions], settings_of(lane.url, lane.service), links)
+    with psycopg.connect(lane.url) as connection:
+        _decide_again(connection, lane, verifier)
+        broken = [] if links is None or links.whole(lane.head) else _walk(connection, lane)
     return Report(
         lane.service, lane.length, verifier.tally.events, verifier.tally.decisions, time.process_time() - began,
         [*broken, *verifier.tally.differences], 0 if lane.like else 1,
     )  # fmt: skip
 
 
-async def _walk(lane: Lane, verifier: Verifier) -> list[Difference]:
-    """Decide the streams of a partition again; return where its chain is broken, unless only some streams are looked at."""
-    name, raws = "", list[bytes]()
-    async with reading(lane.url) as pool:
-        async for stream, raw in read.streams(pool, lane.like, lane.number):
-            if stream != name and raws:
-                verifier.stream(name, raws)
-                raws = []
-            name = stream
-            raws.append(raw)
-        if raws:
-            verifier.stream(name, raws)
-        if lane.like:
-            return []
-        chain = ChainWalk(f"/{lane.installation}/{lane.service}", lane.number, lane.partitions)
-        async for position, raw in read.partition(pool, lane.number):
-            if position < lane.length:  # What was written since belongs to the next replay.
-                chain.take(position, raw)
+def _decide_again(connection: psycopg.Connection, lane: Lane, verifier: Verifier) -> None:
+    """Decide the streams of a partition again."""
+    for name, rows in groupby(_read(connection, STREAMS, {"like": lane.like, "lane": lane.number}), key=itemgetter(0)):
+        _, positions, raws = zip(*rows, strict=True)
+        verifier.stream(name, raws, positions)
+
+
+def _walk(connection: psycopg.Connection, lane: Lane) -> list[Difference]:
+    """Return where the chain of a partition is broken; nothing where it only has holes that were recorded."""
+    chain = ChainWalk(lane.source, lane.number, lane.partitions)
+    for position, raw in _read(connection, read.PARTITION, [lane.number, 0]):
+        if position < lane.length:  # What was written since belongs to the next replay.
+            chain.take(position, raw)
     return chain.end(lane.length, lane.head)
+
+
+def _read(connection: psycopg.Connection, query: str, values: Mapping[str, Any] | Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a query for events. A process that does nothing else may stand still while they come, and they come as bytes, not
+    as text in hexadecimal digits: a third of what the service's own way of reading them costs."""
+    with connection.cursor("replay", binary=True) as cursor:
+        cursor.itersize = read.FETCH
+        cursor.execute(query, values)
+        yield from cursor
 
 
 def verify(urls: Mapping[str, str], installation: str, services: Sequence[Topic], learner: str | None, progress: Progress) -> list[Report]:

@@ -3,7 +3,7 @@ what evidence was deferred, who is in which class, and the framework in force.""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from services.mastery.state import minute_of
@@ -29,7 +29,7 @@ from shared.contracts.mastery import (
 from shared.ledger.types import Projection, Row, newest
 from shared.parameters import page_hash
 
-Rows = Callable[[Recorded[Any]], Iterator[Row]]
+Rows = Callable[[Recorded[Any]], Iterable[Row]]
 
 
 def _table(table: str, rows: Rows, of: tuple[type[Event], ...], key: tuple[str, ...], **columns: str) -> Projection:
@@ -40,25 +40,22 @@ def _table(table: str, rows: Rows, of: tuple[type[Event], ...], key: tuple[str, 
 # The key of a learner's stream is the learner's id, as text: in every event, without making one of the UUID again.
 
 
-def _learner(event: Recorded[Any]) -> Iterator[Row]:
+def _learner(event: Recorded[Any]) -> Iterable[Row]:
     data = event.data
-    yield {
+    row = {
         "learner_id": event.key, "general_mean_e6": data.general.mean_e6, "general_variance_e6": data.general.variance_e6,
         "form_mean_e6": data.form.mean_e6, "form_variance_e6": data.form.variance_e6, "version": event.version,
     }  # fmt: skip
+    return (row,)
 
 
-def _competencies(event: Recorded[Any]) -> Iterator[Row]:
-    match event.data:
-        case Estimated() as data:
-            minute = minute_of(data.evidence.occurred_at)
-            for belief in data.competencies:
-                yield _belief(belief, minute, event)
-        case Reestimated() as data:
-            for trace in data.competencies:
-                yield _belief(trace, trace.last_minute, event)
-            for name in data.gone:
-                yield _NOTHING | {"learner_id": event.key, "competency_id": name, "version": event.version}
+def _competencies(event: Recorded[Any]) -> Iterable[Row]:
+    data: Estimated | Reestimated = event.data
+    if isinstance(data, Estimated):
+        minute = minute_of(data.evidence.occurred_at)
+        return [_belief(belief, minute, event) for belief in data.competencies]
+    gone = [_NOTHING | {"learner_id": event.key, "competency_id": name, "version": event.version} for name in data.gone]
+    return [*(_belief(trace, trace.last_minute, event) for trace in data.competencies), *gone]
 
 
 _NOTHING: Final = dict.fromkeys(("mean_e6", "variance_e6", "scored", "items", "days", "last_minute"), 0)
@@ -71,31 +68,31 @@ def _belief(known: CompetencyBelief, minute: int, event: Recorded[Any]) -> Row:
     }  # fmt: skip
 
 
-def _due(event: Recorded[Any]) -> Iterator[Row]:
+def _due(event: Recorded[Any]) -> Iterable[Row]:
     match event.data:
-        case Estimated() as data:
-            for known in data.competencies:
-                if known.due_minute:
-                    yield _due_row(known.competency_id, known.due_minute, event)
-            for due in data.due:
-                yield _due_row(due.competency_id, due.due_minute, event)
-        case Reestimated() as data:
-            for trace in data.competencies:
-                yield _due_row(trace.competency_id, trace.due_minute, event)
-            for name in data.gone:
-                yield _due_row(name, 0, event)
-        case LevelHeld() | LevelChanged(override=False) as told:
-            yield _due_row(told.competency_id, told.due_minute, event)
+        case Estimated(competencies=beliefs, due=due):
+            told = [known for known in beliefs if known.due_minute]
+            return [_due_row(known.competency_id, known.due_minute, event) for known in (*told, *due)] if told or due else ()
+        case Reestimated(competencies=traces, gone=gone):
+            changed = [_due_row(trace.competency_id, trace.due_minute, event) for trace in traces]
+            return [*changed, *(_due_row(name, 0, event) for name in gone)]
+        case LevelHeld() | LevelChanged(override=False) as level:
+            return (_due_row(level.competency_id, level.due_minute, event),)
+    return ()
 
 
 def _due_row(name: str, minute: int, event: Recorded[Any]) -> Row:
     return {"learner_id": event.key, "competency_id": name, "due_minute": minute, "version": event.version}
 
 
-def _levels(event: Recorded[Any]) -> Iterator[Row]:
-    if isinstance(event.data, LevelChanged):
-        told = event.data.model_dump(mode="json")
-        yield told | {"changed_at": instant_text(event.time), "settings": event.settings, "version": event.version}
+def _levels(event: Recorded[Any]) -> Iterable[Row]:
+    told: LevelChanged = event.data
+    row = {
+        "learner_id": event.key, "competency_id": told.competency_id, "level": told.level, "before": told.before,
+        "probability_e6": told.probability_e6, "evidence_ids": told.evidence_ids, "override": told.override,
+        "changed_at": instant_text(event.time), "settings": event.settings, "version": event.version,
+    }  # fmt: skip
+    return (row,)
 
 
 def _told(event: Recorded[Any]) -> Iterator[Row]:

@@ -11,11 +11,11 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.envelope import Event, Origin, StreamId, chain_start, digest, envelope
+from shared.contracts.envelope import Event, Header, Origin, StreamId, chain_start, digest, envelope
 from shared.contracts.evidence import AliasNoted, ItemAligned
 from shared.decider import Decider, History, json_codec
 from shared.parameters import Parameters
-from shared.replay import ChainWalk, Settings, Verifier
+from shared.replay import ChainWalk, Links, Settings, Verifier
 
 STREAM = StreamId("evidence", "note", "a")
 ALIAS = hashlib.sha256(b"a").hexdigest()
@@ -122,3 +122,28 @@ def test_a_chain_that_lacks_its_end_is_no_whole_record() -> None:
         for position, raw in enumerate(stored[: len(stored) - missing]):
             walk.take(position, raw)
         assert bool(walk.end(len(stored), digest(stored[-1]))) == bool(missing)
+
+
+def test_links_say_what_the_walk_says_in_whatever_order_events_come() -> None:
+    stored = raws(*((NOTED, "test.note/1", 0) for _ in range(4)))
+
+    def whole(told: Sequence[tuple[int, bytes]], length: int = len(stored), head: str = digest(stored[-1])) -> bool:
+        links = Links("/local/evidence", 0, 1, length)
+        for position, raw in told:
+            links.take(position, Header.read(raw))
+        return links.whole(head)
+
+    placed = list(enumerate(stored))
+    assert whole(placed)
+    assert whole(placed[::-1])
+    assert whole(placed[:3], 3, digest(stored[2]))
+    assert whole([], 0, chain_start("/local/evidence", 0))
+    assert not whole(placed, head=digest(stored[0]))
+    for n, raw in placed:
+        others = placed[:n] + placed[n + 1 :]
+        assert not whole(others)
+        assert not whole([*others, (n + 1, raw)])
+        for there, instead in ((b'"settings":0', b'"settings":1'), (b"/local/", b"/other/"), (b'"previous":"', b'"previous":"x')):
+            assert there in raw
+            assert n == len(stored) - 1 or not whole([*others, (n, raw.replace(there, instead))])
+            assert not whole([*others, (n, raw.replace(there, instead))], head=digest(raw))
