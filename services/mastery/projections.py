@@ -71,8 +71,8 @@ def _belief(known: CompetencyBelief, minute: int, event: Recorded[Any]) -> Row:
 def _due(event: Recorded[Any]) -> Iterable[Row]:
     match event.data:
         case Estimated(competencies=beliefs, due=due):
-            told = [known for known in beliefs if known.due_minute]
-            return [_due_row(known.competency_id, known.due_minute, event) for known in (*told, *due)] if told or due else ()
+            told = [_due_row(known.competency_id, known.due_minute, event) for known in beliefs if known.due_minute]
+            return [*told, *(_due_row(known.competency_id, known.due_minute, event) for known in due)] if due else told
         case Reestimated(competencies=traces, gone=gone):
             changed = [_due_row(trace.competency_id, trace.due_minute, event) for trace in traces]
             return [*changed, *(_due_row(name, 0, event) for name in gone)]
