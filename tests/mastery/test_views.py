@@ -313,3 +313,13 @@ async def test_every_table_is_the_same_again_after_all_that_people_do(service: A
             await connection.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
     await project_all(service)
     assert [await table_of(service, table) for table in READ_TABLES] == made
+
+
+async def test_what_means_the_same_is_shown_beside_with_its_level_and_decides_nothing(service: Any) -> None:
+    other = package([item(21), item(22)], [link("exactMatchOf", 21, 1)], identifier="d0000000-0000-4000-8000-000000000001")
+    assert (await service.client.post("/mastery/case/packages", json=other)).status_code == 200
+    await hear(service, *strong(0, 1))
+    for about, alike, level in ((21, 1, "mastered"), (1, 21, "not-enough-evidence")):
+        why = await get(service, f"/learners/{LEARNER}/competencies/{competency(about)}/why")
+        assert why["similar"] == [{"competency_id": competency(alike), "code": f"5.T.{alike}", "level": level}]
+    assert (await get(service, f"/learners/{LEARNER}/competencies/{competency(2)}/why"))["similar"] == []

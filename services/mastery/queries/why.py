@@ -51,6 +51,14 @@ class Prerequisite(BaseModel):
     waived: bool = False
 
 
+class Similar(BaseModel):
+    """A competency that means the same, or nearly, often of another framework. Nothing is decided by it."""
+
+    competency_id: str
+    code: str = ""
+    level: Level = Field(description="What is told of it for this learner.")
+
+
 class Mover(BaseModel):
     """A piece of evidence, and what it did to the estimate: found by leaving it out and weighing all that follows again."""
 
@@ -84,6 +92,7 @@ class Why(CompetencyView):
     missing: list[str] = Field(description="What stands between the learner and `mastered`, in words.")
     right_answers_needed: int | None = Field(description="Right answers to short items at standard difficulty; null where 20 would not do.")
     prerequisites: list[Prerequisite]
+    similar: list[Similar] = Field(description="What means the same, or nearly; shown only.")
     set_by_a_person: OverrideView | None = None
     bar_e6: int = Field(description="Success rate on the reference item that counts as knowing.")
     certainty_e6: int = Field(description="Probability asked for.")
@@ -106,8 +115,8 @@ async def why(pool: AsyncConnectionPool[Any], learner_id: UUID, competency_id: s
     if not found and competency_id not in inputs.framework.competencies:
         return None
     learner, told = await read(pool, LEARNER, [learner_id]), await told_of(pool, learner_id)
-    before = list(inputs.framework.prerequisites.get(competency_id, ()))
-    levels = {row["competency_id"]: Level(row["level"]) for row in await read(pool, _LEVELS, [learner_id, before])}
+    before, alike = list(inputs.framework.prerequisites.get(competency_id, ())), _similar(competency_id, inputs)
+    levels = {row["competency_id"]: Level(row["level"]) for row in await read(pool, _LEVELS, [learner_id, before + alike])}
     waived = [(each.competency_id, each.prerequisite_id) for each in await waivers_of(pool, learner_id)]
     override = next((each for each in await overrides_of(pool, learner_id) if each.competency_id == competency_id), None)
     moved, ids, kinds = await asyncio.to_thread(_weighed, told, competency_id, minute, inputs)
@@ -129,6 +138,7 @@ async def why(pool: AsyncConnectionPool[Any], learner_id: UUID, competency_id: s
         contributions=[Contribution(part=p, logit_e6=micro(logit), decides=d, words=words.text) for p, logit, d, words in parts],
         moved_most=[_shown(each, words) for each, words in movers], missing=[lack.text for lack in lacks], right_answers_needed=more,
         prerequisites=_prerequisites(before, competency_id, levels, waived, inputs), set_by_a_person=override,
+        similar=[Similar(competency_id=n, code=_code(n, inputs), level=levels.get(n, Level.UNKNOWN)) for n in alike],
         bar_e6=micro(policy.bar), certainty_e6=micro(policy.certainty), policy=_policy(competency_id, inputs), evidence_ids=ids,
         decided_by=row.get("evidence_ids") or [], framework_id=parameters.id_of(FRAMEWORK), policy_id=parameters.id_of(POLICY),
         calibration_id=parameters.id_of(CALIBRATION), settings=row.get("settings") or 0,
@@ -170,6 +180,18 @@ def _beside(row: Row, override: OverrideView | None, due_at: datetime | None) ->
     if due_at is not None:
         said.append(say("due", on=due_at.date().isoformat()))
     return said
+
+
+def _similar(competency_id: str, inputs: Inputs) -> list[str]:
+    """Return the competencies in force that mean the same, or nearly, whichever of the two says so."""
+    known = inputs.framework.competencies
+    own = known[competency_id].similar if competency_id in known else ()
+    return sorted({*own, *(name for name, other in known.items() if competency_id in other.similar)} & known.keys())
+
+
+def _code(competency_id: str, inputs: Inputs) -> str:
+    found = inputs.framework.competencies.get(competency_id)
+    return found.code if found else ""
 
 
 def _prerequisites(
