@@ -22,9 +22,11 @@ LEARNERS, ITEMS = 12, 5
 
 @pytest.fixture
 async def evidence(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[tuple[Any, str]]:
-    """A service with acts that are recorded, that wait for a learner, that wait for an item, that conflict, and that are void."""
+    """A service with a calendar, and with acts that are recorded, wait for a learner, wait for an item, conflict, and are void."""
     place = database("evidence")
     async with running(PARTS, place) as service:
+        began = {"first_day": "2020-01-01", "author_id": str(UUID(int=99))}
+        (await service.client.put("/evidence/calendar", json=began)).raise_for_status()
         await tell(service, range(LEARNERS))
         await service.client.put("/evidence/alignments", json={"alignments": [aligned(item) for item in range(ITEMS - 1)]})
         for learner in range(LEARNERS - 2):
@@ -115,5 +117,5 @@ async def test_what_is_stopped_has_changed_nothing(evidence: tuple[Any, str]) ->
 
 async def test_what_does_not_come_from_the_ledger_is_not_touched(evidence: tuple[Any, str]) -> None:
     for table in ("event", "inbox", "nonsense; DROP TABLE act"):
-        with pytest.raises(NotFound, match="name one of act, conflict, amendment, alias, alignment, stream"):
+        with pytest.raises(NotFound, match="name one of act, conflict, amendment, alias, alignment, calendar, stream"):
             await rebuild(evidence[1], PARTS, table, 10, lambda events: None)
