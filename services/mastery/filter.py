@@ -172,8 +172,9 @@ def update(
     n, noise, most = len(competencies), numbers.competency_noise, numbers.competency_variance
     after = []
     for mean, variance in competencies:
-        moved = variance / n
-        after.append(_normal(mean + moved * error + taught, min(variance - moved * moved * narrowed + noise, max(variance, most))))
+        moved, bound = variance / n, variance if variance > most else most
+        left = variance - moved * moved * narrowed + noise
+        after.append(_normal(mean + moved * error + taught, left if left < bound else bound))
     wide, day = general.variance, form.variance
     return Posterior(
         _normal(general.mean + wide * error, wide - wide * wide * narrowed + numbers.general_noise),

@@ -64,6 +64,7 @@ def microseconds_of(at: datetime) -> int:
     return (at - EPOCH) // _MICROSECOND
 
 
+@lru_cache(maxsize=64)
 def minute_of(at: datetime) -> int:
     """Return an instant as whole minutes since 1970; what is earlier counts as 0."""
     return min(NEVER, max(0, microseconds_of(at) // MICROSECONDS_PER_MINUTE))
