@@ -47,6 +47,6 @@ class Inward:
         try:
             event = header.decode(wanted)
             origin = Origin(causation=event.id, correlation=event.correlation)
-            return tuple(Ask(command, origin, number) for command in self._commands_for(event)), None, ""
+            return tuple([Ask(command, origin, number) for command in self._commands_for(event)]), None, ""
         except Exception as error:
             return (), Trouble.POISON, reason_of(error)

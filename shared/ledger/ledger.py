@@ -274,6 +274,8 @@ class Ledger:
 def _refused(records: Sequence[Incoming], answers: Sequence[Answer]) -> list[Incoming]:
     """Return the records with a refused command, each to be parked alone with the refusal as its reason."""
     reasons = {answer.ask.record: answer.refusal for answer in answers if answer.refusal and answer.ask.record is not None}
+    if not reasons:
+        return []
     by_index = dict(_indexed(records))
     return [_parked(by_index[index], f"{refusal.code}: {refusal.detail}") for index, refusal in reasons.items() if index in by_index]
 

@@ -117,8 +117,9 @@ async def move_inbox(connection: Connection, batch: Batch) -> dict[tuple[str, in
 async def park(connection: Connection, records: Iterable[Incoming], seal: Callable[[bytes], bytes]) -> int:
     """Set records aside with their reason and sealed bytes; return how many."""
     rows = [(r.source, r.partition, r.position, r.kafka_offset, r.key, str(r.trouble), r.reason, seal(r.raw)) for r in records if r.trouble]
-    async with connection.cursor() as cursor:
-        await cursor.executemany(PARK, rows)
+    if rows:
+        async with connection.cursor() as cursor:
+            await cursor.executemany(PARK, rows)
     return len(rows)
 
 

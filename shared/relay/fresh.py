@@ -31,7 +31,9 @@ class Fresh:
         for event in events:
             if self._bytes >= self._most_bytes:
                 return
-            run = self._runs.setdefault(event.partition, deque())
+            run = self._runs.get(event.partition)
+            if run is None:
+                run = self._runs[event.partition] = deque()
             if run and event.position != run[-1][1] + 1:
                 self._forget(run)
             run.append((event.partition, event.position, event.key, event.raw))

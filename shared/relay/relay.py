@@ -231,9 +231,9 @@ class Relay:
     async def _send(self, producer: AIOKafkaProducer, rows: Sequence[Row]) -> int:
         """Send events of one partition, in order, as one batch; return how many went into it, at least one."""
         batch = producer.create_batch()
-        count = 0
+        count, traces = 0, self._traces
         for partition, position, key, raw in rows:
-            trace = self._traces.pop((partition, position), None)
+            trace = traces.pop((partition, position), None) if traces else None
             headers = [("traceparent", trace)] if trace else []
             if batch.append(timestamp=None, key=key.encode(), value=raw, headers=headers) is None:
                 break

@@ -2,12 +2,26 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import psycopg
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.ledger.columns import Blobs, Numbers, Texts, copied, event_row, since_2000, stream_row
+from shared.ledger.columns import (
+    Blobs,
+    Instants,
+    Integers,
+    Json,
+    Numbers,
+    Texts,
+    Uuids,
+    copied,
+    event_row,
+    since_2000,
+    stream_row,
+)
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=20)
 numbers = st.integers(-(2**63), 2**63 - 1)
@@ -25,6 +39,37 @@ def test_columns_are_the_arrays_of_their_values(postgres_url: str) -> None:
             assert found == rows
 
         check()
+
+
+KINDS: dict[Any, st.SearchStrategy[Any]] = {
+    Texts: texts,
+    Blobs: st.binary(max_size=20),
+    Json: st.recursive(st.integers(-(2**53), 2**53) | st.booleans() | texts, lambda of: st.lists(of, max_size=3), max_leaves=4),
+    Integers: st.integers(-(2**31), 2**31 - 1),
+    Numbers: numbers,
+    Instants: st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC)),  # noqa: DTZ001 - the strategy gives the zone.
+    Uuids: st.uuids(),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_value_arrives_and_none_as_null(postgres_url: str, kind: Any) -> None:
+    with psycopg.connect(postgres_url, options="-c timezone=UTC") as connection:
+
+        @settings(max_examples=30, deadline=None)
+        @given(st.lists(KINDS[kind] | st.none(), max_size=6))
+        def check(values: list[Any]) -> None:
+            with connection.cursor(binary=True) as cursor:
+                found = cursor.execute("SELECT * FROM unnest(%s)", [kind(values)]).fetchall()
+            assert [value for (value,) in found] == values
+
+        check()
+
+
+def test_an_id_may_be_given_as_its_text(postgres_url: str) -> None:
+    id = UUID("0192f0c4-0000-7000-8000-00000000abcd")
+    with psycopg.connect(postgres_url) as connection:
+        assert connection.execute("SELECT * FROM unnest(%s)", [Uuids([str(id), id])]).fetchall() == [(id,), (id,)]
 
 
 def test_rows_are_copied_as_they_are(postgres_url: str) -> None:

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from shared.consume import TooManyParked, reader, subscriber, write
 from shared.contracts.envelope import canonical, digest, partition_of
-from shared.ledger import Batch
+from shared.ledger import Batch, InboxMoved
 from shared.ledger.ledger import Applied, Ledger
 from shared.relay import ensure_topics
 from shared.stack import ServiceDatabase
@@ -308,6 +308,53 @@ async def test_a_commit_whose_answer_is_lost_is_not_done_twice(wire: Wire, sourc
             await tell(source, 160, 1_000 * count)
             await heard(hearer, count)
     await same(source, hearer)
+
+
+@pytest.mark.parametrize("fault", [InboxMoved(), psycopg.OperationalError("the connection was lost")])
+async def test_of_many_records_two_halves_are_applied_at_a_time_and_a_fault_of_one_costs_the_other_nothing(
+    wire: Wire, source: Ledger, hearer: Ledger, monkeypatch: Any, fault: Exception
+) -> None:
+    real, faults, under_way, most = Ledger.apply, [fault], set[int](), 0
+
+    async def apply(ledger: Ledger, batch: Batch) -> Applied:
+        nonlocal most
+        (odd,) = {partition % 2 for _, partition in batch.before}
+        assert odd not in under_way, "each partition's records are applied in order"
+        under_way.add(odd)
+        most = max(most, len(under_way))
+        try:
+            if odd and faults:
+                await asyncio.sleep(0.05)
+                raise faults.pop()
+            return await real(ledger, batch)
+        finally:
+            under_way.remove(odd)
+
+    monkeypatch.setattr(Ledger, "apply", apply)
+    monkeypatch.setattr(write, "APART", 1)
+    async with wire.relaying():
+        await tell(source, 400)
+        async with wire.hearing(hearer):
+            await heard(hearer, 400)
+    await same(source, hearer)
+    assert most == 2
+    assert not faults
+
+
+async def test_a_poll_takes_of_even_and_of_odd_partitions(wire: Wire, source: Ledger) -> None:
+    async with wire.relaying():
+        await tell(source, 800)
+        async with wire.consumer() as consumer:
+            await asyncio.sleep(1)
+            async with asyncio.timeout(20):
+                seen: list[set[int]] = []
+                left = 800
+                while left:
+                    found = await consumer.getmany(timeout_ms=200, max_records=100)
+                    left -= sum(map(len, found.values()))
+                    seen += [{place.partition % 2 for place in found}] if found else []
+    assert seen[0] == {0, 1}
+    assert sum(numbers == {0, 1} for numbers in seen) >= 4
 
 
 async def test_a_database_away_for_longer_than_kafka_waits_loses_nothing(

@@ -197,6 +197,19 @@ class Wire:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
 
+    @asynccontextmanager
+    async def consumer(self) -> AsyncIterator[TolerantConsumer]:
+        """A consumer of the source's topic, at its start."""
+        consumer = TolerantConsumer(bootstrap_servers=self.kafka, enable_auto_commit=False, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            places = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
+            consumer.assign(places)
+            await consumer.seek_to_beginning(*places)
+            yield consumer
+        finally:
+            await consumer.stop()
+
     async def published(self) -> dict[int, list[Any]]:
         """Return all records of the source's topic, by partition."""
         places = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
