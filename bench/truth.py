@@ -18,6 +18,7 @@ from services.mastery.fitting.entries import easiness_of, entries_of, precision_
 from services.mastery.fitting.fit import fit
 from services.mastery.fitting.kernel import run, vector
 from services.mastery.framework import FRAMEWORK
+from shared.contracts.envelope import digest
 from shared.contracts.mastery import Competency, Level, LevelChanged
 from shared.decider import Refusal
 from shared.parameters import Parameters
@@ -102,7 +103,8 @@ def declared(world: World, calibration: Calibration) -> Declared:
     """Return how the decider's declarations meet the truth."""
     responses = world.responses
     framework = FRAMEWORK.parse([[Competency(id=name, statement=name).model_dump() for name in responses.competencies]])
-    parameters = Parameters(1, {CALIBRATION.name: calibration, FRAMEWORK.name: framework}, {CALIBRATION.name: "c", FRAMEWORK.name: "f"})
+    ids = {CALIBRATION.name: digest(calibration.head), FRAMEWORK.name: "f"}  # What is put together is kept by these.
+    parameters = Parameters(1, {CALIBRATION.name: calibration, FRAMEWORK.name: framework}, ids)
     reached: dict[tuple[int, str], int] = {}
     told: dict[tuple[int, str], int] = {}
     false = 0
