@@ -20,7 +20,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from bench.evidence import NOBODY, acts, known
-from bench.workers import shares
+from bench.serving import shares
 from services.evidence.app import PARTS as EVIDENCE
 from services.mastery.app import PARTS as MASTERY
 from shared.clock import SystemClock
