@@ -15,7 +15,7 @@ from bench import rival as rivals
 from bench.__main__ import PARTS, main
 from bench.memory import MIB, held
 from bench.rival import Missing, rival
-from bench.workers import _given
+from bench.serving import _given
 
 ROOT = Path(__file__).resolve().parents[2]
 
