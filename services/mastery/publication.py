@@ -112,9 +112,17 @@ def _rule(entry: Mapping[str, Any], place: str, faults: list[Fault]) -> None:
     bounds = least | {"scored": (1, 100), "reference_easiness_e6": (-EASIEST_E6, EASIEST_E6)}
     for name in sorted(set(entry) - {"entry", *bounds}):
         faults.append(Fault(f"{place}/{name}", "unknown", "this release knows no such number", "take a set that this release made"))
-    for name, (low, high) in bounds.items():
-        if type(entry.get(name)) is not int or not low <= entry[name] <= high:
-            faults.append(Fault(f"{place}/{name}", "out-of-bounds", f"not a whole number from {low} to {high}", "mend it"))
+    wrong = [name for name, (low, high) in bounds.items() if type(entry.get(name)) is not int or not low <= entry[name] <= high]
+    for name in wrong:
+        low, high = bounds[name]
+        faults.append(Fault(f"{place}/{name}", "out-of-bounds", f"not a whole number from {low} to {high}", "mend it"))
+    if wrong:
+        return
+    if not entry["nearly_from_e6"] <= entry["verify_below_e6"] < entry["certainty_e6"]:
+        said = "nearly_from_e6 <= verify_below_e6 < certainty_e6 does not hold"
+        faults.append(Fault(f"{place}/certainty_e6", "order", said, "a level must be harder to reach than to keep"))
+    if entry["items"] > entry["scored"]:
+        faults.append(Fault(f"{place}/items", "order", "more items are asked for than scored events", "raise `scored`"))
 
 
 def _made(entry: Mapping[str, Any], place: str, faults: list[Fault]) -> None:

@@ -94,6 +94,8 @@ async def test_an_unknown_set_is_not_found(service: Any) -> None:
         ([DEFAULT_ENTRIES[0] | {"gain_wrong_e6": 50_000}, *a_set()[1:]], "/entries/0/gain_right_e6"),
         ([DEFAULT_ENTRIES[0] | {"competency_noise_e6": -1}, *a_set()[1:]], "/entries/0/competency_noise_e6"),
         ([a_set()[0], DEFAULT_ENTRIES[1] | {"bar_e6": 1_000_000}, *a_set()[2:]], "/entries/1/bar_e6"),
+        ([a_set()[0], DEFAULT_ENTRIES[1] | {"verify_below_e6": 900_000}, *a_set()[2:]], "/entries/1/certainty_e6"),
+        ([a_set()[0], DEFAULT_ENTRIES[1] | {"items": 3, "scored": 2}, *a_set()[2:]], "/entries/1/items"),
         (a_set(auc_e6="much"), "/entries/8/auc_e6"),
     ],
 )
