@@ -111,9 +111,11 @@ def missing(known: Known, now: Estimate, waiting: Sequence[str] | None, policy: 
     return lacks
 
 
-def sentence(known: Known, now: Estimate, lacks: Sequence[Said], more: int | None) -> Said:
-    """Return the explanation in one or two sentences, for teachers."""
+def sentence(known: Known, now: Estimate, lacks: Sequence[Said], more: int | None, by_person: bool = False) -> Said:
+    """Return the explanation in one or two sentences, for teachers. Of a level that a person set, work shows nothing."""
     success = percent(now.success * MICRO)
+    if by_person:
+        return say("level.by-person", success=success)
     match known.level:
         case Level.UNKNOWN:
             return say("level.unknown")

@@ -15,6 +15,7 @@ ENGLISH: Final[Mapping[str, str]] = MappingProxyType(
         "level.more": "{success} of answers to a standard item are expected to be right. "
         "About {more} more right answers at standard difficulty would make it certain enough.",
         "level.held-back": "{success} of answers to a standard item are expected to be right. Held back by {missing}.",
+        "level.by-person": "{success} of answers to a standard item are expected to be right.",
         "level.next": "{success} of answers to a standard item are expected to be right. The next work on it decides.",
         "override": "A {role} set this level until {until}; the estimate goes on beneath it.",
         "stuck": "{idle} pieces of work on {days} days brought no progress: a person is needed, not more items.",

@@ -70,6 +70,13 @@ def test_every_level_has_its_words(level: Level, words: str) -> None:
     assert words in sentence(known, estimate(known, 1_000, DEFAULT, POLICY, EASY), [say("missing.framework")], 7).text
 
 
+@pytest.mark.parametrize("level", list(Level))
+def test_of_a_level_that_a_person_set_it_is_not_said_that_work_shows_it(level: Level) -> None:
+    known = replace(KNOWN, level=level)
+    told = sentence(known, estimate(known, 1_000, DEFAULT, POLICY, EASY), [], 0, by_person=True)
+    assert (told.key, told.text) == ("level.by-person", "81 % of answers to a standard item are expected to be right.")
+
+
 def test_prerequisites_hold_back_until_they_were_mastered_once() -> None:
     framework = parameters((1, 3), (2, 3)).get(FRAMEWORK)
     assert framework is not None

@@ -170,6 +170,8 @@ async def test_an_override_is_set_shown_and_ends_by_itself(service: Any) -> None
     shown = await get(service, f"{path}/why")
     assert (shown["level"], shown["override"], shown["set_by_a_person"]["author_id"]) == ("mastered", True, SAID["author_id"])
     assert "A teacher set this level until" in shown["words"]
+    assert "work on enough items" not in shown["words"]
+    assert shown["right_answers_needed"] != 0
     (listed,) = await get(service, f"/learners/{LEARNER}/overrides")
     assert (listed["level"], listed["reason"], listed["words"]) == ("mastered", "shown-in-person", None)
     assert (await get(service, f"/learners/{LEARNER}/needs"))["items"][0]["need"] == "mastered"

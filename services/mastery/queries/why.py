@@ -123,11 +123,12 @@ async def why(pool: AsyncConnectionPool[Any], learner_id: UUID, competency_id: s
     row: Row = found[0] if found else {}
     known = replace(known_in(row, learner, inputs), kinds=kinds)
     values, shown = plain(competency_id, row, known, minute, inputs)
-    known, policy = replace(known, level=values["level"]), inputs.policy_of(competency_id)
+    # What a person set is no step towards what work would show.
+    known, policy = replace(known, level=Level.UNKNOWN if override else values["level"]), inputs.policy_of(competency_id)
     waiting = unmet(competency_id, inputs.framework, levels, waived)
     names = [_named(name, inputs) for name in waiting] if inputs.framework.competencies else None
     lacks, more = missing(known, shown, names, policy), answers_needed(known, shown, inputs.calibration, policy)
-    parts, first = contributions(known, shown), sentence(known, shown, lacks, more)
+    parts, first = contributions(known, shown), sentence(known, shown, lacks, more, override is not None)
     movers = [(each, _mover(each)) for each in moved]
     beside = _beside(row, override, values["due_at"])
     said = [first, *beside, *lacks, *(words for *_, words in parts), *(words for _, words in movers)]
