@@ -191,11 +191,13 @@ def write_report(path: Path, title: str, how: str, set_id: str, told: Report, ca
         title=title, how=how, set_id=set_id, report=told, before=before, cards=cards, numbers=numbers, lines=list(lines(told)),
         hidden=hidden, smallest=SMALLEST_GROUP, window=window,
     )  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
 
 def write_predictions(path: Path, responses: Responses, seen: Pass) -> None:
     """Write what was expected of every response, in the order in which they were answered."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["row", "learner", "item", "competencies", "score", "expected"])

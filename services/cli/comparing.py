@@ -26,6 +26,7 @@ def compare(path: Path, report: Path | None, address: str | None, home: Path | N
         raise refusal(answer, path)
     told = answer.json()
     if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     for line in told_lines(told):
         out.print(line)

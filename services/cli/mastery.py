@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -27,6 +28,7 @@ DataArgument = Annotated[
 GroupOption = Annotated[list[str] | None, typer.Option("--group", metavar="COLUMN", help="Compare learners by it. May be repeated.")]
 AddressOption = Annotated[str | None, typer.Option("--address", help="Where Cairn answers; else the local installation's address.")]
 MAX_SEED: Final = 2**31
+SET_ID: Final = re.compile("[0-9a-f]{64}")
 
 group = typer.Typer(no_args_is_help=True, help="Calibrate estimates, and see how they do.")
 
@@ -90,6 +92,8 @@ def evaluate(
     from services.mastery.calibration import parse
 
     path = Path(calibration)
+    if not path.exists() and not SET_ID.fullmatch(calibration):
+        raise BadInput(f"{calibration} is neither a file nor the id of a set, 64 digits from 0 to f: mend it")
     entries = calibrating.read_set(path) if path.exists() else publishing.set_of(publishing.where(address, home), calibration)
     known, read = parse([entries]), _read(data, groups)
     told, seen = calibrating.evaluate(read, known)
@@ -139,7 +143,7 @@ def _tell(told: Report) -> None:
 def _line(part: Part) -> str:
     found = part.figures
     text = (
-        f"{found.count:,} responses of {part.learners:,} learners, AUC {found.auc:.4f}, RMSE {found.rmse:.4f}, "
+        f"{found.count:,} responses of {part.learners:,} learners, AUC {_rate(found.auc, 4)}, RMSE {found.rmse:.4f}, "
         f"log loss {found.log_loss:.4f}, ECE {found.ece:.4f}, bias {found.bias:+.4f}"
     )
     if part.decisions is not None and part.decisions.declared:
@@ -148,8 +152,8 @@ def _line(part: Part) -> str:
     return text
 
 
-def _rate(share: float) -> str:
-    return "unknown" if math.isnan(share) else f"{share:.3f}"
+def _rate(share: float, digits: int = 3) -> str:
+    return "unknown" if math.isnan(share) else f"{share:.{digits}f}"
 
 
 def add_to(app: typer.Typer) -> None:

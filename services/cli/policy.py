@@ -37,6 +37,7 @@ def show(file: OutOption = None, address: AddressOption = None, home: HomeOption
     if file is None:
         out.print(text, markup=False)
     else:
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text + "\n", encoding="utf-8")
         out.print(f"written to {file}")
 

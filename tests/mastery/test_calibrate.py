@@ -98,9 +98,24 @@ def test_force_needs_a_reason(made: Path, tmp_path: Path) -> None:
     assert done.exit_code == 1
 
 
-def test_what_is_no_set_is_said(made: Path) -> None:
-    done = run.invoke(app, ["mastery", "evaluate", str(made / "data.csv"), "--calibration", str(made / "data.csv")])
+@pytest.mark.parametrize(
+    ("calibration", "said"), [("data.csv", "is no calibration"), ("calibraton.json", "neither a file nor the id of a set")]
+)
+def test_what_is_no_set_is_said(made: Path, calibration: str, said: str) -> None:
+    done = run.invoke(app, ["mastery", "evaluate", str(made / "data.csv"), "--calibration", str(made / calibration)])
     assert done.exit_code == 1
+    assert said in " ".join(done.output.split())
+
+
+def test_scores_all_alike_are_held_against_a_set_without_a_rank_and_files_find_their_folder(made: Path, tmp_path: Path) -> None:
+    data, told, page = tmp_path / "alike.csv", tmp_path / "new" / "predictions.csv", tmp_path / "other" / "report.html"
+    data.write_text("learner,skill,score\na,x,1\na,x,1\n")
+    options = ["--calibration", str(made / "calibration.json"), "--predictions", str(told), "--report", str(page)]
+    done = run.invoke(app, ["mastery", "evaluate", str(data), *options])
+    assert done.exit_code == 0, done.output
+    assert "AUC unknown" in done.output
+    assert len(told.read_text().splitlines()) == 3
+    assert "nan" not in page.read_text()
 
 
 def test_figures_are_as_worked_out_by_hand() -> None:
