@@ -123,6 +123,23 @@ def test_turning_the_last_answer_right_never_lowers_an_estimate() -> None:
         assert after.variance >= 0
 
 
+@settings(deadline=None, max_examples=40)
+@given(evidence_sets(14), st.integers(0, 999_999))
+def test_a_better_last_answer_never_lowers_what_it_is_about_whatever_came_before(seen: list[EvidenceRecorded], lower: int) -> None:
+    last = max(seen, key=lambda each: (each.occurred_at, each.evidence_id.int))
+    others = [each for each in seen if each is not last]
+    worse, better = (asked([*others, last.model_copy(update={"score_e6": score})], CHAIN).state for score in (lower, 1_000_000))
+    assert better.general[0] >= worse.general[0]
+    assert better.form[0] >= worse.form[0]
+    for name in last.competency_ids:
+        up, down = better.row(name), worse.row(name)
+        assert up is not None
+        assert down is not None
+        assert up.mean >= down.mean
+    for state in (better, worse):
+        assert min(state.general[1], state.form[1], *(row.variance for _, row in state.every_row())) > 0
+
+
 def test_a_void_may_end_that_a_person_is_needed() -> None:
     spec = asked([evidence(n, 1, right=False, day=n) for n in range(12)])
     assert [event.needed for event in spec.past if isinstance(event, PersonNeeded)] == [True]
