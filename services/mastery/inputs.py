@@ -46,7 +46,8 @@ class Inputs:
         never.
 
         The first whole day, counted from when it was last worked on, found by halving among the days that were worked out once: the
-        logit fades and its variance grows from day to day, so that what is below stays below.
+        logit fades and its variance grows from day to day, so that what is below stays below. Only a mean below zero, which fades
+        upwards while the variance still grows, may fall below the bar by a little and rise again: that is told as never.
         """
         days = self._fades or self._work_out_days()
         above = easiness - policy.bar_logit + general[0] / MICRO
