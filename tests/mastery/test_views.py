@@ -165,8 +165,12 @@ async def test_an_override_is_set_shown_and_ends_by_itself(service: Any) -> None
     await hear(service, *(evidence(n, 1, right=False, day=n) for n in range(6)))
     path = f"/learners/{LEARNER}/competencies/{competency(1)}"
     before = (await get(service, f"{path}/why"))["level"]
-    changed = await put(service, f"{path}/override", SAID | {"level": "mastered", "until": until(service, 10)})
+    said = SAID | {"level": "mastered", "until": until(service, 10)}
+    changed = await put(service, f"{path}/override", said)
     assert changed["levels"] == {competency(1): "mastered"}
+    assert (await put(service, f"{path}/override", said))["events"] == 0
+    other = await put(service, f"{path}/override", said | {"reason": "other"}, status=409)
+    assert "withdraw it first" in other["detail"]
     shown = await get(service, f"{path}/why")
     assert (shown["level"], shown["override"], shown["set_by_a_person"]["author_id"]) == ("mastered", True, SAID["author_id"])
     assert "A teacher set this level until" in shown["words"]
@@ -206,6 +210,7 @@ async def test_a_waiver_lets_through_and_is_named_in_the_explanation(service: An
     path = f"/learners/{LEARNER}/competencies/{competency(2)}/waivers"
     assert (await put(service, f"{path}/{competency(1)}", SAID))["levels"] == {competency(2): "mastered"}
     assert (await put(service, f"{path}/{competency(1)}", SAID))["events"] == 0
+    await put(service, f"{path}/{competency(1)}", SAID | {"author_id": str(UUID(int=8))}, status=409)
     why = await get(service, f"/learners/{LEARNER}/competencies/{competency(2)}/why")
     assert [(known["waived"], known["met"]) for known in why["prerequisites"]] == [(True, True)]
     assert [waiver["prerequisite_id"] for waiver in await get(service, f"/learners/{LEARNER}/waivers")] == [competency(1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -13,7 +14,7 @@ from services.mastery.api.asking import events_of
 from services.mastery.commands import EndOverride, GiveOverride, WaivePrerequisite, WithdrawWaiver
 from services.mastery.inputs import inputs_of
 from services.mastery.policy import POLICY, entry_of, read_policies
-from services.mastery.queries import OverrideView, WaiverView, overrides_of, waivers_of
+from services.mastery.queries import Judged, OverrideView, WaiverView, overrides_of, waivers_of
 from shared.contracts.mastery import Author, Level, OverrideEnded, OverrideGiven, PrerequisiteWaived, Reason, WaiverWithdrawn
 from shared.contracts.topics import Topic
 from shared.errors import BadInput, Fault, Refused
@@ -101,13 +102,20 @@ async def _refuse_replaced(context: Context, *competency_ids: str) -> None:
             raise Refused("replaced", f"a revision put {' and '.join(replaced[name])} in the place of {name}: say it of that")
 
 
+def _refuse_unheard(said: Judging, standing: Sequence[Judged]) -> None:
+    """Refuse what changed nothing though it has another author or reason than what stands: these would be lost."""
+    for known in standing:
+        if (said.author_id, said.role, said.reason, said.words) != (known.author_id, known.role, known.reason, known.words):
+            raise Refused("said-otherwise", "this stands already, with another author or reason: withdraw it first, then say it again")
+
+
 def _add_overrides(router: APIRouter, context: Context) -> None:
     path = "/learners/{learner_id}/competencies/{competency_id}/override"
 
     @router.put(path)
     async def override(learner_id: UUID, competency_id: CompetencyId, said: Overriding) -> Changed:
         """Set the level that is told of a competency, until some day. It wins over the estimate, which goes on beneath it, and is shown as
-        what it is."""
+        what it is. Where the same level stands until the same time, another author or reason is refused."""
         now = context.clock.now()
         if not now < said.until <= now + MAX_OVERRIDE:
             fault = Fault("/until", "out-of-bounds", "not between now and 400 days ahead", "name a day within the school year")
@@ -118,7 +126,10 @@ def _add_overrides(router: APIRouter, context: Context) -> None:
             learner_id=learner_id, competency_id=competency_id, at=now, level=said.level, until=said.until.astimezone(UTC),
             **author,  # type: ignore[arg-type]  # By name.
         )  # fmt: skip
-        return await _said(context, GiveOverride(given))
+        changed = await _said(context, GiveOverride(given))
+        if not changed.events:
+            _refuse_unheard(said, [each for each in await overrides_of(context.pool, learner_id) if each.competency_id == competency_id])
+        return changed
 
     @router.post(f"{path}/withdrawal")
     async def withdraw_override(learner_id: UUID, competency_id: CompetencyId, said: Withdrawing) -> Changed:
@@ -145,10 +156,15 @@ def _add_waivers(router: APIRouter, context: Context) -> None:
 
     @router.put(path)
     async def waive(learner_id: UUID, competency_id: CompetencyId, prerequisite_id: CompetencyId, said: Judging) -> Changed:
-        """Let a prerequisite not hold a competency back, for this learner."""
+        """Let a prerequisite not hold a competency back, for this learner. Where it is waived, another author or reason is refused."""
         await _refuse_replaced(context, competency_id, prerequisite_id)
         told = word(learner_id, competency_id, prerequisite_id, said)
-        return await _said(context, WaivePrerequisite(PrerequisiteWaived(**told)))
+        changed = await _said(context, WaivePrerequisite(PrerequisiteWaived(**told)))
+        if not changed.events:
+            pair = competency_id, prerequisite_id
+            standing = await waivers_of(context.pool, learner_id)
+            _refuse_unheard(said, [each for each in standing if (each.competency_id, each.prerequisite_id) == pair])
+        return changed
 
     @router.post(f"{path}/withdrawal")
     async def withdraw_waiver(learner_id: UUID, competency_id: CompetencyId, prerequisite_id: CompetencyId, said: Judging) -> Changed:
