@@ -17,6 +17,7 @@ from uuid import UUID
 import orjson
 
 from services.mastery.inputs import Inputs
+from services.mastery.rule import MET
 from shared.contracts.envelope import MICRO
 from shared.contracts.evidence import Kind
 from shared.contracts.mastery import Level
@@ -76,28 +77,58 @@ def facts_of(told: Iterable[bytes], levels: Mapping[Level, int], inputs: Inputs)
     """Return the facts of one learner.
 
     Args:
-        told: the estimates and changes of level of the learner's stream, in order; scores as they were told first.
+        told: the estimates and changes of level of the learner's stream, in order, and what was weighed again. Scores count as they were
+            corrected, what is void does not, and evidence that came late is left out: nothing was expected of it before.
         levels: how many competencies stand at each level now.
     """
     facts = Facts(learners=1, levels=Counter(dict(levels)))
+    answers, declared = _answers(told)
     above: dict[str, list[float]] = {}
+    before: Counter[str] = Counter()
+    for place, answer in enumerate(answers):
+        if answer.score is None:
+            continue
+        facts.responses += 1
+        facts.expected += answer.expected
+        facts.scored += answer.score
+        for name, off in _above(answer.evidence, answer.score, inputs):
+            above.setdefault(name, []).append(off)
+            before[name] += place < declared.get(name, 0)
+    for name, scores in above.items():
+        _judge(facts, scores, before[name] if name in declared else None)
+    facts.judged_of, facts.at_bar_of = min(1, facts.judged), min(1, facts.at_bar)
+    return facts
+
+
+@dataclass(slots=True)
+class _Answer:
+    """A piece of evidence and what was expected of it; without a score where it is void."""
+
+    evidence: Mapping[str, Any]
+    expected: float
+    score: float | None
+
+
+def _answers(told: Iterable[bytes]) -> tuple[list[_Answer], dict[str, int]]:
+    """Return a learner's answers as they stand, and for each competency declared mastered how many answers came before."""
+    answers: dict[str, _Answer] = {}
     declared: dict[str, int] = {}
     for raw in told:
         data = orjson.loads(raw)["data"]
         if "level" in data:
+            name, cited = data["competency_id"], data.get("evidence_ids", ())
             if data["level"] == Level.MASTERED.value and not data.get("override"):
-                declared.setdefault(data["competency_id"], len(above.get(data["competency_id"], ())))
+                declared.setdefault(name, len(answers))
+            elif data["level"] not in MET and any(each in answers and answers[each].score is None for each in cited):
+                declared.pop(name, None)  # What it rested on is void: it was never declared.
         elif "expected_e6" in data:
-            score = data["evidence"]["score_e6"] / MICRO
-            facts.responses += 1
-            facts.expected += data["expected_e6"] / MICRO
-            facts.scored += score
-            for name, off in _above(data["evidence"], score, inputs):
-                above.setdefault(name, []).append(off)
-    for name, scores in above.items():
-        _judge(facts, scores, declared.get(name))
-    facts.judged_of, facts.at_bar_of = min(1, facts.judged), min(1, facts.at_bar)
-    return facts
+            seen = data["evidence"]
+            answers[seen["evidence_id"]] = _Answer(seen, data["expected_e6"] / MICRO, seen["score_e6"] / MICRO)
+        elif "voided" in data and (void := answers.get(data["voided"]["evidence_id"])):
+            void.score = None
+        elif "rescored" in data and (known := answers.get(data["rescored"]["evidence_id"])):
+            known.score = data["rescored"]["score_e6"] / MICRO
+    return list(answers.values()), declared
 
 
 def _above(evidence: Mapping[str, Any], score: float, inputs: Inputs) -> Iterable[tuple[str, float]]:

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.cli.comparing import read_groups, told_lines
+from services.mastery import equity
 from services.mastery.app import PARTS
-from services.mastery.equity import SMALLEST_GROUP, Facts, facts_of, tellable
-from services.mastery.inputs import inputs_of
+from services.mastery.equity import SMALLEST_GROUP, Facts, tellable
+from services.mastery.inputs import Inputs, inputs_of
 from shared.contracts.mastery import Level
 from shared.errors import BadInput
 from shared.parameters import NO_PARAMETERS
@@ -29,6 +30,18 @@ ITEM = "7d1f1a52-0000-4000-8000-000000000009"
 def estimated(score_e6: int, name: str = "x") -> bytes:
     seen = {"competency_ids": [name], "item_id": ITEM, "score_e6": score_e6}
     return orjson.dumps({"data": {"evidence": seen, "expected_e6": 700_000}})
+
+
+def amended(**cause: Any) -> bytes:
+    return orjson.dumps({"data": cause})
+
+
+def facts_of(story: list[bytes], levels: dict[Level, int], inputs: Inputs) -> Facts:
+    """Return the facts of a story whose evidence is called by its place in it."""
+    told = [orjson.loads(raw) for raw in story]
+    for at, value in enumerate(told):
+        value["data"].get("evidence", {})["evidence_id"] = str(at)
+    return equity.facts_of([orjson.dumps(value) for value in told], levels, inputs)
 
 
 def level(name: str = "x", to: Level = Level.MASTERED, **beside: Any) -> bytes:
@@ -57,6 +70,23 @@ def test_bias_is_what_was_expected_beyond_what_was_seen() -> None:
 def test_a_declaration_is_judged_by_the_answers_after_it(story: list[bytes], judged: int, false: int) -> None:
     facts = facts_of(story, {}, INPUTS)
     assert (facts.judged, facts.false) == (judged, false)
+
+
+def test_a_corrected_score_counts_as_corrected_and_what_is_void_not_at_all() -> None:
+    corrected = facts_of([RIGHT, WRONG, amended(rescored={"evidence_id": "1", "score_e6": 1_000_000})], {}, INPUTS)
+    assert (corrected.responses, corrected.scored) == (2, 2.0)
+    void = facts_of([RIGHT, WRONG, amended(voided={"evidence_id": "1"}), amended(voided={"evidence_id": "9"})], {}, INPUTS)
+    assert (void.responses, void.scored, void.expected) == (1, 1.0, 0.7)
+
+
+def test_a_declaration_that_rested_on_what_is_void_is_none_and_another_keeps_its_place() -> None:
+    story = [RIGHT] * 3 + [level()] + [WRONG] * 5 + [amended(voided={"evidence_id": "0"})]
+    kept = facts_of(story, {}, INPUTS)
+    assert (kept.judged, kept.false) == (1, 1)
+    lost = facts_of([*story, level(to=Level.NEARLY, evidence_ids=["0"])], {}, INPUTS)
+    assert (lost.judged, lost.false) == (0, 0)
+    failed = facts_of([*story, level(to=Level.NEARLY, evidence_ids=["8"])], {}, INPUTS)
+    assert (failed.judged, failed.false) == (1, 1)
 
 
 def test_who_is_at_the_bar_and_never_declared_is_delayed() -> None:

@@ -18,8 +18,8 @@ from shared.contracts.mastery import Level
 AT_ONCE: Final = 50
 """Learners read in one statement."""
 _TOLD: Final = """
-    SELECT stream, bytes FROM event WHERE stream = ANY(%s) AND type IN ('mastery.estimated.v1', 'mastery.level-changed.v1')
-    ORDER BY stream, version
+    SELECT stream, bytes FROM event WHERE stream = ANY(%s)
+    AND type IN ('mastery.estimated.v1', 'mastery.level-changed.v1', 'mastery.re-estimated.v1') ORDER BY stream, version
 """
 _LEVELS: Final = "SELECT learner_id, level, count(*) AS many FROM level WHERE learner_id = ANY(%s) GROUP BY learner_id, level"
 
