@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from services.mastery.app import PARTS
+from services.mastery.calibration import CALIBRATION
 from services.mastery.queries import deferred_now
 from services.mastery.subscribers import ticks
 from services.mastery.words import ENGLISH
@@ -16,9 +17,10 @@ from shared.contracts.envelope import Event, Recorded, instant_text
 from shared.contracts.evidence import EvidenceRescored, EvidenceVoided
 from shared.contracts.profile import LearnerRostered
 from shared.parts import Drain
+from shared.settings_stream import adoption
 from shared.stack import ServiceDatabase
 from shared.testing import running
-from tests.mastery.samples import LEARNER, competency, evidence, told
+from tests.mastery.samples import LEARNER, competency, entries, evidence, told
 from tests.mastery.test_amended import rescore, void
 from tests.mastery.test_case import item, link, package
 from tests.mastery.test_domain import strong
@@ -188,6 +190,16 @@ async def test_an_override_is_set_shown_and_ends_by_itself(service: Any) -> None
     assert await get(service, f"/learners/{LEARNER}/overrides") == []
     assert await ending(service, days=11) == []
     await post(service, f"{path}/override/withdrawal", {"author_id": SAID["author_id"], "role": "teacher"}, status=409)
+
+
+async def test_beside_a_persons_level_it_is_not_said_when_the_estimates_is_due(service: Any) -> None:
+    fading = entries(fade_e6=300_000, general_variance_e6=50_000, gain_right_e6=250_000)
+    await service.context.asker.ask(adoption("mastery", CALIBRATION, fading), UUID(int=5))
+    await hear(service, *strong(0, 1, count=24))
+    path = f"/learners/{LEARNER}/competencies/{competency(1)}"
+    assert "due" in [said["key"] for said in (await get(service, f"{path}/why"))["said"]]
+    await put(service, f"{path}/override", SAID | {"level": "developing", "until": until(service, 10)})
+    assert "due" not in [said["key"] for said in (await get(service, f"{path}/why"))["said"]]
 
 
 @pytest.mark.parametrize(

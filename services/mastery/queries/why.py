@@ -178,7 +178,7 @@ def _beside(row: Row, override: OverrideView | None, due_at: datetime | None) ->
         said.append(say("override", role=override.role.value, until=override.until.astimezone(UTC).date().isoformat()))
     if row.get("needed"):
         said.append(say("stuck", idle=row["idle"], days=row["idle_days"]))
-    if due_at is not None:
+    if due_at is not None and override is None:
         said.append(say("due", on=due_at.date().isoformat()))
     return said
 
