@@ -213,9 +213,9 @@ class Links:
 
     def whole(self, head: str) -> bool:
         """Return whether every event up to the partition's length was taken, each chained to the one before it, and `head` is the last."""
-        hashes = bytes.fromhex(chain_start(self._source, self._number)) + self._links + bytes.fromhex(head)
-        pairs = range(0, len(hashes), 2 * HASH_BYTES)
-        return self._taken == self._length and all(
+        hashes = bytes.fromhex(chain_start(self._source, self._number)) + self._links
+        pairs = range(0, len(hashes) - HASH_BYTES, 2 * HASH_BYTES)
+        return (self._taken, hashes[-HASH_BYTES:].hex()) == (self._length, head) and all(
             hashes[at : at + HASH_BYTES] == hashes[at + HASH_BYTES : at + 2 * HASH_BYTES] for at in pairs
         )  # fmt: skip
 

@@ -138,7 +138,8 @@ def test_links_say_what_the_walk_says_in_whatever_order_events_come() -> None:
     assert whole(placed[::-1])
     assert whole(placed[:3], 3, digest(stored[2]))
     assert whole([], 0, chain_start("/local/evidence", 0))
-    assert not whole(placed, head=digest(stored[0]))
+    for head in (digest(stored[0]), digest(stored[-1]).upper(), "", "changed by hand"):
+        assert not whole(placed, head=head)
     for n, raw in placed:
         others = placed[:n] + placed[n + 1 :]
         assert not whole(others)
