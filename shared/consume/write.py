@@ -62,6 +62,10 @@ class Stopping(Exception):
     """The service stops: what is not committed is read again after the next start."""
 
 
+MILD: Final = (InboxMoved, Impatient, Stopping)
+"""Faults after which the consumer goes on, the mildest first: only after the first one are the same records tried again at once."""
+
+
 class _Poison(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -92,7 +96,7 @@ class Writer:
         ended = await asyncio.gather(*(self._in_order(some, lanes) for some in _apart(records)), return_exceptions=True)
         faults = [fault for fault in ended if fault is not None]
         if faults:  # All have ended: whoever reads the inbox again finds it at rest.
-            raise min(faults, key=lambda fault: isinstance(fault, InboxMoved | Impatient | Stopping))
+            raise max(faults, key=_weight)
 
     async def _in_order(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane]) -> None:
         for chunk in _chunks(records):
@@ -172,6 +176,11 @@ def _judge(error: Error, attempt: int) -> None:
         raise _Poison(reason_of(error)) from error
     if not is_passing(error):
         raise error
+
+
+def _weight(fault: BaseException) -> int:
+    """Return how much a fault asks for: of two halves' faults the heavier one decides what becomes of the poll."""
+    return next((weight for weight, kind in enumerate(MILD) if isinstance(fault, kind)), len(MILD))
 
 
 def _apart(records: Sequence[Incoming]) -> list[Sequence[Incoming]]:
