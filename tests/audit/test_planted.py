@@ -97,6 +97,11 @@ def position_skipped(owners: dict[str, Owner]) -> None:
     pass_over(owners["pathing"], "mastery", new_level(owners))
 
 
+def position_skipped_beside_junk(owners: dict[str, Owner]) -> None:
+    position_skipped(owners)
+    too_many_parked(owners)
+
+
 def inverted(owners: dict[str, Owner]) -> None:
     """The first effect of a partition now names the last event that was heard of its source's partition, and the last the first."""
     pathing = owners["pathing"]
@@ -287,6 +292,7 @@ PLANTED: list[tuple[str, str, Plant, tuple[str, ...]]] = [
     ("I4", "counted otherwise than it was recorded", counted_otherwise, ("mastery",)),
     ("I5", "pathing is 1 events behind", not_heard, ("mastery",)),
     ("I5", "a service holds another state than was told", position_skipped, ("mastery", "pathing")),
+    ("I5", "a service holds another state than was told", position_skipped_beside_junk, ("mastery", "pathing")),
     ("I7", "no event, no request and no tick", cause_from_nowhere, ("mastery",)),
     ("I7", "no event, no request and no tick", cause_of_a_request_in_another_line, ("mastery",)),
     ("I7", "names another cause than its being recorded", cause_of_another_act, ("mastery", "evidence")),

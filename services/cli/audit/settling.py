@@ -229,7 +229,8 @@ def tell(settled: Settled, within_s: float, installation: Installation, findings
 DIFFERENT: Final = """
     SELECT t.kind, t.subject, t.value, h.value FROM fact t LEFT JOIN fact h ON h.side = 'held' AND h.kind = t.kind AND h.subject = t.subject
     WHERE t.side = 'told' AND t.value IS NOT h.value"""
-PARKED_SOMETHING: Final = "SELECT count(*) FROM aside WHERE open OR gone"
+PARKED_SOMETHING: Final = "SELECT count(*) FROM aside WHERE (open OR gone) AND position IS NOT NULL"
+"""What is no event of ours has no position, and no part in any state."""
 
 
 def check_same(services: Collection[str], book: Book, findings: Findings) -> None:
