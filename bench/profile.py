@@ -107,7 +107,7 @@ class Bench:
         """Apply what evidence has recorded since the last time."""
         ledger, settings = self.mastery.ledger, self.mastery.settings
         assert MASTERY.subscription is not None
-        inward, writer = Inward(MASTERY.subscription), Writer(ledger, asyncio.Event(), 1.0)
+        inward, writer = Inward(MASTERY.subscription), Writer(ledger, asyncio.Event(), 1.0, settings.consume_max_records)
         lanes = {place: Lane("evidence", self.evidence.ledger.source, inbox) for place, inbox in (await ledger.inbox(["evidence"])).items()}
         records = [
             [(lane, position, raw) async for position, raw in read.partition(self.evidence.pool, lane.partition, lane.next)]

@@ -59,7 +59,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._source_of = {topic_name(settings.topic_prefix, source): source for source in self._sources}
         self._stopping, self._ended = asyncio.Event(), asyncio.Event()
         self._inward = Inward(subscription)
-        self._writer = Writer(ledger, self._stopping, MAX_POLL_INTERVAL_MS / 2_000)
+        self._writer = Writer(ledger, self._stopping, MAX_POLL_INTERVAL_MS / 2_000, settings.consume_max_records)
         self._health = Health(settings.stalled_after_s, time.monotonic(), metrics)
         self._lanes: dict[TopicPartition, Lane] = {}
         self._unseated: set[TopicPartition] = set()

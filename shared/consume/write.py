@@ -25,8 +25,8 @@ MAX_PARKED_IN_WINDOW: Final = 100
 PARK_WINDOW_S: Final = 60.0
 BACK_OFF_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses before trying again; the last one is repeated."""
-APART: Final = 1_000
-"""Records from which on they are applied in two transactions at the same time: fewer fill one better."""
+FULL: Final = 0.5
+"""Share of the largest poll from which on records are applied in two transactions at the same time: fewer fill one better."""
 CANCELLED: Final = "57014"
 CANCELLED_TRIES: Final = 3
 """Times that a statement may be cancelled (a timeout) before its batch is bisected."""
@@ -75,13 +75,14 @@ class _Poison(Exception):
 class Writer:
     """Applies records to a ledger."""
 
-    def __init__(self, ledger: Ledger, stopping: asyncio.Event, patience_s: float) -> None:
+    def __init__(self, ledger: Ledger, stopping: asyncio.Event, patience_s: float, at_once: int) -> None:
         """Prepare.
 
         Args:
             patience_s: longest time to wait for a passing error before `Impatient`.
+            at_once: records of the largest poll.
         """
-        self._ledger, self._stopping, self._patience_s = ledger, stopping, patience_s
+        self._ledger, self._stopping, self._patience_s, self._apart = ledger, stopping, patience_s, FULL * at_once
         self._parked: deque[float] = deque()
 
     async def write(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane]) -> None:
@@ -93,10 +94,20 @@ class Writer:
             Impatient, Stopping: the rest was not applied.
             TooManyParked, Unparkable, LedgerError, psycopg.Error: the consumer must stop.
         """
-        ended = await asyncio.gather(*(self._in_order(some, lanes) for some in _apart(records)), return_exceptions=True)
+        ended = await asyncio.gather(*(self._in_order(some, lanes) for some in self._halves(records)), return_exceptions=True)
         faults = [fault for fault in ended if fault is not None]
         if faults:  # All have ended: whoever reads the inbox again finds it at rest.
             raise max(faults, key=_weight)
+
+    def _halves(self, records: Sequence[Incoming]) -> list[Sequence[Incoming]]:
+        """Return many records in two groups, by whether their partition's number is even; few in one.
+
+        Streams keep to their partition, so the two rarely wait for each other: while PostgreSQL commits the one, the other is decided.
+        """
+        if len(records) < self._apart:
+            return [records]
+        groups = [[record for record in records if record.partition % 2 == odd] for odd in (0, 1)]
+        return [group for group in groups if group]
 
     async def _in_order(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane]) -> None:
         for chunk in _chunks(records):
@@ -181,17 +192,6 @@ def _judge(error: Error, attempt: int) -> None:
 def _weight(fault: BaseException) -> int:
     """Return how much a fault asks for: of two halves' faults the heavier one decides what becomes of the poll."""
     return next((weight for weight, kind in enumerate(MILD) if isinstance(fault, kind)), len(MILD))
-
-
-def _apart(records: Sequence[Incoming]) -> list[Sequence[Incoming]]:
-    """Return many records in two groups, by whether their partition's number is even; few in one.
-
-    Streams keep to their partition, so the two rarely wait for each other: while PostgreSQL commits the one, the other is decided.
-    """
-    if len(records) < APART:
-        return [records]
-    groups = [[record for record in records if record.partition % 2 == odd] for odd in (0, 1)]
-    return [group for group in groups if group]
 
 
 def _chunks(records: Sequence[Incoming]) -> list[list[Incoming]]:

@@ -25,11 +25,12 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
     ) -> dict[TopicPartition, list[Any]]:
-        """Return the next records, as aiokafka does; half of `max_records` at most from partitions with even numbers while others wait."""
+        """Return the next records, as aiokafka does; half of `max_records` at most from partitions with even numbers, where it is two
+        or more: of one alone the odd ones would take all, for as long as they have records."""
         before = self._positions(partitions)
         try:
             found: dict[TopicPartition, list[Any]] = {}
-            if max_records is not None and not partitions:
+            if max_records is not None and max_records > 1 and not partitions:
                 found = await self._of_both(max_records)
             if not found:
                 found = await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)

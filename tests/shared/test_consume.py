@@ -331,10 +331,9 @@ async def test_of_many_records_two_halves_are_applied_at_a_time_and_a_fault_of_o
             under_way.remove(odd)
 
     monkeypatch.setattr(Ledger, "apply", apply)
-    monkeypatch.setattr(write, "APART", 1)
     async with wire.relaying():
         await tell(source, 400)
-        async with wire.hearing(hearer):
+        async with replace(wire, at_once=2).hearing(hearer):
             await heard(hearer, 400)
     await same(source, hearer)
     assert most == 2

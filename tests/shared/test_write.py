@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from psycopg import OperationalError
 
-from shared.consume import write
 from shared.consume.reader import Lane
 from shared.consume.write import Impatient, Stopping, Writer
 from shared.contracts.envelope import chain_start
@@ -52,13 +51,12 @@ FATAL = LedgerError("it is over")
     ],
 )
 async def test_of_two_faults_the_heavier_one_decides_and_both_halves_have_ended(
-    faults: tuple[Exception, ...], stops: bool, raised: type[Exception], turned: bool, monkeypatch: pytest.MonkeyPatch
+    faults: tuple[Exception, ...], stops: bool, raised: type[Exception], turned: bool
 ) -> None:
-    monkeypatch.setattr(write, "APART", 1)
     ledger: Any = Failing(dict(enumerate(faults[::-1] if turned else faults)))
     stopping = asyncio.Event()
     if stops:
         stopping.set()
     with pytest.raises(raised):
-        await Writer(ledger, stopping, patience_s=60 if stops else 0).write(RECORDS, lanes())
+        await Writer(ledger, stopping, patience_s=60 if stops else 0, at_once=len(RECORDS)).write(RECORDS, lanes())
     assert sorted(ledger.ended) == [0, 1]
