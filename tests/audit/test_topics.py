@@ -121,6 +121,8 @@ async def test_a_topic_that_was_emptied_is_not_sound(published: Published) -> No
     on_purpose = await check(other.installation, only=["I3", "I4"], options=replace(AT_ONCE, emptied=tuple(Topic)))
     assert not on_purpose.violations, said(on_purpose)
     assert all(f"{service}: published, younger than Kafka keeps records" in said(findings) for service in Topic)
+    one = await check(other.installation, only=["I3", "I4"], options=replace(AT_ONCE, emptied=(Topic.EVIDENCE,)))
+    assert [f"{service}: published" in said(one) for service in Topic] == [service != Topic.EVIDENCE for service in Topic]
 
 
 async def test_a_topic_that_is_not_there_is_said_and_is_not_waited_for(published: Published) -> None:

@@ -21,6 +21,8 @@ SKEW_S = 1_200.0 + 5.0
 TURNED_BACK = """
     SELECT count(*) FROM (SELECT recorded_at < lag(recorded_at) OVER (PARTITION BY partition ORDER BY position) AS back FROM event) e
     WHERE back"""
+AHEAD = "SELECT coalesce(max(recorded_at) > now() + interval '5 min', false) FROM event"
+"""Whether a service has recorded something at a time that is still to come."""
 BEFORE_DST = "2026-11-01T05:59:50Z"
 """Ten seconds before clocks in New York are put back."""
 CROWD, AT_ONCE, RIVALS = 40, 500, 2
@@ -116,6 +118,8 @@ def clock_skew(stage: Stage) -> None:
                     town.start(service, **_clock(stage, town, service, minutes))
                 town.await_ready()
                 client.until(100)
+                ahead = "evidence" if turn > 0 else "mastery"
+                eventually(lambda ahead=ahead: town.ask(ahead, AHEAD)[0][0], f"the clock of {ahead} is ahead", LIMIT_S)
         stage.judge(town, client, skew_s=SKEW_S)
         for service in town.services:
             ((back,),) = town.ask(service, TURNED_BACK)

@@ -170,12 +170,12 @@ def restored_evidence_lost(stage: Stage) -> None:
         town.begin("evidence")
         everything = Load(town, stage.seed)
         everything.acks = client.acks + more.acks
-        found = judge(town, everything, harmed=True).violations
+        found = judge(town, everything, harmed=tuple(town.databases)).violations
         stage.must(any(each.startswith("I1: ") for each in found), "the oracle does not miss what was acknowledged and is lost")
         stage.verdict.violations += [each for each in found if not each.startswith(TRULY_LOST)]
         for _, told in sent:
             everything.tell(told["items"])
-        verdict = stage.judge(town, everything, harmed=True)
+        verdict = stage.judge(town, everything, harmed=tuple(town.databases))
         stage.must(verdict.counts.get(LOST.format("evidence")), "no event was lost: the fault did not happen")
 
 
@@ -195,7 +195,7 @@ def _back_up_and_go_on(stage: Stage, town: Town) -> tuple[str, list[dict[str, An
 def _judge(stage: Stage, town: Town, told: list[dict[str, Any]]) -> None:
     everything = Load(town, stage.seed)
     everything.acks = told
-    verdict = stage.judge(town, everything, harmed=True)
+    verdict = stage.judge(town, everything, harmed=tuple(town.databases))
     stage.must(verdict.counts.get(LOST.format("mastery")), "no event was lost: the fault did not happen")
 
 

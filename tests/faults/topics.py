@@ -109,7 +109,7 @@ def topic_emptied(stage: Stage) -> None:
             delete(town)
             stage.inject("topic deleted")
             client.until(50)
-        stage.judge(town, client, harmed=True)
+        stage.judge(town, client, harmed=("evidence",))
 
 
 @scenario("record-missing", 7, short=True)
@@ -136,7 +136,7 @@ def record_missing(stage: Stage) -> None:
             eventually(lambda: ASKED in town.of("mastery")[0].said(), "mastery asks for what is missing", LIMIT_S)
             more.until(50)
         client.acks += more.acks
-        stage.judge(town, client, harmed=True)
+        stage.judge(town, client, harmed=("evidence",))
 
 
 @scenario("retention", 7)
@@ -156,7 +156,7 @@ def retention(stage: Stage) -> None:
             town.begin("mastery")
             eventually(lambda: ASKED in town.of("mastery")[0].said(), "mastery asks for what is missing", LIMIT_S)
             client.until(50)
-        stage.judge(town, client, harmed=True)
+        stage.judge(town, client, harmed=("evidence",))
 
 
 @scenario("old-evidence", 7)
