@@ -105,7 +105,7 @@ def decide(command: MasteryCommand, state: State, parameters: Parameters, histor
             return _said(command, state, inputs, history)
         case FollowRevision(learner_id=learner_id, settings=settings):
             moved = revised_judgements(learner_id, settings, state, inputs.framework, history)
-            return [] if moved is None else _after(moved, state, inputs, history, everything=True)
+            return [] if moved is None else _after(moved, state, inputs, history)
     assert_never(command)
 
 
@@ -165,13 +165,13 @@ def _said(command: Saying, state: State, inputs: Inputs, history: History) -> li
         return [] if event is None else event
     if any(known.data == event for known in history):
         return []
-    return _after(event, state, inputs, history, everything=isinstance(command, EndOverride | WithdrawWaiver))
+    return _after(event, state, inputs, history)
 
 
-def _after(event: Word | JudgementsMoved, state: State, inputs: Inputs, history: History, everything: bool) -> list[MasteryEvent]:
-    """Return the event, and what comes out otherwise once it has happened. Where `everything` is, all that was mastered stays so."""
+def _after(event: Word | JudgementsMoved, state: State, inputs: Inputs, history: History) -> list[MasteryEvent]:
+    """Return the event, and what comes out otherwise once it has happened. All that the estimate called mastered stays so."""
     after = refold(counting(evidence_in(history), history, inputs), evolve(state, event), inputs)
-    hold(state, after, inputs, everything=everything)
+    hold(state, after, inputs, everything=True)
     weighed = difference(event.learner_id, state, after)
     news: list[MasteryEvent] = [weighed] if says_something(weighed, state) else []
     return [event, *news, *level_changes(event.learner_id, state, after, inputs)]
@@ -267,5 +267,5 @@ def needs_history(command: MasteryCommand, state: State) -> bool:
     return not isinstance(command, FollowRevision) or bool(state.overrides or state.waivers)
 
 
-mastery: Final = Decider("mastery.estimate", 2, "learner", State(), decide, evolve, command_of, CODEC, needs_history)
+mastery: Final = Decider("mastery.estimate", 3, "learner", State(), decide, evolve, command_of, CODEC, needs_history)
 DECIDERS: Final = (mastery,)

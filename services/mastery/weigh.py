@@ -282,10 +282,10 @@ class Judging:
         return flags | STUCK if stuck else flags & ~STUCK
 
     def _met(self, name: str) -> bool:
-        """Return whether nothing that comes before is missing. Before the first framework nobody knows, so that evidence and framework may
-        come in any order."""
+        """Return whether nothing that comes before is missing. Of what no framework in force names nobody knows, so that evidence and
+        framework may come in any order."""
         framework, state = self.inputs.framework, self.state
-        if not framework.competencies:
+        if name not in framework.competencies:
             return False
         for before in framework.prerequisites.get(name, ()):
             if state.waivers and (name, before) in state.waivers:

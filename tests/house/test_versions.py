@@ -17,6 +17,19 @@ FROZEN: dict[str, str] = {
     "mastery/versions/v1_rule.py": "177c3a70ae360c6371897cfb1389ec571d7d13c1725f91f6c2429973479f5d79",
     "mastery/versions/v1_state.py": "9eb8946566c581db670d982489f592f6fd1e717e49f55f9d467038b2a5011833",
     "mastery/versions/v1_weigh.py": "e2ae478193677f1bb62891a1ac8d4acd47b340431c6ce2ac37d7bec304fda794",
+    "mastery/versions/v2_calibration.py": "8d8f62bf3a85e397f3d24d21372843463d677de49ed19f3b7a36ef5e27545da9",
+    "mastery/versions/v2_codec.py": "a9bde6eaa133c6c46f4a5fd9edc7607719d493b133b103fecdc581e1fa3c5c89",
+    "mastery/versions/v2_commands.py": "fd136c46b06ae24af2a0a553af9e9f1f7d093ae2a48178a6cce71265a689b7fc",
+    "mastery/versions/v2_domain.py": "9a8a2e24e888e84c6a41b632fa670dd1d782241238113f7841e72ccce8c7ab2f",
+    "mastery/versions/v2_filter.py": "07db8819ebf227db12dfa0ffb1e6e955fe6ab7429ee482e5c1b904cc8f59a6c2",
+    "mastery/versions/v2_framework.py": "934a3a996b617daf8c3ee4b4c3d93eda49cd491de2c51031553ef923b979e8e8",
+    "mastery/versions/v2_inputs.py": "1058ef89520c2f609de95bf7fd6e2326f35094dad537e87a33f8129cc77771a3",
+    "mastery/versions/v2_judgements.py": "54f6bbdcce78c010a203f4d49cb45d79b93b2cb96b1fcd480a1a32af8a8bdf22",
+    "mastery/versions/v2_policy.py": "7f810e62c3247d485cc4a3ea9ddc503dd57edcdfc9f52fc99b72a7548d3bcf0d",
+    "mastery/versions/v2_refold.py": "31e151a248851b3bd530a3aac123fb8b7f8b20283bb90189a14c3f7caa43aa6b",
+    "mastery/versions/v2_rule.py": "d8f7c14f279b51ab087055316b0686d4d9d57094b6969fc41c42008b854f97fe",
+    "mastery/versions/v2_state.py": "4a072d640051ce377179718d65f0796594e0b8dd0d2291f201b85854adfcbb9e",
+    "mastery/versions/v2_weigh.py": "412e2b509b87716078b5ac9f61a84ced714e7c1086f890a83c35aa20f36cc8de",
 }
 """Path below services/ -> SHA-256 of the file. A line is added with a new version, and never changed: `sha256sum FILE`."""
 

@@ -87,6 +87,17 @@ def test_any_order_gives_the_same_levels_where_many_change() -> None:
     assert encode(forward.state) == encode(backward.state)
 
 
+def test_what_no_framework_in_force_names_is_not_mastered_until_one_does() -> None:
+    seen = strong(0, 1, 11)
+    spec = asked(seen)
+    assert levels(*spec.past)[competency(1)] is Level.MASTERED
+    assert levels(*spec.past)[competency(11)] is Level.NEARLY
+    wider = parameters(size=12, version=9)
+    named = Spec(mastery, wider, spec.past).when(Recalibrate(LEARNER, 9))
+    assert levels(*named.events) == {competency(11): Level.MASTERED}
+    assert encode(named.state) == encode(asked(seen, wider).state)
+
+
 def commands() -> st.SearchStrategy[list[MasteryCommand]]:
     """Draw histories: evidence in any order, some of it twice, with re-calibrations between."""
 

@@ -53,8 +53,9 @@ def test_every_version_has_golden_histories_of_every_sort_of_answer() -> None:
             assert {"mastery.estimated.v1", "mastery.re-estimated.v1", "mastery.level-changed.v1"} <= told, decider.label
 
 
-def test_version_2_has_golden_histories_of_all_that_people_say() -> None:
-    told = {event.type for path in FILES if path.stem.startswith("v2-") for event in read(path).of(STREAM)}
+@pytest.mark.parametrize("version", [2, 3])
+def test_versions_since_2_have_golden_histories_of_all_that_people_say(version: int) -> None:
+    told = {event.type for path in FILES if path.stem.startswith(f"v{version}-") for event in read(path).of(STREAM)}
     assert told == {event.TYPE for event in EVENTS if event.TYPE.startswith("mastery.")} - NOT_OF_A_LEARNER
 
 
@@ -68,8 +69,8 @@ def test_one_changed_byte_of_a_golden_history_is_found(path: Path) -> None:
     assert [found.stream for found in history.replay()] == [STREAM]
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.stem.startswith("v1-")], ids=lambda path: path.stem)
-def test_a_record_of_version_1_goes_on_with_the_newest_and_both_replay(path: Path) -> None:
+@pytest.mark.parametrize("path", [path for path in FILES if not path.stem.startswith(f"v{mastery.version}-")], ids=lambda path: path.stem)
+def test_a_record_of_an_earlier_version_goes_on_with_the_newest_and_both_replay(path: Path) -> None:
     history = read(path)
     length = len(history.of(STREAM))
     history.ask(mastery, CountEvidence(evidence(900, 1, 2, day=90)), CountEvidence(evidence(901, 2, right=False, day=12.3)))
@@ -152,8 +153,8 @@ def known_item(number: int) -> dict[str, object]:
 
 def record(rules: Any) -> None:
     """Write the golden histories of a version, given as the module of its rules."""
-    of_version_2 = (("judged", judged), ("followed", followed)) if rules.mastery.version > 1 else ()
-    for name, make in (("simple", simple), ("adopted", adopted), *of_version_2):
+    since_version_2 = (("judged", judged), ("followed", followed)) if rules.mastery.version > 1 else ()
+    for name, make in (("simple", simple), ("adopted", adopted), *since_version_2):
         path = FOLDER / f"v{rules.mastery.version}-{name}.jsonl"
         if not path.exists():
             path.write_bytes(b"\n".join(make(rules).lines) + b"\n")

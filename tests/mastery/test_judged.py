@@ -146,6 +146,17 @@ def test_a_competency_that_a_person_calls_mastered_holds_nothing_back_and_what_f
     assert row.flags & HELD
 
 
+def test_what_a_person_says_of_a_prerequisite_takes_back_nothing_that_was_mastered_behind_it() -> None:
+    spec = asked([*strong(0, 1), *strong(100, 2)], CHAIN)
+    assert levels(*spec.past) == {competency(1): Level.MASTERED, competency(2): Level.MASTERED}
+    given = spec.when(give(1, Level.DEVELOPING, at=30, until=50))
+    assert levels(*given.events) == {competency(1): Level.DEVELOPING}
+    assert given.state.own_level(competency(2)) is Level.MASTERED
+    after = spec.given(*given.events).asked(CountEvidence(evidence(300, 3, day=31)), CountEvidence(evidence(301, 3, day=8)))
+    assert after.state.told_level(competency(2)) is Level.MASTERED, "late evidence about something else does not either"
+    assert levels(*after.when(end(1, at=50)).events)[competency(1)] is Level.MASTERED
+
+
 # Waivers -----------------------------------------------------------------------------------------------------------------------------
 
 

@@ -1,11 +1,15 @@
-"""A ledger that version 1 of the decider wrote goes on with the newest; both replay."""
+"""A ledger that an earlier version of the decider wrote goes on with the newest; both replay."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from services.mastery.app import PARTS
+from services.mastery.domain import mastery
 from services.mastery.membership import membership
-from services.mastery.versions import v1_domain
+from services.mastery.versions import VERSIONS, v1_domain, v2_domain
 from shared.ledger import Ask
 from shared.replay import Settings, Verifier
 from shared.settings_stream import settings_decider
@@ -16,24 +20,29 @@ from tests.mastery.test_case import item, link, package
 from tests.mastery.test_domain import strong
 from tests.mastery.test_service import get, hear
 
-BEFORE = replace(PARTS, deciders=(v1_domain.mastery, membership), versions=(), subscription=None, ticks=lambda context: ())
 STREAM = f"mastery/learner/{LEARNER}"
 
 
-async def test_a_ledger_of_version_1_is_swept_once_goes_on_and_replays(database: Callable[[str], ServiceDatabase]) -> None:
-    place = database("mastery")
+@pytest.mark.parametrize("rules", [v1_domain, v2_domain])
+async def test_a_ledger_of_an_earlier_version_is_swept_once_goes_on_and_replays(
+    database: Callable[[str], ServiceDatabase], rules: Any
+) -> None:
+    place, version = database("mastery"), rules.mastery.version
+    before = replace(
+        PARTS, deciders=(rules.mastery, membership), versions=VERSIONS[: version - 1], subscription=None, ticks=lambda context: ()
+    )
     seen = [*strong(0, 1), *(evidence(50 + n, 2, right=n % 3 != 0, day=4 + n / 2) for n in range(8)), evidence(90, 1, 2, day=2.3)]
-    async with running(BEFORE, place) as old:
+    async with running(before, place) as old:
         await old.client.post("/mastery/case/packages", json=package([item(1), item(2)], [link("precedes", 1, 2)]))
         for each in seen:
-            await old.ledger.handle([Ask(v1_domain.CountEvidence(each), SOMEBODY, 0)])
+            await old.ledger.handle([Ask(rules.CountEvidence(each), SOMEBODY, 0)])
     async with running(PARTS, place) as new:
         await hear(new, evidence(100, 1, day=20), evidence(101, 2, day=1.1))
         assert await new.tick() > 0
         assert await new.tick() == 0
         events = await new.ledger.stream(STREAM)
         deciders = [event.decider for event in events]
-        assert set(deciders) == {"mastery.estimate/1", "mastery.estimate/2"}
+        assert set(deciders) == {rules.mastery.label, mastery.label}
         assert deciders == sorted(deciders)
         levels = {view["competency_id"]: view["level"] for view in (await get(new, f"/learners/{LEARNER}/competencies"))["items"]}
         assert levels[competency(1)] == "mastered"
