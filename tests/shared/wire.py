@@ -123,8 +123,6 @@ class Wire:
     prefix: str
     source_url: str
     hearer_url: str
-    at_once: int = 2_000
-    """Records of the hearer's largest poll."""
 
     @property
     def topic(self) -> str:
@@ -133,7 +131,7 @@ class Wire:
     def settings(self, instance: str = "profile-0") -> Settings:
         return Settings(
             kafka_servers=self.kafka, database_url=self.hearer_url, topic_prefix=self.prefix, partitions=PARTITIONS, instance_id=instance,
-            session_timeout_ms=6_000, consume_max_records=self.at_once,
+            session_timeout_ms=6_000,
         )  # fmt: skip
 
     @asynccontextmanager
