@@ -94,10 +94,11 @@ def find_programs() -> Path:
 
 
 def _initialise(programs: Path, data: Path, secret: str, user: str | None) -> None:
-    """Make the data folder beside its place and move it there when it is whole."""
-    fresh = data.with_name("postgres.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(mode=0o700)
+    """Make the data folder beside its place and move it there when it is whole; each time in a folder of its own, since the `initdb` of a
+    start that was killed may still be writing to the one before."""
+    for left in data.parent.glob("postgres.new*"):
+        shutil.rmtree(left, ignore_errors=True)
+    fresh = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=data.parent))
     with tempfile.NamedTemporaryFile("w", prefix="cairn-") as file:
         file.write(secret)
         file.flush()
