@@ -7,17 +7,14 @@ At the end the oracle audits all of it (`bench/audit.py`).
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
-
-import psycopg
 
 from bench import audit
 from bench.bars import Bars
 from bench.evidence import FIRST_QUIZ
-from bench.figures import servers_of, shown
-from bench.throughput import LENGTH, Chain, a_place, child, number, serve_mastery, write_evidence
+from bench.figures import shown
+from bench.throughput import LENGTH, Chain, a_chain, a_place, child, number, write_evidence
 from shared.stack import down, find_stack
 
 SIZES: Final = (10_000, 100_000, 1_000_000)
@@ -37,14 +34,7 @@ def measure(home: Path, quick: bool, bars: Bars) -> None:
     stack = find_stack(home, lambda step: print(f"  {step}", flush=True))
     try:
         place = a_place(stack)
-        with ExitStack() as open_:
-            mastery = open_.enter_context(child(serve_mastery, place))
-            evidence = open_.enter_context(child(write_evidence, place))
-            ledger, inbox = (
-                open_.enter_context(psycopg.connect(place.urls[name], autocommit=True)) for name in ("evidence", "mastery")
-            )  # fmt: skip
-            processes = {"evidence": evidence.process, "mastery": mastery.process} | servers_of(home)
-            chain = Chain(evidence, processes, ledger, inbox)
+        with child(write_evidence, place) as evidence, a_chain(place, home, evidence, 1) as chain:
             chain.measure(FIRST_QUIZ)
             costs = [_cost_at(chain, size) for size in sizes]
             audit.measure(place, bars)

@@ -21,7 +21,8 @@ from bench.bars import Bars
 from bench.evidence import FIRST_QUIZ
 from bench.figures import cpu_between, cpu_of_each, servers_of, shown
 from bench.rival import rival
-from bench.throughput import APPLIED, LENGTH, ROUND_S, Place, Rate, a_place, child, number, serve_mastery, write_evidence
+from bench.serving import mastery
+from bench.throughput import APPLIED, LENGTH, ROUND_S, Place, Rate, a_place, child, number, write_evidence
 from shared.stack import down, find_stack
 
 COUNT: Final = 40_000
@@ -53,10 +54,10 @@ def _await(connection: psycopg.Connection, query: str, least: int) -> int:
     return found
 
 
-def of_mastery(place: Place, total: int, share: float, servers: Mapping[str, psutil.Process]) -> Rate:
+def of_mastery(place: Place, home: Path, total: int, share: float, servers: Mapping[str, psutil.Process]) -> Rate:
     """Return what mastery sustains; `share` is the evidence in each record."""
-    with child(serve_mastery, place) as mastery, psycopg.connect(place.urls["mastery"], autocommit=True) as inbox:
-        processes = {"mastery": mastery.process} | servers
+    with mastery(place.environment(home), 1) as process, psycopg.connect(place.urls["mastery"], autocommit=True) as inbox:
+        processes = {"mastery": process} | servers
         first = _await(inbox, APPLIED, 1)
         before, began = cpu_of_each(processes), time.perf_counter()
         _await(inbox, APPLIED, total)
@@ -86,7 +87,7 @@ def measure(home: Path, quick: bool, bars: Bars) -> None:
         place, servers = a_place(stack), servers_of(home)
         total = fill(place, count)
         share = (count + FIRST_QUIZ) / total
-        ours = of_mastery(place, total, share, servers)
+        ours = of_mastery(place, home, total, share, servers)
         print(f"  mastery {ours.per_second:,.0f}/s, CPU {shown(ours.cpu_us)}", flush=True)
         theirs = of_quix(place, home / "quix", total, share, servers)
         print(f"  Quix Streams {theirs.per_second:,.0f}/s, CPU {shown(theirs.cpu_us)}", flush=True)

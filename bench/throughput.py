@@ -28,14 +28,13 @@ from bench.evidence import FIRST_QUIZ, NOBODY, acts, known
 from bench.figures import cpu_between, cpu_of_each, servers_of, shown
 from bench.serving import mastery, settled
 from services.evidence.app import PARTS as EVIDENCE
-from services.mastery.app import PARTS as MASTERY
 from shared.clock import SystemClock
 from shared.ledger.types import Ask
 from shared.migrate import migrate
 from shared.parts import Parts
 from shared.relay.control import Control
 from shared.relay.relay import Relay
-from shared.serve import SearchPool, build, run
+from shared.serve import SearchPool, build
 from shared.settings import load_settings
 from shared.stack import Stack, create_database, down, find_stack
 from shared.ticker.pool import rare_gc
@@ -133,11 +132,6 @@ def write_evidence(place: Place, told: Connection) -> None:
             await control.stop()
 
     uvloop.run(main())  # As the service does.
-
-
-def serve_mastery(place: Place, told: Connection) -> None:
-    """Child process: the mastery service as it runs anywhere."""
-    uvloop.run(run(MASTERY, place.settings(MASTERY)))
 
 
 @dataclass(frozen=True)
