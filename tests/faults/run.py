@@ -41,6 +41,8 @@ def run(scenario: Scenario, servers: Servers, folder: Path, seed: int) -> Result
         scenario.act(stage)
         stage.must(sum(stage.injected.values()), "no fault was injected, so nothing was shown")
     except LeftOut as reason:
+        if stage.verdict.violations:  # Found before it turned out what this machine lacks: they count.
+            return Result(scenario, f"{scenario.name:<22} seed {seed}  broken off: {reason}", stage.verdict.violations)
         return Result(scenario, f"{scenario.name:<22} seed {seed}  left out: {reason}", left_out=True)
     except Exception as error:
         stage.verdict.violations.append(f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-6)}")

@@ -31,6 +31,12 @@ def breaks(stage: Stage) -> None:
     stage.must(False, "an act is lost")
 
 
+def breaks_and_is_broken_off(stage: Stage) -> None:
+    stage.inject("something")
+    stage.verdict.violations.append("an act is lost")
+    raise LeftOut("this machine lacks the second half")
+
+
 def of(act: Any, short: bool = False) -> Scenario:
     return Scenario(act.__name__, 1, act, short, "")
 
@@ -46,6 +52,7 @@ def of(act: Any, short: bool = False) -> Scenario:
         ("", [of(holds, short=True)], 0),
         ("", [of(holds), of(breaks)], 1),
         ("", [of(injects_nothing)], 1),
+        ("", [of(holds), of(breaks_and_is_broken_off)], 1),
     ],
 )
 def test_what_is_left_out_fails_in_ci_only_where_it_is_of_the_short_set(
@@ -57,7 +64,7 @@ def test_what_is_left_out_fails_in_ci_only_where_it_is_of_the_short_set(
     left = [each.name for each in scenarios if each.act is leaves_out]
     assert ("left out: this machine has no memory for three brokers" in said) is bool(left)
     assert ("1 left out: leaves_out" in said) is bool(left)
-    wrong = sum(each.act in (breaks, injects_nothing) for each in scenarios)
+    wrong = sum(each.act in (breaks, injects_nothing, breaks_and_is_broken_off) for each in scenarios)
     assert said.splitlines()[-1] == f"{len(scenarios) - len(left)} scenarios run, invariant violations = {wrong}"
 
 
