@@ -138,6 +138,8 @@ def test_links_say_what_the_walk_says_in_whatever_order_events_come() -> None:
     assert whole(placed[::-1])
     assert whole(placed[:3], 3, digest(stored[2]))
     assert whole([], 0, chain_start("/local/evidence", 0))
+    assert not whole(placed, 2**60), "a length that was changed costs no memory"
+    assert not whole([*placed[:3], placed[0]], head=digest(stored[2])), "one event twice is not two"
     for head in (digest(stored[0]), digest(stored[-1]).upper(), "", "changed by hand"):
         assert not whole(placed, head=head)
     for n, raw in placed:
