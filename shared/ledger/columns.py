@@ -6,6 +6,7 @@ Forms: PostgreSQL documentation, `COPY`, "Binary Format"; of arrays, src/backend
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -38,7 +39,7 @@ _STREAM_HEAD: Final = Struct(">hi").pack
 _STREAM_NUMBERS: Final = Struct(">iiiqiii").pack
 
 
-class Column:
+class Column(ABC):
     """A column of values as a parameter of a statement: an array, where None is null."""
 
     element: ClassVar[int]
@@ -48,9 +49,9 @@ class Column:
         self.packed = _HEAD(1, 1, self.element, len(values), 1) + b"".join(self._elements(values))
 
     @staticmethod
+    @abstractmethod
     def _elements(values: Sequence[Any]) -> Iterable[bytes]:
         """Return each value behind its length."""
-        raise NotImplementedError
 
 
 class Texts(Column):
