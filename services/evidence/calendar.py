@@ -13,6 +13,8 @@ from shared.parameters import Parameters
 
 EASTMOST: Final = timedelta(hours=14)
 """How much earlier than in UTC a day begins where it begins first."""
+FIRST: Final = date(1, 1, 2)
+"""The first day that begins within the calendar everywhere; all that is told happened long after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def begins_at(first_day: date) -> datetime:
     >>> begins_at(date(2026, 8, 31)).isoformat()
     '2026-08-30T10:00:00+00:00'
     """
-    return datetime.combine(first_day, time(), UTC) - EASTMOST
+    return datetime.combine(max(first_day, FIRST), time(), UTC) - EASTMOST
 
 
 def decide(command: NoteCalendar, state: Calendar, parameters: Parameters, history: History = ()) -> list[CalendarNoted]:

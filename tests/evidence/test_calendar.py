@@ -125,6 +125,11 @@ async def test_every_order_of_calendar_and_acts_that_it_lets_go_ends_in_the_same
         assert sorted(each.occurred_at.year for each in await meant(service, learner)) == [2024, 2026]
 
 
+async def test_the_first_day_of_all_days_may_be_told(service: Any) -> None:
+    answer = await service.client.put("/evidence/calendar", json={"first_day": str(date.min), "author_id": TEACHER})
+    assert (answer.status_code, answer.json()) == (200, {"first_day": str(date.min)})
+
+
 @pytest.mark.parametrize("sent", [{"first_day": "2019-13-01", "author_id": TEACHER}, {"first_day": "2019-01-01"}, {}, {"when": 3}])
 async def test_what_is_no_day_is_refused_and_changes_nothing(service: Any, sent: dict[str, Any]) -> None:
     answer = await service.client.put("/evidence/calendar", json=sent)
