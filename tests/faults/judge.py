@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from services.cli.audit import IDS, Findings, Installation, Options, check
 from tests.faults.load import Load
@@ -14,6 +16,10 @@ CONVERGE_S = 60.0
 """Within which all services must have the same state after the fault has ended."""
 PARKED = "SELECT count(*) FROM parked WHERE resolved_at IS NULL"
 STALLED_S = 30.0
+OF_PLANS = "I8"
+"""The one invariant that only a town with scheduling has something of."""
+ASIDE = {"I2": "do not come from the ledger", "I6": "its ledger is empty"}
+"""What the oracle never looks at, as it says so itself: keys, which are drawn; and the ledger of a service that does not run here."""
 
 
 @dataclass
@@ -27,13 +33,15 @@ class Verdict:
     converged_s: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
+    not_seen: list[str] = field(default_factory=list)
+    """Invariants that the scenario says cannot be looked at, and why."""
 
 
 def judge(
     town: Town, load: Load | None = None, parked_at_most: int = 0, harmed: Collection[str] = (), only: Collection[str] = (),
-    within_s: float = CONVERGE_S, skew_s: float = 5.0,
+    within_s: float = CONVERGE_S, skew_s: float = 5.0, unseen: Mapping[str, str] = MappingProxyType({}),
 ) -> Verdict:  # fmt: skip
-    """Wait until the services are at rest, then check I1 to I10; the verdict names what is wrong.
+    """Wait until the services are at rest, then check I1 to I10; the verdict names what is wrong. What could not be looked at is wrong too.
 
     Args:
         parked_at_most: what a scenario may leave set aside.
@@ -41,12 +49,15 @@ def judge(
         only: invariants to check, by default all.
         within_s: time in which the services must come to rest.
         skew_s: how far clocks may differ.
+        unseen: invariants that cannot be looked at in this scenario, and why; the reason is printed.
     """
     acks = [] if load is None or not load.acks else [load.write(town.folder / "acks.jsonl")]
     options = Options(within_s, parked_at_most, skew_s, STALLED_S, harmed)
     found = asyncio.run(check(_installation(town), acks, only or IDS, options))
     verdict = Verdict(acknowledged=load.told if load else 0, converged_s=found.seconds.get("convergence", 0.0))
     verdict.violations = list(map(str, found.violations))
+    verdict.violations += not_looked_at(found, only or IDS, town.services, unseen)
+    verdict.not_seen = [f"{id}: {why}" for id, why in unseen.items()]
     verdict.counts = _counts(found)
     verdict.waiting = verdict.counts.get("waiting", 0)
     verdict.applied = verdict.counts.get("counted", 0)
@@ -55,6 +66,29 @@ def judge(
         if worker.alive and not worker.ready():
             verdict.violations.append(f"I9: {worker.name} runs and is not ready at the end")
     return verdict
+
+
+def not_looked_at(found: Findings, ids: Collection[str], services: Collection[str], unseen: Mapping[str, str]) -> list[str]:
+    """Return what is wrong with how much the oracle looked at: it left out a part of an invariant, or met nothing that falls under it.
+
+    Args:
+        services: those that run; only they must have something to look at.
+        unseen: invariants for which that is so on purpose. One that was looked at after all is wrong, too: the reason does not hold.
+    """
+    left = [(id, why) for id, why in found.left_out if not _is_aside(id, why, services)]
+    seen = Counter[str]()
+    for id, _, number in found.checked:
+        seen[id] += number
+    nothing = [id for id in ids if not seen[id] and id != "I9" and (id != OF_PLANS or "scheduling" in services)]  # I9 is watched, too.
+    wrong = [f"{id}: not looked at: {why}" for id, why in left if id not in unseen]
+    wrong += [f"{id}: not looked at: there was nothing that falls under it" for id in nothing if id not in unseen]
+    lacking = {id for id, _ in left} | set(nothing)
+    return wrong + [f"{id}: said to be left out ({why}), and was looked at" for id, why in unseen.items() if id not in lacking]
+
+
+def _is_aside(id: str, why: str, services: Collection[str]) -> bool:
+    service, _, words = why.partition(": ")
+    return id in ASIDE and ASIDE[id] in words and (id != "I6" or service not in services)
 
 
 def _installation(town: Town) -> Installation:

@@ -53,6 +53,7 @@ def run(scenario: Scenario, servers: Servers, folder: Path, seed: int) -> Result
         f"{verdict.waiting} + parked {verdict.parked}  converged in {verdict.converged_s:.1f} s, all in {time.monotonic() - began:.0f} s  "
         f"violations {len(verdict.violations)}"
     )
+    line += "".join(f"\n  not looked at: {each}" for each in verdict.not_seen)
     return Result(scenario, line, verdict.violations)
 
 

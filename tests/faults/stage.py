@@ -57,6 +57,7 @@ class Stage:
         mine.converged_s = max(mine.converged_s, found.converged_s)
         mine.counts = found.counts
         mine.violations += found.violations
+        mine.not_seen += found.not_seen
         return found
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from services.cli.audit import IDS, Findings
+from tests.faults.judge import not_looked_at
 from tests.faults.load import Load
 from tests.faults.run import run_all
 from tests.faults.seeds import quizzes
@@ -76,3 +78,36 @@ def test_a_load_that_is_given_up_says_so() -> None:
     assert set(patient.answers) == {0}
     with pytest.raises(AssertionError, match="evidence was not taken"):
         patient.end()
+
+
+SEEN = [(id, "looked at", 1) for id in IDS if id not in ("I8", "I9")]
+KEYS = ("I2", "evidence: person_key do not come from the ledger: keys are drawn, not derived")
+EMPTY = ("I6", "profile: its ledger is empty, so there is nothing to replay")
+NO_ACKS = ("I1", "no log of acknowledgements was given: see --acks")
+PURPOSE = {"I1": "nobody tells this scenario anything"}
+
+
+@pytest.mark.parametrize(
+    ("left_out", "lacks", "unseen", "wrong"),
+    [
+        ([KEYS, EMPTY], (), {}, []),
+        ([NO_ACKS], ("I1",), {}, ["I1: not looked at: no log of acknowledgements", "I1: not looked at: there was nothing"]),
+        ([NO_ACKS], ("I1",), PURPOSE, []),
+        ([], (), PURPOSE, ["I1: said to be left out (nobody tells this scenario anything), and was looked at"]),
+        ([("I6", "mastery: its ledger is empty, so there is nothing to replay")], (), {}, ["I6: not looked at: mastery"]),
+        ([("I2", "mastery: no address with the owner's role")], (), {}, ["I2: not looked at: mastery"]),
+        ([], ("I3",), {}, ["I3: not looked at: there was nothing"]),
+    ],
+)
+def test_what_the_oracle_could_not_look_at_is_a_violation_but_where_the_scenario_says_why(
+    left_out: list[tuple[str, str]], lacks: tuple[str, ...], unseen: dict[str, str], wrong: list[str]
+) -> None:
+    found = Findings(checked=[each for each in SEEN if each[0] not in lacks], left_out=left_out)
+    said = not_looked_at(found, IDS, ("evidence", "mastery"), unseen)
+    assert len(said) == len(wrong)
+    assert all(line.startswith(words) for line, words in zip(said, wrong, strict=True)), said
+
+
+def test_where_days_are_planned_they_must_be_looked_at() -> None:
+    said = not_looked_at(Findings(checked=list(SEEN)), IDS, ("scheduling",), {})
+    assert said == ["I8: not looked at: there was nothing that falls under it"]
