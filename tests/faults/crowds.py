@@ -5,16 +5,22 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
+
+import psycopg
 
 from shared.leader import CLAIM_S
 from tests.faults import seeds
 from tests.faults.load import Request, load
 from tests.faults.stage import Stage, scenario
-from tests.faults.town import Town, eventually
+from tests.faults.town import REFUSED, SESSION_MS, Town, eventually
 
 SCALES = (1, 8, 3)
 STEP_S = 6.0
+MOVED_S, REFUSED_S = 90.0, 2.0
+"""Within which a batch is to be met by a rebalance; and time for it to be refused, after the lock is gone."""
 FAKETIME = ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1")
 SKEW_S = 1_200.0 + 5.0
 """Between two clocks of which one is 10 minutes ahead and the other 10 behind."""
@@ -35,6 +41,7 @@ machine that answers a crowd takes less than one that does not, and what does no
 LEAST_PATIENCE_S = 60.0
 OVER_S = 15.0
 MEASURE_S = 5.0
+RSS_EVERY_S = 0.2
 TIMES = 3.0
 MOST_RSS = 900 << 20
 """Bytes that a service may hold while it is overloaded."""
@@ -50,13 +57,35 @@ def scale(stage: Stage) -> None:
         town.start("mastery", 0)
         town.await_ready()
         with load(town, stage.seed, pause_s=0.05) as client:
-            for wanted in (*SCALES, *SCALES):
+            eventually(lambda: _mid_batch(stage, town), "a rebalance takes a batch out of a worker's hand", MOVED_S)
+            for wanted in (*SCALES[1:], *SCALES):
                 _scale(stage, town, wanted)
                 time.sleep(STEP_S)
             town.await_ready()
             client.until(100)
         stage.must(len(town.of("mastery")) == SCALES[-1], "not so many workers run as were started")
         stage.judge(town, client)
+        stage.inject("batch refused, its partition had moved", refusals(town))
+
+
+def refusals(town: Town) -> int:
+    """Return how many batches were refused since another worker of mastery had written them: their partitions moved while in hand."""
+    return sum(worker.said().count(REFUSED) for worker in town.workers if worker.service == "mastery")
+
+
+def _mid_batch(stage: Stage, town: Town) -> bool:
+    """Let one more worker join while those there have a batch in hand that a lock holds up; return whether it had to be refused.
+
+    What is in hand may be of a partition that stays where it is: then nothing is refused, and the next worker joins.
+    """
+    number = len(town.of("mastery"))
+    with psycopg.connect(town.records["mastery"]) as holder:
+        holder.execute("SELECT id FROM partition ORDER BY id FOR UPDATE")
+        town.await_ready(town.start("mastery", number))
+        stage.inject("worker added")
+        time.sleep(SESSION_MS / 1000)
+    time.sleep(REFUSED_S)
+    return refusals(town) > 0
 
 
 def _scale(stage: Stage, town: Town, wanted: int) -> None:
@@ -168,23 +197,43 @@ def overload(stage: Stage) -> None:
             time.sleep(MEASURE_S)
             capacity = (calm.told - before) / (time.monotonic() - began)
         patience_s = max(LEAST_PATIENCE_S, FAIR * CROWD * AT_ONCE / capacity)
-        with load(town, stage.seed, requests=_large(stage.seed + 1), clients=CROWD, pause_s=0.0, patience_s=patience_s) as crowd:
-            until, peak, began = time.monotonic() + OVER_S, 0, time.monotonic()
-            while time.monotonic() < until:
-                peak = max(peak, *(worker.rss() for worker in town.workers))
-                time.sleep(0.2)
-            offered = sum(crowd.answers.values()) * AT_ONCE / (time.monotonic() - began)
-        with load(town, stage.seed, requests=_small(stage)) as after:
-            after.until(50)
+        with _memory(town) as peaks:
+            with load(town, stage.seed, requests=_large(stage.seed + 1), clients=CROWD, pause_s=0.0, patience_s=patience_s) as crowd:
+                began = time.monotonic()
+                time.sleep(OVER_S)
+                offered = sum(crowd.answers.values()) * AT_ONCE / (time.monotonic() - began)
+            with load(town, stage.seed, requests=_small(stage)) as after:
+                after.until(50)
+            stage.must(evidence.alive, "evidence ended")
+            eventually(lambda: _behind(town) == 0, "mastery has counted everything", RECOVER_S)
+        peak = max(peaks)
         stage.must(crowd.answers[429], f"nobody was told to come back: {dict(crowd.answers)}")
         stage.must(crowd.retry_after, "429 without Retry-After")
         stage.must(offered >= TIMES * capacity, f"{offered:.0f} acts/s were offered, {TIMES} x {capacity:.0f} are wanted")
         stage.must(peak < MOST_RSS, f"a service held {peak >> 20} MiB")
-        stage.inject(f"overload {offered / capacity:.1f}x of {capacity:.0f} acts/s, peak {peak >> 20} MiB, 429")
+        looks = f"{len(peaks)} looks until all was counted"
+        stage.inject(f"overload {offered / capacity:.1f}x of {capacity:.0f} acts/s, peak {peak >> 20} MiB in {looks}, 429")
         calm.acks += crowd.acks + after.acks
-        stage.must(evidence.alive, "evidence ended")
-        eventually(lambda: _behind(town) == 0, "mastery has counted everything", RECOVER_S)
         stage.judge(town, calm)
+
+
+@contextmanager
+def _memory(town: Town) -> Iterator[list[int]]:
+    """Yield a list that gets, until the end, again and again the bytes that the largest process of the town holds."""
+    ending, peaks = Event(), list[int]()
+
+    def look() -> None:
+        while not ending.is_set():
+            peaks.append(max(worker.rss() for worker in town.workers))
+            ending.wait(RSS_EVERY_S)
+
+    thread = Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield peaks
+    finally:
+        ending.set()
+        thread.join()
 
 
 def _small(stage: Stage) -> Iterator[Request]:

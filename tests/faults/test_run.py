@@ -11,6 +11,8 @@ from tests.faults.load import Load
 from tests.faults.run import run_all
 from tests.faults.seeds import quizzes
 from tests.faults.stage import LeftOut, Scenario, Stage
+from tests.faults.town import REFUSED
+from tests.faults.wires import met_again
 
 NOWHERE: Any = None
 """Servers that none of these scenarios looks at."""
@@ -111,3 +113,10 @@ def test_what_the_oracle_could_not_look_at_is_a_violation_but_where_the_scenario
 def test_where_days_are_planned_they_must_be_looked_at() -> None:
     said = not_looked_at(Findings(checked=list(SEEN)), IDS, ("scheduling",), {})
     assert said == ["I8: not looked at: there was nothing that falls under it"]
+
+
+def test_a_commit_counts_as_unknown_only_where_its_transaction_had_written() -> None:
+    recorded, duplicate = ({"acts": [{"act_id": "a", "result": result}]} for result in ("recorded", "duplicate"))
+    assert not met_again("batch put back", [recorded, recorded])
+    assert met_again("", [recorded, duplicate]) == {"act told again, a duplicate": 1}
+    assert met_again(f"{REFUSED}\n{REFUSED}", [recorded]) == {"batch refused, it was written": 2}

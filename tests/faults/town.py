@@ -30,6 +30,8 @@ POLL_S = 0.05
 SESSION_MS = 6_000
 AT_ONCE = 50
 """Records that a consumer takes at once: few, so that there are many transactions to be broken off."""
+REFUSED = "batch refused, the inbox has moved"
+"""What a worker says that has a batch in hand which was written already."""
 SMALL = ("evidence", "mastery")
 """What runs in most scenarios: the whole way of a piece of evidence from a client to another service's ledger."""
 HEARS = {

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from tests.faults.load import Load, load
 from tests.faults.proxy import Faults, Proxy
 from tests.faults.stage import Stage, scenario
-from tests.faults.town import SESSION_MS, Town, eventually
+from tests.faults.town import REFUSED, SESSION_MS, Town, eventually
 
 DROPS = 3
 """Answers of one kind that are swallowed."""
 DROPPED_S = 60.0
+MET_S = 1.5
+"""After answers to COMMIT were swallowed: by then what was done all the same has been asked for again."""
 SILENCE_S = SESSION_MS / 1000 + 3
 MESS_S = 12.0
 DEAF_S = 150.0
@@ -68,9 +72,9 @@ def _tell(stage: Stage, proxy: Proxy) -> None:
 
 def _dropped(proxy: Proxy, *names: str) -> None:
     """Swallow some answers of these kinds, and wait until it is done."""
-    proxy.faults = Faults(drop=dict.fromkeys(names, DROPS))
+    faults = proxy.faults = Faults(drop=dict.fromkeys(names, DROPS))
     for name in names:
-        eventually(lambda name=name: proxy.counts[f"{name} answer dropped"] >= DROPS, f"{DROPS} answers to {name} are dropped", DROPPED_S)
+        eventually(lambda name=name: not faults.drop[name], f"{DROPS} answers to {name} are dropped", DROPPED_S)
 
 
 @scenario("kafka-answers-dropped", 6)
@@ -80,11 +84,31 @@ def kafka_answers_dropped(stage: Stage) -> None:
         _dropped(proxy, "Produce", "OffsetCommit")
 
 
+def met_again(said: str, acks: Iterable[dict[str, Any]]) -> Counter[str]:
+    """Return what shows that a transaction whose answer was swallowed had written, and how often; nothing, where all had only read.
+
+    Args:
+        said: what the one worker that hears wrote: nobody else can have moved its inbox.
+        acks: of a client that tells each act once, unless it is not answered.
+    """
+    duplicates = sum(act["result"] == "duplicate" for ack in acks for act in ack["acts"])
+    return +Counter({"batch refused, it was written": said.count(REFUSED), "act told again, a duplicate": duplicates})
+
+
 @scenario("commit-answers-dropped", 6, short=True)
 def commit_answers_dropped(stage: Stage) -> None:
     """PostgreSQL's answers to COMMIT are swallowed and the connection is cut: what was done is seen as such, and not done twice."""
-    with _postgres(stage, "evidence", "mastery") as (_, proxy, _client):
-        _dropped(proxy, "COMMIT")
+    with _postgres(stage, "evidence", "mastery") as (town, proxy, client):
+        (mastery,) = town.of("mastery")
+
+        def met() -> Counter[str]:
+            _dropped(proxy, "COMMIT")
+            time.sleep(MET_S)
+            return met_again(mastery.said(), list(client.acks))
+
+        found = eventually(met, "a COMMIT of a transaction that wrote is among those whose answers are dropped", DROPPED_S)
+        for what, times in found.items():
+            stage.inject(what, times)
 
 
 @scenario("kafka-mess", 6)

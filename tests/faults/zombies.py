@@ -7,9 +7,8 @@ import time
 
 from tests.faults.load import load
 from tests.faults.stage import Stage, scenario
-from tests.faults.town import SESSION_MS, Town, Worker, eventually
+from tests.faults.town import REFUSED, SESSION_MS, Town, Worker, eventually
 
-REFUSED = "batch refused, the inbox has moved"
 REACHED_S = 60.0
 MARGIN_S = 3.0
 PROGRESS_S = 60.0
