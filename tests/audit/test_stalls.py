@@ -10,8 +10,8 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from services.cli.audit import Installation, check, settling
-from services.cli.audit.settling import Look
+from services.cli.audit import check, settling
+from services.cli.audit.settling import Look, Stalls
 from shared.consume.health import AHEAD
 from tests.audit.district import District
 from tests.audit.test_planted import AT_ONCE, new_level, said
@@ -59,10 +59,26 @@ def look(second: int, busy: int) -> Look:
 @pytest.mark.parametrize(("busy", "waits_for_its_turn"), [(10, False), (AHEAD + 1, True)])
 async def test_one_partition_that_stands_still_must_turn_health_red(status: str, silent: bool, busy: int, waits_for_its_turn: bool) -> None:
     async with answering(status) as address, httpx.AsyncClient() as client:
-        addresses = {"evidence": address, "mastery": address}
-        stalls = settling._Stalls(Installation({}, addresses=addresses), PATIENCE_S)
+
+        async def well(service: str) -> bool:
+            return (await client.get(f"{address}/health/ready")).is_success
+
+        stalls = Stalls(["mastery"], PATIENCE_S, well)
         for second in range(int(PATIENCE_S) + 1):
-            await stalls.see(look(second, busy), float(second), client)
+            await stalls.see(look(second, busy), float(second))
             assert not stalls.silent or second == PATIENCE_S
     where = "mastery is ready, 5 events behind in partition 1 of evidence, and did not move for 40 s"
     assert stalls.silent == ([where] if silent and not waits_for_its_turn else [])
+
+
+@pytest.mark.parametrize(("red_at", "silent"), [((), True), ((20,), False), ((0, 1), True)])
+async def test_who_was_not_ready_is_given_as_much_time_again_and_no_more(red_at: tuple[int, ...], silent: bool) -> None:
+    second = 0
+
+    async def well(service: str) -> bool:
+        return second not in red_at
+
+    stalls = Stalls(["mastery"], PATIENCE_S, well)
+    for second in range(int(PATIENCE_S) + 3):
+        await stalls.see(look(second, 10), float(second))
+    assert bool(stalls.silent) is silent

@@ -14,24 +14,32 @@ from pathlib import Path
 import httpx
 import psycopg
 
+from services.cli.audit.settling import TOLD_S
 from shared.stack import find_stack, postgres
 from shared.stack.state import read_parts
 from tests.faults.load import load
 from tests.faults.stage import LeftOut, Stage, scenario
-from tests.faults.town import Town, eventually
+from tests.faults.town import WATCH, Town, eventually
 
 AWAY_S = 4.0
 TERMINATED = 10
 """Transactions that are ended."""
 TERMINATE = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = ANY(%s) AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND state <> 'idle'"""
+    WHERE datname = ANY(%s) AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND state <> 'idle'
+        AND application_name <> %s"""
 TERMINATE_ALL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY(%s) AND pid <> pg_backend_pid()"
 LIMIT_S = 60.0
 EXHAUSTED_S = 8.0
 MOST = 1_000
 """Connections that are opened at most until none is left."""
-STALLED_S = 4
+SOON_S = 4
+"""After which a service that stands still says so, where somebody waits for it."""
+RED_S = SOON_S + TOLD_S
+"""Within which the health of one that stands still must be red."""
+LOCKED = 3
+"""The one partition that is locked, of mastery's and so of those that it hears."""
+ALL = 8
 ROOM = "48m"
 """Of the file system that runs full."""
 CHUNK = 1 << 20
@@ -74,7 +82,7 @@ def backend_terminated(stage: Stage) -> None:
             client.until(50)
 
             def terminated() -> bool:
-                ended = len(town.administer(TERMINATE, _names(town)))
+                ended = len(town.administer(TERMINATE, _names(town), WATCH))
                 if ended:
                     stage.inject("transaction terminated", ended)
                 return stage.injected["transaction terminated"] >= TERMINATED
@@ -117,7 +125,7 @@ def connections_exhausted(stage: Stage) -> None:
 @scenario("lock-holder", 8)
 def lock_holder(stage: Stage) -> None:
     """Somebody's session holds every partition of mastery, idle in its transaction: mastery says that it stands still, then goes on."""
-    with stage.town(CAIRN_STALLED_AFTER_S=str(STALLED_S)) as town:
+    with stage.town(CAIRN_STALLED_AFTER_S=str(SOON_S)) as town:
         town.begin()
         mastery = town.of("mastery")[0]
         with load(town, stage.seed) as client:
@@ -132,6 +140,53 @@ def lock_holder(stage: Stage) -> None:
             eventually(mastery.ready, "mastery's health is green again", LIMIT_S)
             client.until(50)
         stage.judge(town, client)
+
+
+@scenario("partition-locked", 8)
+def partition_locked(stage: Stage) -> None:
+    """Somebody's session holds one partition of mastery: the others go on, and mastery says which one stands still, until it does not."""
+    with stage.town(CAIRN_STALLED_AFTER_S=str(SOON_S)) as town:
+        town.begin("evidence")
+        for number in range(ALL):  # Else those that share a worker with it stand still, too.
+            town.start("mastery", number)
+        town.await_ready()
+        with load(town, stage.seed) as client:
+            client.until(50)
+            with psycopg.connect(town.records["mastery"]) as holder:
+                holder.execute("SELECT id FROM partition WHERE id = %s FOR UPDATE", [LOCKED])
+                eventually(lambda: _behind(town)[LOCKED], "there is something to do in the partition that is locked", LIMIT_S)
+                before, stood = _behind(town), _positions(town)
+                told = eventually(lambda: _not_ready(town), "mastery's health turns red", RED_S)
+                stage.must(
+                    all(f"partition {LOCKED} of evidence" in each for each in told), f"mastery does not name what stands still: {told}"
+                )
+                healthy = [number for number in range(ALL) if number != LOCKED]
+                eventually(lambda: all(_positions(town)[number] > stood[number] for number in healthy), "all others go on", LIMIT_S)
+                named = [number for number in healthy if any(f"partition {number} of evidence" in each for each in _not_ready(town))]
+                stage.must(not named, f"partitions {named} are said to stand still, and go on")
+                stage.must(_positions(town)[LOCKED] == stood[LOCKED], f"the locked partition went on, from {before[LOCKED]} behind")
+                stage.inject("one partition of eight locked by an idle session, named by red health")
+            eventually(lambda: not _not_ready(town), "mastery's health is green again", LIMIT_S)
+            client.until(50)
+        stage.judge(town, client)
+
+
+def _positions(town: Town) -> dict[int, int]:
+    """Return how far mastery is in each of evidence's partitions."""
+    applied = dict(town.ask("mastery", "SELECT partition, position FROM inbox WHERE source = 'evidence'"))
+    return {number: applied.get(number, -1) for number in range(ALL)}
+
+
+def _behind(town: Town) -> dict[int, int]:
+    """Return how many events of each of evidence's partitions mastery has not applied."""
+    lengths, at = dict(town.ask("evidence", "SELECT id, length FROM partition")), _positions(town)
+    return {number: lengths[number] - 1 - at[number] for number in range(ALL)}
+
+
+def _not_ready(town: Town) -> list[str]:
+    """Return what those workers of mastery say that are not ready."""
+    answers = [httpx.get(f"{worker.address}/health/ready", timeout=LIMIT_S) for worker in town.of("mastery")]
+    return [answer.text for answer in answers if not answer.is_success]
 
 
 @contextmanager

@@ -10,12 +10,11 @@ from types import MappingProxyType
 
 from services.cli.audit import IDS, Findings, Installation, Options, check
 from tests.faults.load import Load
-from tests.faults.town import Town
+from tests.faults.town import STALLED_S, Town
 
 CONVERGE_S = 60.0
 """Within which all services must have the same state after the fault has ended."""
 PARKED = "SELECT count(*) FROM parked WHERE resolved_at IS NULL"
-STALLED_S = 30.0
 OF_PLANS = "I8"
 """The one invariant that only a town with scheduling has something of."""
 ASIDE = {"I2": "do not come from the ledger", "I6": "its ledger is empty"}
@@ -33,6 +32,8 @@ class Verdict:
     converged_s: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
+    looks: int = 0
+    """Looks at the health of services that were behind, from the beginning to the end."""
     not_seen: list[str] = field(default_factory=list)
     """Invariants that the scenario says cannot be looked at, and why."""
 

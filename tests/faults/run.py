@@ -51,7 +51,7 @@ def run(scenario: Scenario, servers: Servers, folder: Path, seed: int) -> Result
     line = (
         f"{scenario.name:<22} seed {seed}  injected: {injected}  acknowledged {verdict.acknowledged} = applied {verdict.applied} + waiting "
         f"{verdict.waiting} + parked {verdict.parked}  converged in {verdict.converged_s:.1f} s, all in {time.monotonic() - began:.0f} s  "
-        f"violations {len(verdict.violations)}"
+        f"looks at who was behind {verdict.looks}  violations {len(verdict.violations)}"
     )
     line += "".join(f"\n  not looked at: {each}" for each in verdict.not_seen)
     return Result(scenario, line, verdict.violations)

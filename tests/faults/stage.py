@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from tests.faults import town as towns
 from tests.faults.judge import Verdict, judge
 from tests.faults.load import Load
 from tests.faults.town import Servers, Town
+from tests.faults.watch import watched
 
 
 class LeftOut(Exception):
@@ -35,9 +36,17 @@ class Stage:
     def __post_init__(self) -> None:
         self.draw = random.Random(f"{self.name} {self.seed}")
 
-    def town(self, services: tuple[str, ...] = towns.SMALL, **environment: str) -> AbstractContextManager[Town]:
-        """Return an installation of these services for this scenario."""
-        return towns.town(self.servers, self.folder, services, **environment)
+    @contextmanager
+    def town(self, services: tuple[str, ...] = towns.SMALL, **environment: str) -> Iterator[Town]:
+        """Yield an installation of these services for this scenario, of which none may stand still in silence (I9)."""
+        with towns.town(self.servers, self.folder, services, **environment) as made:
+            try:
+                with watched(made) as seen:
+                    yield made
+            finally:
+                self.must(seen.looks, "I9: nobody could look at how far the services are")
+                self.verdict.looks += seen.behind
+                self.verdict.violations += seen.wrong
 
     def inject(self, what: str, times: int = 1) -> None:
         """Note a fault that was really injected."""

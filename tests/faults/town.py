@@ -28,6 +28,10 @@ READY_S = 90.0
 END_S = 40.0
 POLL_S = 0.05
 SESSION_MS = 6_000
+STALLED_S = 30.0
+"""After which a service that stands still says so, where a scenario sets nothing else."""
+WATCH = "cairn-watch"
+"""What the watch of I9 calls itself where it asks the databases."""
 AT_ONCE = 50
 """Records that a consumer takes at once: few, so that there are many transactions to be broken off."""
 REFUSED = "batch refused, the inbox has moved"
@@ -178,6 +182,7 @@ class Town:
             "CAIRN_TOPIC_PREFIX": self.prefix, "CAIRN_INSTANCE_ID": name, "CAIRN_LOG_LEVEL": "WARNING", "CAIRN_PARKING_KEY": PARKING_KEY,
             "CAIRN_DISTRICT_KEY": DISTRICT_KEY if knows else "", "CAIRN_SESSION_TIMEOUT_MS": str(SESSION_MS),
             "CAIRN_OWNER_DATABASE_URL": "", "CAIRN_NOW": "", "CAIRN_CONSUME_MAX_RECORDS": str(AT_ONCE),
+            "CAIRN_STALLED_AFTER_S": f"{STALLED_S:g}",
             "CAIRN_FAILPOINT": "", "CAIRN_ALLOW_FAILPOINTS": "1", MEMBER_OF: f"{self.folder}#{service}",
         } | self.environment  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -97,14 +97,20 @@ async def settle(
         quiet_s: for how long nothing may move before that is rest.
     """
     began = time.monotonic()
-    stalls = _Stalls(installation, stalled_after_s + TOLD_S)
     quiet_since, before = began, None
     settled: Settled | None = None
     async with httpx.AsyncClient(timeout=HEALTH_LIMIT_S) as client:
+
+        async def well(service: str) -> bool:
+            """Return whether a service and all it hears say that they are well: who is not told anything cannot know that it is behind."""
+            addresses = installation.addresses
+            return all([await _is_ready(client, addresses[each]) for each in (service, *heard_by(service)) if each in addresses])
+
+        stalls = Stalls(installation.addresses, stalled_after_s + TOLD_S, well)
         while settled is None:
-            look, now = await _look(installation), time.monotonic()
+            look, now = await look_at(installation), time.monotonic()
             quiet_since = now if look is None or look != before else quiet_since
-            waits = await stalls.see(look, now, client)
+            waits = await stalls.see(look, now)
             if look is not None and look.rests and now - quiet_since >= quiet_s:
                 settled = Settled(True, quiet_since - began, look, stalls.silent, stalls.watched)
             elif now - began >= within_s + (quiet_s if look is not None and look.rests else 0) and not (watch and waits):
@@ -115,33 +121,39 @@ async def settle(
     return settled
 
 
-class _Stalls:
+class Stalls:
     """Watches services that are behind: one that does not move for so long must not be ready, and neither must one of whose partitions
-    one does not move, unless the others have so much to do that it may be waiting for its turn."""
+    one does not move, unless the others have so much to do that it may be waiting for its turn. Who was not ready is given as much time
+    again: a process that was started anew, or was cut off, has to find out anew."""
 
-    def __init__(self, installation: Installation, patience_s: float) -> None:
-        self._installation, self._patience_s = installation, patience_s
+    def __init__(self, services: Collection[str], patience_s: float, well: Callable[[str], Awaitable[bool]]) -> None:
+        """Prepare.
+
+        Args:
+            services: those whose health can be asked for.
+            well: whether one of them, and all it hears, say that they are well.
+        """
+        self._services, self._patience_s, self._well = services, patience_s, well
         self._since: dict[tuple[str, Place | None], tuple[object, float]] = {}
-        """Where a service, or one of its partitions, stands, and since when."""
-        self._red: set[str] = set()
+        """Where a service, or one of its partitions, stands, and since when, or since it was last not ready."""
         self.silent: list[str] = []
         self.watched = 0
 
-    async def see(self, look: Look | None, now: float, client: httpx.AsyncClient) -> bool:
+    async def see(self, look: Look | None, now: float) -> bool:
         """Note a look; return whether there is a stall whose health is still to be seen."""
         waits = False
         for service in look.inboxes if look else ():
-            lags = look.lags(service) if look and service in self._installation.addresses else {}
+            lags = look.lags(service) if look and service in self._services else {}
             if look is None or not lags:
                 self._forget(service, ())
                 continue
             self.watched += 1
             stands = self._stands(service, lags, look.inboxes[service], now)
-            if service in self._red or any(line.startswith(f"{service} ") for line in self.silent):
+            if any(line.startswith(f"{service} ") for line in self.silent):
                 continue
             place, stands_s = max(stands.items(), key=lambda each: each[1])
-            if not await self._well(service, client):
-                self._red.add(service)
+            if not await self._well(service):
+                self._since |= {key: (stand, now) for key, (stand, _) in self._since.items() if key[0] == service}
             elif stands_s >= self._patience_s:
                 where, lag = ("", sum(lags.values())) if place is None else (f" in partition {place[1]} of {place[0]}", lags[place])
                 self.silent.append(f"{service} is ready, {lag:,} events behind{where}, and did not move for {stands_s:.0f} s")
@@ -160,7 +172,6 @@ class _Stalls:
             known = self._since.get((service, place))
             if known is None or known[0] != stand or crowded:
                 known = self._since[service, place] = stand, now
-                self._red.discard(service)
             found[place] = now - known[1]
         return found
 
@@ -170,11 +181,6 @@ class _Stalls:
             if name == service and (place not in behind if place is not None else not behind):
                 del self._since[name, place]
 
-    async def _well(self, service: str, client: httpx.AsyncClient) -> bool:
-        """Return whether a service and all it hears say that they are well: who is not told anything cannot know that it is behind."""
-        addresses = self._installation.addresses
-        return all([await _is_ready(client, addresses[each]) for each in (service, *heard_by(service)) if each in addresses])
-
 
 async def _is_ready(client: httpx.AsyncClient, address: str) -> bool:
     try:
@@ -183,7 +189,7 @@ async def _is_ready(client: httpx.AsyncClient, address: str) -> bool:
         return False  # Who does not answer is not silent: nobody sends it anything.
 
 
-async def _look(installation: Installation) -> Look | None:
+async def look_at(installation: Installation) -> Look | None:
     """Return how far everything is; None while a database does not answer."""
     lengths: dict[str, Mapping[int, int]] = {}
     inboxes: dict[str, Mapping[Place, int]] = {}
