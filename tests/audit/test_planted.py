@@ -143,6 +143,30 @@ def not_heard(owners: dict[str, Owner]) -> None:
     new_level(owners)
 
 
+def enrolled_otherwise(owners: dict[str, Owner]) -> None:
+    edit(owners["pathing"], "pathing.enrolment-noted.v1", lambda event: event["data"].update(grade="12"), LATEST)
+
+
+def member_of_other_classes(owners: dict[str, Owner]) -> None:
+    edit(owners["mastery"], "mastery.membership-noted.v1", lambda event: event["data"].update(class_ids=[named(6)]), LATEST)
+
+
+def teaches_something_else(owners: dict[str, Owner]) -> None:
+    edit(owners["scheduling"], "scheduling.staff-noted.v1", lambda event: event["data"]["member"].update(subjects=["alchemy"]), LATEST)
+
+
+def plans_with_another_framework(owners: dict[str, Owner]) -> None:
+    edit(owners["pathing"], "pathing.framework-noted.v1", lambda event: event["data"].update(set_id="0" * 64), LATEST)
+
+
+def other_needs(owners: dict[str, Owner]) -> None:
+    edit(owners["scheduling"], "scheduling.demand-noted.v1", lambda event: event["data"]["demand"].update(check_in=None), LATEST)
+
+
+def work_counts_too_late(owners: dict[str, Owner]) -> None:
+    edit(owners["evidence"], "evidence.calendar-noted.v1", lambda event: event["data"].update(first_day="2030-01-01"), LATEST)
+
+
 # I6
 
 
@@ -292,6 +316,12 @@ PLANTED: list[tuple[str, str, Plant, tuple[str, ...]]] = [
     ("I4", "counted otherwise than it was recorded", counted_otherwise, ("mastery",)),
     ("I5", "pathing is 1 events behind", not_heard, ("mastery",)),
     ("I5", "a service holds another state than was told", position_skipped, ("mastery", "pathing")),
+    ("I5", "enrolment in pathing of", enrolled_otherwise, ("pathing",)),
+    ("I5", "membership in mastery of", member_of_other_classes, ("mastery",)),
+    ("I5", "staff in scheduling of", teaches_something_else, ("scheduling",)),
+    ("I5", "framework in pathing of", plans_with_another_framework, ("pathing",)),
+    ("I5", "demand in scheduling of", other_needs, ("scheduling",)),
+    ("I5", "work counts from", work_counts_too_late, ("evidence",)),
     ("I5", "a service holds another state than was told", position_skipped_beside_junk, ("mastery", "pathing")),
     ("I7", "no event, no request and no tick", cause_from_nowhere, ("mastery",)),
     ("I7", "no event, no request and no tick", cause_of_a_request_in_another_line, ("mastery",)),

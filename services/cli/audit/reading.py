@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,10 +13,10 @@ import orjson
 import psycopg
 
 from services.cli.audit.book import Book, number_of
+from services.cli.audit.facts import facts_of
 from services.cli.audit.findings import Findings
 from services.cli.audit.place import Installation, heard_by
-from services.evidence.calendar import begins_at
-from shared.contracts.envelope import Header, canonical, digest, instant_text
+from shared.contracts.envelope import Header, canonical, digest
 from shared.contracts.ledger import hole_before
 from shared.replay import ChainWalk
 
@@ -131,7 +131,7 @@ class _Reader:
                 holes.append((self._me, self._number, position, hole.after - hole.first + 1, row[8]))
             try:
                 _acts(header, self._number, acts, told)
-                _facts(header, facts)
+                facts += facts_of(header)
             except (LookupError, TypeError, ValueError, AttributeError):
                 self.otherwise.append(f"partition {self._number} position {position} does not fit its type")
         self._book.put("event", events)
@@ -181,34 +181,3 @@ def _acts(header: Header, partition: int, acts: list[Any], told: list[Any]) -> N
 
 def _copy(data: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(canonical(data)).digest()
-
-
-def _facts(header: Header, facts: list[Any]) -> None:
-    """Note what a source told last of a subject, and what its reader holds of it, so that the two can be compared."""
-    data: Mapping[str, Any] = header.attributes["data"]
-    match header.event_type:
-        case "mastery.level-changed.v1":
-            subject = f"{data['learner_id']} {data['competency_id']}"
-            facts.append(("told", "level in pathing", subject, data["level"], header.attributes["streamversion"]))
-        case "pathing.level-noted.v1":
-            facts.append(
-                ("held", "level in pathing", f"{data['learner_id']} {data['competency_id']}", data["level"], data.get("version", 0))
-            )
-        case "pathing.demand-changed.v1":
-            version = data["version"]
-            facts.append(("told", "demand in scheduling", f"{data['school_id']} {data['learner_id']}", str(version), version))
-        case "scheduling.demand-noted.v1":
-            version = data["demand"]["version"]
-            subject = f"{data['school_id']} {data['demand']['learner_id']}"
-            facts.append(("held", "demand in scheduling", subject, str(version), version))
-        case "profile.learner-identified.v1":
-            facts.append(("told", "alias in evidence", data["alias"], data["learner_id"], header.attributes["streamversion"]))
-        case "evidence.alias-noted.v1":
-            facts.append(("held", "alias in evidence", data["alias"], data["learner_id"], header.attributes["streamversion"]))
-        case "evidence.calendar-noted.v1":
-            first = instant_text(begins_at(date.fromisoformat(data["first_day"])))
-            facts.append(("held", "calendar", "", first, header.attributes["streamversion"]))
-        case "evidence.item-aligned.v1":
-            facts.append(("held", "item", UUID(data["item_id"]).hex, "", header.attributes["streamversion"]))
-        case _:
-            pass

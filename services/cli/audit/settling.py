@@ -12,6 +12,7 @@ import httpx
 import psycopg
 
 from services.cli.audit.book import Book
+from services.cli.audit.facts import differences
 from services.cli.audit.findings import Findings
 from services.cli.audit.place import Installation, heard_by
 from services.scheduling.limits import MAX_LEARNERS
@@ -232,9 +233,6 @@ def tell(settled: Settled, within_s: float, installation: Installation, findings
     findings.wrong("I5", f"not at rest within {within_s:g} s", behind or ["new events come without end"])
 
 
-DIFFERENT: Final = """
-    SELECT t.kind, t.subject, t.value, h.value FROM fact t LEFT JOIN fact h ON h.side = 'held' AND h.kind = t.kind AND h.subject = t.subject
-    WHERE t.side = 'told' AND t.value IS NOT h.value"""
 PARKED_SOMETHING: Final = "SELECT count(*) FROM aside WHERE (open OR gone) AND position IS NOT NULL"
 """What is no event of ours has no position, and no part in any state."""
 
@@ -248,9 +246,5 @@ def check_same(services: Collection[str], book: Book, findings: Findings) -> Non
     if book.number(PARKED_SOMETHING):
         findings.leave_out("I5", "records are set aside, so that services hold different states as long as they are")
         return
-    different = (
-        f"{kind} of {subject} is {held}, told was {told}"
-        for kind, subject, told, held in book.rows(DIFFERENT)
-        if kind.rpartition(" in ")[2] in services
-    )
+    different = (case for reader, case in differences(book) if reader in services)
     findings.wrong("I5", "a service holds another state than was told", different)
