@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from threading import Event, Thread
 import psycopg
 
 from shared.leader import CLAIM_S
+from shared.ledger.group import MAX_WAIT_S, MAX_WAITING
 from tests.faults import seeds
 from tests.faults.load import Request, load
 from tests.faults.stage import Stage, scenario
@@ -32,6 +34,7 @@ AHEAD = "SELECT coalesce(max(recorded_at) > now() + interval '5 min', false) FRO
 BEFORE_DST = "2026-11-01T05:59:50Z"
 """Ten seconds before clocks in New York are put back."""
 CROWD, AT_ONCE, RIVALS = 40, 500, 2
+"""Clients at least, acts of a request, and clients by whom the capacity is measured."""
 DISTRICT = 2_000
 """Learners that a crowd tells about. Evidence that comes late is weighed among all that its learner has done, here as in a district with
 little: what a few learners cost of whom everything comes late is another question than what a queue does."""
@@ -39,10 +42,12 @@ FAIR = 6.0
 """Times the crowd's requests would take at the measured capacity: for so long its clients ask again. None of them is served in turn, a
 machine that answers a crowd takes less than one that does not, and what does not fit waits for a second."""
 LEAST_PATIENCE_S = 60.0
-OVER_S = 15.0
+OVER_S = 8.0
 MEASURE_S = 5.0
 RSS_EVERY_S = 0.2
 TIMES = 3.0
+HASTE = 1.5
+"""Seconds between two requests of a client that is refused, on a machine that is busy."""
 MOST_RSS = 900 << 20
 """Bytes that a service may hold while it is overloaded."""
 RECOVER_S = 240.0
@@ -196,9 +201,10 @@ def overload(stage: Stage) -> None:
             before, began = calm.told, time.monotonic()
             time.sleep(MEASURE_S)
             capacity = (calm.told - before) / (time.monotonic() - began)
-        patience_s = max(LEAST_PATIENCE_S, FAIR * CROWD * AT_ONCE / capacity)
+        clients = max(CROWD, _crowd(capacity))
+        patience_s = max(LEAST_PATIENCE_S, FAIR * clients * AT_ONCE / capacity)
         with _memory(town) as peaks:
-            with load(town, stage.seed, requests=_large(stage.seed + 1), clients=CROWD, pause_s=0.0, patience_s=patience_s) as crowd:
+            with load(town, stage.seed, requests=_large(stage.seed + 1), clients=clients, pause_s=0.0, patience_s=patience_s) as crowd:
                 began = time.monotonic()
                 time.sleep(OVER_S)
                 offered = sum(crowd.answers.values()) * AT_ONCE / (time.monotonic() - began)
@@ -211,10 +217,19 @@ def overload(stage: Stage) -> None:
         stage.must(crowd.retry_after, "429 without Retry-After")
         stage.must(offered >= TIMES * capacity, f"{offered:.0f} acts/s were offered, {TIMES} x {capacity:.0f} are wanted")
         stage.must(peak < MOST_RSS, f"a service held {peak >> 20} MiB")
-        looks = f"{len(peaks)} looks until all was counted"
+        looks = f"{len(peaks)} looks to the end of recovery"
         stage.inject(f"overload {offered / capacity:.1f}x of {capacity:.0f} acts/s, peak {peak >> 20} MiB in {looks}, 429")
         calm.acks += crowd.acks + after.acks
         stage.judge(town, calm)
+
+
+def _crowd(capacity: float) -> int:
+    """Return how many clients offer enough: some fill the queue, the others are refused, and come again within a second or so.
+
+    Args:
+        capacity: acts that evidence takes in a second.
+    """
+    return math.ceil((min(MAX_WAITING, MAX_WAIT_S * capacity) + HASTE * TIMES * capacity) / AT_ONCE)
 
 
 @contextmanager
