@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -19,6 +20,7 @@ from shared.stack import find_stack, postgres
 from shared.stack.state import read_parts
 from tests.faults.load import load
 from tests.faults.stage import LeftOut, Stage, scenario
+from tests.faults.topics import administer
 from tests.faults.town import WATCH, Town, eventually
 
 AWAY_S = 4.0
@@ -150,8 +152,9 @@ def partition_locked(stage: Stage) -> None:
         for number in range(ALL):  # Else those that share a worker with it stand still, too.
             town.start("mastery", number)
         town.await_ready()
+        eventually(lambda: _members(town) == ALL, "every worker of mastery has joined its group", LIMIT_S)
         with load(town, stage.seed) as client:
-            client.until(50)
+            client.until(200)
             with psycopg.connect(town.records["mastery"]) as holder:
                 holder.execute("SELECT id FROM partition WHERE id = %s FOR UPDATE", [LOCKED])
                 eventually(lambda: _behind(town)[LOCKED], "there is something to do in the partition that is locked", LIMIT_S)
@@ -169,6 +172,17 @@ def partition_locked(stage: Stage) -> None:
             eventually(lambda: not _not_ready(town), "mastery's health is green again", LIMIT_S)
             client.until(50)
         stage.judge(town, client)
+
+
+def _members(town: Town) -> int:
+    """Return how many workers of mastery share its partitions; 0 while they are being shared out."""
+
+    async def describe(admin: Any) -> Any:
+        return await admin.describe_consumer_groups([f"{town.prefix}.mastery"])
+
+    ((group, *_),) = (answer.groups for answer in administer(town.servers.kafka, describe))
+    _, _, state, _, _, members = group[:6]
+    return len(members) if state == "Stable" else 0
 
 
 def _positions(town: Town) -> dict[int, int]:
