@@ -37,8 +37,10 @@ MOST = 1_000
 """Connections that are opened at most until none is left."""
 SOON_S = 4
 """After which a service that stands still says so, where somebody waits for it."""
-RED_S = SOON_S + TOLD_S
-"""Within which the health of one that stands still must be red."""
+LATER_S = 8
+"""The same, where it must see what others do: a worker surveys the whole inbox every 5 s."""
+RED_S = LATER_S + TOLD_S
+"""Within which the health of one that stands still must be red then."""
 LOCKED = 3
 """The one partition that is locked, of mastery's and so of those that it hears."""
 ALL = 8
@@ -147,7 +149,7 @@ def lock_holder(stage: Stage) -> None:
 @scenario("partition-locked", 8)
 def partition_locked(stage: Stage) -> None:
     """Somebody's session holds one partition of mastery: the others go on, and mastery says which one stands still, until it does not."""
-    with stage.town(CAIRN_STALLED_AFTER_S=str(SOON_S)) as town:
+    with stage.town(CAIRN_STALLED_AFTER_S=str(LATER_S)) as town:
         town.begin("evidence")
         for number in range(ALL):  # Else those that share a worker with it stand still, too.
             town.start("mastery", number)
