@@ -20,7 +20,7 @@ from bench import growth, http, ingest, latency, memory, replay, subscriber, thr
 from bench.bars import Bars
 from services.cli.installation import stop
 
-CHAIN_COUNT, CHAIN_QUICK = 20_000, 4_000
+CHAIN_COUNT, CHAIN_QUICK = 40_000, 8_000
 LOAD: Final = latency.Load(learners=240, rate=500.0, seconds=60.0, together=10)
 LIGHT: Final = latency.Load(learners=240, rate=500.0, seconds=35.0, together=10)
 

@@ -19,7 +19,7 @@ PARTS: Final = ("throughput", "latency")
 def asked() -> argparse.Namespace:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m bench.chain", description=__doc__)
-    parser.add_argument("--count", type=int, default=20_000, help="pieces of evidence in each round of the throughput bench")
+    parser.add_argument("--count", type=int, default=40_000, help="pieces of evidence in each round of the throughput bench")
     parser.add_argument("--learners", type=int, default=240, help="learners of the latency bench, from 24 to 2400")
     parser.add_argument("--rate", type=float, default=100.0, help="pieces of evidence sent each second of the latency bench")
     parser.add_argument("--seconds", type=float, default=180.0, help="how long the latency bench sends, its warm-up aside; at most 600")

@@ -14,7 +14,7 @@ from bench import audit
 from bench.bars import Bars
 from bench.evidence import FIRST_QUIZ
 from bench.figures import shown
-from bench.throughput import LENGTH, Chain, a_chain, a_place, child, number, write_evidence
+from bench.throughput import LENGTH, Chain, a_chain, a_place, child, number, progress, write_evidence
 from shared.stack import down, find_stack
 
 SIZES: Final = (10_000, 100_000, 1_000_000)
@@ -34,7 +34,8 @@ def measure(home: Path, quick: bool, bars: Bars) -> None:
     stack = find_stack(home, lambda step: print(f"  {step}", flush=True))
     try:
         place = a_place(stack)
-        with child(write_evidence, place) as evidence, a_chain(place, home, evidence, 1) as chain:
+        applied = progress()
+        with child(write_evidence, place, applied) as evidence, a_chain(place, home, evidence, applied, 1) as chain:
             chain.measure(FIRST_QUIZ)
             costs = [_cost_at(chain, size) for size in sizes]
             audit.measure(place, bars)

@@ -107,7 +107,7 @@ class Bench:
         """Apply what evidence has recorded since the last time."""
         ledger, settings = self.mastery.ledger, self.mastery.settings
         assert MASTERY.subscription is not None
-        inward, writer = Inward(MASTERY.subscription), Writer(ledger, asyncio.Event(), 1.0, settings.consume_max_records)
+        inward, writer = Inward(MASTERY.subscription), Writer(ledger, asyncio.Event(), 1.0)
         lanes = {place: Lane("evidence", self.evidence.ledger.source, inbox) for place, inbox in (await ledger.inbox(["evidence"])).items()}
         records = [
             [(lane, position, raw) async for position, raw in read.partition(self.evidence.pool, lane.partition, lane.next)]
@@ -125,7 +125,7 @@ class Bench:
                     verdict = lane.read(offset, raw)
                     assert verdict is not None
                     incoming.append(inward.incoming(lane, offset, raw, verdict, number))
-                await writer.write(incoming, lanes)
+                await asyncio.gather(*(writer.write([each for each in incoming if each.partition % 2 == odd], lanes) for odd in (0, 1)))
 
         await self.metered(part, work)
 

@@ -22,7 +22,7 @@ from bench.evidence import FIRST_QUIZ
 from bench.figures import cpu_between, cpu_of_each, servers_of, shown
 from bench.rival import rival
 from bench.serving import mastery
-from bench.throughput import APPLIED, LENGTH, ROUND_S, Place, Rate, a_place, child, number, write_evidence
+from bench.throughput import APPLIED, LENGTH, ROUND_S, Place, Rate, a_place, child, number, progress, write_evidence
 from shared.stack import down, find_stack
 
 COUNT: Final = 40_000
@@ -34,7 +34,8 @@ BAR: Final = 0.25
 
 def fill(place: Place, count: int) -> int:
     """Put evidence on the topic, and return how many records are there."""
-    with child(write_evidence, place) as writer, psycopg.connect(place.urls["evidence"], autocommit=True) as ledger:
+    nobody = progress(2**62)  # Waited for.
+    with child(write_evidence, place, nobody) as writer, psycopg.connect(place.urls["evidence"], autocommit=True) as ledger:
         for asked in (FIRST_QUIZ, count):
             writer.pipe.send(asked)
             writer.hear()

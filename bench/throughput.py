@@ -1,12 +1,14 @@
 """Sustained evidence per second through two ledgers, and beside it the no-logic ceiling, in turn on the same servers.
 
-Every process is there, connected and warmed up before anything is measured, on all sides. Mastery is measured as one process, which one
+Every process is there, connected and warmed up before anything is measured, on all sides. Evidence waits where it gets too far ahead of
+mastery: a rate is sustained only where what waits does not grow. Mastery is measured as one process, which one
 core carries, and as one for each of two cores.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +43,8 @@ from shared.ticker.pool import rare_gc
 
 BATCH: Final = 500
 """Commands that share a transaction."""
+AHEAD: Final = 16 * BATCH
+"""Pieces of evidence that evidence may be ahead of mastery: four polls of a consumer."""
 ROUNDS: Final = 3
 RAW_FACTOR: Final = 2
 """Raw records of a round for each piece of evidence, so that both sides take a while."""
@@ -56,7 +60,10 @@ JUDGED: Final = "ordinary calls"
 READY_S: Final = 120.0
 ROUND_S: Final = 180.0
 POLL_S: Final = 0.02
+PACE_S: Final = 0.002
 SPAWN = get_context("spawn")
+EVENTS: Final = 2
+"""Of evidence's ledger for each of them: what was told, and what it means."""
 APPLIED: Final = "SELECT coalesce(sum(position + 1), 0) FROM inbox WHERE source = 'evidence'"
 LENGTH: Final = "SELECT sum(length) FROM partition"
 
@@ -99,8 +106,9 @@ def a_place(stack: Stack) -> Place:
     return Place(stack.kafka_servers, f"bench{suffix}", urls, raw.owner_url, owner_urls)
 
 
-def write_evidence(place: Place, told: Connection) -> None:
-    """Child process: evidence's ledger and relay. For each number it is told, decode so many acts and say "ready"; at "go" append them."""
+def write_evidence(place: Place, applied: Any, told: Connection) -> None:
+    """Child process: evidence's ledger and relay. For each number it is told, decode so many acts and say "ready"; at "go" append them,
+    no more than AHEAD before what `applied`, a number shared with the parent, says that mastery has."""
 
     async def main() -> None:
         rare_gc()  # As the service does when it starts.
@@ -122,9 +130,11 @@ def write_evidence(place: Place, told: Connection) -> None:
             while count := await asyncio.to_thread(told.recv):
                 commands = acts(first, count)
                 first += count
+                gc.freeze()  # A service is not handed a round's commands at once.
                 told.send("ready")
                 await asyncio.to_thread(told.recv)
                 for start in range(0, count, BATCH):
+                    await _in_reach(applied, start)
                     await service.ledger.handle([Ask(command, NOBODY, n) for n, command in enumerate(commands[start : start + BATCH])])
                 told.send("written")
             await relay.stop()
@@ -132,6 +142,19 @@ def write_evidence(place: Place, told: Connection) -> None:
             await control.stop()
 
     uvloop.run(main())  # As the service does.
+
+
+def progress(applied: int = 0) -> Any:
+    """Return a number that processes share: how many pieces of evidence mastery has applied, for evidence not to get too far ahead."""
+    return SPAWN.Value("q", applied)
+
+
+async def _in_reach(applied: Any, count: int) -> None:
+    """Return when mastery has applied so many pieces of evidence, but for AHEAD."""
+    while True:
+        if count < applied.value + AHEAD:
+            return
+        await asyncio.sleep(PACE_S)
 
 
 @dataclass(frozen=True)
@@ -188,31 +211,39 @@ class Chain:
     """Evidence -> mastery, running."""
 
     evidence: Child
+    applied: Any
+    """Pieces of evidence of the round that mastery has, shared with evidence's process."""
     processes: Mapping[str, psutil.Process]
     ledger: psycopg.Connection[Any]
     inbox: psycopg.Connection[Any]
 
     def measure(self, count: int) -> Rate:
         """Return what it sustains from the first act that is appended to the last one that mastery has counted."""
+        self.applied.value = 0
         self.evidence.pipe.send(count)
         self.evidence.hear()
         events = number(self.inbox, LENGTH)
         before, started = cpu_of_each(self.processes), time.perf_counter()
         self.evidence.pipe.send("go")
-        self.evidence.hear(ROUND_S)
-        self.await_applied()
+        self.follow()
         seconds = time.perf_counter() - started
         cpu_us = cpu_between(before, cpu_of_each(self.processes), count)
         return Rate(count / seconds, cpu_us, (number(self.inbox, LENGTH) - events) / count - 1)
 
-    def await_applied(self) -> None:
-        """Wait until mastery has applied all that evidence told.
+    def follow(self) -> None:
+        """Tell evidence how far mastery is, until evidence has written all and mastery has applied it.
 
         Raises:
             TimeoutError: it did not, in time.
         """
-        told, until = number(self.ledger, LENGTH), time.monotonic() + ROUND_S
-        while (applied := number(self.inbox, APPLIED)) < told:
+        began, until, written = number(self.inbox, APPLIED), time.monotonic() + ROUND_S, False
+        while True:
+            written = written or self.evidence.pipe.poll()  # It says one thing in a round, when all is written.
+            applied, told = number(self.inbox, APPLIED), number(self.ledger, LENGTH)
+            self.applied.value = (applied - began) // EVENTS
+            if written and applied == told:
+                self.evidence.hear()
+                return
             if time.monotonic() > until:
                 raise TimeoutError(f"mastery applied {applied} of {told} events of evidence")
             time.sleep(POLL_S)
@@ -250,7 +281,7 @@ def a_ceiling(place: Place, servers: Mapping[str, psutil.Process], way: str) -> 
 
 
 @contextmanager
-def a_chain(place: Place, home: Path, evidence: Child, workers: int) -> Iterator[Chain]:
+def a_chain(place: Place, home: Path, evidence: Child, applied: Any, workers: int) -> Iterator[Chain]:
     """Run mastery with so many workers behind evidence's ledger."""
     with (
         mastery(place.environment(home), workers) as process,
@@ -258,7 +289,7 @@ def a_chain(place: Place, home: Path, evidence: Child, workers: int) -> Iterator
         psycopg.connect(place.urls["mastery"], autocommit=True) as inbox,
     ):
         asyncio.run(settled(place.kafka, f"{place.prefix}.mastery", workers))
-        yield Chain(evidence, {"evidence": evidence.process, "mastery": process} | servers_of(home), ledger, inbox)
+        yield Chain(evidence, applied, {"evidence": evidence.process, "mastery": process} | servers_of(home), ledger, inbox)
 
 
 @dataclass(frozen=True)
@@ -291,11 +322,12 @@ def measure(home: Path, count: int, bars: Bars) -> None:
         place = a_place(stack)
         with ExitStack() as open_:
             ceilings = {way: open_.enter_context(a_ceiling(place, servers_of(home), way)) for way in ceiling.WAYS}
-            evidence = open_.enter_context(child(write_evidence, place))
+            applied = progress()
+            evidence = open_.enter_context(child(write_evidence, place, applied))
             for each in ceilings.values():
                 each.measure(WARM * RAW_FACTOR)
             for workers in WORKERS:
-                with a_chain(place, home, evidence, workers) as chain:
+                with a_chain(place, home, evidence, applied, workers) as chain:
                     chain.measure(WARM)
                     print(f"  mastery as {workers}", flush=True)
                     rounds[workers] = [one_round(chain, ceilings, count) for _ in range(ROUNDS)]

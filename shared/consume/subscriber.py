@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -12,10 +14,11 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from psycopg import Error
 
+from shared.consume.hands import Hands
 from shared.consume.health import Health, Progress
 from shared.consume.inward import Inward
 from shared.consume.reader import Lane
-from shared.consume.wiring import MAX_POLL_INTERVAL_MS, batches, start, traceparents
+from shared.consume.wiring import DRAIN_S, MAX_POLL_INTERVAL_MS, batches, start, traceparents
 from shared.consume.write import Impatient, Stopping, Writer
 from shared.contracts.topics import topic_name
 from shared.ledger import InboxMoved, Incoming
@@ -59,11 +62,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._source_of = {topic_name(settings.topic_prefix, source): source for source in self._sources}
         self._stopping, self._ended = asyncio.Event(), asyncio.Event()
         self._inward = Inward(subscription)
-        self._writer = Writer(ledger, self._stopping, MAX_POLL_INTERVAL_MS / 2_000, settings.consume_max_records)
+        self._writer = Writer(ledger, self._stopping, MAX_POLL_INTERVAL_MS / 2_000)
+        self._hands = Hands(settings.consume_max_records)
         self._health = Health(settings.stalled_after_s, time.monotonic(), metrics)
         self._lanes: dict[TopicPartition, Lane] = {}
         self._unseated: set[TopicPartition] = set()
-        self._busy = False
+        self._in_hand: set[TopicPartition] = set()
+        """Partitions whose records are being applied: their lanes are ahead of the inbox."""
+        self._sought: set[TopicPartition] = set()
+        """Partitions that were sought since the last poll: its records of theirs are not the next ones."""
         self._failure: Exception | None = None
         self.broker, self._subscriber = batches(settings, service, list(self._source_of), self, self._handle)
         control.listeners.append(self._hear)
@@ -85,6 +92,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             if watch is not None:
                 watch.cancel()
                 await asyncio.gather(watch, return_exceptions=True)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    await self._hands.rest()
             await self.broker.stop()
         if self._failure is not None:
             raise self._failure
@@ -149,6 +159,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
 
     def _go_to(self, place: TopicPartition, lane: Lane, offset: int | None = None) -> bool:
         """Seek to an offset, by default to the inbox; at 0 and where the log is cut, Kafka's reset takes over. False: no longer ours."""
+        self._sought.add(place)
         try:
             self._consumer.seek(place, lane.inbox.kafka_offset or 0 if offset is None else offset)
         except IllegalStateError:
@@ -156,25 +167,31 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         return True
 
     async def _handle(self, records: Sequence[Any]) -> None:
-        """Take one poll's records; returns when they are committed, or the service stops. Never raises: FastStream would skip the batch."""
+        """Take one poll's records; returns when they are committed or under way. Never raises: FastStream would skip the batch."""
+        self._sought = set()
+        if self._stopping.is_set():
+            await self._hands.rest()
+        else:
+            await self._hands.take(records, partial(self._carry, self._sought))
+
+    async def _carry(self, sought: set[TopicPartition], records: Sequence[Any]) -> None:
+        """Apply records of one poll; returns when they are committed, or the service stops."""
         if self._stopping.is_set():
             return
-        self._busy = True
         try:
             links = traceparents(records)
             with span("consume", parent=links[0] if links else None, links=links[1:], records=len(records)):
-                await self._take(records)
+                await self._take(records, sought)
         except Stopping:
             pass
         except Exception as error:
             self._fail(error)
-        finally:
-            self._busy = False
 
-    async def _take(self, records: Sequence[Any]) -> None:
+    async def _take(self, records: Sequence[Any], sought: set[TopicPartition]) -> None:
         reason = "the inbox moved again and again"
         for _ in range(MAX_REREADS):
-            lanes, incoming = self._read(records)
+            lanes, incoming = self._read(records, sought)
+            self._in_hand.update(lanes)
             try:
                 if incoming:
                     await self._writer.write(incoming, {lane.place: lane for lane in lanes.values()})
@@ -187,6 +204,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             except Impatient as error:
                 reason = str(error)
                 break
+            finally:
+                self._in_hand.difference_update(lanes)
         self._put_back(lanes, reason)
 
     def _put_back(self, lanes: dict[TopicPartition, Lane], reason: str) -> None:
@@ -197,7 +216,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             if self._lanes.get(place) is lane:
                 self._go_to(place, lane)
 
-    def _read(self, records: Sequence[Any]) -> tuple[dict[TopicPartition, Lane], list[Incoming]]:
+    def _read(self, records: Sequence[Any], sought: set[TopicPartition]) -> tuple[dict[TopicPartition, Lane], list[Incoming]]:
         lanes: dict[TopicPartition, Lane] = {}
         incoming: list[Incoming] = []
         at: tuple[str, int] | None = None
@@ -206,10 +225,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             if at != (record.topic, record.partition):
                 at = record.topic, record.partition
                 place = TopicPartition(*at)
-                lane = self._lanes.get(place)
+                lane = None if place in sought else self._lanes.get(place)
                 if lane is not None:
                     lanes[place] = lane
-            if lane is None:  # No longer ours, or not seated yet: it will be fetched again from where the inbox is.
+            if lane is None:  # No longer ours, not seated yet, or sought meanwhile: it will be fetched again.
                 continue
             raw = record.value or b""
             verdict = lane.read(record.offset, raw, record.timestamp)
@@ -295,7 +314,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         """Ask for records that are missing."""
         now = time.monotonic()
         for place, lane in list(self._lanes.items()):
-            if not self._busy:
+            if place not in self._in_hand:
                 lane.look(now, at_end=await self._at_end(place))
             wanted = lane.wanted(now)
             if wanted:

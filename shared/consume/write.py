@@ -25,8 +25,6 @@ MAX_PARKED_IN_WINDOW: Final = 100
 PARK_WINDOW_S: Final = 60.0
 BACK_OFF_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses before trying again; the last one is repeated."""
-FULL: Final = 0.5
-"""Share of the largest poll from which on records are applied in two transactions at the same time: fewer fill one better."""
 CANCELLED: Final = "57014"
 CANCELLED_TRIES: Final = 3
 """Times that a statement may be cancelled (a timeout) before its batch is bisected."""
@@ -62,10 +60,6 @@ class Stopping(Exception):
     """The service stops: what is not committed is read again after the next start."""
 
 
-MILD: Final = (InboxMoved, Impatient, Stopping)
-"""Faults after which the consumer goes on, the mildest first: only after the first one are the same records tried again at once."""
-
-
 class _Poison(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -75,41 +69,23 @@ class _Poison(Exception):
 class Writer:
     """Applies records to a ledger."""
 
-    def __init__(self, ledger: Ledger, stopping: asyncio.Event, patience_s: float, at_once: int) -> None:
+    def __init__(self, ledger: Ledger, stopping: asyncio.Event, patience_s: float) -> None:
         """Prepare.
 
         Args:
             patience_s: longest time to wait for a passing error before `Impatient`.
-            at_once: records of the largest poll.
         """
-        self._ledger, self._stopping, self._patience_s, self._apart = ledger, stopping, patience_s, FULL * at_once
+        self._ledger, self._stopping, self._patience_s = ledger, stopping, patience_s
         self._parked: deque[float] = deque()
 
     async def write(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane]) -> None:
-        """Apply records, those of each partition in order, in as few transactions as their commands allow, and no more than two at a
-        time. Each commit is noted in its lanes.
+        """Apply records in order, in as few transactions as their commands allow. Each commit is noted in its lanes.
 
         Raises:
             InboxMoved: another worker moved it, or a commit of unknown outcome was one: read the inbox and the records again.
             Impatient, Stopping: the rest was not applied.
             TooManyParked, Unparkable, LedgerError, psycopg.Error: the consumer must stop.
         """
-        ended = await asyncio.gather(*(self._in_order(some, lanes) for some in self._halves(records)), return_exceptions=True)
-        faults = [fault for fault in ended if fault is not None]
-        if faults:  # All have ended: whoever reads the inbox again finds it at rest.
-            raise max(faults, key=_weight)
-
-    def _halves(self, records: Sequence[Incoming]) -> list[Sequence[Incoming]]:
-        """Return many records in two groups, by whether their partition's number is even; few in one.
-
-        Streams keep to their partition, so the two rarely wait for each other: while PostgreSQL commits the one, the other is decided.
-        """
-        if len(records) < self._apart:
-            return [records]
-        groups = [[record for record in records if record.partition % 2 == odd] for odd in (0, 1)]
-        return [group for group in groups if group]
-
-    async def _in_order(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane]) -> None:
         for chunk in _chunks(records):
             await self._apply(chunk, lanes)
 
@@ -187,11 +163,6 @@ def _judge(error: Error, attempt: int) -> None:
         raise _Poison(reason_of(error)) from error
     if not is_passing(error):
         raise error
-
-
-def _weight(fault: BaseException) -> int:
-    """Return how much a fault asks for: of two halves' faults the heavier one decides what becomes of the poll."""
-    return next((weight for weight, kind in enumerate(MILD) if isinstance(fault, kind)), len(MILD))
 
 
 def _chunks(records: Sequence[Incoming]) -> list[list[Incoming]]:

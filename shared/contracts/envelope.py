@@ -311,18 +311,20 @@ _ATTRIBUTES: Final = {  # In the order of `Recorded`.
     "data": dict,
 }  # fmt: skip
 _VALUES: Final = itemgetter(*_ATTRIBUTES)
-_NUMBERS: Final = itemgetter(*(name for name, kind in _ATTRIBUTES.items() if kind is int))
+_NUMBERS: Final = itemgetter(*(place for place, kind in enumerate(_ATTRIBUTES.values()) if kind is int))
 _KINDS: Final = tuple(_ATTRIBUTES.values())
 
 
 def _is_sound(attributes: Mapping[str, Any]) -> bool:
     try:
-        if tuple(map(type, _VALUES(attributes))) != _KINDS:
-            return False
+        values = _VALUES(attributes)
     except KeyError:
         return False
-    numbers: tuple[int, ...] = _NUMBERS(attributes)
-    return min(numbers) >= 0 and max(numbers) <= MAX_INTEGER
+    if tuple(map(type, values)) != _KINDS:
+        return False
+    numbers: tuple[int, int, int, int] = _NUMBERS(values)
+    version, partition, position, settings = numbers
+    return 0 <= version <= MAX_INTEGER and 0 <= partition <= MAX_INTEGER and 0 <= position <= MAX_INTEGER and 0 <= settings <= MAX_INTEGER
 
 
 def _fault_of(attributes: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from shared.consume import TooManyParked, reader, subscriber, write
+from shared.consume import TooManyParked, hands, reader, subscriber, write
 from shared.contracts.envelope import canonical, digest, partition_of
 from shared.ledger import Batch, InboxMoved
 from shared.ledger.ledger import Applied, Ledger
@@ -331,7 +331,7 @@ async def test_of_many_records_two_halves_are_applied_at_a_time_and_a_fault_of_o
             under_way.remove(odd)
 
     monkeypatch.setattr(Ledger, "apply", apply)
-    monkeypatch.setattr(write, "FULL", 0.0)
+    monkeypatch.setattr(hands, "FULL", 0.0)
     async with wire.relaying():
         await tell(source, 400)
         async with wire.hearing(hearer):
@@ -339,6 +339,38 @@ async def test_of_many_records_two_halves_are_applied_at_a_time_and_a_fault_of_o
     await same(source, hearer)
     assert most == 2
     assert not faults
+
+
+async def test_a_group_that_is_put_back_takes_the_polls_behind_it_along(
+    wire: Wire, source: Ledger, hearer: Ledger, monkeypatch: Any
+) -> None:
+    real, settings, tries, missed = Ledger.apply, wire.settings, 0, list[int]()
+
+    async def apply(ledger: Ledger, batch: Batch) -> Applied:
+        nonlocal tries
+        (odd,) = {partition % 2 for _, partition in batch.before}
+        tries += odd
+        if odd and tries in (2, 4, 5, 8):  # While the poll behind waits for this one.
+            await asyncio.sleep(0.1)
+            raise psycopg.OperationalError("the connection was lost")
+        return await real(ledger, batch)
+
+    def miss(lane: reader.Lane, position: int, offset: int) -> None:
+        missed.append(position)
+        lane.reseat = True
+
+    monkeypatch.setattr(Ledger, "apply", apply)
+    monkeypatch.setattr(hands, "FULL", 0.0)
+    monkeypatch.setattr(subscriber, "MAX_POLL_INTERVAL_MS", 0)  # No patience.
+    monkeypatch.setattr(wire, "settings", lambda instance: settings(instance).model_copy(update={"consume_max_records": 40}))
+    monkeypatch.setattr(reader.Lane, "_miss", miss)
+    async with wire.relaying():
+        await tell(source, 800)
+        async with wire.hearing(hearer):
+            await heard(hearer, 800)
+    await same(source, hearer)
+    assert tries > 8
+    assert missed == [], "records that were fetched before the partition was sought are no sign of lost ones"
 
 
 async def test_a_poll_takes_of_even_and_of_odd_partitions(wire: Wire, source: Ledger) -> None:

@@ -189,7 +189,7 @@ class Wire:
             try:
                 yield consumer
                 if kill:
-                    for each in consumer._subscriber.tasks:
+                    for each in (*consumer._subscriber.tasks, *consumer._hands._under_way.values()):
                         each.cancel()
                 await consumer.stop()
                 await task
