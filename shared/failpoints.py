@@ -14,11 +14,12 @@ from typing import Final
 from shared.errors import Misconfigured
 
 POINTS: Final = (
-    "batch.before", "append.before", "append.after", "inbox.before", "inbox.after", "commit.before", "commit.after", "produce.before",
-    "produce.after", "published.before", "published.after",
+    "batch.before", "append.before", "append.within", "append.after", "inbox.before", "inbox.after", "commit.before", "commit.after",
+    "produce.before", "produce.after", "published.before", "published.after",
 )  # fmt: skip
-"""A batch in hand before its transaction begins; around the COPY of events; around the move of the inbox; the last step of a transaction,
-and the first after it; a batch for Kafka before it is sent, and when the broker has acknowledged it; before and after `published` moves."""
+"""A batch in hand before its transaction begins; around the COPY of events, and in the middle of it; around the move of the inbox; the last
+step of a transaction, and the first after it; a batch for Kafka before it is sent, and when the broker has acknowledged it; before and
+after `published` moves."""
 ACTIONS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 FORM: Final = r"^[a-z]+\.[a-z]+:(kill|stop):[1-9][0-9]{0,5}$"
 

@@ -22,6 +22,12 @@ CHECK_S: Final = 5.0
 IDLE_LOCK_MS: Final = 20_000
 """Time that a transaction may stand still, as it does when its process is stopped or its machine cut off, before PostgreSQL ends it and
 with it its locks: else nobody could go on with its partitions. Ours never wait for anything outside."""
+STANDING: Final = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity a
+    WHERE datname = current_database() AND usename = current_user AND state = 'active' AND wait_event = 'ClientRead'
+        AND query_start < clock_timestamp() - %s * interval '1 ms'
+        AND EXISTS (SELECT FROM pg_locks l WHERE NOT l.granted AND a.pid = ANY (pg_blocking_pids(l.pid)))"""
+"""Sessions of ours that have waited for their own process in the middle of a COPY for so long, while others wait for their locks."""
 ALIVE: Final[Mapping[str, Any]] = MappingProxyType(
     {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 )
@@ -56,3 +62,10 @@ async def check_connection(connection: Connection) -> None:
             await AsyncConnectionPool.check_connection(connection)
     except TimeoutError as error:
         raise OperationalError(f"a connection has not answered for {CHECK_S:.0f} s") from error
+
+
+async def end_standing(connection: Connection) -> int:
+    """End sessions that stand still in the middle of a COPY and hold others up for longer than IDLE_LOCK_MS; return how many. Of all that
+    PostgreSQL waits for from a client, this is what none of its timeouts ends.
+    """
+    return len(await (await connection.execute(STANDING, [IDLE_LOCK_MS])).fetchall())

@@ -186,7 +186,9 @@ async def append(connection: Connection, events: Sequence[Recorded[Any]], lanes:
     rows = [
         event_row(e.partition, e.position, e.stream, e.version, e.key, e.type, times[e.time], e.raw) for e in events
     ]  # fmt: skip
-    await _copy(connection, COPY_EVENTS, rows)
+    async with connection.cursor() as cursor, cursor.copy(COPY_EVENTS) as copy:
+        reach("append.within")
+        await copy.write(copied(rows))
     moved = ({"id": lane.number, "length": lane.length, "head": lane.head, "last_at": lane.last_at} for lane in lanes if lane.length)
     await connection.execute(MOVE_LANES, [rows_json(moved)])
     reach("append.after")
@@ -209,14 +211,10 @@ async def keep_streams(connection: Connection, changed: Sequence[Held], deciders
         else:
             fresh.append(stream_row(held.id, held.key, held.partition, held.version, decider.format, state))
     if fresh:
-        await _copy(connection, COPY_STREAMS, fresh)
+        async with connection.cursor() as cursor, cursor.copy(COPY_STREAMS) as copy:
+            await copy.write(copied(fresh))
     if moved and await _move(connection, moved) != len(moved):
         raise LedgerError("a stream moved under its partition's lock: is another program writing to this database?")
-
-
-async def _copy(connection: Connection, statement: str, rows: Iterable[bytes]) -> None:
-    async with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        await copy.write(copied(rows))
 
 
 async def _move(connection: Connection, moved: Iterable[tuple[str, int, int, int, bytes]]) -> int:

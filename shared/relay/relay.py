@@ -17,7 +17,7 @@ from shared.contracts.envelope import Recorded
 from shared.contracts.topics import topic_name
 from shared.errors import LedgerError
 from shared.failpoints import reach
-from shared.ledger.patience import ALIVE, NOTICED, in_time
+from shared.ledger.patience import ALIVE, NOTICED, end_standing, in_time
 from shared.relay.compare import compare
 from shared.relay.control import Control, Length, Lengths, Refill, Told
 from shared.relay.fresh import Fresh, Row
@@ -94,7 +94,7 @@ class Relay:
         self._fresh = Fresh()
         self._next: dict[int, int] = {}
         """Partition -> position to send next, as `published` has it; empty before it was read."""
-        self._looked = self._announced = 0.0
+        self._looked = self._announced = self._freed = 0.0
         self._round_at = time.monotonic()
         self.published = 0
         """Events sent to Kafka by this process, repeats included."""
@@ -171,6 +171,7 @@ class Relay:
             row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", [RELAY_LOCK])).fetchone()
             if row is not None and row[0]:
                 break
+            await self._free(connection)
             await _within(self._stopping, LOCK_POLL_S)
         while not self._stopping.is_set():
             await self._compare(connection)
@@ -197,6 +198,7 @@ class Relay:
                 more = await self._refill(connection, producer)
                 if time.monotonic() - self._announced >= ANNOUNCE_S:
                     await self._announce(connection)
+                await self._free(connection)
             self._round_at = time.monotonic()
             if sent < 1 and not more:
                 await _within(self._woken, self._poll_s)
@@ -259,6 +261,14 @@ class Relay:
             if after < wanted.end:
                 self._refills.setdefault(place, wanted.model_copy(update={"start": after}))  # A newer request of its stands.
         return bool(self._refills)
+
+    async def _free(self, connection: AsyncConnection[Any]) -> None:
+        """Now and then, take their locks from workers that stand still where PostgreSQL itself would leave them theirs."""
+        if time.monotonic() - self._freed >= ANNOUNCE_S:
+            self._freed = time.monotonic()
+            ended = await end_standing(connection)
+            if ended:
+                log.warning("sessions ended that stood still and held others up", sessions=ended)
 
     async def _announce(self, connection: AsyncConnection[Any]) -> None:
         rows = await (await connection.execute(LENGTHS)).fetchall()

@@ -64,3 +64,9 @@ def zombie(stage: Stage) -> None:
 def zombie_in_transaction(stage: Stage) -> None:
     """SIGSTOP a worker inside its transaction: the locks it holds are taken from it, so that another one can go on."""
     _zombie(stage, "commit.before")
+
+
+@scenario("zombie-in-copy", 2)
+def zombie_in_copy(stage: Stage) -> None:
+    """SIGSTOP a worker in the middle of a COPY, where no timeout of PostgreSQL ends its session: the others end it."""
+    _zombie(stage, "append.within")

@@ -8,12 +8,14 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaTimeoutError
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 
 from shared.contracts.envelope import Header, canonical
 from shared.contracts.topics import CONTROL, topic_name
 from shared.errors import Diverged, WrongPartitionCount
+from shared.ledger import patience
 from shared.relay import Lengths, Refill, Relay, ensure_topics
+from shared.relay import relay as relay_room
 from shared.relay.control import Told
 from shared.stack import ServiceDatabase
 from tests.shared.wire import PARTITIONS, Note, Wire, asks, events, learners, name_in, rows, until
@@ -54,6 +56,36 @@ async def test_every_event_is_published_as_it_is_stored_in_its_partition_and_in_
         records = [record for records in (await wire.published()).values() for record in records]
         assert all(record.key.decode() == Header.read(record.value).key for record in records)
         assert {record.timestamp_type for record in records} == {1}, "Kafka's timestamp is the time of publishing"
+
+
+async def test_who_stands_still_in_a_copy_is_ended_where_others_wait_and_nowhere_else(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "IDLE_LOCK_MS", 300)
+    monkeypatch.setattr(relay_room, "ANNOUNCE_S", 0.1)
+    copying = "COPY cursor (name, partition) FROM STDIN"
+
+    async def stand_still(lock: str, done: asyncio.Event) -> None:  # As a process that is stopped there does.
+        async with await AsyncConnection.connect(wire.source_url) as connection:
+            await connection.execute(lock)
+            async with connection.cursor() as cursor, cursor.copy(copying) as copy:
+                await done.wait()
+                await copy.write_row(("kept", 0))
+
+    done = asyncio.Event()
+    async with wire.source() as ledger:
+        harmful = asyncio.create_task(stand_still("SELECT id FROM partition FOR UPDATE", done))
+        harmless = asyncio.create_task(stand_still("SELECT 1", done))
+        await asyncio.sleep(1.0)
+        async with wire.relaying():
+            waiting = asyncio.create_task(ledger.handle(asks(*some(12))))
+            await asyncio.wait([waiting], timeout=10)
+            assert waiting.done(), "whoever waits for its locks goes on"
+        done.set()
+        (ended, kept) = await asyncio.gather(harmful, harmless, return_exceptions=True)
+        assert isinstance(ended, OperationalError)
+        assert kept is None, "nobody waits for it"
+        assert len(await waiting) == 12
+        async with ledger.pool.connection() as connection:
+            assert await (await connection.execute("SELECT name FROM cursor")).fetchall() == [("kept",)]
 
 
 async def test_more_than_one_batch_holds_is_published_in_order(wire: Wire) -> None:
