@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from tests.faults.judge import CONVERGE_S
 from tests.faults.load import Load, load
 from tests.faults.proxy import Faults, Proxy
 from tests.faults.stage import Stage, scenario
@@ -22,10 +23,12 @@ MET_S = 1.5
 SILENCE_S = SESSION_MS / 1000 + 3
 MESS_S = 12.0
 DEAF_S = 150.0
+GIVEN_UP_S = 60.0
+"""Time after which a service gives up a connection that is silent for good: where each of them met one last, rest begins only then."""
 
 
 @contextmanager
-def _kafka(stage: Stage) -> Iterator[tuple[Town, Proxy, Load]]:
+def _kafka(stage: Stage, within_s: float = CONVERGE_S) -> Iterator[tuple[Town, Proxy, Load]]:
     """Yield a town that reaches Kafka through a proxy, under load."""
     proxy = Proxy("kafka", int(stage.servers.kafka.rpartition(":")[2]), stage.seed).start()
     try:
@@ -37,14 +40,14 @@ def _kafka(stage: Stage) -> Iterator[tuple[Town, Proxy, Load]]:
                 yield town, proxy, client
                 proxy.faults = Faults()
                 client.until(50)
-            stage.judge(town, client)
+            stage.judge(town, client, within_s=within_s)
             _tell(stage, proxy)
     finally:
         proxy.stop()
 
 
 @contextmanager
-def _postgres(stage: Stage, *services: str) -> Iterator[tuple[Town, Proxy, Load]]:
+def _postgres(stage: Stage, *services: str, within_s: float = CONVERGE_S) -> Iterator[tuple[Town, Proxy, Load]]:
     """Yield a town of which these services reach PostgreSQL through a proxy, under load."""
     proxy = Proxy("postgres", urlsplit(stage.servers.postgres).port or 0, stage.seed).start()
     try:
@@ -59,7 +62,7 @@ def _postgres(stage: Stage, *services: str) -> Iterator[tuple[Town, Proxy, Load]
                 yield town, proxy, client
                 proxy.faults = Faults()
                 client.until(50)
-            stage.judge(town, client)
+            stage.judge(town, client, within_s=within_s)
             _tell(stage, proxy)
     finally:
         proxy.stop()
@@ -144,7 +147,7 @@ def postgres_mess(stage: Stage) -> None:
 @scenario("postgres-silent", 6)
 def postgres_silent(stage: Stage) -> None:
     """Open connections to PostgreSQL fall silent for good and are never cut, as behind a firewall that forgot them."""
-    with _postgres(stage, "evidence", "mastery") as (_, proxy, client):
+    with _postgres(stage, "evidence", "mastery", within_s=GIVEN_UP_S + CONVERGE_S) as (_, proxy, client):
         proxy.deafen()
         client.until(50, DEAF_S)
 
@@ -152,6 +155,6 @@ def postgres_silent(stage: Stage) -> None:
 @scenario("kafka-silent", 6)
 def kafka_silent(stage: Stage) -> None:
     """Open connections to Kafka fall silent for good and are never cut."""
-    with _kafka(stage) as (_, proxy, client):
+    with _kafka(stage, GIVEN_UP_S + CONVERGE_S) as (_, proxy, client):
         proxy.deafen()
         client.until(50, DEAF_S)
