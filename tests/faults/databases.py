@@ -41,6 +41,8 @@ LATER_S = 8
 """The same, where it must see what others do: a worker surveys the whole inbox every 5 s."""
 RED_S = LATER_S + TOLD_S
 """Within which the health of one that stands still must be red then."""
+HOLD = "SELECT position FROM inbox WHERE source = 'evidence' AND partition = %s FOR UPDATE"
+"""Not the partition's own row: what asks nothing of mastery would still move the inbox."""
 LOCKED = 3
 """The one partition that is locked, of mastery's and so of those that it hears."""
 ALL = 8
@@ -158,7 +160,7 @@ def partition_locked(stage: Stage) -> None:
         with load(town, stage.seed) as client:
             client.until(200)
             with psycopg.connect(town.records["mastery"]) as holder:
-                holder.execute("SELECT id FROM partition WHERE id = %s FOR UPDATE", [LOCKED])
+                holder.execute(HOLD, [LOCKED])
                 eventually(lambda: _behind(town)[LOCKED], "there is something to do in the partition that is locked", LIMIT_S)
                 before, stood = _behind(town), _positions(town)
                 told = eventually(lambda: _not_ready(town), "mastery's health turns red", RED_S)
