@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -142,8 +143,7 @@ def member_mark(home: Path, name: str) -> str:
 
 def members(home: Path, names: tuple[str, ...] = NAMES) -> list[psutil.Process]:
     """Return every process that runs for this home under one of these names: those written down, those marked, and children of both."""
-    marks = {member_mark(home, name) for name in names}
-    found = [process for process in psutil.process_iter() if process.pid != os.getpid() and _mark(process) in marks]
+    found = [process for name in names for process in processes.find(partial(_marked, member_mark(home, name)), log_file(home, name))]
     noted = [entry.process for name, entry in read_entries(home).items() if name in names]
     known = {process.pid for process in found}
     return found + [process for process in noted if process is not None and process.pid not in known]
@@ -152,6 +152,10 @@ def members(home: Path, names: tuple[str, ...] = NAMES) -> list[psutil.Process]:
 def setting(environment: Mapping[str, str], name: str) -> str | None:
     """Return a setting of an environment, or None where it is not set."""
     return environment.get(variable_of(name)) or None
+
+
+def _marked(mark: str) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if process.pid != os.getpid() and _mark(process) == mark]
 
 
 def _mark(process: psutil.Process) -> str | None:

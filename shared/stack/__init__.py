@@ -157,7 +157,7 @@ def _processes(home: Path, name: str, part: Part | None) -> list[psutil.Process]
     """Return the server's process: the one written down, else the one whose command line names this home's files."""
     known = processes.recognise(part.pid, part.started) if part else None
     mark = kafka.properties_file(home) if name == KAFKA else postgres.data_folder(home)
-    return [known] if known else processes.holding(str(mark))
+    return [known] if known else processes.find(lambda: processes.holding(str(mark)), _log_file(home, name))
 
 
 def _serves(name: str, part: Part) -> bool:
@@ -179,5 +179,9 @@ def _last_words(name: str, part: Part, home: Path) -> tuple[str, str]:
     """Return what the server wrote last, and where more of it stands."""
     if part.container:
         return containers.said(part.container), f"docker logs {part.container}"
-    log = kafka.log_file(home) if name == KAFKA else postgres.log_file(home)
+    log = _log_file(home, name)
     return processes.tail(log), str(log)
+
+
+def _log_file(home: Path, name: str) -> Path:
+    return kafka.log_file(home) if name == KAFKA else postgres.log_file(home)

@@ -1,10 +1,11 @@
 """Processes that outlive the one that started them: start, recognise again, end."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import psutil
 from shared.stack.state import StackError
 
 STOP_LIMIT_S = 30.0
+EXEC_LIMIT_S = 5.0
+"""For a process between fork and exec to bear its own command line, on a busy machine."""
 POLL_S = 0.05
 SAME_START_S = 2.0  # A clock that is set meanwhile moves the start that the system reports; a reused pid is much further off.
 LOG_TAIL_LINES = 15
@@ -24,11 +27,14 @@ def spawn(
 ) -> tuple[int, float]:
     """Start a process of its own session, output to `log`, and return its pid and start (seconds since 1970).
 
+    It inherits a lock on the log, and so the system frees the lock when it has ended with all its children: see `find`.
+
     Args:
         user: whom it runs as; only root may say so.
         environment: what it finds on top of our own.
     """
     with log.open("wb") as output:
+        fcntl.flock(output, fcntl.LOCK_SH)
         started = subprocess.Popen(
             [str(part) for part in argv],
             stdin=subprocess.DEVNULL,
@@ -92,6 +98,18 @@ def holding(argument: str) -> list[psutil.Process]:
     ]
 
 
+def find(search: Callable[[], list[psutil.Process]], log: Path) -> list[psutil.Process]:
+    """Return what the search finds, among it what `spawn` started with this log, however short ago.
+
+    Whoever starts a process may be killed before the process has exec'd: it runs then, and neither its command line nor its
+    environment says what it is. As long as somebody holds the log and the search finds nobody, it is made again, for EXEC_LIMIT_S.
+    """
+    deadline = time.monotonic() + EXEC_LIMIT_S
+    while not (found := search()) and _is_held(log) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return found
+
+
 def is_alive(process: psutil.Process) -> bool:
     """Say whether it still runs; one that waits for its parent to take notice of its end does not."""
     try:
@@ -122,6 +140,17 @@ def tail(log: Path) -> str:
     """Return the last lines of a log, for an error message."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     return "\n".join(lines[-LOG_TAIL_LINES:])
+
+
+def _is_held(log: Path) -> bool:
+    try:
+        with log.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
 
 
 def _send(process: psutil.Process, how: signal.Signals) -> None:

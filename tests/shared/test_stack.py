@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psutil
 import psycopg
@@ -27,7 +27,7 @@ from shared.stack import (
     postgres,
 )
 from shared.stack.containers import KAFKA_IMAGE, POSTGRES_IMAGE
-from shared.stack.processes import spawn
+from shared.stack.processes import ask_to_stop, await_end, find, holding, spawn
 from shared.stack.state import Part, claim, read_parts, write_parts
 
 ROOT = Path(__file__).parents[2]
@@ -114,6 +114,18 @@ def test_after_a_killed_start_down_leaves_no_process(home: Path, moment: str) ->
     starter.communicate()
     down(home)
     assert processes_of(home) == []
+
+
+def test_a_process_that_has_not_yet_its_command_line_is_found(tmp_path: Path) -> None:
+    mark, stay = f"mark-{uuid4()}", "import time; time.sleep(60)"
+    become = f"import os, sys, time; time.sleep(1); os.execv(sys.executable, [sys.executable, '-c', '{stay}', '{mark}'])"
+    spawn([sys.executable, "-c", become], tmp_path / "log")
+    assert holding(mark) == []
+    found = find(lambda: holding(mark), tmp_path / "log")
+    ask_to_stop(found)
+    await_end(found)
+    assert len(found) == 1
+    assert find(lambda: holding(mark), tmp_path / "log") == []
 
 
 def test_a_start_that_was_killed_can_be_made_again(home: Path) -> None:
