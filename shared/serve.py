@@ -230,7 +230,7 @@ async def run(parts: Parts, settings: Settings, line: Line | None = None) -> Non
         stack.push_async_callback(service.ticker.stop)
         if parts.waiting is not None:
             stack.callback(asyncio.create_task(_survey(service, parts.waiting), name="survey").cancel)
-        await until_ended(settings, partial(application, service), relay, consumer, witnessed, name, line)
+        await until_ended(settings, partial(application, service), relay, consumer, witnessed, service.ledger.furthest, name, line)
 
 
 def _heard(parts: Parts) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def respond(problem: Problem, path: str, headers: Mapping[str, str] | None = Non
 
 def respond_to(error: Exception, path: str) -> Response:
     """Return the response to any error: its problem, or a 500 that shows nothing of the inside, which is logged instead."""
-    if isinstance(error, OperationalError | PoolTimeout):  # The database is away, or has no connection left.
+    if isinstance(error, OperationalError | PoolTimeout | errors.Diverged):  # It is away, has no connection left, or was restored.
         _log.warning("database unavailable", **describe(error))
         error = errors.Unavailable("the database")
     if isinstance(error, errors.CairnError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +16,7 @@ from shared.decider import Decider
 from shared.errors import Misconfigured, PrivilegedRole
 from shared.failpoints import reach
 from shared.ledger import histories, store
+from shared.ledger.furthest import Furthest
 from shared.ledger.patience import in_time
 from shared.ledger.states import States
 from shared.ledger.turn import Held, Lane, Turn, hold
@@ -69,6 +70,7 @@ class Ledger:
         """Called with the events of each transaction after its commit, such as to wake the relay."""
         self.under_way = 0
         """Transactions of requests and records that are not over; sweeps wait for them."""
+        self.furthest = Furthest(service)
         self._installation, self._release = installation, release
         self._deciders = {decider.kind: decider for decider in deciders}
         self._projections, self._seal, self._expand = tuple(projections), seal, expand
@@ -88,6 +90,7 @@ class Ledger:
             if row is None or row[0]:
                 raise PrivilegedRole(f"{self.service} runs as a superuser or owner of its record: give it the address with the app role")
             lengths = await (await connection.execute(LENGTHS)).fetchall()
+            self.furthest.see(Lane(number, length, head, None) for number, length, head in lengths)
             if len(lengths) != self.partitions:
                 raise Misconfigured(
                     f"the ledger of {self.service} has {len(lengths)} partitions, CAIRN_PARTITIONS says {self.partitions}: "
@@ -117,7 +120,7 @@ class Ledger:
         """Ask the commands of the next streams of a walk and move its cursor, in one transaction; return whether the walk is done."""
         started = time.perf_counter()
         async with in_time(), self.pool.connection() as connection, connection.transaction():
-            lanes = await store.lock_lanes(connection, {walk.partition})
+            lanes = await self._lock(connection, {walk.partition})
             ids, done = await store.next_streams(connection, self.service, walk)
             parameters = await self._in_force(connection)
             asks = [Ask(command, walk.origin) for id in ids if id not in walk.passed for command in walk.commands(id, parameters)]
@@ -182,6 +185,8 @@ class Ledger:
 
     def committed(self, turn: Turn | None, seconds: float) -> None:
         """Fill the cache, count, and tell who wants to know. Only ever after the commit."""
+        if turn is not None:
+            self.furthest.see(turn.lanes.values())
         for held in turn.changed() if turn else ():
             self._states.keep(held.id, held.version, held.state, held.size)
         self._count(seconds, turn)
@@ -215,12 +220,13 @@ class Ledger:
 
         Raises:
             KeysChanged: roll back and do it again.
+            Diverged: the database was restored from a backup since this process last saw it.
         """
         lock_all = lock_all or (self._expand is not None and len(asks) > MANY * self.partitions)
         guess = await self._expand(connection, asks) if self._expand and not lock_all else asks
         lanes_of = {key: partition_of(key, self.partitions) for key in {ask.stream.key for ask in guess}}
         numbers = range(self.partitions) if lock_all else lanes_of.values()
-        lanes = await store.lock_lanes(connection, set(numbers))
+        lanes = await self._lock(connection, set(numbers))
         parameters = await self._in_force(connection)
         if self._expand:
             asks = await self._expand(connection, asks)
@@ -230,6 +236,11 @@ class Ledger:
         if self._settle:
             asks = self._settle(asks, parameters)
         return await self._run(connection, asks, lanes, lanes_of, parameters)
+
+    async def _lock(self, connection: Connection, numbers: Iterable[int]) -> dict[int, Lane]:
+        lanes = await store.lock_lanes(connection, numbers)
+        self.furthest.check(lanes.values())
+        return lanes
 
     async def _run(
         self, connection: Connection, asks: Sequence[Ask], lanes: Mapping[int, Lane], lanes_of: Mapping[str, int], parameters: Parameters

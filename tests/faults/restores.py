@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ LIMIT_S = 60.0
 CHAIN = ("evidence", "mastery", "pathing")
 NAMED = "restored"
 """What a service says when it finds itself behind what it has told."""
+BENEATH = "beneath the running service"
+"""What it says where that happened while it ran."""
 LENGTHS = "SELECT id, length FROM partition ORDER BY id"
 HEARD = "SELECT partition, position + 1 FROM inbox WHERE source = %s ORDER BY partition"
 LOST = "{}: events lost in holes that were recorded"
@@ -37,10 +40,13 @@ def back_up(town: Town, service: str) -> str:
     return name
 
 
-def restore(town: Town, service: str, backup: str) -> None:
-    """Put a backup in the place of a service's database; the service is killed for it."""
+def restore(town: Town, service: str, backup: str, beneath: bool = False) -> None:
+    """Put a backup in the place of a service's database. The service is killed for it, or, `beneath` it, only stands still."""
     for worker in town.of(service):
-        worker.kill()
+        if beneath:
+            worker.send(signal.SIGSTOP)
+        else:
+            worker.kill()
     name = town.database_name(service)
     town.administer(f"DROP DATABASE {name} WITH (FORCE)")
     town.administer(f"ALTER DATABASE {backup} RENAME TO {name}")
@@ -75,10 +81,7 @@ def restored(stage: Stage) -> None:
             restore(town, service, backup)
             stage.inject(f"{service} restored from an older backup")
             refuses_to_start(stage, town, service)
-            done = town.command(service, "ledger", "catch-up", service)
-            stage.must(done.returncode == 0 and "written back" in done.stdout, f"catch-up failed: {done.stdout}{done.stderr}")
-            town.start(service)
-            town.await_ready(*town.of(service))
+            _catch_up(stage, town, service)
         with load(town, stage.seed, requests=_more(stage, 9)) as last:
             last.until(30)
         told.acks += last.acks
@@ -100,6 +103,50 @@ def resume(stage: Stage, town: Town, service: str, reader: str, says: str = "are
     finally:
         services_file(home).unlink()
     stage.must(says in done.stdout + done.stderr, f"resume ended with {done.returncode}: {done.stdout}{done.stderr}")
+
+
+@scenario("restored-beneath", 14)
+def restored_beneath(stage: Stage) -> None:
+    """The same beneath the running services, which find their connections broken and work waiting: each stops before it writes."""
+    with stage.town() as town:
+        town.begin()
+        told = Load(town, stage.seed)
+        for number, service in enumerate(("evidence", "mastery")):
+            with load(town, stage.seed, requests=_more(stage, 3 * number)) as client:
+                client.until(50)
+            backup = back_up(town, service)
+            before = town.ask(service, LENGTHS)
+            with load(town, stage.seed, requests=_more(stage, 3 * number + 1)) as more:
+                more.until(150)
+            eventually(lambda: all(published(town, each) for each in town.services), "everything is on Kafka", LIMIT_S)
+            eventually(lambda: _heard(town, "mastery", "evidence"), "mastery has heard everything", LIMIT_S)
+            with load(town, stage.seed, requests=_more(stage, 3 * number + 2)) as during:
+                _restore_beneath(stage, town, service, backup, during)
+                stage.must(town.ask(service, LENGTHS) == before, f"{service} wrote to its restored database")
+                _catch_up(stage, town, service)
+                during.until(30)
+            told.acks += client.acks + more.acks + during.acks
+        stage.judge(town, told)
+
+
+def _restore_beneath(stage: Stage, town: Town, service: str, backup: str, client: Load) -> None:
+    """Put a backup in the place of a service's database while the service stands still with work waiting; then let it go on, and end."""
+    (worker,) = town.of(service)
+    restore(town, service, backup, beneath=True)
+    stage.inject(f"{service} restored from an older backup beneath it")
+    if service != "evidence":
+        client.until(30)
+    worker.send(signal.SIGCONT)
+    eventually(lambda: not worker.alive, f"{service} stops on its restored database", LIMIT_S)
+    said = worker.said()
+    stage.must(BENEATH in said and "catch-up" in said, f"{service} does not name the divergence: {said[-800:]}")
+
+
+def _catch_up(stage: Stage, town: Town, service: str) -> None:
+    done = town.command(service, "ledger", "catch-up", service)
+    stage.must(done.returncode == 0 and "written back" in done.stdout, f"catch-up failed: {done.stdout}{done.stderr}")
+    town.start(service)
+    town.await_ready(*town.of(service))
 
 
 @scenario("restored-kafka-lost", 14)
