@@ -223,6 +223,19 @@ def day_not_planned(owners: dict[str, Owner]) -> None:
     append(owners["scheduling"], "scheduling.day-demanded.v1", order="stream DESC, version")
 
 
+def today_not_planned(owners: dict[str, Owner]) -> None:
+    append(owners["scheduling"], "scheduling.day-demanded.v1", order="stream, version")
+
+
+def taken_by_tomorrow_only(owners: dict[str, Owner]) -> None:
+    """A demand that the last day has taken and today, which is open, has not."""
+    owner = owners["scheduling"]
+    row = one(owner, "SELECT bytes FROM event WHERE type = 'scheduling.day-demanded.v1' ORDER BY stream DESC, version LIMIT 1")
+    demand = orjson.loads(bytes(row[0]))["data"]["demands"][0] | {"version": 99}
+    append(owner, "scheduling.day-demanded.v1", lambda event: event["data"].update(demands=[demand]), "stream DESC, version")
+    append(owner, "scheduling.demand-noted.v1", lambda event: event["data"].update(demand=demand))
+
+
 def stale_plan(owners: dict[str, Owner]) -> None:
     edit(owners["scheduling"], "scheduling.plan-adopted.v1", lambda event: event["data"].update(base_version=0))
 
@@ -328,8 +341,10 @@ PLANTED: list[tuple[str, str, Plant, tuple[str, ...]]] = [
     ("I7", "names another cause than its being recorded", cause_of_another_act, ("mastery", "evidence")),
     ("I7", "an effect stands before its cause", cause_that_comes_later, ("scheduling",)),
     ("I7", "an effect stands before its cause", cause_before_its_time, ("mastery",)),
-    ("I7", "no day took a learner's newest demand", demand_not_taken, ("scheduling",)),
+    ("I7", "an open day did not take a learner's newest demand", demand_not_taken, ("scheduling",)),
+    ("I7", "an open day did not take a learner's newest demand", taken_by_tomorrow_only, ("scheduling",)),
     ("I7", "a day took something and was not planned", day_not_planned, ("scheduling",)),
+    ("I7", "a day took something and was not planned", today_not_planned, ("scheduling",)),
     ("I7", "does not know all that its day took", stale_plan, ("scheduling",)),
     ("I7", "planned again without a trigger", planned_for_nothing, ("scheduling",)),
     ("I8", "a published day breaks a rule", double_booked, ("scheduling",)),

@@ -5,9 +5,9 @@ A day's stream is folded from its beginning; wherever a plan is in force, the ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
@@ -18,6 +18,7 @@ from services.cli.audit.findings import Findings
 from services.cli.verify import parts_of
 from services.scheduling.checker import Inputs, check
 from services.scheduling.domain import DayState, day
+from services.scheduling.hours import open_days
 from services.scheduling.limits import MAX_LEARNERS
 from services.scheduling.resources import adults, schools_of
 from shared.contracts.envelope import Recorded
@@ -33,18 +34,23 @@ DAYS: Final = "SELECT stream, bytes FROM event WHERE starts_with(stream, 'schedu
 DEMANDS: Final = """
     SELECT DISTINCT ON (stream) bytes FROM event WHERE type = 'scheduling.demand-noted.v1' ORDER BY stream, version DESC"""
 SETTINGS: Final = "SELECT bytes FROM event WHERE stream = 'scheduling/settings' ORDER BY version"
+NEWEST: Final = "SELECT max(last_at) FROM partition"
+CLOSING: Final = timedelta(minutes=5)
+"""Before a day's last period begins: what comes then may find the day closed."""
 
 
 @dataclass
 class _School:
     """What the days of one school took."""
 
-    taken: dict[UUID, int] = field(default_factory=dict)
-    """Learner -> the newest version of her demand that any day took."""
-    last_on: date | None = None
-    asked_on: date | None = None
-    full: bool = False
+    taken: dict[date, dict[UUID, int]] = field(default_factory=dict)
+    """Day -> learner -> the newest version of her demand that it took."""
+    full: set[date] = field(default_factory=set)
     unplanned: dict[date, str] = field(default_factory=dict)
+
+    def owing(self, open_now: Iterable[date]) -> list[date]:
+        """Return the days that must be planned with all that was asked: the last one, and before it those that are open."""
+        return sorted({max(self.taken), *open_now} & self.taken.keys())
 
 
 @dataclass
@@ -69,12 +75,13 @@ def check_days(url: str, at_rest: bool, ids: frozenset[str], findings: Findings)
     told, schools = _Told(), dict[UUID, _School]()
     with psycopg.connect(url) as connection:
         connection.isolation_level, connection.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
-        settings = Settings(parts_of(SERVICE).kinds, [store.decoded(bytes(raw)) for (raw,) in connection.execute(SETTINGS).fetchall()])
+        settings = settings_of(connection)
         count = 0
         for stream, events in _streams(connection):
             _Day(stream, settings, told, schools).follow(events)
             count += 1
-        untaken = _untaken(connection, schools) if at_rest else []
+        open_now = open_days_of(connection, settings) if at_rest else {}
+        untaken = _untaken(connection, schools, open_now) if at_rest else []
     if "I8" in ids:
         findings.count("I8", "days", count)
         findings.count("I8", "versions of days that were published", told.versions)
@@ -85,8 +92,13 @@ def check_days(url: str, at_rest: bool, ids: frozenset[str], findings: Findings)
         findings.wrong("I7", "a plan does not know all that its day took", told.stale)
         findings.wrong("I7", "a day was planned again without a trigger", told.idle)
         if at_rest:
-            findings.wrong("I7", "a day took something and was not planned", _unplanned(schools))
-            findings.wrong("I7", "no day took a learner's newest demand", untaken)
+            findings.wrong("I7", "a day took something and was not planned", _unplanned(schools, open_now))
+            findings.wrong("I7", "an open day did not take a learner's newest demand", untaken)
+
+
+def settings_of(connection: psycopg.Connection[Any]) -> Settings:
+    """Return what was in force in scheduling at each version of its settings."""
+    return Settings(parts_of(SERVICE).kinds, [store.decoded(bytes(raw)) for (raw,) in connection.execute(SETTINGS).fetchall()])
 
 
 def _streams(connection: psycopg.Connection[Any]) -> Iterator[tuple[str, Iterator[Recorded[Any]]]]:
@@ -166,11 +178,10 @@ class _Day:
 
     def _note(self, event: Recorded[Any]) -> None:
         school = self._schools.setdefault(event.data.school_id, _School())
-        school.last_on = max(school.last_on or event.data.on, event.data.on)
-        school.asked_on = max(school.asked_on or event.data.asked_on, event.data.asked_on)
+        taken = school.taken.setdefault(event.data.on, {})
         if isinstance(event.data, DayDemanded):
             for demand in event.data.demands:
-                school.taken[demand.learner_id] = max(demand.version, school.taken.get(demand.learner_id, 0))
+                taken[demand.learner_id] = max(demand.version, taken.get(demand.learner_id, 0))
 
     def _end(self) -> None:
         """Note what a day took last and was not planned for, where it could have been."""
@@ -178,25 +189,43 @@ class _Day:
         school = self._schools.get(UUID(id))
         if school is None:
             return
-        school.full = school.full or len(self._state.demands) >= MAX_LEARNERS
+        if len(self._state.demands) >= MAX_LEARNERS:
+            school.full.add(date.fromisoformat(on))
         resources = schools_of(self._settings.at(self._settings.latest)).get(UUID(id))
         if self._triggers and self._state.demands and resources is not None and adults(resources, self._state.staff):
             school.unplanned[date.fromisoformat(on)] = f"{self._stream}@{self._state.version}"
 
 
-def _unplanned(schools: Mapping[UUID, _School]) -> list[str]:
-    """Return the last days of schools that have no plan of what they took; earlier ones may have been over before they were planned."""
-    return [school.unplanned[school.last_on] for school in schools.values() if school.last_on in school.unplanned]
+def open_days_of(connection: psycopg.Connection[Any], settings: Settings) -> dict[UUID, list[date]]:
+    """Return the days of each school that were open when scheduling recorded something last, and stay open for a while: only they must
+    have a plan of all that was asked before.
+    """
+    (at,) = connection.execute(NEWEST).fetchone() or (None,)
+    if at is None:
+        return {}
+    schools = schools_of(settings.at(settings.latest))
+    return {
+        id: [on for on in open_days(school, at) if on in open_days(school, at + CLOSING)]
+        for id, school in schools.items()
+    }  # fmt: skip
 
 
-def _untaken(connection: psycopg.Connection[Any], schools: Mapping[UUID, _School]) -> list[str]:
-    """Return the newest demands that no day took though the learner's school has days with room."""
+def _unplanned(schools: Mapping[UUID, _School], open_now: Mapping[UUID, Sequence[date]]) -> list[str]:
+    """Return the days of schools that have no plan of what they took; earlier ones may have been over before they were planned."""
+    return [school.unplanned[on] for id, school in schools.items() for on in school.owing(open_now.get(id, ())) if on in school.unplanned]
+
+
+def _untaken(connection: psycopg.Connection[Any], schools: Mapping[UUID, _School], open_now: Mapping[UUID, Sequence[date]]) -> list[str]:
+    """Return the newest demands that a day of the learner's school did not take though it was open and has room."""
     found = []
     for (raw,) in connection.execute(DEMANDS).fetchall():
         event: Recorded[DemandNoted] = store.decoded(bytes(raw))
-        school, demand = schools.get(event.data.school_id), event.data.demand
-        if school is None or (school.full and demand.learner_id not in school.taken):
+        id, demand = event.data.school_id, event.data.demand
+        school = schools.get(id)
+        if school is None:
             continue
-        if school.taken.get(demand.learner_id, 0) < demand.version:
-            found.append(f"{event.stream} version {demand.version}")
+        for on in school.owing(open_now.get(id, ())):
+            taken, full = school.taken[on], on in school.full
+            if taken.get(demand.learner_id, 0) < demand.version and (demand.learner_id in taken or not full):
+                found.append(f"{event.stream} version {demand.version} on {on}")
     return found

@@ -12,6 +12,7 @@ import httpx
 import psycopg
 
 from services.cli.audit.book import Book
+from services.cli.audit.days import open_days_of, settings_of
 from services.cli.audit.facts import differences
 from services.cli.audit.findings import Findings
 from services.cli.audit.place import Installation, heard_by
@@ -30,10 +31,12 @@ HEALTH_LIMIT_S: Final = 6.0
 CONNECT_S: Final = 5
 
 DIRTY: Final = f"""
-    WITH last AS (SELECT school_id, max(day) AS day FROM day_input GROUP BY school_id)
-    SELECT count(*) FROM last JOIN day_input i USING (school_id, day) JOIN day_staff s USING (school_id, day)
+    WITH last AS (
+        SELECT school_id, day, day = max(day) OVER (PARTITION BY school_id) AS newest,
+            row_number() OVER (PARTITION BY school_id ORDER BY day DESC) AS back FROM day_input)
+    SELECT school_id, day, newest FROM last JOIN day_input i USING (school_id, day) JOIN day_staff s USING (school_id, day)
     LEFT JOIN day_plan p USING (school_id, day)
-    WHERE s.staff <> '[]' AND (
+    WHERE last.back <= 2 AND s.staff <> '[]' AND (
         i.version > coalesce(p.version, 0)
         AND EXISTS (SELECT FROM day_demand d WHERE d.school_id = last.school_id AND d.day = last.day)
         OR EXISTS (
@@ -41,7 +44,8 @@ DIRTY: Final = f"""
             WHERE n.school_id = last.school_id AND n.demand_version > coalesce(h.demand_version, 0) AND (h.demand_version IS NOT NULL
                 OR (SELECT count(*) FROM day_demand d WHERE d.school_id = last.school_id AND d.day = last.day) < {MAX_LEARNERS})))
 """  # noqa: S608 - our own words
-"""Days that took something and have no plan of it, or are to take what was noted: the last ones of each school, the others may be over."""
+"""Days that took something and have no plan of it, or are to take what was noted: of each school the last one, and the one before it, which
+counts as long as it is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +205,23 @@ async def look_at(installation: Installation) -> Look | None:
                 lengths[service] = {row[0]: row[1] for row in await _rows(connection, read.LENGTHS)}
                 inboxes[service] = {(row[0], row[1]): row[2] for row in await _rows(connection, read.INBOX)}
                 published: dict[int, int] = dict(await _rows(connection, read.PUBLISHED))
-                dirty += (await _rows(connection, DIRTY))[0][0] if service == "scheduling" else 0
+                dirty += await _dirty(connection, url) if service == "scheduling" else 0
             if installation.kafka_servers is not None:
                 unpublished += sum(max(0, length - published[number]) for number, length in lengths[service].items())
     except psycopg.OperationalError:
         return None
     return Look(lengths, inboxes, unpublished, dirty)
+
+
+async def _dirty(connection: Connection, url: str) -> int:
+    """Return how many days have to be planned yet."""
+    rows = await _rows(connection, DIRTY)
+    today = [(school, on) for school, on, newest in rows if not newest]
+    if today:  # Seldom, hence asked for by itself.
+        with psycopg.connect(url, connect_timeout=CONNECT_S) as other:
+            open_now = open_days_of(other, settings_of(other))
+        today = [(school, on) for school, on in today if on in open_now.get(school, ())]
+    return len(today) + sum(1 for _, _, newest in rows if newest)
 
 
 async def _rows(connection: Connection, statement: str) -> list[Any]:
