@@ -348,6 +348,7 @@ PLANTED: list[tuple[str, str, Plant, tuple[str, ...]]] = [
     ("I7", "does not know all that its day took", stale_plan, ("scheduling",)),
     ("I7", "planned again without a trigger", planned_for_nothing, ("scheduling",)),
     ("I8", "a published day breaks a rule", double_booked, ("scheduling",)),
+    ("I8", "somebody is in two places at once", double_booked, ("scheduling",)),
     ("I8", "without all that it changed", plan_without_its_changes, ("scheduling",)),
     ("I8", "a day is visible half-written", day_half_written, ("scheduling",)),
     ("I8", "a day is visible half-written", plan_of_another_version, ("scheduling",)),

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Final
 from uuid import UUID
 
 import psycopg
 
+from services.cli.audit.bookings import Bookings
 from services.cli.audit.findings import Findings
 from services.cli.verify import parts_of
 from services.scheduling.checker import Inputs, check
@@ -60,6 +61,7 @@ class _Told:
     versions: int = 0
     triggers: int = 0
     unsound: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
     halves: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
     idle: list[str] = field(default_factory=list)
@@ -86,6 +88,7 @@ def check_days(url: str, at_rest: bool, ids: frozenset[str], findings: Findings)
         findings.count("I8", "days", count)
         findings.count("I8", "versions of days that were published", told.versions)
         findings.wrong("I8", "a published day breaks a rule", told.unsound)
+        findings.wrong("I8", "somebody is in two places at once", told.twice)
         findings.wrong("I8", "a plan is in the record without all that it changed", told.halves)
     if "I7" in ids:
         findings.count("I7", "triggers of plans", told.triggers)
@@ -173,6 +176,9 @@ class _Day:
             return
         inputs = Inputs(school, adults(school, self._state.staff), self._state.demands, event.data.begun)
         broken = check(inputs, self._state.days).violations
+        twice = list(islice(Bookings(school.periods).twice(self._state.days), TOLD))
+        if twice:
+            self._told.twice.append(f"{self._stream}@{event.version}: {'; '.join(twice)}")
         if broken:
             self._told.unsound.append(f"{self._stream}@{event.version}: {'; '.join(map(str, broken[:TOLD]))}")
 
