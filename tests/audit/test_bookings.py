@@ -14,7 +14,7 @@ PERIODS = [
 ANA, BEN, MS_ODA = UUID(int=1), UUID(int=2), UUID(int=9)
 
 
-def at(period: str, zone: str, adult: UUID | None = MS_ODA, use: Use | None = next(iter(Use))) -> Placement:
+def at(period: str, zone: str, adult: UUID | None = MS_ODA, use: Use | None = Use.GROUP) -> Placement:
     return Placement(period_id=period, space_id="hall", zone_id=zone, staff_id=adult, use=use)
 
 
