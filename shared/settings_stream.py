@@ -35,6 +35,9 @@ class AdoptSet:
     pages: tuple[str, ...]
     version: int = 0
     """Version of the other service's stream that told it; 0 for a set that is this service's own."""
+    base: str | None = field(default=None, compare=False)
+    """Id of the set that this one was made from, empty where there was none: where another is in force by now, it is refused. None, where
+    that does not matter. It is part of no event: that it held is all that the answer needs, so replay asks without it."""
 
     @property
     def stream(self) -> StreamId:
@@ -61,14 +64,16 @@ def settings_decider(service: str, page_added: type[ParameterPageAdded], kinds: 
         match command:
             case AddPage(content=content):
                 return [] if page_hash(content) in state.pages else [page_added(content=content)]
-            case AdoptSet(kind=kind, pages=pages, version=version):
+            case AdoptSet(kind=kind, pages=pages, version=version, base=base):
                 if kind not in adopted:
                     return Refusal("unknown-kind", f"{service} decides with no parameter set of kind {kind}")
                 if not state.pages.issuperset(pages):
                     return Refusal("missing-page", "a page of this set is not part of the record: send the pages first")
-                set_id = set_id_of(kind, pages)
-                if state.in_force.get(kind, ("",))[0] == set_id or version < state.heard.get(kind, 0):
+                set_id, before = set_id_of(kind, pages), state.in_force.get(kind, ("",))[0]
+                if before == set_id or version < state.heard.get(kind, 0):
                     return []
+                if base not in (None, before):
+                    return Refusal("stale", "another set of this kind was put in force meanwhile: look at it, and ask again from there")
                 told = {"version": version} if issubclass(adopted[kind], ParameterSetNoted) else {}
                 return [adopted[kind](set_id=set_id, pages=pages, **told)]
 
@@ -90,7 +95,8 @@ def settings_decider(service: str, page_added: type[ParameterPageAdded], kinds: 
     return Decider(f"{service}.settings", 1, "settings", SettingsState(), decide, evolve, command_of, json_codec(SettingsState, 2))
 
 
-def adoption(service: str, kind: ParameterKind[Any], items: Sequence[Any]) -> list[AddPage | AdoptSet]:
-    """Return the commands that bring in the items as one set of this kind and put it in force."""
+def adoption(service: str, kind: ParameterKind[Any], items: Sequence[Any], base: str | None = None) -> list[AddPage | AdoptSet]:
+    """Return the commands that bring in the items as one set of this kind and put it in force; for `base` see `AdoptSet`."""
     pages = list(paged(items))
-    return [*(AddPage(service, page) for page in pages), AdoptSet(service, kind.name, tuple(page_hash(page) for page in pages))]
+    hashes = tuple(page_hash(page) for page in pages)
+    return [*(AddPage(service, page) for page in pages), AdoptSet(service, kind.name, hashes, base=base)]

@@ -27,7 +27,7 @@ from shared.settings_stream import adoption
 
 def defaults(parameters: Parameters) -> Sequence[Command]:
     """Return what to ask at a start: to adopt the calibration that ships with the release, where none is in force."""
-    return () if parameters.get(CALIBRATION) else adoption(Topic.MASTERY, CALIBRATION, DEFAULT_ENTRIES)
+    return () if parameters.get(CALIBRATION) else adoption(Topic.MASTERY, CALIBRATION, DEFAULT_ENTRIES, base="")
 
 
 PARTS: Final = Parts(

@@ -1,14 +1,16 @@
 """Calibrations over HTTP: what is let in, what is refused, and what the record says of it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
-from services.mastery.app import PARTS
+from services.mastery.app import PARTS, defaults
 from services.mastery.calibration import CALIBRATION, DEFAULT_ENTRIES
 from services.mastery.publication import read_entries
 from shared.errors import BadInput
+from shared.parameters import NO_PARAMETERS
 from shared.stack import ServiceDatabase
 from shared.testing import running
 
@@ -74,6 +76,23 @@ async def test_one_that_was_held_against_another_set_is_stale(service: Any) -> N
     refused = await put(service, a_set(before_id="0" * 64))
     assert refused.status_code == 409
     assert "calibrate again" in refused.json()["detail"]
+
+
+async def test_of_two_that_come_at_once_the_second_is_stale(service: Any) -> None:
+    shipped = (await in_force(service))["set_id"]
+    answers = await asyncio.gather(*(put(service, a_set(before_id=shipped, seed=seed)) for seed in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+    (published,) = [answer.json()["set_id"] for answer in answers if answer.status_code == 200]
+    assert (await in_force(service))["set_id"] == published
+    assert {answer.json()["errors"][0]["code"] for answer in answers if answer.status_code == 409} == {"stale"}
+
+
+async def test_what_ships_never_takes_the_place_of_what_was_published_while_a_worker_started(service: Any) -> None:
+    read_before = defaults(NO_PARAMETERS)
+    published = (await put(service, a_set(before_id=(await in_force(service))["set_id"]))).json()["set_id"]
+    *_, answer = await service.context.asker.ask(read_before)
+    assert answer.refusal.code == "stale"
+    assert (await in_force(service))["set_id"] == published
 
 
 async def test_an_unknown_set_is_not_found(service: Any) -> None:

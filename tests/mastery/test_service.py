@@ -1,5 +1,6 @@
 """Mastery as it runs, without Kafka: real PostgreSQL, real HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -139,6 +140,19 @@ async def test_a_cycle_is_refused_by_name_and_the_framework_before_stays(service
     assert answer.status_code == 422
     assert "5.T.1 -> 5.T.2 -> 5.T.1" in answer.json()["errors"][0]["detail"]
     assert (await get(service, "/framework"))["framework_id"] == imported["framework_id"]
+
+
+async def test_packages_that_come_at_once_are_all_in_force_afterwards(service: Any) -> None:
+    documents = [f"d0000000-0000-4000-8000-00000000000{n}" for n in range(4)]
+    sent = [package([item(10 * n + 1), item(10 * n + 2)], identifier=document) for n, document in enumerate(documents)]
+    answers = await asyncio.gather(*(service.client.post("/mastery/case/packages", json=each) for each in sent))
+    assert [answer.status_code for answer in answers] == [200] * 4, [answer.text for answer in answers]
+    assert (await get(service, "/framework"))["frameworks"] == dict.fromkeys(documents, 2)
+    last = (await get(service, "/framework"))["framework_id"]
+    assert [answer.json()["framework_id"] for answer in answers].count(last) == 1
+    assert sum(answer.json()["events"] for answer in answers) == await events(service) - 2  # The shipped calibration is two.
+    again = [await service.client.post("/mastery/case/packages", json=each) for each in sent]
+    assert {(answer.json()["events"], answer.json()["framework_id"]) for answer in again} == {(0, last)}
 
 
 async def test_evidence_becomes_competencies_levels_and_changes(service: Any) -> None:

@@ -69,10 +69,36 @@ def test_sets_heard_before_versions_were_noted_are_decided_as_they_were() -> Non
     )
 
 
+def test_a_set_whose_base_is_no_longer_in_force_is_refused_and_one_without_a_base_never() -> None:
+    one, two, both = adopt([1]), adopt([2]), adopt([1], [2])
+    first, second = set_id_of("framework", one.pages), set_id_of("framework", two.pages)
+    known = Spec(settings).asked(*ADDED)
+    known.when(replace(one, base="")).then_types(FrameworkAdopted)
+    known.when(replace(one, base=first)).then_refused("stale")
+    known.asked(one).when(replace(both, base="")).then_refused("stale")
+    known.asked(one, two).when(replace(both, base=first)).then_refused("stale")
+    known.asked(one, two).when(replace(both, base=second)).then_types(FrameworkAdopted)
+    known.asked(one, two).when(both).then_types(FrameworkAdopted)
+    known.asked(one, replace(two, base=first)).when(replace(two, base=first)).then_nothing()
+
+
+def test_a_base_is_part_of_no_event_so_that_what_is_stored_is_decided_as_it_was() -> None:
+    one, two = adopt([1]), adopt([2])
+    known = Spec(settings).asked(*ADDED, one)
+    known.when(replace(two, base=set_id_of("framework", one.pages))).then(
+        FrameworkAdopted(set_id=set_id_of("framework", two.pages), pages=two.pages)
+    )
+    asked_again = settings.command_of(FrameworkAdopted(set_id=set_id_of("framework", two.pages), pages=two.pages))
+    assert isinstance(asked_again, AdoptSet)
+    assert asked_again.base is None
+
+
 def test_the_decider_has_the_four_properties() -> None:
     sets = st.lists(st.sampled_from(PAGES), max_size=3).map(lambda pages: adopt(*pages))
     others = st.lists(st.sampled_from(PAGES), max_size=2).map(lambda pages: adopt(*pages, kind="calibration"))
-    check_decider(settings, st.lists(st.sampled_from(ADDED) | sets | others, max_size=12))
+    bases = st.sampled_from([None, "", *(set_id_of("framework", adopt(page).pages) for page in PAGES)])
+    based = st.builds(lambda known, base: replace(known, base=base), sets, bases)
+    check_decider(settings, st.lists(st.sampled_from(ADDED) | based | others, max_size=12))
 
 
 def test_of_parsed_sets_those_used_last_are_kept_and_the_others_parsed_again() -> None:

@@ -60,7 +60,7 @@ def routes(context: Context) -> APIRouter:
             raise BadInput(str(fault), [fault])
         entries = await asyncio.to_thread(read_entries, told.get("entries"))
         before = (await context.asker.parameters()).id_of(CALIBRATION) or ""
-        commands = adoption(Topic.MASTERY, CALIBRATION, with_reason(entries, why.strip()))
+        commands = adoption(Topic.MASTERY, CALIBRATION, with_reason(entries, why.strip()), base=before)
         if _id_of(commands) != before:
             let_in(entries, before, why.strip())
         events = await events_of(context, commands)

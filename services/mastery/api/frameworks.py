@@ -9,20 +9,21 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
-from services.mastery.api.asking import events_of
 from services.mastery.case import Report, read_package
 from services.mastery.framework import EMPTY, FRAMEWORK, Framework
 from services.mastery.queries import FrameworkView, competencies_in, framework_view
 from services.mastery.revision import pages_of, revised
 from shared.contracts.mastery import Competency
 from shared.contracts.topics import Topic
-from shared.decider import Command
+from shared.errors import Refused
 from shared.http import Page, Paging, read_json
 from shared.parameters import page_hash, set_id_of
 from shared.parts import Context
 from shared.settings_stream import AddPage, AdoptSet
 
 JSON_BODY: Final = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
+MAX_TRIES: Final = 8
+"""Of merging a package into the frameworks in force, where others are put in force meanwhile."""
 DryRun = Annotated[bool, Query(description="Say what would change, and store nothing.")]
 Subject = Annotated[str | None, Query(max_length=64, description="Of this subject only.")]
 Grade = Annotated[str | None, Query(max_length=64, description="Of this grade level only, such as `05`.")]
@@ -49,19 +50,25 @@ def routes(context: Context) -> APIRouter:
     async def import_package(request: Request, dry_run: DryRun = False) -> Imported:
         """Take a CASE 1.0 or 1.1 package: beside the frameworks in force, or in place of the same document before; all of it, or nothing.
 
-        May be repeated: the same package again changes nothing. Every learner's evidence is then weighed again, in the background, and
-        counts for what stands in the place of a competency that was replaced.
+        May be repeated: the same package again changes nothing. Packages that come at the same time are all in force afterwards. Every
+        learner's evidence is then weighed again, in the background, and counts for what stands in the place of a competency that was
+        replaced.
         """
-        package = await read_json(request)
-        before = (await context.asker.parameters()).get(FRAMEWORK) or EMPTY
-        competencies, report, pages = await asyncio.to_thread(_read, package, before)
-        hashes = tuple(page_hash(page) for page in pages)
-        commands: list[Command] = [*(AddPage(Topic.MASTERY, page) for page in pages), AdoptSet(Topic.MASTERY, FRAMEWORK.name, hashes)]
-        events = 0 if dry_run else len(await events_of(context, commands))
-        return Imported(
-            framework_id=set_id_of(FRAMEWORK.name, hashes), document=report.document, dry_run=dry_run, events=events, report=report,
-            **_compared(before, competencies, report),
-        )  # fmt: skip
+        package, events = await read_json(request), 0
+        for _ in range(MAX_TRIES):
+            parameters = await context.asker.parameters()
+            before, base = parameters.get(FRAMEWORK) or EMPTY, parameters.id_of(FRAMEWORK) or ""
+            competencies, report, pages = await asyncio.to_thread(_read, package, before)
+            hashes = tuple(page_hash(page) for page in pages)
+            adopt = AdoptSet(Topic.MASTERY, FRAMEWORK.name, hashes, base=base)
+            answers = [] if dry_run else await context.asker.ask([*(AddPage(Topic.MASTERY, page) for page in pages), adopt])
+            events += sum(len(answer.events) for answer in answers)
+            if all(answer.refusal is None for answer in answers):
+                return Imported(
+                    framework_id=set_id_of(FRAMEWORK.name, hashes), document=report.document, dry_run=dry_run, events=events, report=report,
+                    **_compared(before, competencies, report),
+                )  # fmt: skip
+        raise Refused("stale", "other frameworks were put in force meanwhile, time and again: send it again, which is safe")
 
     @router.get("/framework")
     async def show_framework() -> FrameworkView:
