@@ -12,7 +12,7 @@ import structlog
 from psycopg import AsyncConnection, OperationalError
 
 from shared.errors import CairnError
-from shared.ledger.patience import ALIVE, NOTICED
+from shared.ledger.patience import ALIVE, NOTICED, in_time
 
 NAME_LOCK: Final = 7_012
 """First half of the advisory locks that stand for names; the other one is made of the name."""
@@ -53,7 +53,7 @@ class Name:
             psycopg.OperationalError: the database does not answer.
         """
         if self._connection is None:
-            self._connection = await AsyncConnection.connect(self._dsn, autocommit=True, options=NOTICED, **ALIVE)
+            self._connection = await _connect(self._dsn)
         key = int.from_bytes(sha256(self._name.encode()).digest()[:4], "big", signed=True)
         until, waits = time.monotonic() + CLAIM_S, False
         while not await _locked(self._connection, NAME_LOCK, key):
@@ -97,7 +97,7 @@ async def lead(dsn: str, lock: int, what: str, begin: Callable[[], Awaitable[Non
     """
     while True:
         try:
-            async with await AsyncConnection.connect(dsn, autocommit=True, options=NOTICED, **ALIVE) as connection:
+            async with await _connect(dsn) as connection:
                 pause = 0.0
                 while not await _locked(connection, lock):
                     pause = TAKE_OVER_S
@@ -106,12 +106,20 @@ async def lead(dsn: str, lock: int, what: str, begin: Callable[[], Awaitable[Non
                 await _work(connection, what, begin, end)
         except (OperationalError, OSError) as error:
             log.warning("leader starts again", what=what, error=type(error).__name__, again_in_s=RETRY_S)
+        except Exception as error:
+            log.error("leader starts again", what=what, exc_info=error, again_in_s=RETRY_S)
         await asyncio.sleep(RETRY_S)
+
+
+async def _connect(dsn: str) -> AsyncConnection[Any]:
+    async with in_time():
+        return await AsyncConnection.connect(dsn, autocommit=True, options=NOTICED, **ALIVE)
 
 
 async def _locked(connection: AsyncConnection[Any], *lock: int) -> bool:
     keys = ", ".join(["%s"] * len(lock))
-    row = await (await connection.execute(f"SELECT pg_try_advisory_lock({keys})".encode(), lock)).fetchone()
+    async with in_time():
+        row = await (await connection.execute(f"SELECT pg_try_advisory_lock({keys})".encode(), lock)).fetchone()
     return row is not None and bool(row[0])
 
 

@@ -19,9 +19,11 @@ from shared.consume import Consumer
 from shared.http import Health
 from shared.leader import Name
 from shared.ledger.furthest import Furthest
+from shared.relay.control import Control
 from shared.relay.readers import Witnessed
 from shared.relay.relay import Relay
 from shared.settings import Settings
+from shared.ticker import Ticker
 from shared.workers import REPORT_S, Line
 
 GRACE_S: Final = 20
@@ -33,8 +35,8 @@ log = structlog.get_logger(__name__)
 
 
 async def until_ended(
-    settings: Settings, application: Callable[[Callable[[], Any]], FastAPI], relay: Relay, consumer: Consumer | None, witnessed: Witnessed,
-    furthest: Furthest, name: Name | None, line: Line | None,
+    settings: Settings, application: Callable[[Callable[[], Any]], FastAPI], control: Control, relay: Relay, ticker: Ticker,
+    consumer: Consumer | None, witnessed: Witnessed, furthest: Furthest, name: Name | None, line: Line | None,
 ) -> None:  # fmt: skip
     """Serve HTTP, relay and consume until one of them ends; then end the others and raise what ended it.
 
@@ -44,7 +46,7 @@ async def until_ended(
         name: that this worker has in the consumer group, and must keep.
         line: to the supervisor, where this is one of several workers.
     """
-    troubles = partial(_troubles, relay, consumer, settings.stalled_after_s)
+    troubles = partial(_troubles, control, relay, ticker, consumer, settings.stalled_after_s)
     app = application(partial(_health, troubles, line))
     server = _Server(
         uvicorn.Config(
@@ -97,6 +99,7 @@ async def _attend(line: Line, troubles: Callable[[], list[str]]) -> None:
     while not following.done():
         line.report(troubles())
         await asyncio.wait([following], timeout=REPORT_S)
+    await following
 
 
 async def _health(troubles: Callable[[], list[str]], line: Line | None) -> Health:
@@ -105,11 +108,14 @@ async def _health(troubles: Callable[[], list[str]], line: Line | None) -> Healt
     return Health(ready=not reasons, reasons=reasons)
 
 
-def _troubles(relay: Relay, consumer: Consumer | None, stalled_after_s: float) -> list[str]:
+def _troubles(control: Control, relay: Relay, ticker: Ticker, consumer: Consumer | None, stalled_after_s: float) -> list[str]:
     """Return why this worker is not ready."""
     reasons: list[str] = []
+    if control.silent_s() >= stalled_after_s:
+        reasons.append(f"the control topic has not been read for {control.silent_s():.0f} s: what others lack, or hold, is not known here")
     if relay.silent_s() >= stalled_after_s:
         reasons.append(f"the relay has not got round for {relay.silent_s():.0f} s: what is recorded does not reach Kafka")
+    reasons += ticker.troubles()
     if consumer is None:
         return reasons
     progress = consumer.progress()

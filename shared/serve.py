@@ -13,12 +13,11 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-import psycopg
 import structlog
 from fastapi import APIRouter, FastAPI
 from httpx import ASGITransport, AsyncClient
-from psycopg import IsolationLevel
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg import IsolationLevel, OperationalError
+from psycopg_pool import AsyncConnectionPool
 
 from shared.clock import Clock, FixedClock, clock_from
 from shared.consume import Consumer
@@ -42,7 +41,7 @@ from shared.relay.relay import Relay
 from shared.seal import seal_record
 from shared.settings import Settings, load_settings
 from shared.settings_stream import settings_decider
-from shared.telemetry import Metrics, configure_logging, configure_tracing, describe
+from shared.telemetry import Metrics, configure_logging, configure_tracing
 from shared.ticker import Ticker, tick_origin
 from shared.ticker.pool import SearchPool, rare_gc
 from shared.workers import Line
@@ -106,7 +105,7 @@ class Service:
             await self.asker.ask(commands, UUID(tick_origin(self.parts.name, f"defaults/{self.settings.release}").causation))
 
     async def _check_schema(self) -> None:
-        async with self.pool.connection() as connection:
+        async with patience.connected(self.pool) as connection:
             row = await (await connection.execute(REVISION)).fetchone()
         needed = newest_revision(self.parts.name)
         if row is None or row[0] < needed:
@@ -158,10 +157,12 @@ async def _survey(service: Service, waiting: Callable[[Connection], Awaitable[in
     """Meter, again and again, what waits. What is set aside the consumer meters, which alone sets something aside."""
     while True:
         try:
-            async with service.pool.connection() as connection:
+            async with patience.connected(service.pool) as connection:
                 service.metrics.waiting.set(await waiting(connection))
-        except (psycopg.Error, PoolTimeout) as error:
-            log.warning("survey-failed", **describe(error))
+        except OperationalError as error:
+            log.warning("what waits is not metered", error=type(error).__name__, again_in_s=SURVEY_S)
+        except Exception as error:
+            log.error("what waits is not metered", exc_info=error, again_in_s=SURVEY_S)
         await asyncio.sleep(SURVEY_S)
 
 
@@ -230,7 +231,10 @@ async def run(parts: Parts, settings: Settings, line: Line | None = None) -> Non
         stack.push_async_callback(service.ticker.stop)
         if parts.waiting is not None:
             stack.callback(asyncio.create_task(_survey(service, parts.waiting), name="survey").cancel)
-        await until_ended(settings, partial(application, service), relay, consumer, witnessed, service.ledger.furthest, name, line)
+        await until_ended(
+            settings, partial(application, service), control, relay, service.ticker, consumer, witnessed, service.ledger.furthest, name,
+            line,
+        )  # fmt: skip
 
 
 def _heard(parts: Parts) -> tuple[str, ...]:

@@ -307,7 +307,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 if not isinstance(error, KafkaError) and not (isinstance(error, Error) and is_passing(error)):
                     self._fail(error)
                     return
-                log.warning("consumer's watch", error=type(error).__name__, again_in_s=LOOK_S)
+                log.warning("what was not received is not looked for", error=type(error).__name__, again_in_s=LOOK_S)
             await asyncio.sleep(LOOK_S)
 
     async def _look(self) -> None:

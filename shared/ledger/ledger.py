@@ -17,7 +17,7 @@ from shared.errors import Misconfigured, PrivilegedRole
 from shared.failpoints import reach
 from shared.ledger import histories, store
 from shared.ledger.furthest import Furthest
-from shared.ledger.patience import in_time
+from shared.ledger.patience import connected
 from shared.ledger.states import States
 from shared.ledger.turn import Held, Lane, Turn, hold
 from shared.ledger.types import Answer, Ask, Batch, Connection, Expand, Inbox, Incoming, Projection, Settle, Trouble, Walk
@@ -85,7 +85,7 @@ class Ledger:
             PrivilegedRole: as a superuser or the owner it could change the record.
             Misconfigured: the ledger has other partitions, or belongs to another installation.
         """
-        async with self.pool.connection() as connection:
+        async with connected(self.pool) as connection:
             row = await (await connection.execute(ROLE_RIGHTS)).fetchone()
             if row is None or row[0]:
                 raise PrivilegedRole(f"{self.service} runs as a superuser or owner of its record: give it the address with the app role")
@@ -119,7 +119,7 @@ class Ledger:
     async def walk(self, walk: Walk) -> bool:
         """Ask the commands of the next streams of a walk and move its cursor, in one transaction; return whether the walk is done."""
         started = time.perf_counter()
-        async with in_time(), self.pool.connection() as connection, connection.transaction():
+        async with connected(self.pool) as connection, connection.transaction():
             lanes = await self._lock(connection, {walk.partition})
             ids, done = await store.next_streams(connection, self.service, walk)
             parameters = await self._in_force(connection)
@@ -132,12 +132,12 @@ class Ledger:
 
     async def ahead(self, walk: Walk) -> list[str]:
         """Return the ids of the streams that the next step of a walk visits."""
-        async with self.pool.connection() as connection:
+        async with connected(self.pool) as connection:
             return (await store.next_streams(connection, self.service, walk))[0]
 
     async def inbox(self, sources: Sequence[str]) -> dict[tuple[str, int], Inbox]:
         """Return how far each partition of these services was applied, opening the inbox of those never heard before."""
-        async with in_time(), self.pool.connection() as connection:
+        async with connected(self.pool) as connection:
             async with connection.cursor() as cursor:
                 await cursor.executemany(
                     OPEN_INBOX,
@@ -148,19 +148,19 @@ class Ledger:
 
     async def parameters(self) -> Parameters:
         """Return what is in force now."""
-        async with self.pool.connection() as connection:
+        async with connected(self.pool) as connection:
             return await self._in_force(connection)
 
     async def stream(self, stream: str) -> list[Recorded[Any]]:
         """Return the events of a stream in order."""
-        async with self.pool.connection() as connection:
+        async with connected(self.pool) as connection:
             rows = await (await connection.execute(store.LOAD_EVENTS, [[stream]])).fetchall()
         return [store.decoded(bytes(row[1])) for row in rows]
 
     async def state(self, stream: str) -> tuple[int, Any]:
         """Return a stream's version and state; version 0 and the decider's beginning where there is none."""
         decider = self._deciders[stream.split("/", 2)[1]]
-        async with self.pool.connection() as connection:
+        async with connected(self.pool) as connection:
             held = await store.load_streams(connection, {stream: -1}, {}, self._deciders)
         return (held[stream].version, held[stream].state) if stream in held else (0, decider.initial)
 
@@ -171,7 +171,7 @@ class Ledger:
         try:
             while True:
                 try:
-                    async with in_time(), self.pool.connection() as connection, connection.transaction():
+                    async with connected(self.pool) as connection, connection.transaction():
                         turn, applied = await self._once(connection, asks, batch, lock_all=guesses >= MAX_GUESSES)
                         reach("commit.before")
                     break

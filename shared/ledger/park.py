@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from shared.contracts.envelope import Header
 from shared.errors import BadInput, LedgerError, Misconfigured, NotFound
 from shared.ledger.ledger import Ledger
+from shared.ledger.patience import connected
 from shared.ledger.store import BLOCKED
 from shared.ledger.turn import Turn
 from shared.ledger.types import Ask, Connection, Trouble
@@ -92,13 +93,13 @@ class _Stuck(Exception):
 
 async def listed(pool: AsyncConnectionPool[Any], after: int = 0, limit: int = 100) -> list[Parked]:
     """Return parked records that are not resolved, by id, from behind `after` on; at most 1,000."""
-    async with pool.connection() as connection:
+    async with connected(pool) as connection:
         return await _read(connection, LIST, after, min(limit, MAX_LISTED))
 
 
 async def unresolved(pool: AsyncConnectionPool[Any]) -> int:
     """Return how many parked records are not resolved."""
-    async with pool.connection() as connection:
+    async with connected(pool) as connection:
         row = await (await connection.execute(COUNT)).fetchone()
     return int(row[0]) if row else 0
 
@@ -110,7 +111,7 @@ async def shown(pool: AsyncConnectionPool[Any], id: int, unseal: Callable[[bytes
         NotFound: there is none of this id.
         Unreadable: it was sealed under another parking key.
     """
-    async with pool.connection() as connection:
+    async with connected(pool) as connection:
         record = await _one(connection, SHOW, id)
         return record, await _bytes(connection, id, unseal)
 
@@ -124,7 +125,7 @@ async def discard(pool: AsyncConnectionPool[Any], id: int, why: str) -> Parked:
     """
     if not why.strip() or len(why) > MAX_WHY:
         raise BadInput(f"say why the record is discarded, in at most {MAX_WHY} characters")
-    async with pool.connection() as connection, connection.transaction():
+    async with connected(pool) as connection, connection.transaction():
         record = await _one(connection, STILL, id)
         await connection.execute(LOCK_INBOX, [record.source, record.partition])
         await connection.execute(RESOLVE, [f"discarded: {why.strip()}", 0, id])
@@ -154,7 +155,7 @@ async def retry(ledger: Ledger, asks_of: AsksOf, unseal: Callable[[bytes], bytes
                 if most > 1:
                     most = 1  # One of them: from here on each for itself.
                     continue
-                async with ledger.pool.connection() as connection:
+                async with connected(ledger.pool) as connection:
                     await connection.execute(AGAIN, [str(stuck.trouble), stuck.reason, stuck.record.id])
                 result.stuck.append(stuck.record)
                 most = 0
@@ -163,7 +164,7 @@ async def retry(ledger: Ledger, asks_of: AsksOf, unseal: Callable[[bytes], bytes
 
 async def _firsts(pool: AsyncConnectionPool[Any], ids: Sequence[int] | None) -> list[Parked]:
     """Return what is to be taken up: a record of each queue that is asked for, and each refused record."""
-    async with pool.connection() as connection:
+    async with connected(pool) as connection:
         if ids is not None:
             chosen = [await _one(connection, STILL, id) for id in ids]
         else:
@@ -187,7 +188,7 @@ async def _step(
         _Stuck: one of them fails as before; nothing was done.
     """
     started = time.perf_counter()
-    async with ledger.pool.connection() as connection, connection.transaction():
+    async with connected(ledger.pool) as connection, connection.transaction():
         await connection.execute(LOCK_INBOX, [first.source, first.partition])
         if first.blocks:
             records = await _read(connection, QUEUE, first.source, first.partition, first.key, BLOCKED, most)

@@ -16,7 +16,8 @@ from psycopg_pool import AsyncConnectionPool
 from shared.ledger.types import Connection
 
 ANSWER_S: Final = 60.0
-"""Longest time that a transaction of ours may take; after it the connection counts as dead, and the same is done on another one."""
+"""Longest time that a transaction or a query of ours may take; after it the connection counts as dead, and the same is done on another
+one."""
 CHECK_S: Final = 5.0
 """Time in which a connection from the pool must answer before it is used."""
 IDLE_LOCK_MS: Final = 20_000
@@ -49,6 +50,17 @@ async def in_time() -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise OperationalError(f"PostgreSQL has not answered for {ANSWER_S:.0f} s") from error
+
+
+@asynccontextmanager
+async def connected(pool: AsyncConnectionPool[Any]) -> AsyncIterator[Any]:
+    """Yield a connection of the pool; to get one, and all that is done with it until it is given back, must end within ANSWER_S.
+
+    Raises:
+        OperationalError: see `in_time`; or the pool had none to give.
+    """
+    async with in_time(), pool.connection() as connection:
+        yield connection
 
 
 async def check_connection(connection: Connection) -> None:

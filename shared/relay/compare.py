@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 
 from shared.contracts.envelope import Header
 from shared.errors import Diverged
+from shared.ledger.patience import in_time
 from shared.relay.tolerant import TolerantConsumer
 
 LAST: Final = 20
@@ -33,7 +34,8 @@ async def compare(connection: AsyncConnection[Any], kafka_servers: str, topic: s
         Diverged: Kafka holds an event that the ledger does not hold, or holds otherwise.
         aiokafka.errors.KafkaError: the topic cannot be read.
     """
-    published = dict(await (await connection.execute(PUBLISHED)).fetchall())
+    async with in_time():
+        published = dict(await (await connection.execute(PUBLISHED)).fetchall())
     unseen, back = [TopicPartition(topic, number) for number in range(partitions)], LAST
     vouched = True
     while unseen:
@@ -71,7 +73,8 @@ class _End:
 
 async def _check(connection: AsyncConnection[Any], furthest: Header, topic: str, source: str) -> None:
     number = furthest.attributes["partition"]
-    row = await (await connection.execute(BYTES_OF, [number, furthest.position])).fetchone()
+    async with in_time():
+        row = await (await connection.execute(BYTES_OF, [number, furthest.position])).fetchone()
     if row is not None and bytes(row[0]) == furthest.raw:
         return
     catch_up = f"`cairn ledger catch-up {source.rpartition('/')[2]}`"

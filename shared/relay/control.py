@@ -6,13 +6,14 @@ These messages are hints: each may be lost, repeated or late. They are read from
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from shared.contracts.envelope import MAX_INTEGER, Hash
@@ -21,6 +22,8 @@ from shared.relay.tolerant import TolerantConsumer
 from shared.relay.topics import ensure_topics
 
 RETRY_S: Final = 1.0
+START_S: Final = 60.0
+"""Time for which a start waits to hear the topic that was just found."""
 POLL_MS: Final = 500
 SEND_MS: Final = 10_000
 """Time after which a message is given up: well below the reader's GRACE_MS, so that no old length contradicts a newer event."""
@@ -103,7 +106,7 @@ class Told:
 
 
 class Control:
-    """This process's line to the control topic. `listeners` are called with each message; they must neither wait nor raise."""
+    """This process's line to the control topic. `listeners` are called with each message and must not wait."""
 
     def __init__(self, kafka_servers: str, prefix: str) -> None:
         self._servers, self._prefix, self._topic = kafka_servers, prefix, topic_name(prefix, CONTROL)
@@ -111,9 +114,14 @@ class Control:
         self._producer: AIOKafkaProducer | None = None
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._listened_at = time.monotonic()
 
     async def start(self) -> None:
-        """Create the topic where it is missing, and begin to listen; returns once messages sent from now on will be heard."""
+        """Create the topic where it is missing, and begin to listen; returns once messages sent from now on will be heard.
+
+        Raises:
+            aiokafka.errors.KafkaError: the topic cannot be made, or not be heard.
+        """
         await ensure_topics(self._servers, self._prefix, (), 1)  # aiokafka searches without pause for a topic that is not there.
         producer = AIOKafkaProducer(bootstrap_servers=self._servers, acks="all", request_timeout_ms=SEND_MS)
         try:
@@ -123,7 +131,14 @@ class Control:
             raise
         self._producer = producer
         self._task = asyncio.create_task(self._listen(), name="control")
-        await self._ready.wait()
+        try:
+            async with asyncio.timeout(START_S):
+                await self._ready.wait()
+        except BaseException as error:
+            await self.stop()
+            if isinstance(error, TimeoutError):
+                raise KafkaTimeoutError(f"the topic {self._topic} could not be heard within {START_S:.0f} s") from None
+            raise
 
     async def stop(self) -> None:
         """Stop listening and sending."""
@@ -132,6 +147,10 @@ class Control:
             await asyncio.gather(self._task, return_exceptions=True)
         if self._producer is not None:
             await self._producer.stop()
+
+    def silent_s(self) -> float:
+        """Return for how many seconds nobody has listened: what was told since then is not known here."""
+        return time.monotonic() - self._listened_at
 
     async def send(self, message: Message) -> bool:
         """Send a message and return whether the broker took it. A failure is logged: whoever needs an answer asks again."""
@@ -149,25 +168,32 @@ class Control:
 
     async def _listen(self) -> None:
         while True:
-            consumer = TolerantConsumer(bootstrap_servers=self._servers, auto_offset_reset="latest", enable_auto_commit=False)
             try:
-                await consumer.start()
-                place = TopicPartition(self._topic, 0)
-                consumer.assign([place])
-                await consumer.seek_to_end(place)
-                self._ready.set()
-                await self._read(consumer)
+                await self._read()
             except KafkaError as error:
                 log.warning("control topic not read", error=type(error).__name__, again_in_s=RETRY_S)
-            finally:
-                await consumer.stop()
+            except Exception as error:  # Nobody would ask for lost records, nor notice that some are lost.
+                log.error("control topic not read", exc_info=error, again_in_s=RETRY_S)
             await asyncio.sleep(RETRY_S)
 
-    async def _read(self, consumer: TolerantConsumer) -> None:
+    async def _read(self) -> None:
+        consumer = TolerantConsumer(bootstrap_servers=self._servers, auto_offset_reset="latest", enable_auto_commit=False)
+        try:
+            await consumer.start()
+            place = TopicPartition(self._topic, 0)
+            consumer.assign([place])
+            await consumer.seek_to_end(place)
+            self._ready.set()
+            await self._hear_all(consumer)
+        finally:
+            await consumer.stop()
+
+    async def _hear_all(self, consumer: TolerantConsumer) -> None:
         while True:
             for records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_MESSAGES)).values():
                 for record in records:
                     self._hear(record.value, record.timestamp)
+            self._listened_at = time.monotonic()
 
     def _hear(self, value: bytes | None, at_ms: int) -> None:
         try:
@@ -176,4 +202,7 @@ class Control:
             log.warning("control message not understood", faults=error.error_count())
             return
         for listener in self.listeners:
-            listener(told)
+            try:
+                listener(told)
+            except Exception as error:  # The others hear it all the same.
+                log.error("control message not taken", kind=told.message.kind, exc_info=error)

@@ -7,14 +7,16 @@ its inbox. Readers also tell it by themselves when they start. A source that a r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 import structlog
 from psycopg import AsyncConnection, OperationalError
 
 from shared.contracts.envelope import digest
 from shared.errors import Diverged
+from shared.ledger.patience import in_time
 from shared.relay.control import Control, Heads, Heard, Told, WhoHeard
 
 WAIT_S: Final = 2.0
@@ -70,12 +72,15 @@ class Witness:
         while True:
             source = await self._asked.get()
             try:
-                async with await AsyncConnection.connect(self._dsn, autocommit=True, connect_timeout=CONNECT_S) as connection:
+                async with _connected(self._dsn) as connection:
                     rows = await (await connection.execute(HEARD, [source])).fetchall()
                 heads = tuple(Heard(partition=partition, position=position, head=head) for partition, position, head in rows)
                 await self._control.send(Heads(service=source, reader=self._service, partitions=heads))
             except OperationalError as error:  # Whoever asked goes on without this answer, and is told at the next start.
                 log.warning("inbox not told", source=source, error=type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+            except Exception as error:
+                log.error("inbox not told", source=source, exc_info=error)
                 await asyncio.sleep(RETRY_S)
 
 
@@ -131,13 +136,13 @@ class Witnessed:
             self._told.put_nowait(message)
 
     async def _holds_something(self) -> bool:
-        async with await AsyncConnection.connect(self._dsn, autocommit=True, connect_timeout=CONNECT_S) as connection:
+        async with _connected(self._dsn) as connection:
             row = await (await connection.execute(LENGTH)).fetchone()
         return row is not None and bool(row[0])
 
     async def _compare(self, reader: str, heads: Sequence[Heard]) -> None:
         """Compare a reader's inbox with the ledger as it is now: what a reader has applied was committed here before."""
-        async with await AsyncConnection.connect(self._dsn, autocommit=True, connect_timeout=CONNECT_S) as connection:
+        async with _connected(self._dsn) as connection:
             for each in heads:
                 row = await (await connection.execute(HELD, [each.position, each.partition])).fetchone()
                 length, raw = row if row is not None else (0, None)
@@ -151,3 +156,10 @@ class Witnessed:
             f"{reader} has applied event {each.position} of partition {each.partition} of {self._service}, and {what}: this database was "
             f"restored behind its readers{way_out.format(service=self._service)}"
         )
+
+
+@asynccontextmanager
+async def _connected(dsn: str) -> AsyncIterator[AsyncConnection[Any]]:
+    """Yield a connection of its own for what must end within ANSWER_S."""
+    async with in_time(), await AsyncConnection.connect(dsn, autocommit=True, connect_timeout=CONNECT_S) as connection:
+        yield connection

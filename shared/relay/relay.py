@@ -155,9 +155,10 @@ class Relay:
                 await _within(self._stopping, RETRY_S)
 
     async def _connect(self) -> AsyncConnection[Any]:
-        connection = await AsyncConnection.connect(self._dsn, autocommit=True, options=NOTICED, **ALIVE)
-        # What is lost when PostgreSQL crashes is sent again; waiting for the disk would gain nothing.
-        await connection.execute("SET synchronous_commit = off")
+        async with in_time():
+            connection = await AsyncConnection.connect(self._dsn, autocommit=True, options=NOTICED, **ALIVE)
+            # What is lost when PostgreSQL crashes is sent again; waiting for the disk would gain nothing.
+            await connection.execute("SET synchronous_commit = off")
         return connection
 
     async def _compare(self, connection: AsyncConnection[Any]) -> bool:
@@ -167,11 +168,12 @@ class Relay:
     async def _lead(self, connection: AsyncConnection[Any]) -> None:
         self._next = {}  # Nothing is kept for a relay that may not send.
         while not self._stopping.is_set():
-            self._round_at = time.monotonic()
-            row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", [RELAY_LOCK])).fetchone()
-            if row is not None and row[0]:
-                break
-            await self._free(connection)
+            async with in_time():
+                row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", [RELAY_LOCK])).fetchone()
+                self._round_at = time.monotonic()
+                if row is not None and row[0]:
+                    break
+                await self._free(connection)
             await _within(self._stopping, LOCK_POLL_S)
         while not self._stopping.is_set():
             await self._compare(connection)
@@ -190,7 +192,8 @@ class Relay:
 
     async def _work(self, connection: AsyncConnection[Any], producer: AIOKafkaProducer) -> None:
         self._fresh.clear()
-        self._next, self._looked = await _published(connection), 0.0
+        async with in_time():
+            self._next, self._looked = await _published(connection), 0.0
         while not self._stopping.is_set():
             self._woken.clear()
             async with in_time():

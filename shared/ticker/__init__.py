@@ -16,12 +16,13 @@ import structlog
 
 from shared.leader import lead
 from shared.ledger.ledger import Ledger
+from shared.ledger.patience import ANSWER_S
 from shared.parts import Drain, Lapse, Search, Sweep, Tick
-from shared.telemetry import describe
 from shared.ticker.asking import tick_origin
 from shared.ticker.drains import Draining
 from shared.ticker.lapses import Lapsing
 from shared.ticker.searches import Searching
+from shared.ticker.stopwatch import Stopwatch
 from shared.ticker.sweeps import Sweeping
 
 __all__ = ["TICKER_LOCK", "Ticker", "tick_origin"]
@@ -29,18 +30,23 @@ __all__ = ["TICKER_LOCK", "Ticker", "tick_origin"]
 MAX_ROUNDS: Final = 1_000
 """Rounds of `settle` before it says that the work never ends."""
 FAILED_PAUSE_S: Final = 1.0
+LATE_S: Final = 4 * ANSWER_S
+"""Time after which a loop counts as standing still. Between two marks of progress it asks the database three times at most, each time for
+ANSWER_S at most; how long searches take does not count."""
 STOP_S: Final = 1.0
 """Time that a step under way is given when the service stops; a search may take longer, and is not waited for."""
 TICKER_LOCK: Final = 7_012_028
 """Advisory lock of the one ticker that works, of all workers of a service; for economy, not for correctness."""
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 
 class Loop(Protocol):
     """What is done again and again."""
 
     name: str
+    watch: Stopwatch
+    """Is reset where it gets on; while it waits for what may take as long as it likes, it pauses it."""
 
     async def begin(self) -> None:
         """Make ready, before the first step of a process that leads; another one may have led until now."""
@@ -73,6 +79,16 @@ class Ticker:
         """Begin, in one of the processes that share this database: the others wait until it is gone."""
         self._leading = asyncio.create_task(lead(dsn, TICKER_LOCK, "ticker", self._begin, self._end), name="ticker")
 
+    def troubles(self) -> list[str]:
+        """Return what stands still here; nothing where another process leads."""
+        late = {loop.name: loop.watch.seconds() for loop in self._loops}
+        return [
+            f"the ticker has not got round with {name} for {seconds:.0f} s, and what time leads to there is not done: see whether "
+            f"PostgreSQL answers, and what the log says behind `tick failed`; to start the service again is safe"
+            for name, seconds in late.items()
+            if seconds >= LATE_S
+        ]
+
     async def stop(self) -> None:
         """Stop between two steps; one that takes too long is broken off, and done again by whoever leads next."""
         if self._leading is not None:
@@ -90,6 +106,8 @@ class Ticker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for loop in self._loops:
+            loop.watch.reset()
 
     async def settle(self) -> int:
         """Run all ticks until none has anything to do, and return the number of rounds that did something. For tests."""
@@ -104,14 +122,16 @@ class Ticker:
         begun = False
         while not self._stopping.is_set():
             started = monotonic()
+            loop.watch.start()
             try:
                 if not begun:
                     await loop.begin()
                     begun = True
                 worked = await loop.step()
                 rest_s = loop.rest_s(worked, monotonic() - started)
-            except Exception as error:
-                log.error("tick-failed", service=self._service, tick=loop.name, **describe(error))
+                loop.watch.reset()
+            except Exception as error:  # The watch runs on: what fails again and again does not get round.
+                log.error("tick failed", tick=loop.name, exc_info=error, again_in_s=FAILED_PAUSE_S)
                 rest_s = FAILED_PAUSE_S
             with suppress(TimeoutError):
                 async with asyncio.timeout(rest_s):

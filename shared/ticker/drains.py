@@ -9,19 +9,20 @@ import structlog
 from shared.contracts.envelope import instant_text
 from shared.ledger.ledger import Ledger
 from shared.ledger.park import is_faulty
+from shared.ledger.patience import connected
 from shared.ledger.types import Answer, Ask
 from shared.parts import Drain
-from shared.telemetry import describe
 from shared.ticker.asking import MAX_BROKEN, asked
+from shared.ticker.stopwatch import Stopwatch
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 
 class Draining:
     """Does one kind of work as it comes; looks again at once while there is some."""
 
     def __init__(self, ledger: Ledger, drain: Drain, poll_s: float) -> None:
-        self.name = drain.name
+        self.name, self.watch = drain.name, Stopwatch()
         self._ledger, self._drain, self._poll_s = ledger, drain, poll_s
 
     async def begin(self) -> None:
@@ -33,7 +34,7 @@ class Draining:
 
     async def step(self) -> bool:
         """Ask what is due in one transaction. Work that changes nothing is not done again at once: then this says False."""
-        async with self._ledger.pool.connection() as connection:
+        async with connected(self._ledger.pool) as connection:
             due = await self._drain.due(connection, instant_text(self._ledger.clock.now()))
         asks = [asked(self._ledger.service, self.name, item) for item in due]
         return bool(asks) and any(answer.events for answer in await self._taken(asks, []))
@@ -48,6 +49,6 @@ class Draining:
             if len(asks) > 1:
                 middle = len(asks) // 2
                 return [*await self._taken(asks[:middle], broken), *await self._taken(asks[middle:], broken)]
-            log.error("work-failed", service=self._ledger.service, work=self.name, stream=asks[0].stream.name, **describe(error))
+            log.error("work breaks the code", work=self.name, stream=asks[0].stream.name, exc_info=error)
             broken.append(asks[0])
             return []

@@ -7,7 +7,9 @@ from typing import Final
 import structlog
 
 from shared.ledger.ledger import Ledger
+from shared.ledger.patience import connected
 from shared.parts import Lapse
+from shared.ticker.stopwatch import Stopwatch
 
 MAX_LAPSED: Final = 500
 """States that one step lets go of."""
@@ -19,14 +21,14 @@ LAPSE: Final = """
     UPDATE stream SET format = 0, state = '' FROM over WHERE stream.id = over.id"""
 """No codec has format 0: another format means that the state is folded again."""
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 
 class Lapsing:
     """Lets go of states of one kind of stream: once for each day, and once at the start."""
 
     def __init__(self, ledger: Ledger, lapse: Lapse, poll_s: float) -> None:
-        self.name = f"lapse-{lapse.kind}"
+        self.name, self.watch = f"lapse-{lapse.kind}", Stopwatch()
         self._ledger, self._lapse, self._poll_s = ledger, lapse, poll_s
         self._day = ""
 
@@ -44,10 +46,10 @@ class Lapsing:
             return False
         prefix = f"{self._ledger.service}/{self._lapse.kind}"
         over = {"first": f"{prefix}/", "beyond": f"{prefix}0", "before": self._lapse.before(today), "most": MAX_LAPSED}
-        async with self._ledger.pool.connection() as connection:
+        async with connected(self._ledger.pool) as connection:
             gone: int = (await connection.execute(LAPSE, over)).rowcount
         if gone < MAX_LAPSED:
             self._day = today
         if gone:
-            log.info("states-lapsed", service=self._ledger.service, kind=self._lapse.kind, count=gone)
+            log.info("states let go of", kind=self._lapse.kind, count=gone)
         return gone > 0

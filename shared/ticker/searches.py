@@ -15,11 +15,13 @@ from shared.contracts.envelope import Recorded, instant_text
 from shared.decider import Command
 from shared.ledger.ledger import Ledger
 from shared.ledger.park import is_faulty
+from shared.ledger.patience import connected
 from shared.ledger.types import Answer, Ask
 from shared.parts import Search, Sought
-from shared.telemetry import MAX_LINKS, describe, span, traceparent_of_current
+from shared.telemetry import MAX_LINKS, span, traceparent_of_current
 from shared.ticker.asking import HELD_S, asked
 from shared.ticker.pool import ready
+from shared.ticker.stopwatch import Stopwatch
 
 MAX_STALE: Final = 2
 """Answers of a search that may come too late before the greedy search runs inside the decider."""
@@ -30,14 +32,14 @@ REST_SHARE: Final = 0.25
 MAX_TRACES: Final = 10_000
 """Events whose trace is remembered until a search follows from them."""
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 
 class Searching:
     """Runs one kind of search. What is due at a look is brought in one by one, while the next is searched."""
 
     def __init__(self, ledger: Ledger, search: Search, executor: Callable[[], Executor]) -> None:
-        self.name = search.name
+        self.name, self.watch = search.name, Stopwatch()
         self._ledger, self._search, self._executor = ledger, search, executor
         self._stale: dict[str, int] = {}
         self._held: dict[str, float] = {}
@@ -59,7 +61,7 @@ class Searching:
         """Search whatever is due, and return whether something came of it. What breaks the code holds nothing up but itself."""
         now = monotonic()
         self._held = {stream: until for stream, until in self._held.items() if until > now}
-        async with self._ledger.pool.connection() as connection:
+        async with connected(self._ledger.pool) as connection:
             due = await self._search.due(connection, instant_text(self._ledger.clock.now()))
         loop = asyncio.get_running_loop()
         searches = [
@@ -76,11 +78,15 @@ class Searching:
     async def _found(self, sought: Sought, search: asyncio.Future[Command | Ask]) -> bool:
         """Bring in an answer as soon as it is there, and return whether it counts; what breaks the code rests for a while."""
         try:
-            return await self._bring_in(sought, await search)
+            with self.watch.paused():
+                command = await search
+            came = await self._bring_in(sought, command)
+            self.watch.restart()
+            return came
         except Exception as error:
             if isinstance(error, BrokenExecutor) or not is_faulty(error):  # The other process was killed: the next look has a new one.
                 raise
-            log.error("search-failed", service=self._ledger.service, stream=sought.stream, again_in_s=HELD_S, **describe(error))
+            log.error("search breaks the code", stream=sought.stream, exc_info=error, again_in_s=HELD_S)
             self._hold(sought.stream)
             return False
 
@@ -90,11 +96,11 @@ class Searching:
             self._stale.pop(sought.stream, None)
             return bool(answer.events)
         if answer.refusal.code != STALE:  # The search itself is wrong: asking again would give the same answer.
-            log.error("search-refused", service=self._ledger.service, stream=sought.stream, code=answer.refusal.code)
+            log.error("answer of a search refused", stream=sought.stream, code=answer.refusal.code)
             self._hold(sought.stream)
             return False
         times = self._stale[sought.stream] = self._stale.get(sought.stream, 0) + 1
-        log.info("search-stale", service=self._ledger.service, stream=sought.stream, times=times)
+        log.info("answer of a search came too late", stream=sought.stream, times=times)
         if times >= MAX_STALE and self._search.greedy is not None:
             del self._stale[sought.stream]
             return bool((await self._answer(sought, self._search.greedy(sought.value))).events)

@@ -13,10 +13,11 @@ import structlog
 
 from shared.ledger.ledger import Ledger
 from shared.ledger.park import is_faulty
+from shared.ledger.patience import connected
 from shared.ledger.types import Ask, Walk
 from shared.parts import Sweep
-from shared.telemetry import describe
 from shared.ticker.asking import HELD_S, MAX_BROKEN, tick_origin
+from shared.ticker.stopwatch import Stopwatch
 
 MAX_MISSED_DAYS: Final = 31
 """Days that a service which was down catches up with, one by one; earlier ones are left out, and a log line says so."""
@@ -30,7 +31,7 @@ KEEP_DAY: Final = """
     INSERT INTO cursor (name, partition, after_key, done) VALUES (%s, 0, %s, true)
     ON CONFLICT (name, partition) DO UPDATE SET after_key = excluded.after_key"""
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 
 class Sweeping:
@@ -40,6 +41,7 @@ class Sweeping:
 
     def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep], poll_s: float) -> None:
         self._ledger, self._sweeps, self._poll_s = ledger, sweeps, poll_s
+        self.watch = Stopwatch()
         self._done: set[tuple[str, int]] = set()
         self._held: dict[tuple[str, int], float] = {}
         self._last_day: str | None = None
@@ -82,7 +84,7 @@ class Sweeping:
         except Exception as error:
             if not self._running or not is_faulty(error):
                 raise
-            log.error("sweep-held", service=self._ledger.service, sweep=name, partition=partition, again_in_s=HELD_S, **describe(error))
+            log.error("sweep held", sweep=name, partition=partition, exc_info=error, again_in_s=HELD_S)
             self._held[name, partition] = monotonic() + HELD_S  # The other partitions go on.
 
     async def _walked(self, walk: Walk) -> bool:
@@ -92,7 +94,7 @@ class Sweeping:
         except Exception as error:
             if not is_faulty(error):
                 raise
-            log.error("sweep-failed", service=self._ledger.service, sweep=walk.name, partition=walk.partition, **describe(error))
+            log.error("sweep breaks the code", sweep=walk.name, partition=walk.partition, exc_info=error)
         return await self._ledger.walk(replace(walk, passed=await self._broken(walk)))
 
     async def _broken(self, walk: Walk) -> frozenset[str]:
@@ -111,25 +113,25 @@ class Sweeping:
                     raise
         for id in broken:
             stream = f"{self._ledger.service}/{walk.kind}/{id}"
-            log.error("sweep-passed-by", service=self._ledger.service, sweep=walk.name, stream=stream)
+            log.error("stream passed by", sweep=walk.name, stream=stream)
         return frozenset(broken)
 
     async def _days(self) -> list[str]:
         """Return the days whose sweeps are due: those missed, and today."""
         today = self._ledger.clock.now().date()
         if self._last_day is None:
-            async with self._ledger.pool.connection() as connection:
+            async with connected(self._ledger.pool) as connection:
                 await connection.execute(FIRST_DAY, [DAYS, today.isoformat()])
                 row = await (await connection.execute(READ_DAY, [DAYS])).fetchone()
             self._last_day = row[0] if row else today.isoformat()
         first = date.fromisoformat(self._last_day)
         if (today - first).days > MAX_MISSED_DAYS:
-            log.warning("days-left-out", service=self._ledger.service, after=self._last_day, days=(today - first).days - MAX_MISSED_DAYS)
+            log.warning("days left out", after=self._last_day, days=(today - first).days - MAX_MISSED_DAYS)
             first = today - timedelta(days=MAX_MISSED_DAYS)
         return [(first + timedelta(days=n)).isoformat() for n in range((today - first).days + 1)]
 
     async def _end_day(self, day: str) -> None:
         if day != self._last_day:
-            async with self._ledger.pool.connection() as connection:
+            async with connected(self._ledger.pool) as connection:
                 await connection.execute(KEEP_DAY, [DAYS, day])
             self._last_day = day

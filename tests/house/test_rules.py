@@ -30,6 +30,12 @@ ENDLESS = {
 }
 """`while True` in shared and services, with what ends it."""
 
+BORROWS = {
+    "shared/ledger/patience.py": 1,  # `connected`, by which all others come to one.
+    "shared/ledger/read.py": 7,  # Commands that read a whole record, for as long as that takes; whoever runs one sees it.
+}
+"""`pool.connection()` in shared and services: bare, it is waited for without end where it falls silent."""
+
 
 def sources() -> list[Path]:
     return [path for path in python_files() if path.relative_to(ROOT).parts[0] in ("shared", "services")]
@@ -74,3 +80,12 @@ def test_loops_without_a_condition_are_those_that_are_known_to_end() -> None:
             if isinstance(node, ast.While) and isinstance(node.test, ast.Constant):
                 found[named(path)] += 1
     assert found == ENDLESS, "say beside ENDLESS what ends the loop, or give it a condition"
+
+
+def test_nobody_waits_without_end_for_a_connection_of_the_pool() -> None:
+    found: Counter[str] = Counter()
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "connection":
+                found[named(path)] += 1
+    assert found == BORROWS, "take it by `shared.ledger.patience.connected`, which bounds the wait"

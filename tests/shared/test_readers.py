@@ -7,13 +7,15 @@ import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
 
 from services.evidence.app import PARTS
 from shared.errors import Diverged
-from shared.relay import ensure_topics
+from shared.relay import Control, ensure_topics, readers
+from shared.relay.control import Heads, Message, Told, WhoHeard
 from shared.relay.readers import Witness, Witnessed
 from shared.serve import run
 from shared.settings import Settings
@@ -135,3 +137,43 @@ async def test_a_whole_service_stops_before_it_writes(
         gc.unfreeze()
     with psycopg.connect(evidence.app_url) as connection:
         assert connection.execute("SELECT count(*), (SELECT sum(length) FROM partition) FROM event").fetchone() == (0, 0)
+
+
+async def test_a_reader_answers_again_after_any_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a source that asks later would take its silence for agreement."""
+    monkeypatch.setattr(readers, "RETRY_S", 0.01)
+    control, answers, asked = Control("127.0.0.1:9", "test"), asyncio.Queue[Message](), []
+
+    @asynccontextmanager
+    async def connected(dsn: str) -> AsyncIterator[Any]:
+        asked.append(dsn)
+        if len(asked) == 1:
+            raise RuntimeError("a fault of ours")
+        yield NoRows()
+
+    async def send(message: Message) -> bool:
+        answers.put_nowait(message)
+        return True
+
+    monkeypatch.setattr(readers, "_connected", connected)
+    monkeypatch.setattr(control, "send", send)
+    witness = Witness(dsn="", service="profile", sources=["evidence"], control=control)
+    await witness.start()
+    try:
+        async with asyncio.timeout(ASKS_S):
+            while not asked:  # noqa: ASYNC110 - the first answer breaks, and nobody is told.
+                await asyncio.sleep(0.001)
+            witness._hear(Told(WhoHeard(service="evidence"), 0))
+            assert await answers.get() == Heads(service="evidence", reader="profile", partitions=())
+    finally:
+        await witness.stop()
+
+
+class NoRows:
+    """A connection to an inbox that holds nothing."""
+
+    async def execute(self, *_: Any) -> NoRows:
+        return self
+
+    async def fetchall(self) -> list[Any]:
+        return []

@@ -2,18 +2,32 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from psycopg import AsyncConnection, Error
+from psycopg import AsyncConnection, Error, OperationalError
 from psycopg.sql import SQL, Identifier
 
 from services.evidence.app import PARTS
-from shared import lifetime
+from shared import lifetime, serve
 from shared.ledger import patience
 from shared.ledger.group import is_passing
 from shared.relay import Control, Relay
 from shared.testing import running
+from shared.ticker import Ticker
+
+
+def a_relay() -> Relay:
+    return Relay(
+        dsn="", service="evidence", source="/local/evidence", partitions=8, kafka_servers="127.0.0.1:9", prefix="test",
+        control=Control("127.0.0.1:9", "test"),
+    )  # fmt: skip
+
+
+def troubles(relay: Relay) -> list[str]:
+    ledger: Any = None
+    return lifetime._troubles(relay._control, relay, Ticker(ledger, [], ThreadPoolExecutor), None, 30)
 
 
 async def test_a_transaction_that_stands_still_loses_its_locks_and_its_worker_goes_on(
@@ -45,14 +59,39 @@ async def test_a_commit_is_on_disk_whatever_the_servers_default_is(database: Cal
 
 
 def test_a_relay_that_does_not_get_round_turns_health_red(monkeypatch: pytest.MonkeyPatch) -> None:
-    relay = Relay(
-        dsn="", service="evidence", source="/local/evidence", partitions=8, kafka_servers="127.0.0.1:9", prefix="test",
-        control=Control("127.0.0.1:9", "test"),
-    )  # fmt: skip
-    assert lifetime._troubles(relay, None, 30) == []
+    relay = a_relay()
+    assert troubles(relay) == []
     monkeypatch.setattr(relay, "_round_at", relay._round_at - 31)
-    (said,) = lifetime._troubles(relay, None, 30)
+    (said,) = troubles(relay)
     assert "does not reach Kafka" in said
+
+
+def test_a_control_topic_that_is_not_read_turns_health_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lag is measured against what is told there: without it, nothing would seem to be missing."""
+    relay = a_relay()
+    monkeypatch.setattr(relay._control, "_listened_at", relay._control._listened_at - 31)
+    (said,) = troubles(relay)
+    assert "the control topic has not been read for 31 s" in said
+
+
+async def test_what_waits_is_metered_again_after_any_error(monkeypatch: pytest.MonkeyPatch, database: Callable[[str], Any]) -> None:
+    monkeypatch.setattr(serve, "SURVEY_S", 0.01)
+    answers: list[Any] = [RuntimeError("a fault of ours"), OperationalError("the database is away"), 7]
+
+    async def waiting(connection: Any) -> int:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return int(answer)
+
+    async with running(PARTS, database("evidence")) as service:
+        survey = asyncio.create_task(serve._survey(service, waiting))
+        while answers:
+            assert not survey.done()
+            await asyncio.sleep(0.01)
+        survey.cancel()
+        await asyncio.gather(survey, return_exceptions=True)
+        assert b"cairn_waiting 7.0" in service.metrics.render()
 
 
 async def test_who_waits_for_the_database_waits_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,19 +11,22 @@ from time import sleep
 from typing import Any
 
 import pytest
+from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool
 
 from shared.clock import FixedClock
 from shared.decider import Command, Refusal
+from shared.ledger import patience
 from shared.ledger.ledger import Ledger
 from shared.ledger.types import Answer, Ask, Connection
 from shared.parameters import Parameters
-from shared.parts import Drain, Search, Sought, Sweep
+from shared.parts import Drain, Lapse, Search, Sought, Sweep, Tick
 from shared.stack import ServiceDatabase
 from shared.telemetry import span, traceparent_of_current
 from shared.ticker import Ticker
 from shared.ticker.drains import Draining
 from shared.ticker.searches import REST_SHARE, Searching
+from tests.shared.silent import silent
 from tests.shared.test_ledger import LEARNERS, Note, a_ledger, asks, check_chain
 
 REMOTE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -305,3 +308,92 @@ async def test_a_sweep_waits_for_what_is_under_way_but_not_for_ever(ledger: Ledg
     assert visited == ["a"]
     ledger.under_way = 0
     await task
+
+
+async def nothing_due(connection: Connection, now: str) -> list[Any]:
+    await (await connection.execute("SELECT 1")).fetchall()
+    return []
+
+
+TICKS: tuple[Tick, ...] = (
+    Sweep("note", lambda parameters, today: f"day/{today}", lambda id, parameters, today: []),
+    Drain("work", nothing_due),
+    Search("search", nothing_due, lambda value: Note(value, LEARNERS[0])),
+    Lapse("note", lambda today: today),
+)
+
+
+@pytest.mark.parametrize("tick", TICKS, ids=lambda tick: type(tick).__name__)
+async def test_no_tick_waits_without_end_for_a_connection_that_is_silent(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tick: Tick
+) -> None:
+    (loop,) = ticker(ledger, tick)._loops
+    monkeypatch.setattr(patience, "ANSWER_S", 0.05)
+    monkeypatch.setattr(ledger.pool, "connection", silent)
+    with pytest.raises(OperationalError):
+        async with asyncio.timeout(20):
+            await loop.step()
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what is looked at tells nobody.
+            await asyncio.sleep(0.01)
+
+
+async def test_a_loop_that_does_not_get_round_turns_health_red_as_long_as_it_leads(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.ticker.LATE_S", 0.2)
+    monkeypatch.setattr("shared.ticker.FAILED_PAUSE_S", 0.01)
+    broken = [True]
+
+    async def due(connection: Connection, now: str) -> list[Command]:
+        if broken[0]:
+            raise RuntimeError("a fault of ours")
+        return []
+
+    ticks, waiting = ticker(ledger, Drain("work", due)), ticker(ledger, Drain("work", due))
+    assert ticks.troubles() == []
+    await ticks.start(ledger.pool.conninfo)
+    await until(ticks.troubles)
+    await waiting.start(ledger.pool.conninfo)
+    (said,) = ticks.troubles()
+    assert "has not got round with work for" in said
+    assert "see whether PostgreSQL answers" in said
+    broken[0] = False
+    await until(lambda: not ticks.troubles())
+    broken[0] = True
+    await until(ticks.troubles)
+    assert waiting.troubles() == [], "who waits for another process to lead is well"
+    await waiting.stop()
+    await ticks.stop()
+    assert ticks.troubles() == [], "who leads no more has nothing to get round with"
+
+
+async def test_a_search_may_take_as_long_as_it_likes(ledger: Ledger) -> None:
+    begun, end = threading.Event(), threading.Event()
+    brought: list[float] = []
+
+    async def due(connection: Connection, now: str) -> list[Sought]:
+        return [] if brought else sought("a")
+
+    def solve(value: str) -> Command:
+        begun.set()
+        end.wait()
+        return Note(value, LEARNERS[0])
+
+    ticks = ticker(ledger, Search("search", due, solve, window_ms=1))
+    (loop,) = ticks._loops
+    ledger.on_commit.append(lambda events: brought.append(loop.watch.seconds()))
+    await ticks.start(ledger.pool.conninfo)
+    try:
+        await until(begun.is_set)
+        await asyncio.sleep(0.1)
+        before = loop.watch.seconds()
+        await asyncio.sleep(0.5)
+        assert loop.watch.seconds() == before
+        end.set()
+        await until(lambda: brought)
+        assert before < brought[0], "to bring in the answer counts"
+    finally:
+        end.set()
+        await ticks.stop()

@@ -214,6 +214,30 @@ async def test_one_leads_at_a_time_also_when_connections_are_cut(
     assert leading == []
 
 
+async def test_who_leads_begins_again_after_any_error(database: Callable[[str], ServiceDatabase], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leader, "RETRY_S", 0.01)
+    begun: list[int] = []
+    ended: list[int] = []
+    again = asyncio.Event()
+
+    async def begin() -> None:
+        begun.append(len(begun))
+        if len(begun) == 1:
+            raise RuntimeError("a fault of ours")
+        again.set()
+
+    async def end() -> None:
+        ended.append(len(begun))
+
+    task = asyncio.create_task(lead(database("mastery").app_url, 4_712, "test", begin, end))
+    async with asyncio.timeout(PATIENCE_S):
+        await again.wait()
+    assert (begun, ended) == ([0, 1], [1])
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert ended == [1, 2]
+
+
 async def test_a_name_is_one_workers_at_a_time(database: Callable[[str], ServiceDatabase], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leader, "LOCK_POLL_S", 0.05)
     monkeypatch.setattr(leader, "CLAIM_S", 0.5)

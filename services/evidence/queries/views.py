@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from shared.contracts.evidence import Cause, Format, Kind
 from shared.errors import NotFound
 from shared.ledger import Connection
+from shared.ledger.patience import connected
 
 MAX_CONFLICTS_SHOWN: Final = 16
 Reason = Literal["unknown-learner", "unaligned", "before-first-day", "being-released"]
@@ -153,7 +154,7 @@ class Queries:
 
     async def counts(self) -> Counts:
         """Return how many acts are in each state, as of one instant."""
-        async with self.pool.connection() as connection, connection.transaction():
+        async with connected(self.pool) as connection, connection.transaction():
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             waiting: dict[Any, int] = dict(await (await connection.execute(WAITING_COUNTS)).fetchall())
             async with connection.cursor(row_factory=dict_row) as cursor:
@@ -194,7 +195,7 @@ class Queries:
         return await self._rows(ALIGNMENTS, {"item": item, "after": after, "limit": limit + 1})
 
     async def _rows(self, statement: str, values: Sequence[Any] | Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-        async with self.pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        async with connected(self.pool) as connection, connection.cursor(row_factory=dict_row) as cursor:
             rows: list[dict[str, Any]] = await (await cursor.execute(statement, values)).fetchall()
             return rows
 

@@ -9,12 +9,14 @@ from uuid import UUID
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from shared.ledger.patience import connected
+
 Row = Mapping[str, Any]
 
 
 async def read(pool: AsyncConnectionPool[Any], statement: str, values: Any) -> Sequence[Row]:
     """Return the rows that a statement finds."""
-    async with pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+    async with connected(pool) as connection, connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(statement.encode(), values)
         rows: list[dict[str, Any]] = await cursor.fetchall()
         return rows

@@ -28,6 +28,7 @@ from services.pathing.queries.views import (
 from shared.contracts.envelope import Header
 from shared.contracts.pathing import Pace, PathPlanned
 from shared.errors import Overloaded
+from shared.ledger.patience import connected
 
 PATH: Final = """
     SELECT l.learner_id, l.school_id, l.grade, p.steps, p.pace, p.minutes_needed, p.due, p.planned_at, p.settings, p.version
@@ -86,7 +87,7 @@ class Queries:
         return await self._rows(PACE, school_id, pace.value, after, most)
 
     async def _rows(self, statement: str, *values: Any) -> list[dict[str, Any]]:
-        async with self._pool.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        async with connected(self._pool) as connection, connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(statement, values)
             rows: list[dict[str, Any]] = await cursor.fetchall()
             return rows

@@ -12,6 +12,7 @@ import orjson
 from psycopg_pool import AsyncConnectionPool
 
 from shared.contracts.envelope import Sealed
+from shared.ledger.patience import connected
 from shared.seal import new_key, unseal, unwrap, wrap
 
 NAME: Final = "profile.name"
@@ -33,7 +34,7 @@ class Keyring:
 
     async def of(self, people: Sequence[UUID]) -> dict[UUID, bytes]:
         """Return the keys of those who have one."""
-        async with self._pool.connection() as connection:
+        async with connected(self._pool) as connection:
             rows = await (await connection.execute(_READ, [list(people)])).fetchall()
         return await asyncio.to_thread(lambda: {person: unwrap(self._master, bytes(wrapped)) for person, wrapped in rows})
 
@@ -43,7 +44,7 @@ class Keyring:
         missing = [person for person in people if person not in keys]
         if missing:
             wrapped = await asyncio.to_thread(lambda: [wrap(self._master, new_key()) for _ in missing])
-            async with self._pool.connection() as connection:
+            async with connected(self._pool) as connection:
                 await connection.execute(_KEEP, [missing, wrapped])
             keys |= await self.of(missing)  # Read again: another process may have been faster.
         return keys

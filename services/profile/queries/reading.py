@@ -17,6 +17,7 @@ from services.profile.queries.views import ClassView, ImportView, LearnerDetail,
 from services.profile.roster import Known
 from shared.contracts.envelope import Event
 from shared.contracts.profile import ClassRostered, LearnerRostered, PreferencesStated, SchoolRostered, StaffRostered
+from shared.ledger.patience import connected
 
 NOWHERE: Final = UUID(int=0)
 """Before every id."""
@@ -117,14 +118,14 @@ class Queries:
     async def imports(self, before: tuple[datetime, str] | None, limit: int) -> list[ImportView]:
         """Return the rosters taken, the newest first, from before this instant and hash."""
         at, content_hash = before or (None, "")
-        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(ImportView)) as cursor:
+        async with connected(self._pool) as connection, connection.cursor(row_factory=class_row(ImportView)) as cursor:
             await cursor.execute(_IMPORTS, {"at": at, "hash": content_hash, "limit": limit})
             found: list[ImportView] = await cursor.fetchall()
             return found
 
     async def _told(self, kind: type[T], statement: LiteralString, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[T]:
         """Return what was told last, as the events' own classes."""
-        async with self._pool.connection() as connection, connection.cursor(row_factory=scalar_row) as cursor:
+        async with connected(self._pool) as connection, connection.cursor(row_factory=scalar_row) as cursor:
             bodies = await (await cursor.execute(statement, values)).fetchall()
         if len(bodies) <= OWN_THREAD_ROWS:
             return [kind.model_validate(body) for body in bodies]

@@ -20,6 +20,7 @@ from services.scheduling.queries.kept import Kept, PlanRow, Seen
 from services.scheduling.queries.views import ChangeView, UnservedView
 from services.scheduling.resources import adults
 from shared.contracts.scheduling import Demand, Placement, SchoolResources, StaffMember
+from shared.ledger.patience import connected
 
 _PLACEMENTS: Final = TypeAdapter(dict[UUID, tuple[Placement, ...]])
 _DEMANDS: Final = TypeAdapter(list[Demand])
@@ -154,17 +155,17 @@ class Queries:
         """Return what learners asked of a day and did not get, in order of learner and period."""
         place = {"school": school.school_id, "day": on, "until": last_moment(school, on)}
         asked = place | {"learner": after[0], "number": after[1], "limit": limit}
-        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(LackingRow)) as cursor:
+        async with connected(self._pool) as connection, connection.cursor(row_factory=class_row(LackingRow)) as cursor:
             return list(await (await cursor.execute(_LACKING, asked)).fetchall())
 
     async def changes(self, school: UUID, on: date, before: int, limit: int) -> list[ChangeRow]:
         """Return whose day became another one, the latest first."""
         asked = {"school": school, "day": on, "before": before, "limit": limit}
-        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(ChangeRow)) as cursor:
+        async with connected(self._pool) as connection, connection.cursor(row_factory=class_row(ChangeRow)) as cursor:
             return list(await (await cursor.execute(_CHANGES, asked)).fetchall())
 
     async def _one(self, statement: str, values: Sequence[Any] | Mapping[str, Any]) -> Any:
-        async with self._pool.connection() as connection:
+        async with connected(self._pool) as connection:
             return await (await connection.execute(statement.encode(), values)).fetchone()
 
 
