@@ -24,7 +24,7 @@ from shared.relay.readers import Witnessed
 from shared.relay.relay import Relay
 from shared.settings import Settings
 from shared.ticker import Ticker
-from shared.workers import REPORT_S, Line
+from shared.workers import REPORT_S, Line, bound
 
 GRACE_S: Final = 20
 """Time that a request or batch in hand is given when the service is asked to stop."""
@@ -45,7 +45,11 @@ async def until_ended(
         furthest: of the service's ledger, which may be restored beneath it.
         name: that this worker has in the consumer group, and must keep.
         line: to the supervisor, where this is one of several workers.
+
+    Raises:
+        CannotListen: the port is taken.
     """
+    listening = line.socket() if line else bound(settings.host, settings.port)
     troubles = partial(_troubles, control, relay, ticker, consumer, settings.stalled_after_s)
     app = application(partial(_health, troubles, line))
     server = _Server(
@@ -56,8 +60,7 @@ async def until_ended(
     )  # fmt: skip
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
-    sockets = [line.socket()] if line else None
-    tasks = [asyncio.create_task(server.serve(sockets), name="http"), asyncio.create_task(relay.run(), name="relay")]
+    tasks = [asyncio.create_task(server.serve([listening]), name="http"), asyncio.create_task(relay.run(), name="relay")]
     tasks.append(asyncio.create_task(witnessed.run(), name="witnessed"))
     if line is not None:
         tasks.append(asyncio.create_task(_attend(line, troubles), name="line"))
@@ -112,7 +115,7 @@ def _troubles(control: Control, relay: Relay, ticker: Ticker, consumer: Consumer
     """Return why this worker is not ready."""
     reasons: list[str] = []
     if control.silent_s() >= stalled_after_s:
-        reasons.append(f"the control topic has not been read for {control.silent_s():.0f} s: what others lack, or hold, is not known here")
+        reasons.append(f"the control topic has not been read for {control.silent_s():.0f} s: what others hold, or lack, is not known")
     if relay.silent_s() >= stalled_after_s:
         reasons.append(f"the relay has not got round for {relay.silent_s():.0f} s: what is recorded does not reach Kafka")
     reasons += ticker.troubles()

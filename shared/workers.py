@@ -50,6 +50,13 @@ class WorkersFailed(CairnError):
     """Workers cannot go on; the message says why."""
 
 
+class CannotListen(CairnError):
+    """The address is taken, or is none of this machine's."""
+
+    def __init__(self, host: str, port: int, error: OSError) -> None:
+        super().__init__(f"nothing can be served at {host}:{port} ({error.strerror}): end what is there, or set CAIRN_PORT")
+
+
 def worker_names(instance: str, count: int) -> list[str]:
     """Return the workers' names in the consumer group: the same after every restart, also with more or fewer workers.
 
@@ -101,19 +108,31 @@ class Line:
 
     def socket(self) -> socket.socket:
         """Return a socket of its own at the port that all workers share: the system spreads connections over them."""
-        return _at(self.host, self.port)
+        return bound(self.host, self.port, shared=True)
 
 
-def _at(host: str, port: int) -> socket.socket:
-    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    made = socket.socket(family)
+def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Return a socket at this address. It listens, for only then nobody else can have the address; one that is shared does not yet.
+
+    Args:
+        shared: other processes that share it, too, may have the same one.
+
+    Raises:
+        CannotListen: somebody else has the address.
+    """
+    try:
+        made = socket.socket(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0])
+    except OSError as error:
+        raise CannotListen(host, port, error) from None
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
     try:
         made.bind((host, port))
+        if not shared:
+            made.listen()
     except OSError as error:
         made.close()
-        raise WorkersFailed(f"nothing can be served at {host}:{port} ({error.strerror}): end what is there, or set CAIRN_PORT") from None
+        raise CannotListen(host, port, error) from None
     return made
 
 
@@ -166,10 +185,12 @@ class Supervisor:
         """Run the workers.
 
         Raises:
+            CannotListen: somebody else has the port.
             WorkersFailed: one said that none may go on, or they die again and again.
         """
+        bound(self._host, self._port).close()  # Another service's workers would share theirs.
         with ExitStack() as stack:
-            held = stack.enter_context(_at(self._host, self._port))  # Never listens: it keeps the port while no worker does.
+            held = stack.enter_context(bound(self._host, self._port, shared=True))  # Never listens: keeps the port while no worker does.
             self._port = held.getsockname()[1]
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cairn-metrics-")))
             stack.enter_context(_metrics_in(folder))

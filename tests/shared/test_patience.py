@@ -17,12 +17,12 @@ from shared.stack import ServiceDatabase
 from shared.testing import running
 from tests.shared.silent import Silent, silent
 
-LEARNER = "evidence/note/00000000-0000-4000-8000-000000000001"
+ACT = "evidence/act/00000000-0000-4000-8000-000000000001"
 ASKED: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "open": lambda ledger: ledger.open(),
     "parameters": lambda ledger: ledger.parameters(),
-    "stream": lambda ledger: ledger.stream(LEARNER),
-    "state": lambda ledger: ledger.state("evidence/settings"),
+    "stream": lambda ledger: ledger.stream(ACT),
+    "state": lambda ledger: ledger.state(ACT),
     "inbox": lambda ledger: ledger.inbox(["profile"]),
     "ahead": lambda ledger: ledger.ahead(Walk("day", 0, "note", None, lambda id, parameters: [])),  # type: ignore[arg-type]
 }

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +14,13 @@ from services.evidence.app import PARTS
 from shared import lifetime, serve
 from shared.ledger import patience
 from shared.ledger.group import is_passing
+from shared.ledger.types import Connection
+from shared.parts import Drain, Tick
 from shared.relay import Control, Relay
+from shared.settings import Settings, load_settings
 from shared.testing import running
 from shared.ticker import Ticker
+from shared.workers import CannotListen, Supervisor, bound
 
 
 def a_relay() -> Relay:
@@ -25,9 +30,13 @@ def a_relay() -> Relay:
     )  # fmt: skip
 
 
-def troubles(relay: Relay) -> list[str]:
-    ledger: Any = None
-    return lifetime._troubles(relay._control, relay, Ticker(ledger, [], ThreadPoolExecutor), None, 30)
+def a_ticker(*ticks: Tick) -> Ticker:
+    ledger: Any = SimpleNamespace(service="evidence")
+    return Ticker(ledger, ticks, ThreadPoolExecutor)
+
+
+def troubles(relay: Relay, ticker: Ticker | None = None) -> list[str]:
+    return lifetime._troubles(relay._control, relay, ticker or a_ticker(), None, 30)
 
 
 async def test_a_transaction_that_stands_still_loses_its_locks_and_its_worker_goes_on(
@@ -74,6 +83,17 @@ def test_a_control_topic_that_is_not_read_turns_health_red(monkeypatch: pytest.M
     assert "the control topic has not been read for 31 s" in said
 
 
+def test_a_ticker_that_does_not_get_round_turns_health_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing_due(connection: Connection, now: str) -> list[Any]:
+        return []
+
+    ticker = a_ticker(Drain("work", nothing_due), Drain("other", nothing_due))
+    monkeypatch.setattr(ticker._loops[0].watch, "seconds", lambda: 4 * patience.ANSWER_S)
+    monkeypatch.setattr(ticker._loops[1].watch, "seconds", lambda: 4 * patience.ANSWER_S - 1)
+    (said,) = troubles(a_relay(), ticker)
+    assert said.startswith("the ticker has not got round with work for 240 s")
+
+
 async def test_what_waits_is_metered_again_after_any_error(monkeypatch: pytest.MonkeyPatch, database: Callable[[str], Any]) -> None:
     monkeypatch.setattr(serve, "SURVEY_S", 0.01)
     answers: list[Any] = [RuntimeError("a fault of ours"), OperationalError("the database is away"), 7]
@@ -92,6 +112,25 @@ async def test_what_waits_is_metered_again_after_any_error(monkeypatch: pytest.M
         survey.cancel()
         await asyncio.gather(survey, return_exceptions=True)
         assert b"cairn_waiting 7.0" in service.metrics.render()
+
+
+async def test_a_port_that_is_taken_is_named_by_a_service_of_one_process_as_well() -> None:
+    with bound("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        settings = load_settings(Settings, host="127.0.0.1", port=port)
+        nobody: Any = None
+        with pytest.raises(CannotListen, match=rf"nothing can be served at 127.0.0.1:{port} .* set CAIRN_PORT"):
+            await lifetime.until_ended(settings, *[nobody] * 9)
+        with pytest.raises(CannotListen, match=r"nothing can be served at 127.0.0.1"):
+            Supervisor(nobody, (), ["w", "w-1"], "127.0.0.1", port).run()
+
+
+def test_workers_do_not_share_the_port_of_another_services_workers() -> None:
+    with bound("127.0.0.1", 0, shared=True) as taken:
+        taken.listen()
+        ours = Supervisor(lambda: None, (), ["w", "w-1"], "127.0.0.1", taken.getsockname()[1])
+        with pytest.raises(CannotListen):
+            ours.run()
 
 
 async def test_who_waits_for_the_database_waits_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
