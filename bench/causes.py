@@ -1,9 +1,9 @@
 """From events as they pass to the way of each piece of evidence: which cause chain ends in a day's plan, and when it was where. Pure.
 
 Each event names in `causationid` the one that led to it; a plan is made for many learners at once, so the last two hops go by what the
-events say instead: a day *takes* a demand where a `day-demanded` names the learner with that version of her demand, or a newer one (then
-this one was replaced before any day took it); the plan *serves* it where it is the first that the same day adopted from a version of the
-day that had taken it (`base_version`).
+events say instead: a day *takes* a demand where a `day-demanded` names the learner with that version of hers; the plan *serves* it where it
+is the first that the same day adopted from a version of the day that had taken it (`base_version`). Where every day took a newer one, the
+demand was replaced before any took it: no day event ever names it, and the way tells when the newer one was served.
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ class Causes:
                 self.plans[event["stream"]].append((data["base_version"], at))
 
     def way(self, act_id: str) -> Way:
-        """Return the way of an act. Where it led to several demands, that of the demand which is served last, or not at all."""
+        """Return the way of an act. Where it led to several demands, that of the demand which is served last, or not at all; of those
+        served at the same time, that of one which a day names."""
         at: dict[str, float] = {}
         if act_id in self.accepted:
             at["accepted"] = self.accepted[act_id]
@@ -104,7 +105,7 @@ class Causes:
         ways = [self._served(at | {"level": level.at}, demand) for level in levels for demand in self.demands.get(level.id, [])]
         if not ways:
             return Way(at | {"level": levels[0].at} if levels else at)
-        return max(ways, key=lambda way: way.at.get("planned", float("inf")))
+        return max(ways, key=lambda way: (way.at.get("planned", float("inf")), way.named))
 
     def _served(self, at: dict[str, float], demand: _Caused) -> Way:
         at["demand"] = demand.at
@@ -120,11 +121,12 @@ class Causes:
         ]
         if not served:
             return Way(at)
-        planned, take = min(served, key=lambda each: (each[0], each[1].at))
+        named = [each for each in served if each[1].demand_version == demand.version]
+        planned, take = min(named or served, key=lambda each: (each[0], each[1].at))
         at["taken"] = take.at
         if planned < float("inf"):
             at["planned"] = planned
-        return Way(at, take.demand_version == demand.version)
+        return Way(at, bool(named))
 
 
 def _add(known: list[_Caused], new: _Caused) -> None:

@@ -3,7 +3,8 @@
 Each answer's time of sending is fixed in advance and never waits for an answer; latency counts from that time, not from when the bench
 got round to it.
 As an LMS does, the bench sends some answers together: an envelope goes when its last answer is due; each counts from its own time.
-It ends when Kafka took the first plan of a day that serves the demand which the evidence led to (`bench.causes` says exactly which): the
+It ends when Kafka took the first plan of a day that serves the demand which the evidence led to (`bench.causes` says exactly which). What
+counts is evidence whose demand a day event names; where a newer demand replaced it before, the figures stand apart, without a bar. The
 broker stamps each record with the machine's clock, the bench's own; the installation's runs elsewhere. Topics are read only afterwards,
 so that reading them costs the chain nothing; but for pathing's, which says what each learner works on.
 """
@@ -37,7 +38,7 @@ from shared.contracts.topics import Topic
 
 P99_MS: Final = 2_000.0
 LEAST: Final = 1_000
-"""Pieces of evidence whose cause chain ends in a plan."""
+"""Pieces of evidence whose cause chain ends in a plan, by way of a day event that names their demand."""
 MOST_SECONDS: Final = 600.0
 WARM_S: Final = 20.0
 """Sent at the same rate before anything counts: a Java process needs a while."""
@@ -205,29 +206,32 @@ async def _ways(reader: Reader, sent: Sequence[Sent]) -> list[Way]:
 
 def _print(found: Outcome, bars: Bars) -> None:
     pairs = list(zip(found.sent, found.ways, strict=True))
-    ended = [(one, way, way.planned) for one, way in pairs if way.planned is not None]
-    latency = Spread.of([(planned - one.due) * MS for one, _, planned in ended])
+    planned = [(one, way, (way.planned - one.due) * MS) for one, way in pairs if way.planned is not None]
+    latency = Spread.of([ms for _, way, ms in planned if way.named])
+    replaced = Spread.of([ms for _, way, ms in planned if not way.named])
     bars.figure("evidence sent", len(pairs))
     bars.figure("not recorded at once", sum(one.taken is None for one, _ in pairs), at_most=0)
     bars.figure("led to a new level", sum("level" in way.at for _, way in pairs))
     bars.figure("led to a new demand", sum(way.led_to_demand for _, way in pairs))
     bars.figure("demands that no plan serves", sum(way.led_to_demand and way.planned is None for _, way in pairs), at_most=0)
-    bars.figure("counted: the cause chain ends in a plan", latency.count, at_least=LEAST)
+    bars.figure("counted: a day names the demand, and a plan serves it", latency.count, at_least=LEAST)
     bars.figure("share counted", latency.count / len(pairs))
-    bars.figure("of them replaced by a newer demand before a day took it", sum(not way.named for _, way, _ in ended))
     bars.figure("scheduled send to plan, p50", latency.p50, "ms")
     bars.figure("scheduled send to plan, p99", latency.p99, "ms", at_most=P99_MS)
     bars.figure("scheduled send to plan, max", latency.most, "ms")
+    bars.figure("not counted: a newer demand came before any day took it", replaced.count)
+    bars.figure("scheduled send to the newer one's plan, p50", replaced.p50, "ms")
+    bars.figure("scheduled send to the newer one's plan, p99", replaced.p99, "ms")
     late = Spread.of([one.late * MS for one, _ in pairs])
     bars.figure("the bench's own lateness at sending, p99", late.p99, "ms")
     bars.figure("the bench's own lateness at sending, max", late.most, "ms")
     bars.figure("the bench's own CPU, of one core", found.generator)
     print(f"CPU per evidence: {shown(found.cpu_us)}")
-    print_hops([(one.due, one.taken, way) for one, way, _ in ended])
+    print_hops([(one.due, one.taken, way) for one, way, _ in planned if way.named])
 
 
 def print_hops(rows: Sequence[tuple[float, float | None, Way]]) -> None:
-    """Print how long each hop took, in milliseconds, for evidence whose cause chain ends in a plan."""
+    """Print how long each hop took, in milliseconds, for evidence that counts."""
     print(f"{'hop, ms':<58} {'p50':>12} {'p99':>12} {'max':>12}")
     hops: dict[str, list[float]] = {"scheduled send -> 2xx over HTTP": [taken - due for due, taken, _ in rows if taken is not None]}
     names = ("scheduled send", *HOPS)

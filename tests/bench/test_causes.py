@@ -175,6 +175,24 @@ def test_a_demand_that_was_replaced_is_served_with_the_newer_one(tape: Tape) -> 
     assert not way.named
 
 
+def test_a_demand_that_one_day_names_was_not_replaced_by_what_another_day_took(tape: Tape) -> None:
+    tape.demand(tape.level(tape.answer(ACT)), 5)
+    tomorrow = tape.take(TOMORROW, 5)
+    tape.plan(TODAY, tape.take(TODAY, 6))
+    planned = tape.plan(TOMORROW, tomorrow)
+    way = tape.seen().way(str(ACT))
+    assert (way.planned, way.named) == (planned, True)
+
+
+def test_a_demand_that_only_its_own_successor_replaced_is_named(tape: Tape) -> None:
+    record = tape.answer(ACT)
+    tape.demand(tape.level(record), 5)
+    tape.demand(tape.level(record, "d"), 6)
+    planned = tape.plan(TODAY, tape.take(TODAY, 6))
+    way = tape.seen().way(str(ACT))
+    assert (way.planned, way.named) == (planned, True)
+
+
 def test_of_several_demands_the_one_served_last_counts(tape: Tape) -> None:
     record = tape.answer(ACT)
     tape.demand(tape.level(record), 5)
