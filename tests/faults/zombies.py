@@ -9,6 +9,8 @@ from tests.faults.load import load
 from tests.faults.stage import Stage, scenario
 from tests.faults.town import REFUSED, SESSION_MS, Town, Worker, eventually
 
+HITS = 8
+"""A worker stands still with one of its first batches under load."""
 REACHED_S = 60.0
 MARGIN_S = 3.0
 PROGRESS_S = 60.0
@@ -16,8 +18,9 @@ PROGRESS_S = 60.0
 
 def _zombie(stage: Stage, point: str) -> None:
     with stage.town() as town:
-        town.begin("evidence")
-        first = town.start("mastery", 0, CAIRN_FAILPOINT=f"{point}:stop:{stage.draw.randint(3, 8)}")
+        town.begin()
+        town.of("mastery")[0].end()  # All there is was heard: who starts now passes its point only with a batch of the load in hand.
+        first = town.start("mastery", 0, CAIRN_FAILPOINT=f"{point}:stop:{stage.draw.randint(1, HITS)}")
         town.await_ready()
         with load(town, stage.seed) as client:
             eventually(lambda: first.stopped, f"the worker reaches {point}", REACHED_S)
