@@ -67,6 +67,14 @@ def unseal(key: bytes, sealed: Sealed, context: str) -> str:
     return _decrypt(_key_for(key, b"cairn.seal.1"), cipher, context.encode(), f"sealed text of {context}").decode()
 
 
+def is_cipher(text: str) -> bool:
+    """Return whether a text has the form of what `seal` makes; what words look like has not. Only the key tells whether it opens."""
+    try:
+        return len(base64.b64decode(text, validate=True)) > NONCE_BYTES + TAG_BYTES
+    except (binascii.Error, ValueError):
+        return False
+
+
 def same(one: Sealed, other: Sealed) -> bool:
     """Return whether both hold the same text in the same context under the same key, without opening them."""
     return hmac.compare_digest(one.mac, other.mac)

@@ -81,11 +81,12 @@ async def test_words_open_for_their_own_use_and_learner_only(mastery: Any, profi
     assert (await opened(profile, str(UUID(int=5)), told)).status_code == 404
 
 
-async def test_words_in_clear_are_refused_with_the_address_that_seals_them(mastery: Any, profile: Any) -> None:
+@pytest.mark.parametrize("words", [WORDS, {"cipher": WORDS, "mac": "a" * 64}, {"cipher": "Zebulon+", "mac": "a" * 64}])
+async def test_words_in_clear_are_refused_with_the_address_that_seals_them(mastery: Any, profile: Any, words: Any) -> None:
     learner = await learner_of(profile)
     path = f"/learners/{learner}/competencies/{FRAMEWORK['CFItems'][0]['identifier']}/override"
     said = {**SAID, "level": "mastered", "until": until(mastery, 30)}
-    (fault,) = (await put(mastery, path, {**said, "words": WORDS}, status=422))["errors"]
+    (fault,) = (await put(mastery, path, {**said, "words": words}, status=422))["errors"]
     assert (fault["place"], fault["code"]) == ("/words", "in-clear")
     assert "/profile/learners/{learner_id}/sealed" in fault["remedy"]
     assert "Zebulon" not in str(fault)
