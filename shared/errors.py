@@ -62,7 +62,7 @@ class Overloaded(CairnError):
 
 
 class Unavailable(CairnError):
-    """Something that the service rests on does not answer for now; nothing was stored."""
+    """Something that the service rests on does not answer for now. Whether anything was stored is unknown; sending again is safe."""
 
     def __init__(self, what: str, retry_after_s: int = 2) -> None:
         super().__init__(f"{what} does not answer for now: send again in {retry_after_s} s, which is safe")

@@ -12,7 +12,7 @@ from shared.contracts.envelope import Event, Recorded
 from shared.contracts.parameters import ParameterPageAdded
 from shared.contracts.topics import Topic
 from shared.decider import Command, Decider
-from shared.ledger.types import Answer, Ask, Connection, Expand, Projection, Settle
+from shared.ledger.types import Answer, Ask, Connection, Expand, Prepare, Projection, Settle
 from shared.parameters import ParameterKind, Parameters
 from shared.settings import Settings
 
@@ -33,7 +33,16 @@ class Asker(Protocol):
                 age of everything that follows is known.
 
         Raises:
-            Overloaded: where too many wait already; nothing was stored.
+            Overloaded: where too many wait already; nothing was stored, or, of more commands than a transaction holds, not the rest.
+        """
+        ...
+
+    async def ask_whole(self, prepare: Prepare) -> list[Answer]:
+        """Ask what `prepare` returns, in the transaction in which it was worked out: all of it is done, or nothing.
+
+        Raises:
+            Refused: a decider refused a command; nothing was stored.
+            Overloaded: the service is stopping; nothing was stored.
         """
         ...
 
@@ -79,6 +88,15 @@ class Drain:
 
 
 @dataclass(frozen=True)
+class Work:
+    """Work that a service does in transactions of its own, such as the steps of a roster, until there is none."""
+
+    name: str
+    step: Callable[[], Awaitable[bool]]
+    """Does some of it, and returns whether there was any."""
+
+
+@dataclass(frozen=True)
 class Sought:
     """One search to run: what is due of a stream, read at a version."""
 
@@ -120,7 +138,7 @@ class Lapse:
     """From today's date (ISO) to a text: streams the last part of whose id comes before it are over."""
 
 
-Tick = Sweep | Drain | Search | Lapse
+Tick = Sweep | Drain | Work | Search | Lapse
 
 
 @dataclass(frozen=True)

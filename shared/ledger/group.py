@@ -18,7 +18,7 @@ from shared.contracts.envelope import Origin
 from shared.decider import Command
 from shared.errors import KeyChanged, Overloaded
 from shared.ledger.ledger import Ledger
-from shared.ledger.types import Answer, Ask
+from shared.ledger.types import Answer, Ask, Prepare
 from shared.parameters import Parameters
 from shared.telemetry import span, traceparent_of_current
 
@@ -84,6 +84,12 @@ class GroupCommit:
             self._wake.set()
             answers.extend(await request.done)
         return answers
+
+    async def ask_whole(self, prepare: Prepare) -> list[Answer]:
+        """Return the answers to what `prepare` returns, all of it committed; see `shared.parts.Asker`."""
+        if self._stopping:
+            raise Overloaded("the service is stopping, its queue")
+        return await self._ledger.handle_whole(prepare)
 
     def is_full(self, more: int = 0) -> bool:
         """Return whether so many commands, by default as many as share a transaction, would be too many, or wait for too long."""

@@ -13,14 +13,14 @@ from psycopg_pool import AsyncConnectionPool
 from shared.clock import Clock
 from shared.contracts.envelope import Recorded, StreamId, chain_start, partition_of
 from shared.decider import Decider
-from shared.errors import Misconfigured, PrivilegedRole
+from shared.errors import Misconfigured, PrivilegedRole, Refused
 from shared.failpoints import reach
 from shared.ledger import histories, store
 from shared.ledger.furthest import Furthest
-from shared.ledger.patience import connected
+from shared.ledger.patience import IDLE_LOCK_MS, WHOLE_S, connected
 from shared.ledger.states import States
 from shared.ledger.turn import Held, Lane, Turn, hold
-from shared.ledger.types import Answer, Ask, Batch, Connection, Expand, Inbox, Incoming, Projection, Settle, Trouble, Walk
+from shared.ledger.types import Answer, Ask, Batch, Connection, Expand, Inbox, Incoming, Prepare, Projection, Settle, Trouble, Walk
 from shared.parameters import NO_PARAMETERS, ParameterKind, Parameters, Parser
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ MANY: Final = 8
 ROLE_RIGHTS: Final = """
     SELECT r.rolsuper OR pg_has_role(current_user, t.tableowner, 'member') FROM pg_roles r, pg_tables t
     WHERE r.rolname = current_user AND t.schemaname = 'public' AND t.tablename = 'event'"""
+MAY_STAND: Final = "SELECT set_config('idle_in_transaction_session_timeout', %s, true)"
 SETTINGS: Final = "SELECT version FROM stream WHERE id = %s"
 PAGES: Final = "SELECT hash, data FROM parameter_page WHERE hash = ANY(%s)"
 READ_INBOX: Final = "SELECT source, partition, position, head, kafka_offset FROM inbox WHERE source = ANY(%s)"
@@ -106,6 +107,27 @@ class Ledger:
         Raises what a decider raises; then nothing was recorded.
         """
         return list((await self._transact(asks, None)).answers)
+
+    async def handle_whole(self, prepare: Prepare) -> list[Answer]:
+        """Record what `prepare` returns, and keep what it writes, in one transaction: all of it, or nothing.
+
+        Partitions are locked behind `prepare`, which may take its time.
+
+        Raises:
+            Refused: a decider refused one of the asks; nothing was recorded or kept. So it is with whatever else is raised, a lost
+                connection aside: then it is unknown.
+        """
+        async with connected(self.pool, WHOLE_S) as connection, connection.transaction():
+            await connection.execute(MAY_STAND, [str(int(WHOLE_S * 1000))])
+            asks = await prepare(connection)
+            await connection.execute(MAY_STAND, [str(IDLE_LOCK_MS)])
+            started = time.perf_counter()
+            turn = await self.decide(connection, asks, lock_all=True) if asks else None
+            for answer in turn.answers if turn else ():
+                if answer.refusal is not None:
+                    raise Refused(answer.refusal.code, answer.refusal.detail)
+        self.committed(turn, time.perf_counter() - started)
+        return turn.answers if turn else []
 
     async def apply(self, batch: Batch) -> Applied:
         """Handle a batch of records exactly once: the inbox moves in the transaction that writes.

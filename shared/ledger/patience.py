@@ -18,6 +18,8 @@ from shared.ledger.types import Connection
 ANSWER_S: Final = 60.0
 """Longest time that a transaction or a query of ours may take; after it the connection counts as dead, and the same is done on another
 one."""
+WHOLE_S: Final = 100.0
+"""The same for one that prepares before it locks a partition: a roster is compared and sealed meanwhile. Gateways wait longer."""
 CHECK_S: Final = 5.0
 """Time in which a connection from the pool must answer before it is used."""
 IDLE_LOCK_MS: Final = 20_000
@@ -39,27 +41,27 @@ NOTICED: Final = " ".join(f"-c tcp_keepalives_{name}={value}" for name, value in
 
 
 @asynccontextmanager
-async def in_time() -> AsyncIterator[None]:
-    """Do something with the database within ANSWER_S.
+async def in_time(seconds: float = ANSWER_S) -> AsyncIterator[None]:
+    """Do something with the database within so many seconds.
 
     Raises:
         OperationalError: it took longer; like any lost connection it passes, and whether a COMMIT was done is unknown.
     """
     try:
-        async with asyncio.timeout(ANSWER_S):
+        async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
-        raise OperationalError(f"PostgreSQL has not answered for {ANSWER_S:.0f} s") from error
+        raise OperationalError(f"PostgreSQL has not answered for {seconds:.0f} s") from error
 
 
 @asynccontextmanager
-async def connected(pool: AsyncConnectionPool[Any]) -> AsyncIterator[Any]:
-    """Yield a connection of the pool; to get one, and all that is done with it until it is given back, must end within ANSWER_S.
+async def connected(pool: AsyncConnectionPool[Any], seconds: float = ANSWER_S) -> AsyncIterator[Any]:
+    """Yield a connection of the pool; to get one, and all that is done with it until it is given back, must end in time.
 
     Raises:
         OperationalError: see `in_time`; or the pool had none to give.
     """
-    async with in_time(), pool.connection() as connection:
+    async with in_time(seconds), pool.connection() as connection:
         yield connection
 
 

@@ -109,6 +109,10 @@ Expand = Callable[[Connection, Sequence[Ask]], Awaitable[list[Ask]]]
 """What commands depend on beyond state and parameters is read here, under the partition locks, and written into the commands.
 Called once before the locks, to guess the keys, and once after, to decide; it must keep the order and may add asks behind an ask."""
 
+Prepare = Callable[[Connection], Awaitable[Sequence[Ask]]]
+"""What is to be asked in a transaction, worked out inside it: it may lock, read and write what is the service's own, and nothing of the
+ledger's."""
+
 Settle = Callable[[Sequence[Ask], Parameters], Sequence[Ask]]
 """Pure. What asks become in the light of what is in force; each keeps its place and its stream."""
 

@@ -17,9 +17,9 @@ import structlog
 from shared.leader import lead
 from shared.ledger.ledger import Ledger
 from shared.ledger.patience import ANSWER_S
-from shared.parts import Drain, Lapse, Search, Sweep, Tick
+from shared.parts import Drain, Lapse, Search, Sweep, Tick, Work
 from shared.ticker.asking import tick_origin
-from shared.ticker.drains import Draining
+from shared.ticker.drains import Draining, Working
 from shared.ticker.lapses import Lapsing
 from shared.ticker.searches import Searching
 from shared.ticker.stopwatch import Stopwatch
@@ -69,6 +69,7 @@ class Ticker:
         sweeps = [tick for tick in ticks if isinstance(tick, Sweep)]
         self._loops: list[Loop] = [Sweeping(ledger, sweeps, poll_s)] if sweeps else []
         self._loops += [Draining(ledger, tick, poll_s) for tick in ticks if isinstance(tick, Drain)]
+        self._loops += [Working(tick, poll_s) for tick in ticks if isinstance(tick, Work)]
         self._loops += [Searching(ledger, tick, executor) for tick in ticks if isinstance(tick, Search)]
         self._loops += [Lapsing(ledger, tick, poll_s) for tick in ticks if isinstance(tick, Lapse)]
         self._tasks: list[asyncio.Task[None]] = []

@@ -11,11 +11,30 @@ from shared.ledger.ledger import Ledger
 from shared.ledger.park import is_faulty
 from shared.ledger.patience import connected
 from shared.ledger.types import Answer, Ask
-from shared.parts import Drain
+from shared.parts import Drain, Work
 from shared.ticker.asking import MAX_BROKEN, asked
 from shared.ticker.stopwatch import Stopwatch
 
 log = structlog.get_logger(__name__)
+
+
+class Working:
+    """Takes the steps of one kind of work, each in a transaction of its own."""
+
+    def __init__(self, work: Work, poll_s: float) -> None:
+        self.name, self.watch = work.name, Stopwatch()
+        self._work, self._poll_s = work, poll_s
+
+    async def begin(self) -> None:
+        """There is nothing to make ready."""
+
+    def rest_s(self, worked: bool, took_s: float) -> float:
+        """Return how long to wait before the next step."""
+        return 0.0 if worked else self._poll_s
+
+    async def step(self) -> bool:
+        """Take a step; return whether there was one to take."""
+        return await self._work.step()
 
 
 class Draining:

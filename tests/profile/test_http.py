@@ -16,7 +16,6 @@ from services.profile.api import imports
 from services.profile.app import PARTS
 from shared.clock import FixedClock
 from shared.contracts.envelope import Header
-from shared.errors import Overloaded
 from shared.keys import alias_of, learner_id_of
 from shared.replay import Settings, Verifier
 from shared.testing import SOME_TIME, running
@@ -28,7 +27,7 @@ IMPORTS = "/profile/oneroster/imports"
 EVENTS = 20
 """Of the first import of the small district."""
 LMS = "https://lms.example/users/{userIds:LMS}"
-TABLES = ["school", "school_class", "learner", "staff", "preference", "roster_import", "person_key", "stream"]
+TABLES = ["school", "school_class", "learner", "staff", "preference", "roster_import", "roster_step", "person_key", "stream"]
 
 
 @pytest.fixture
@@ -237,31 +236,6 @@ async def test_one_roster_is_taken_at_a_time(profile: Any) -> None:
     assert (await send(profile, District()))["events"] == 0
 
 
-async def test_an_import_that_broke_off_is_completed_by_sending_it_again(profile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imports, "BATCH", 8)
-    asker = profile.context.asker
-    calls = 0
-    ask = asker.ask
-
-    async def breaks_off(commands: Any, request_id: UUID) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            raise Overloaded("the ledger's queue")
-        return await ask(commands, request_id)
-
-    monkeypatch.setattr(asker, "ask", breaks_off)
-    response = await profile.client.post(
-        IMPORTS, params={"source": "sis"}, content=District().zip(), headers={"Content-Type": "application/zip"}
-    )
-    assert response.json()["type"] == "urn:cairn:problem:overloaded"
-    assert 0 < sum((await types(profile)).values()) < EVENTS
-    monkeypatch.setattr(asker, "ask", ask)
-    await send(profile, District())
-    assert sum((await types(profile)).values()) == EVENTS
-    assert (await types(profile))["learner-identified"] == 10
-
-
 async def test_every_decision_replays_to_the_same_bytes(profile: Any) -> None:
     await send(profile, District())
     ada = (await learners(profile))["Ada"]["learner_id"]
@@ -418,7 +392,8 @@ async def test_the_title_of_a_class_is_news_when_it_changes_and_erased_with_its_
     assert {each["title"] for each in (await get(profile, f"/schools/{brook}/classes"))["items"]} == {"", '5a Reading, "aloud"'}
 
 
-async def test_ten_thousand_learners_are_taken(profile: Any) -> None:
+async def test_ten_thousand_learners_are_taken(profile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imports, "FINISH_S", 200.0)  # They are taken in steps, however busy the machine is.
     district = District()
     for number in range(10_000):
         district.student(f"n{number}", identifier=f"i{number}", userIds=f"{{LMS:l{number}}}")

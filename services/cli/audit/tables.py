@@ -129,6 +129,7 @@ def tell(compared: Compared, ids: frozenset[str], findings: Findings) -> None:
         for table, keys in compared.different.items():
             findings.wrong("I2", f"{service}: rows of {table} differ from a fold of the ledger", keys)
         if compared.apart:
-            findings.leave_out("I2", f"{service}: {', '.join(compared.apart)} do not come from the ledger: keys are drawn, not derived")
+            why = "do not come from the ledger: keys are drawn, and steps of a roster are on their way into it"
+            findings.leave_out("I2", f"{service}: {', '.join(compared.apart)} {why}")
     if "I8" in ids:
         findings.wrong("I8", "a day is visible half-written", compared.halves)

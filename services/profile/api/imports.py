@@ -1,4 +1,4 @@
-"""Taking a roster: read it whole, compare it with what is known, seal the names, and ask for what is news, in batches."""
+"""Taking a roster: read it whole, compare it with what is known, seal the names, and ask for what is news: all of it, or nothing."""
 
 from __future__ import annotations
 
@@ -7,32 +7,40 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+import structlog
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 from uuid_utils.compat import uuid7
 
 from services.profile import oneroster
 from services.profile.domain import IdentifyLearner, NoteImport, TakeRostered, Told
 from services.profile.person_iri import MAX_TEMPLATES, PersonIri, person_iris
-from services.profile.queries import NAME, TITLE, ImportView, Keyring, Queries
+from services.profile.queries import NAME, TITLE, ImportView, Keyring, Queries, RosterCommand, Steps, UnderWay, asks, is_free, record
 from services.profile.roster import Change, Known, Named, Plan, change, plan
 from shared.contracts.envelope import Sealed
 from shared.contracts.profile import ClassRostered, LearnerRostered, RosterImported, SchoolRostered, StaffRostered
-from shared.decider import Command
 from shared.errors import BadInput, Fault, Overloaded, Refused
 from shared.http import Page, Paging, require_content_type
 from shared.http.problems import Place
+from shared.ledger.types import Ask, Connection
 from shared.parts import Context
 from shared.seal import same, seal
 
-BATCH: Final = 400
-"""Commands asked at once: a person's aliases and roster entry stay together, so that no crash parts them."""
+MOST: Final = 10_000
+"""Commands that one transaction takes: it holds the locks of all partitions, and whoever else writes waits as long. A larger roster, such
+as a district's first, is recorded whole and taken in steps."""
+STEP: Final = 1_000
+"""Commands of a step: a person's aliases and roster entry stay together."""
+FINISH_S: Final = 30.0
+"""Time that a request gives the steps of its roster; the ticker takes those that are left then."""
 RETRY_AFTER_S: Final = 5
 FEW: Final = 20
 """Learners that a roster may withdraw, however many there are; more only where they are at most half of its source's."""
+
+log = structlog.get_logger(__name__)
 
 Source = Annotated[str, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$", description="The SIS, always under the same name.")]
 Iris = Annotated[
@@ -69,7 +77,10 @@ class Imported(BaseModel):
     staff: Counts
     learners: Counts
     aliases: int = Field(description="Ids by which learners are newly known.")
-    events: int = Field(description="Recorded by this request; 0 in a dry run.")
+    events: int = Field(description="Recorded by this request, or still to be recorded where it is under way; 0 in a dry run.")
+    under_way: bool = Field(
+        description="Whether some of it is still to be taken, which the service does by itself: see `/profile/oneroster/imports/under-way`."
+    )
     warnings: list[Place] = Field(description="What was taken, but deserves a look: the first 100.")
     warnings_total: int
 
@@ -82,40 +93,44 @@ class News:
     change: Change
     aliases: tuple[str, ...] = ()
 
-    def commands(self) -> list[Command]:
+    def commands(self) -> list[RosterCommand]:
         """Return what to ask; nothing, where nothing changes."""
         learner = self.told.learner_id if isinstance(self.told, LearnerRostered) else None
-        identify: list[Command] = [IdentifyLearner(alias, learner) for alias in self.aliases if learner is not None]
+        identify: list[RosterCommand] = [IdentifyLearner(alias, learner) for alias in self.aliases if learner is not None]
         return identify if self.change is Change.UNCHANGED else [*identify, TakeRostered(self.told)]
 
 
 def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
     """Return the routes for rosters."""
     router = APIRouter(tags=["rosters"])
-    one_at_a_time = asyncio.Lock()
+    one_at_a_time, steps = asyncio.Lock(), Steps(context)
 
-    @router.post("/oneroster/imports", openapi_extra=ZIP_BODY)
-    async def import_roster(request: Request, source: Source, iris: Iris, dry_run: DryRun = False, withdraw_many: Many = False) -> Imported:
+    @router.post("/oneroster/imports", openapi_extra=ZIP_BODY, responses=UNDER_WAY)
+    async def import_roster(
+        request: Request, response: Response, source: Source, iris: Iris, dry_run: DryRun = False, withdraw_many: Many = False
+    ) -> Imported:
         """Take a OneRoster 1.2 ZIP of CSV files in bulk mode: all of it, or nothing with each bad row named.
 
-        May be repeated: the same files again change nothing, and an import that was interrupted is completed by sending it again.
+        May be repeated: the same files again change nothing. More than 10,000 news are first recorded as a whole, then taken in steps; the
+        answer comes behind the last one. Where the service ends before, it takes the others when it runs again.
         """
         require_content_type(request, "application/zip")
         templates = person_iris(iris)
-        if one_at_a_time.locked():  # Reading one is work, and two at once could claim the same ids.
-            raise Overloaded("the importer, which takes one roster at a time,", RETRY_AFTER_S)
+        if one_at_a_time.locked():  # Reading one is work.
+            raise _busy()
         async with one_at_a_time:
             roster = await asyncio.to_thread(oneroster.read, await request.body())
-            known = await queries.known()
-            day = context.clock.now().date()
-            planned = await asyncio.to_thread(plan, roster, source, day, context.settings.district(), known, templates)
-            if not (dry_run or withdraw_many):
-                _check_withdrawals(planned, known, source)
-            owners = [each.id for each in planned.named]
-            keys = await (keyring.of(owners) if dry_run else keyring.ensure(owners))
-            news = await asyncio.to_thread(lambda: list(_news(planned, known, keys)))
-            events = 0 if dry_run else await _ask(context, news, planned, source, templates)
-        return _answer(planned, news, source, dry_run, events)
+            taking = _Taking(context, queries, keyring, roster, source, templates, dry_run, withdraw_many)
+            answers = await context.asker.ask_whole(taking.prepare)
+            under_way = taking.recorded > 0 and not await _finished(steps)
+        if under_way:
+            response.status_code = 202
+        return taking.answer(taking.recorded or sum(len(answer.events) for answer in answers), under_way)
+
+    @router.get("/oneroster/imports/under-way")
+    async def list_under_way() -> list[UnderWay]:
+        """List the roster that is recorded and not yet taken whole, if there is one: the service goes on with it by itself."""
+        return await steps.under_way()
 
     @router.get("/imports")
     async def list_imports(paging: Paging) -> Page[ImportView]:
@@ -130,6 +145,93 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
         return paging.page(found, lambda each: each, lambda each: [each.imported_at.isoformat(), each.content_hash])
 
     return router
+
+
+@dataclass
+class _Taking:
+    """A roster on its way in."""
+
+    context: Context
+    queries: Queries
+    keyring: Keyring
+    roster: oneroster.Roster
+    source: str
+    templates: Sequence[PersonIri]
+    dry_run: bool
+    withdraw_many: bool
+    planned: Plan | None = None
+    news: Sequence[News] = ()
+    recorded: int = 0
+    """Events that follow from the steps that were recorded, where it is too large for one transaction."""
+
+    async def prepare(self, connection: Connection) -> list[Ask]:
+        """Compare the roster with what is known, and return what to ask; nothing, in a dry run, or where it was recorded in steps.
+
+        Raises:
+            Overloaded: another roster is being taken.
+            BadInput, Refused: this one cannot be taken.
+        """
+        if not await is_free(connection):
+            raise _busy()
+        known, now = await self.queries.known(), self.context.clock.now()
+        planned = await asyncio.to_thread(
+            plan, self.roster, self.source, now.date(), self.context.settings.district(), known, self.templates
+        )
+        if not (self.dry_run or self.withdraw_many):
+            _check_withdrawals(planned, known, self.source)
+        owners = [each.id for each in planned.named]
+        keys = await (self.keyring.of(owners) if self.dry_run else self.keyring.ensure(owners))
+        self.planned, self.news = planned, await asyncio.to_thread(lambda: list(_news(planned, known, keys)))
+        if self.dry_run:
+            return []
+        told = [each.commands() for each in self.news]
+        imported = self._imported(planned)
+        if not await self.queries.is_imported(imported.content_hash):
+            told.append([NoteImport(imported)])  # The last of all: who hears it has heard everything.
+        request_id, total = uuid7(), sum(map(len, told))
+        if total <= MOST:
+            return asks(request_id, [command for commands in told for command in commands])
+        await record(connection, _steps(told), imported, request_id, now)
+        self.recorded = total
+        return []
+
+    def _imported(self, planned: Plan) -> RosterImported:
+        return RosterImported(
+            content_hash=planned.content_hash, source=self.source, rows=planned.rows, first_session=planned.first_session,
+            person_iris=tuple(each.text for each in self.templates),
+        )  # fmt: skip
+
+    def answer(self, events: int, under_way: bool) -> Imported:
+        """Return what the roster led to."""
+        planned, news = self.planned, self.news
+        assert planned is not None, "it was prepared"
+
+        def counts(kind: type[Told]) -> Counts:
+            return Counts(**Counter(each.change.value for each in news if isinstance(each.told, kind)))
+
+        warnings = [Place(place=each.place, code=each.code, detail=each.detail, remedy=each.remedy) for each in planned.warnings.first]
+        return Imported(
+            content_hash=planned.content_hash, source=self.source, dry_run=self.dry_run, rows=planned.rows, schools=counts(SchoolRostered),
+            classes=counts(ClassRostered), staff=counts(StaffRostered), learners=counts(LearnerRostered),
+            aliases=sum(len(each.aliases) for each in news), events=events, under_way=under_way, warnings=warnings,
+            warnings_total=planned.warnings.total,
+        )  # fmt: skip
+
+
+async def _finished(steps: Steps) -> bool:
+    """Take all steps that are left, and return whether that was done; what was not, the ticker does."""
+    try:
+        async with asyncio.timeout(FINISH_S):
+            while await steps.take():
+                pass
+    except Exception as error:  # Whatever it is: the roster is recorded, and nobody may be told otherwise.
+        log.warning("the ticker goes on with a roster", exc_info=error)
+        return False
+    return True
+
+
+def _busy() -> Overloaded:
+    return Overloaded("the importer, which takes one roster at a time,", RETRY_AFTER_S)
 
 
 def _check_withdrawals(planned: Plan, known: Known, source: str) -> None:
@@ -170,49 +272,17 @@ def _sealed(named: Named, before: Told | None, key: bytes | None) -> Told:
     return named.told.model_copy(update={place: sealed})
 
 
-async def _ask(context: Context, news: Sequence[News], planned: Plan, source: str, templates: Sequence[PersonIri]) -> int:
-    """Ask for all news and note the import last; return how many events followed.
-
-    Raises:
-        Refused: a decider refused, since another import ran at the same time; sending the roster again settles it.
-    """
-    request_id, events = uuid7(), 0
-    iris = tuple(each.text for each in templates)
-    imported = RosterImported(
-        content_hash=planned.content_hash, source=source, rows=planned.rows, person_iris=iris, first_session=planned.first_session
-    )  # fmt: skip
-    noted: Command = NoteImport(imported)
-    for commands in (*_batches(news), [noted]):
-        answers = await context.asker.ask(commands, request_id)
-        events += sum(len(answer.events) for answer in answers)
-        refusal = next((answer.refusal for answer in answers if answer.refusal is not None), None)
-        if refusal is not None:
-            raise Refused(refusal.code, f"{refusal.detail}; another import ran beside this one: send the roster again to see which row")
-    return events
-
-
-def _batches(news: Sequence[News]) -> Iterator[list[Command]]:
-    batch: list[Command] = []
-    for each in news:
-        commands = each.commands()
-        if batch and len(batch) + len(commands) > BATCH:
-            yield batch
-            batch = []
-        batch.extend(commands)
-    if batch:
-        yield batch
-
-
-def _answer(planned: Plan, news: Sequence[News], source: str, dry_run: bool, events: int) -> Imported:
-    def counts(kind: type[Told]) -> Counts:
-        return Counts(**Counter(each.change.value for each in news if isinstance(each.told, kind)))
-
-    warnings = [Place(place=each.place, code=each.code, detail=each.detail, remedy=each.remedy) for each in planned.warnings.first]
-    return Imported(
-        content_hash=planned.content_hash, source=source, dry_run=dry_run, rows=planned.rows, schools=counts(SchoolRostered),
-        classes=counts(ClassRostered), staff=counts(StaffRostered), learners=counts(LearnerRostered),
-        aliases=sum(len(each.aliases) for each in news), events=events, warnings=warnings, warnings_total=planned.warnings.total,
-    )  # fmt: skip
+def _steps(told: Sequence[Sequence[RosterCommand]]) -> list[list[RosterCommand]]:
+    """Return what is told in steps of at most STEP commands, or one thing's where those are more."""
+    steps: list[list[RosterCommand]] = [[]]
+    for commands in told:
+        if steps[-1] and len(steps[-1]) + len(commands) > STEP:
+            steps.append([])
+        steps[-1].extend(commands)
+    return steps
 
 
 ZIP_BODY: Final = {"requestBody": {"required": True, "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}}
+UNDER_WAY: Final[dict[int | str, dict[str, Any]]] = {
+    202: {"model": Imported, "description": "Recorded as a whole; some of it is still to be taken, which the service does by itself"}
+}

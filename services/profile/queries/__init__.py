@@ -2,9 +2,20 @@
 
 from services.profile.queries.keyring import NAME, TITLE, WORDS, Keyring
 from services.profile.queries.reading import Queries
-from services.profile.queries.views import ClassView, ImportView, LearnerDetail, LearnerView, PreferenceView, SchoolView, StaffView
+from services.profile.queries.steps import RosterCommand, Steps, asks, is_free, record
+from services.profile.queries.views import (
+    ClassView,
+    ImportView,
+    LearnerDetail,
+    LearnerView,
+    PreferenceView,
+    SchoolView,
+    StaffView,
+    UnderWay,
+)
 
 __all__ = [
     "NAME", "TITLE", "WORDS", "ClassView", "ImportView", "Keyring", "LearnerDetail", "LearnerView", "PreferenceView", "Queries",
-    "SchoolView", "StaffView",
+    "RosterCommand", "SchoolView", "StaffView", "Steps", "UnderWay",
+    "asks", "is_free", "record",
 ]  # fmt: skip

@@ -40,6 +40,7 @@ _LEARNER: Final = "SELECT body FROM learner WHERE learner_id = %s"
 _SCHOOL: Final = "SELECT body FROM school WHERE school_id = %s"
 _CLASSES_BY_ID: Final = "SELECT body FROM school_class WHERE class_id = ANY(%s) ORDER BY class_id"
 _PREFERENCES: Final = "SELECT body FROM preference WHERE learner_id = %s ORDER BY version DESC"
+_IMPORTED: Final = "SELECT FROM roster_import WHERE content_hash = %s"
 _IMPORTS: Final = """
     SELECT content_hash, source, rows, person_iris, imported_at FROM roster_import
     WHERE %(at)s::timestamptz IS NULL OR (imported_at, content_hash) < (%(at)s, %(hash)s)
@@ -114,6 +115,11 @@ class Queries:
         told = await self._told(ClassRostered, _CLASSES, _asked(school, None, withdrawn, after, limit))
         keys = await self._keyring.of([each.class_id for each in told])
         return [_class(each, keys) for each in told]
+
+    async def is_imported(self, content_hash: str) -> bool:
+        """Return whether this very roster was taken before."""
+        async with connected(self._pool) as connection:
+            return await (await connection.execute(_IMPORTED, [content_hash])).fetchone() is not None
 
     async def imports(self, before: tuple[datetime, str] | None, limit: int) -> list[ImportView]:
         """Return the rosters taken, the newest first, from before this instant and hash."""

@@ -76,6 +76,15 @@ class LearnerDetail(LearnerView):
     preferences: list[PreferenceView] = Field(description="Each author's latest, the newest first.")
 
 
+class UnderWay(BaseModel):
+    """A roster that is recorded, and taken step by step."""
+
+    content_hash: str
+    source: str
+    recorded_at: datetime
+    events_left: int
+
+
 class ImportView(BaseModel):
     """A roster that was taken."""
 
