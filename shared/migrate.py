@@ -76,6 +76,16 @@ def create_ledger(op: Any) -> None:
         op.execute(statement.format(app=f'"{app}"'))
 
 
+def tell_foreign_apart(op: Any) -> None:
+    """Let foreign records be parked beside each other that stood at the same offset, as where a topic was made anew: by their bytes' hash.
+
+    Of those parked before it stays unknown, since their bytes are sealed. Once it is run, the release before parks nothing any more: its
+    worker ends where it must.
+    """
+    for statement in FOREIGN_APART:
+        op.execute(statement)
+
+
 # Collation "C" where an index lasts for ever: others change with the operating system's library, and with them what is found and unique.
 LEDGER_TABLES: Final = (
     """CREATE TABLE partition (
@@ -121,6 +131,12 @@ LEDGER_TABLES: Final = (
         f"CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
         for table in ("event", "parameter_page")
     ),
+)
+
+FOREIGN_APART: Final = (
+    'ALTER TABLE parked ADD COLUMN hash text COLLATE "C"',
+    "DROP INDEX parked_foreign",
+    "CREATE UNIQUE INDEX parked_foreign ON parked (source, partition, kafka_offset, hash) WHERE position IS NULL",
 )
 
 RIGHTS: Final = (

@@ -19,6 +19,7 @@ from shared.ledger import MAX_BATCH, Batch, InboxMoved, Incoming, Trouble
 from shared.ledger.group import is_passing
 from shared.ledger.ledger import Applied, Ledger
 from shared.ledger.park import FAULTY, reason_of
+from shared.ledger.types import readable
 
 MAX_PARKED_IN_WINDOW: Final = 100
 """Records set aside as foreign, unknown or poison within the window, after which the consumer stops: the fault is not one record's."""
@@ -44,7 +45,7 @@ class TooManyParked(LedgerError):
 
 
 class Unparkable(LedgerError):
-    """A record can be neither handled nor set aside."""
+    """A record can be neither handled nor set aside. Nothing that it holds leads here: the installation or this release is at fault."""
 
     def __init__(self, record: Incoming, reason: str) -> None:
         super().__init__(
@@ -117,7 +118,7 @@ class Writer:
             except (InboxMoved, LedgerError, Misconfigured):
                 raise
             except Error as error:
-                _judge(error, attempt)
+                _judge(error, attempt, any(record.asks for record in records))
                 reason = reason_of(error)
             except Exception as error:
                 raise _Poison(reason_of(error)) from error
@@ -142,24 +143,27 @@ class Writer:
             if record.trouble is not None:
                 log.error(
                     "record parked", source=record.source, partition=record.partition, position=record.position,
-                    kafka_offset=record.kafka_offset, trouble=str(record.trouble), reason=record.reason,
+                    kafka_offset=record.kafka_offset, trouble=str(record.trouble), reason=readable(record.reason),
                 )  # fmt: skip
                 self._parked.append(now)
                 while self._parked and self._parked[0] < now - PARK_WINDOW_S:
                     self._parked.popleft()
                 if len(self._parked) > MAX_PARKED_IN_WINDOW:
-                    raise TooManyParked(len(self._parked), record.reason)
+                    raise TooManyParked(len(self._parked), readable(record.reason))
 
 
-def _judge(error: Error, attempt: int) -> None:
+def _judge(error: Error, attempt: int, asks: bool) -> None:
     """Return where a database error passes by itself.
+
+    Args:
+        asks: some record asks for something, which may be what takes too long; setting records aside never is.
 
     Raises:
         _Poison: the data is at fault.
         psycopg.Error: the program or the installation is; the consumer must stop.
     """
     state = error.sqlstate or ""
-    if isinstance(error, DataError) or state[:2] in FAULTY or (state == CANCELLED and attempt + 1 >= CANCELLED_TRIES):
+    if isinstance(error, DataError) or state[:2] in FAULTY or (asks and state == CANCELLED and attempt + 1 >= CANCELLED_TRIES):
         raise _Poison(reason_of(error)) from error
     if not is_passing(error):
         raise error

@@ -27,6 +27,8 @@ _THREE_IDS: Final = re.compile(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})
 MAX_EVENT_BYTES: Final = 256 * 1024
 MAX_PAGE_BYTES: Final = 192 * 1024
 MAX_INTEGER: Final = 2**53 - 1
+MAX_ATTRIBUTE: Final = 512
+"""Characters of a text that stands in an envelope beside `data`. Ours are ids, names, hashes and instants, of a hundred at most."""
 MICRO: Final = 1_000_000
 
 T = TypeVar("T", str, UUID)
@@ -258,8 +260,10 @@ class Header:
     def read(cls, raw: bytes) -> Self:
         """Return the envelope of these bytes.
 
+        Text that no ledger can hold, with U+0000 in it or longer than MAX_ATTRIBUTE, makes it none of ours.
+
         Raises:
-            ValueError: where they are not one of our envelopes; the message says what is missing.
+            ValueError: where they are not one of our envelopes; the message says what is missing, and quotes nothing.
         """
         try:
             attributes = orjson.loads(raw)
@@ -297,11 +301,14 @@ class Header:
             id, type_name, source, time, stream, version, key, partition, position, previous, decider, settings, release, causation,
             correlation, data,
         ) = _VALUES(self.attributes)  # fmt: skip
-        if not _THREE_IDS.fullmatch(id + causation + correlation):
+        if len(id) != len(causation) or len(id) != len(correlation) or not _THREE_IDS.fullmatch(id + causation + correlation):
             raise ValueError("id, causationid or correlationid is not a UUID in lower case")
+        at = datetime.fromisoformat(time)
+        if at.tzinfo is None:
+            raise ValueError("time is not an instant: it knows no time zone")
         return Recorded(
-            id, type_name, source, datetime.fromisoformat(time), stream, version, key, partition, position, previous, decider, settings,
-            release, causation, correlation, event_class.model_validate(data), self.raw,
+            id, type_name, source, at, stream, version, key, partition, position, previous, decider, settings, release, causation,
+            correlation, event_class.model_validate(data), self.raw,
         )  # fmt: skip
 
 
@@ -312,6 +319,7 @@ _ATTRIBUTES: Final = {  # In the order of `Recorded`.
 }  # fmt: skip
 _VALUES: Final = itemgetter(*_ATTRIBUTES)
 _NUMBERS: Final = itemgetter(*(place for place, kind in enumerate(_ATTRIBUTES.values()) if kind is int))
+_TEXTS: Final = itemgetter(*(place for place, kind in enumerate(_ATTRIBUTES.values()) if kind is str))
 _KINDS: Final = tuple(_ATTRIBUTES.values())
 
 
@@ -321,6 +329,9 @@ def _is_sound(attributes: Mapping[str, Any]) -> bool:
     except KeyError:
         return False
     if tuple(map(type, values)) != _KINDS:
+        return False
+    texts: tuple[str, ...] = _TEXTS(values)
+    if "\0" in "".join(texts) or max(map(len, texts)) > MAX_ATTRIBUTE:
         return False
     numbers: tuple[int, int, int, int] = _NUMBERS(values)
     version, partition, position, settings = numbers
@@ -335,4 +346,6 @@ def _fault_of(attributes: Mapping[str, Any]) -> str:
             return f"attribute {name} is missing or not a {kind.__name__}"
         if isinstance(value, int) and not 0 <= value <= MAX_INTEGER:
             return f"attribute {name} is not from 0 to {MAX_INTEGER}"
+        if isinstance(value, str) and ("\0" in value or len(value) > MAX_ATTRIBUTE):
+            return f"attribute {name} holds U+0000, or more than {MAX_ATTRIBUTE} characters"
     raise AssertionError("it is sound")

@@ -23,7 +23,7 @@ from shared.ledger.ledger import Ledger
 from shared.ledger.patience import connected
 from shared.ledger.store import BLOCKED
 from shared.ledger.turn import Turn
-from shared.ledger.types import Ask, Connection, Trouble
+from shared.ledger.types import Ask, Connection, Trouble, readable
 
 MAX_STEP: Final = 100
 """Records of one key that are taken up in one transaction."""
@@ -120,15 +120,16 @@ async def discard(pool: AsyncConnectionPool[Any], id: int, why: str) -> Parked:
     """Set a record aside for good. What waits behind it is taken up by the next `retry`.
 
     Raises:
-        NotFound: there is none of this id that is not resolved.
+        NotFound: there is none of this id that is not resolved, also where it was taken up meanwhile.
         BadInput: the reason is missing or too long.
     """
     if not why.strip() or len(why) > MAX_WHY:
         raise BadInput(f"say why the record is discarded, in at most {MAX_WHY} characters")
     async with connected(pool) as connection, connection.transaction():
+        place = await _one(connection, SHOW, id)  # It never changes; what became of the record is known under the lock alone.
+        await connection.execute(LOCK_INBOX, [place.source, place.partition])
         record = await _one(connection, STILL, id)
-        await connection.execute(LOCK_INBOX, [record.source, record.partition])
-        await connection.execute(RESOLVE, [f"discarded: {why.strip()}", 0, id])
+        await connection.execute(RESOLVE, [f"discarded: {readable(why.strip())}", 0, id])
     return record
 
 
@@ -156,7 +157,7 @@ async def retry(ledger: Ledger, asks_of: AsksOf, unseal: Callable[[bytes], bytes
                     most = 1  # One of them: from here on each for itself.
                     continue
                 async with connected(ledger.pool) as connection:
-                    await connection.execute(AGAIN, [str(stuck.trouble), stuck.reason, stuck.record.id])
+                    await _again(connection, stuck.record, stuck.trouble, stuck.reason)
                 result.stuck.append(stuck.record)
                 most = 0
     return result
@@ -196,10 +197,7 @@ async def _step(
             records = await _read(connection, STILL, first.id)
         asks: list[Ask] = []
         for number, record in enumerate(records):
-            found, trouble, reason = asks_of(Header.read(await _bytes(connection, record.id, unseal)), number)
-            if trouble is not None:
-                raise _Stuck(record, trouble, reason)
-            asks.extend(found)
+            asks.extend(_asks(record, await _bytes(connection, record.id, unseal), asks_of, number))
         turn = await decide(ledger, connection, asks, records)
         refusals = {answer.ask.record: answer.refusal for answer in (turn.answers if turn else ()) if answer.refusal}
         for number, record in enumerate(records):
@@ -207,11 +205,31 @@ async def _step(
             if refusal is None:
                 await connection.execute(RESOLVE, ["taken up again", 1, record.id])
             else:
-                await connection.execute(AGAIN, [str(Trouble.REFUSED), f"{refusal.code}: {refusal.detail}", record.id])
+                await _again(connection, record, Trouble.REFUSED, f"{refusal.code}: {refusal.detail}")
     ledger.committed(turn, time.perf_counter() - started)
     result.refused += len(refusals)
     result.applied += len(records) - len(refusals)
     return len(records)
+
+
+def _asks(record: Parked, raw: bytes, asks_of: AsksOf, number: int) -> Sequence[Ask]:
+    """Return what a record asks for.
+
+    Raises:
+        _Stuck: this release cannot say, or no longer takes it for an envelope.
+    """
+    try:
+        header = Header.read(raw)
+    except ValueError as error:
+        raise _Stuck(record, Trouble.POISON, str(error)) from None
+    asks, trouble, reason = asks_of(header, number)
+    if trouble is not None:
+        raise _Stuck(record, trouble, reason)
+    return asks
+
+
+async def _again(connection: Connection, record: Parked, trouble: Trouble, reason: str) -> None:
+    await connection.execute(AGAIN, [str(trouble), readable(reason), record.id])
 
 
 async def decide(ledger: Ledger, connection: Connection, asks: Sequence[Ask], records: Sequence[Parked]) -> Turn | None:

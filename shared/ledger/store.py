@@ -17,7 +17,7 @@ from shared.errors import LedgerError
 from shared.failpoints import reach
 from shared.ledger.columns import Blobs, Numbers, Texts, copied, event_row, since_2000, stream_row
 from shared.ledger.turn import Held, Lane, check_release
-from shared.ledger.types import BLOCKING, MAX_STEP, Batch, Connection, Inbox, InboxMoved, Incoming, Projection, Trouble, Walk
+from shared.ledger.types import BLOCKING, MAX_STEP, Batch, Connection, Inbox, InboxMoved, Incoming, Projection, Trouble, Walk, readable
 
 BLOCKED: Final = [str(trouble) for trouble in BLOCKING]
 
@@ -33,8 +33,9 @@ MOVE_INBOX: Final = """
     FROM jsonb_to_recordset(%s) AS r(source text, partition int, position bigint, head text, kafka_offset bigint)
     WHERE inbox.source = r.source AND inbox.partition = r.partition"""
 PARK: Final = """
-    INSERT INTO parked (source, partition, position, kafka_offset, key, trouble, reason, bytes) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
-    ON CONFLICT (source, partition, kafka_offset) WHERE position IS NULL DO NOTHING"""
+    INSERT INTO parked (source, partition, position, kafka_offset, key, trouble, reason, bytes, hash)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (source, partition, kafka_offset, hash) WHERE position IS NULL DO NOTHING"""
 LOCK_LANES: Final = "SELECT id, length, head, last_at FROM partition WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
 LOAD_STREAMS: Final = """
     SELECT r.id, s.key, s.partition, s.version, s.format, CASE WHEN s.version <> r.known THEN s.state END AS state
@@ -115,8 +116,11 @@ async def move_inbox(connection: Connection, batch: Batch) -> dict[tuple[str, in
 
 
 async def park(connection: Connection, records: Iterable[Incoming], seal: Callable[[bytes], bytes]) -> int:
-    """Set records aside with their reason and sealed bytes; return how many."""
-    rows = [(r.source, r.partition, r.position, r.kafka_offset, r.key, str(r.trouble), r.reason, seal(r.raw)) for r in records if r.trouble]
+    """Set records aside with their reason and sealed bytes; return how many. A foreign one that was read before is parked already."""
+    rows = [
+        (r.source, r.partition, r.position, r.kafka_offset, r.key, str(r.trouble), readable(r.reason), seal(r.raw), digest(r.raw))
+        for r in records if r.trouble
+    ]  # fmt: skip
     if rows:
         async with connection.cursor() as cursor:
             await cursor.executemany(PARK, rows)

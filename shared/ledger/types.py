@@ -132,6 +132,21 @@ class Trouble(StrEnum):
     """It is sound, and waits behind an earlier record of its key."""
 
 
+MAX_REASON: Final = 1_000
+"""Characters of the reason for which a record is parked."""
+
+
+def readable(reason: str) -> str:
+    """Return a reason as it is kept, logged and shown: what is not printable is escaped, U+0000 and lone surrogates among it, and of a long
+    one the beginning stands for it. It may quote a record: names of its fields, or what a decider says of them.
+
+    >>> readable("data/\\x00: extra_forbidden")
+    'data/\\\\x00: extra_forbidden'
+    """
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in reason[: MAX_REASON + 1])
+    return shown if len(shown) <= MAX_REASON else f"{shown[: MAX_REASON - 3]}..."
+
+
 BLOCKING: Final = (Trouble.UNKNOWN, Trouble.POISON, Trouble.BEHIND)
 
 

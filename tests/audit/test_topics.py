@@ -143,7 +143,7 @@ async def test_a_record_that_no_ledger_holds_and_one_that_is_missing_are_found(p
     raws = [bytes(row[0]) for row in rows]
     other = replace(published, prefix=f"{published.prefix}-holes")
     await ensure_topics(published.servers, other.prefix, list(Topic), PARTITIONS)
-    forged = raws[1].replace(b'"release":"', b'"release":"x')
+    forged = raws[1].replace(b'"time":"', b'"time":"x')
     async with AIOKafkaProducer(bootstrap_servers=published.servers) as producer:
         for raw in (raws[0], forged, raws[1], raws[3], b"junk"):
             await producer.send_and_wait(topic_name(other.prefix, Topic.EVIDENCE), raw, partition=number)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from shared.contracts.envelope import (
+    MAX_ATTRIBUTE,
     MAX_EVENT_BYTES,
     MAX_INTEGER,
     Header,
@@ -145,6 +146,43 @@ def test_an_event_larger_than_256_kib_is_refused() -> None:
 def test_what_is_no_envelope_is_said_to_be_none(raw: bytes, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Header.read(raw)
+
+
+def whole(**changed: str) -> bytes:
+    """Return the golden event with other attributes."""
+    text = GOLDEN.replace('"ID"', f'"{uuid.UUID(int=3)}"').replace("PARTITION", "1").replace('"PREVIOUS"', f'"{"0" * 64}"')
+    return canonical(json.loads(text) | changed)
+
+
+TEXTS = [
+    "causationid", "correlationid", "decider", "id", "partitionkey", "previous", "release", "source", "stream", "time", "type",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_text_that_no_ledger_can_hold_stands_in_none_of_our_envelopes(name: str) -> None:
+    assert len(Header.read(whole(**{name: "\U0001f642" * MAX_ATTRIBUTE})).attributes[name]) == MAX_ATTRIBUTE
+    for text in ("secret\0", "secret" * MAX_ATTRIBUTE):
+        with pytest.raises(ValueError, match=f"attribute {name} holds U") as refused:
+            Header.read(whole(**{name: text}))
+        assert "secret" not in str(refused.value)
+
+
+TWO = str(uuid.UUID(int=1)) * 2
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"id": ""}, {"id": "", "causationid": TWO}, {"causationid": "", "correlationid": TWO}, {"id": TWO, "correlationid": ""},
+        {"id": str(uuid.UUID(int=10)).upper()}, {"time": ""}, {"time": "2026-10-13"}, {"time": "2026-10-13T07:30:01"},
+    ],
+)  # fmt: skip
+def test_an_envelope_whose_ids_and_time_are_none_is_not_decoded(changed: dict[str, str]) -> None:
+    """What it led to would name them, and be stored for ever."""
+    assert Header.read(whole()).decode(EvidenceRecorded).data == recorded()
+    with pytest.raises(ValueError, match=r"UUID|instant|isoformat"):
+        Header.read(whole(**changed)).decode(EvidenceRecorded)
 
 
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])

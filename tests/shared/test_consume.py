@@ -1,6 +1,7 @@
 """The consumer on real Kafka and PostgreSQL: nothing lost, doubled or reordered, and a bad record stops no other."""
 
 import asyncio
+import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from shared.consume import TooManyParked, hands, reader, subscriber, write
 from shared.contracts.envelope import canonical, digest, partition_of
 from shared.ledger import Batch, InboxMoved
 from shared.ledger.ledger import Applied, Ledger
+from shared.ledger.types import MAX_REASON
 from shared.relay import ensure_topics
 from shared.stack import ServiceDatabase
 from shared.telemetry import Metrics
@@ -250,6 +252,39 @@ async def test_a_type_this_release_does_not_know_is_parked_and_a_known_one_nobod
     async with wire.hearing(hearer):
         await heard(hearer, 2)
         await until(lambda: _parked_is(hearer, [("unknown-type", 1), ("behind", 4)]), "unknown type parked")
+
+
+async def test_hostile_text_in_a_record_ends_no_service(wire: Wire, source: Ledger, hearer: Ledger) -> None:
+    await source.handle(asks(*(Note(NAMES[5], learner) for learner in learners(2)), Note(NAMES[3], UUID(int=900))))
+    ours, first = await events(source), orjson.loads((await events(source))[3][0])
+    data, other = first["data"], {"partitionkey": "another", "position": 2}
+    long = secrets.token_hex(8_000)  # Too long for an index, and no compression helps.
+    hostile = [
+        first | {"type": "evidence.new\0.v1"},
+        first | {"partitionkey": "\0"},
+        first | {"partitionkey": long},
+        first | {"stream": "\0"},
+    ]
+    poison = [first | {"data": data | {"\0\x1b[2J": 1}}, first | {"data": data | {long: 1}, "position": 1}]
+    poison[1]["previous"] = digest(canonical(poison[0]))
+    last = canonical(first | other | {"previous": digest(canonical(poison[1]))})
+    async with wire.hearing(hearer):
+        for each in (*hostile, *poison):
+            await wire.send(3, canonical(each))
+        await wire.send(5, ours[5][0])
+        await wire.send(3, last)
+        await heard(hearer, 2)
+    async with wire.hearing(hearer):
+        await wire.send(5, ours[5][1])
+        await heard(hearer, 3)
+    assert await parked(hearer) == [("foreign", None)] * 4 + [("poison", 0), ("poison", 1)]
+    found = await rows(hearer, "SELECT reason, bytes FROM parked ORDER BY kafka_offset")
+    assert [bytes(raw) for _, raw in found] == [b"sealed:" + canonical(each) for each in (*hostile, *poison)]
+    assert [reason.split(" holds ")[0] for reason, _ in found[:4]] == [
+        f"attribute {name}" for name in ("type", "partitionkey", "partitionkey", "stream")
+    ]
+    assert found[4][0] == "data does not fit AliasNoted: \\x00\\x1b[2J: extra_forbidden"
+    assert len(found[5][0]) == MAX_REASON
 
 
 async def test_another_chain_stops_its_partition_and_no_other(wire: Wire, source: Ledger, hearer: Ledger) -> None:

@@ -1,15 +1,20 @@
 """Parked records on real Kafka and PostgreSQL: taken up again in order after a repair, never past the live reader."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 
+from shared.consume import write
 from shared.consume.inward import Inward
-from shared.contracts.envelope import Event, Header
+from shared.consume.reader import Lane
+from shared.contracts.envelope import Event, Header, StreamId
 from shared.contracts.evidence import AliasNoted
 from shared.decider import Decider, History, Refusal
 from shared.errors import BadInput, NotFound
@@ -17,9 +22,11 @@ from shared.ledger import Batch, Incoming, Projection, Trouble
 from shared.ledger.ledger import Ledger
 from shared.ledger.park import Parked, Retried, discard, listed, retry, shown
 from shared.ledger.read import aside
+from shared.ledger.types import MAX_REASON
 from shared.parameters import Parameters
 from shared.relay import ensure_topics
 from shared.stack import ServiceDatabase
+from shared.testing import recorded
 from tests.shared.wire import (
     DECIDERS,
     PARTITIONS,
@@ -216,11 +223,105 @@ async def test_a_record_at_an_offset_that_was_parked_before_is_parked_too(hearer
     assert [(record.kafka_offset, record.position) for record in await listed(hearer.pool)] == [(0, 0), (0, 1)]
 
 
+async def set_aside(hearer: Ledger, raw: bytes, position: int | None = None, trouble: Trouble = Trouble.FOREIGN, reason: str = "") -> None:
+    before = {("evidence", 3): (await hearer.inbox(["evidence"]))["evidence", 3]}
+    await hearer.apply(Batch(before, (Incoming("evidence", 3, 7, raw, position, "", "0" * 64, (), trouble, reason),)))
+
+
 async def test_a_foreign_record_that_is_read_again_is_parked_once(hearer: Ledger) -> None:
     for _ in range(2):
-        before = {("evidence", 3): (await hearer.inbox(["evidence"]))["evidence", 3]}
-        await hearer.apply(Batch(before, (Incoming("evidence", 3, 7, b"bytes", trouble=Trouble.FOREIGN, reason="a test"),)))
+        await set_aside(hearer, b"bytes")
     assert [record.kafka_offset for record in await listed(hearer.pool)] == [7]
+
+
+async def test_a_foreign_record_at_an_offset_where_another_was_parked_is_parked_too(hearer: Ledger) -> None:
+    """As after a topic was made anew: also where the one before is resolved."""
+    await set_aside(hearer, b"bytes")
+    await set_aside(hearer, b"others")
+    first, second = await listed(hearer.pool)
+    await discard(hearer.pool, first.id, "a test")
+    await discard(hearer.pool, second.id, "a test")
+    await set_aside(hearer, b"bytes of a third")
+    (third,) = await listed(hearer.pool)
+    assert [(await shown(hearer.pool, each.id, unseal))[1] for each in (first, second, third)] == [b"bytes", b"others", b"bytes of a third"]
+
+
+async def test_a_reason_is_kept_so_that_it_can_be_stored_and_shown(hearer: Ledger) -> None:
+    def refuse(command: Copy, state: State, parameters: Parameters, history: History = ()) -> list[Event] | Refusal:
+        return Refusal("unwanted", "\0\ud800" + "x" * 2_000)
+
+    await set_aside(hearer, b"foreign", reason="\0\ud800\x1b[2J" + "\0" * 2_000)
+    (record,) = await listed(hearer.pool)
+    assert record.reason.startswith(r"\x00\ud800\x1b[2J\x00")
+    assert len(record.reason) == MAX_REASON
+    [event] = recorded(StreamId("evidence", "note", NAME), [AliasNoted(alias=alias(NAME), learner_id=UUID(int=1))])
+    await set_aside(hearer, event.raw, 0, Trouble.REFUSED, "by the release before")
+    assert await taken_up(repaired(hearer, refuse)) == Retried(refused=1)
+    *_, refused = await listed(hearer.pool)
+    assert (refused.reason[:26], len(refused.reason)) == (r"unwanted: \x00\ud800xxxxxx", MAX_REASON)
+
+
+async def test_a_parked_record_that_this_release_takes_for_no_envelope_stays_and_lets_others_be_taken_up(
+    wire: Wire, source: Ledger, hearer: Ledger
+) -> None:
+    await a_queue(wire, source, hearer, 1)
+    before = {("evidence", 5): (await hearer.inbox(["evidence"]))["evidence", 5]}
+    await hearer.apply(Batch(before, (Incoming("evidence", 5, 7, b"{}", 0, "key", "0" * 64, (), Trouble.POISON, "a test"),)))
+    done = await taken_up(repaired(hearer))
+    assert (done.applied, [record.reason for record in done.stuck]) == (2, ["a test"])
+    (left,) = await listed(hearer.pool)
+    assert (left.trouble, left.reason, left.attempts) == ("poison", "attribute id is missing or not a str", 1)
+
+
+async def test_what_is_taken_up_while_it_is_discarded_is_not_said_to_be_discarded(wire: Wire, source: Ledger, hearer: Ledger) -> None:
+    first, *_ = await a_queue(wire, source, hearer, 1)
+    async with hearer.pool.connection() as other:
+        async with other.transaction():
+            await other.execute("SELECT 1 FROM inbox WHERE source = 'evidence' AND partition = %s FOR UPDATE", [first.partition])
+            discarding = asyncio.create_task(discard(hearer.pool, first.id, "a test"))
+            await until(lambda: _waits(hearer), "it waits for the lock")
+            await other.execute("UPDATE parked SET resolved_at = now(), resolution = 'taken up again' WHERE id = %s", [first.id])
+        with pytest.raises(NotFound):
+            await discarding
+    assert (await shown(hearer.pool, first.id, unseal))[0].resolution == "taken up again"
+
+
+async def _waits(hearer: Ledger) -> bool:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(await rows(hearer, waiting) == [(1,)])
+
+
+TEXTS = [
+    "", "\0", "a\0b", "\ud800", "\x1b[2J", "\u202e", "\uffff", '"\\' * 2_000, "x" * 5_000, "\U0010ffff" * 512, "\U0010ffff" * 513,
+    "".join(map(chr, range(0x4E00, 0x4E00 + 512))), "".join(map(chr, range(0x4E00, 0x4E00 + 9_000))),
+]  # fmt: skip
+ATTRIBUTES = [
+    "id", "type", "time", "stream", "partitionkey", "decider", "release", "causationid", "correlationid", "a field", "an alias",
+]  # fmt: skip
+
+
+async def test_nothing_that_a_record_holds_keeps_it_from_being_set_aside(hearer: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write, "MAX_PARKED_IN_WINDOW", 1_000)
+    reader = Lane("evidence", "/local/evidence", (await hearer.inbox(["evidence"]))["evidence", 3])
+    inward, records = Inward(SUBSCRIPTION), list[Incoming]()
+    for number, (name, text) in enumerate(product(ATTRIBUTES, TEXTS)):
+        [event] = recorded(StreamId("evidence", "note", f"name-{number}"), [AliasNoted(alias=alias(""), learner_id=UUID(int=number))])
+        told = orjson.loads(event.raw) | {"source": reader.source, "partition": 3, "position": reader.next, "previous": reader.head}
+        if name == "a field":
+            told["data"][text] = 1
+        else:
+            (told["data"] if name == "an alias" else told)[name.removeprefix("an ")] = text
+        raw = json.dumps(told).encode()
+        verdict = reader.read(number, raw)
+        assert verdict is not None
+        records.append(inward.incoming(reader, number, raw, verdict, number))
+    await write.Writer(hearer, asyncio.Event(), 0).write(records, {reader.place: reader})
+    assert (await hearer.inbox(["evidence"]))["evidence", 3].kafka_offset == len(records) == reader.inbox.kafka_offset
+    kept = {record.kafka_offset: await shown(hearer.pool, record.id, unseal) for record in await listed(hearer.pool, limit=1_000)}
+    assert all(raw == records[number].raw and record.reason for number, (record, raw) in kept.items())
+    ((applied,),) = await rows(hearer, "SELECT count(*) FROM event")
+    assert applied > 0
+    assert len(kept) + applied == len(records)
 
 
 FAILING = {

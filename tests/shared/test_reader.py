@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.consume.reader import ASK_AGAIN_S, GRACE_MS, IDLE_S, Apply, Foreign, Lane
-from shared.contracts.envelope import Origin, StreamId, chain_start, digest, envelope
+from shared.contracts.envelope import Origin, StreamId, canonical, chain_start, digest, envelope
 from shared.contracts.mastery import Level, LevelChanged
 from shared.ledger.types import Inbox
 
@@ -72,6 +72,13 @@ def test_what_is_no_envelope_of_this_partition_is_foreign_and_moves_nothing() ->
     assert isinstance(reader.read(2, b'{"specversion":"1.0"}'), Foreign)
     assert isinstance(elsewhere.read(0, EVENTS[0]), Foreign)
     assert isinstance(reader.read(3, EVENTS[0]), Apply)
+
+
+def test_an_event_with_text_that_no_ledger_can_hold_is_foreign_and_moves_nothing() -> None:
+    reader = lane()
+    for name, text in (("type", "a\0"), ("partitionkey", "\0"), ("partitionkey", "x" * 3_000), ("stream", "\0"), ("previous", "x" * 9_999)):
+        assert isinstance(reader.read(0, canonical(orjson.loads(EVENTS[0]) | {name: text})), Foreign)
+    assert isinstance(reader.read(1, EVENTS[0]), Apply)
 
 
 def test_another_chain_stops_the_partition_and_is_named() -> None:

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 from psycopg import OperationalError
+from psycopg.errors import QueryCanceled
 
 from shared.consume.reader import Lane
-from shared.consume.write import Impatient, Stopping, Writer
+from shared.consume.write import CANCELLED_TRIES, Impatient, Stopping, Writer
 from shared.contracts.envelope import chain_start
 from shared.errors import LedgerError
 from shared.ledger import Batch, InboxMoved
-from shared.ledger.types import Inbox, Incoming
+from shared.ledger.types import Inbox, Incoming, Trouble
 
 SOURCE = "/test/evidence"
 RECORDS = [Incoming("evidence", partition, offset, b"", position=offset) for offset in range(3) for partition in (0, 1)]
@@ -53,3 +54,12 @@ async def test_a_fault_ends_the_batch_as_what_it_is(fault: Exception, stops: boo
         await Writer(ledger, stopping, patience_s=60 if stops else 0).write(RECORDS, places)
     assert ledger.tries == [len(RECORDS)]
     assert {lane.inbox.position for lane in places.values()} == {-1}
+
+
+async def test_what_is_only_set_aside_is_waited_for_however_often_that_takes_too_long() -> None:
+    """A statement that is cancelled says nothing of a record that asks for nothing."""
+    ledger: Any = Failing(QueryCanceled("canceling statement due to statement timeout"))
+    parked = Incoming("evidence", 0, 0, b"", trouble=Trouble.FOREIGN, reason="none of ours")
+    with pytest.raises(Impatient):
+        await Writer(ledger, asyncio.Event(), patience_s=0.5).write([parked], lanes())
+    assert len(ledger.tries) > CANCELLED_TRIES

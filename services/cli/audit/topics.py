@@ -38,12 +38,12 @@ class _Lane:
     other: list[str] = field(default_factory=list)
     disorder: list[str] = field(default_factory=list)
 
-    def take(self, partition: int, offset: int, position: int, raw: bytes) -> None:
-        """Take a record that is an envelope."""
+    def take(self, partition: int, offset: int, position: int, raw: bytes) -> bool:
+        """Take a record that is an envelope; return whether the ledger holds it."""
         hash = bytes.fromhex(digest(raw))
         if position >= len(self.seen) or self.hashes[position * HASH_BYTES : (position + 1) * HASH_BYTES] != hash:
             self.other.append(f"partition {partition} offset {offset}")
-            return
+            return False
         if self.seen[position]:
             self.repeats += 1
         elif (
@@ -55,6 +55,7 @@ class _Lane:
         self.count += 1
         self.seen[position] = 1
         self.last = max(self.last, position)
+        return True
 
 
 async def check_topic(installation: Installation, service: str, standing: Standing, book: Book, emptied: bool, findings: Findings) -> None:
@@ -80,8 +81,8 @@ async def check_topic(installation: Installation, service: str, standing: Standi
         except ValueError:
             lane.foreign += 1  # Not ours: whoever reads it parks it.
             continue
-        lane.take(partition, offset, header.position, raw)
-        times.see(header, at_ms)
+        if lane.take(partition, offset, header.position, raw):
+            times.see(header, at_ms)
     findings.count("I3", f"{service}: records in Kafka", records)
     findings.count("I3", f"{service}: repeated in Kafka (harmless)", sum(lane.repeats for lane in lanes.values()))
     findings.wrong("I4", f"{service}: Kafka holds records that are not in its ledger", _joined(lane.other for lane in lanes.values()))
