@@ -131,7 +131,8 @@ def _made(entry: Mapping[str, Any], place: str, faults: list[Fault]) -> None:
             faults.append(Fault(f"{place}/{name}", "missing", f"it does not say `{name}`", "calibrate again with this release"))
     for name, value in entry.items():
         whole = type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER
-        if not (whole or (isinstance(value, str) and len(value) <= MAX_REASON)) or (name.endswith("_e6") and not whole):
+        number = name.endswith("_e6") or (name in MADE and name != "before_id")
+        if not (whole or (isinstance(value, str) and len(value) <= MAX_REASON)) or (number and not whole):
             faults.append(Fault(f"{place}/{name}", "out-of-bounds", "neither a whole number nor a short text", "mend it"))
     if not isinstance(entry.get("before_id", ""), str):
         faults.append(Fault(f"{place}/before_id", "not-text", "an id is a text", "mend it"))

@@ -2,7 +2,7 @@
 
 from shared.http.app import Health, Page, PageAsked, Paging, create_app
 from shared.http.body import MAX_BODY_BYTES, read_json, read_model, require_content_type, strict_json
-from shared.http.problems import Problem, WrongContentType, faults_of, parsed, respond_to
+from shared.http.problems import Problem, Sent, WrongContentType, faults_of, parsed, respond_to
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -11,6 +11,7 @@ __all__ = [
     "PageAsked",
     "Paging",
     "Problem",
+    "Sent",
     "WrongContentType",
     "create_app",
     "faults_of",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import quote
 
 import orjson
@@ -12,7 +13,9 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_before_validator_function
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -121,20 +124,53 @@ def faults_of(error: ValidationError | RequestValidationError) -> list[errors.Fa
 M = TypeVar("M", bound=BaseModel)
 
 
-def parsed(kind: type[M], value: Any, place: str = "") -> M:
-    """Return a JSON value as a model.
-
-    Args:
-        place: JSON pointer of the value in the body, where it is only a part of it.
+def parsed(kind: type[M], value: Any) -> M:
+    """Return a JSON value as a model. Nothing is taken for what it is not: numbers, booleans and texts stay apart, and dates, instants and
+    ids are text, written out.
 
     Raises:
         BadInput: it does not fit; each place is named.
     """
     try:
-        return kind.model_validate_json(orjson.dumps(value))  # As JSON: instants and ids are text there, and numbers are not.
+        model = kind.model_validate_json(orjson.dumps(value), strict=True)
     except ValidationError as error:
-        faults = [errors.Fault(place + each.place, each.code, each.detail, each.remedy) for each in faults_of(error)]
-        raise errors.BadInput("the input does not fit what is documented in /docs", faults) from None
+        faults = faults_of(error)
+    else:
+        faults = list(_counted_times(value, model, ()))
+    if faults:
+        raise errors.BadInput("the input does not fit what is documented in /docs", faults)
+    return model
+
+
+def _counted_times(given: Any, read: Any, path: tuple[str | int, ...]) -> Iterator[errors.Fault]:
+    """Yield where pydantic, strict or not, has taken a text such as "0" for the time since 1970: a date is written out, year first."""
+    match read:
+        case date() if given[4:5] != "-":
+            detail, remedy = "a number where a date belongs", "write it out, like 2026-11-24, an instant like 2026-11-24T08:00:00Z"
+            yield errors.Fault(pointer(path), "not-a-date", detail, remedy)
+        case BaseModel():
+            for name in read.model_fields_set:
+                yield from _counted_times(given[name], getattr(read, name), (*path, name))
+        case dict():
+            for name, value in read.items():
+                yield from _counted_times(given[name], value, (*path, name))
+        case list() | tuple():
+            for index, (each, value) in enumerate(zip(given, read, strict=False)):  # Texts may be sorted and fewer by now, dates never.
+                yield from _counted_times(each, value, (*path, index))
+
+
+class _AsJson:
+    """Has a body that FastAPI took apart read by `parsed`; one that was not sent as JSON is bytes, and refused as such."""
+
+    def __get_pydantic_core_schema__(self, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
+        def read(value: Any) -> Any:
+            return value if isinstance(value, bytes) else parsed(source, value)
+
+        return no_info_before_validator_function(read, handler(source))
+
+
+Sent = Annotated[M, _AsJson()]
+"""The body of a route as FastAPI gives it, such as `said: Sent[FirstDay]`: read by `parsed`, not as pydantic would from Python's values."""
 
 
 def pointer(path: Iterable[str | int]) -> str:

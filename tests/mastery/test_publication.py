@@ -116,6 +116,7 @@ async def test_an_unknown_set_is_not_found(service: Any) -> None:
         ([a_set()[0], DEFAULT_ENTRIES[1] | {"verify_below_e6": 900_000}, *a_set()[2:]], "/entries/1/certainty_e6"),
         ([a_set()[0], DEFAULT_ENTRIES[1] | {"items": 3, "scored": 2}, *a_set()[2:]], "/entries/1/items"),
         (a_set(auc_e6="much"), "/entries/8/auc_e6"),
+        (a_set(responses="4000"), "/entries/8/responses"),
     ],
 )
 def test_what_is_wrong_with_a_set_is_named_with_its_place(entries: Any, place: str) -> None:

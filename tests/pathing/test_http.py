@@ -209,8 +209,10 @@ async def test_goals_are_set_shown_and_taken_back(planned: Service, clock: Fixed
     [
         ([{"competency_id": "Z"}], 409, "unknown-competency", ""),
         ([{"competency_id": "B"}, {"competency_id": "B"}], 409, "duplicate-goal", ""),
-        ([{"competency_id": "B", "due": "soon"}], 422, "date-from-datetime-parsing", "/goals/0/due"),
-        ([{"competency_id": "B", "weight_e6": 0.5}], 422, "int-from-float", "/goals/0/weight_e6"),
+        ([{"competency_id": "B", "due": "soon"}], 422, "date-parsing", "/goals/0/due"),
+        ([{"competency_id": "B", "due": 0}], 422, "date-type", "/goals/0/due"),
+        ([{"competency_id": "B", "due": "0"}], 422, "not-a-date", "/goals/0/due"),
+        ([{"competency_id": "B", "weight_e6": 0.5}], 422, "int-type", "/goals/0/weight_e6"),
         ([{"competency_id": "B"}, {"competency_id": "x" * 65}], 422, "string-too-long", "/goals/1/competency_id"),
         ([{"competency_id": f"{n}"} for n in range(65)], 422, "too-long", "/goals"),
     ],
@@ -281,7 +283,9 @@ async def test_a_catalogue_is_taken_whole_and_the_same_again_is_nothing(planned:
         ({"activities": [activity("a", "A", levels=("expert",))]}, 422, "unknown-word", "/activities/0/levels"),
         ({"activities": [activity("a", "A", areas=("opera",))]}, 422, "unknown-word", "/activities/0/areas"),
         ({"activities": [activity("a", "A") | {"minutes": 0}]}, 422, "greater-than-equal", "/activities/0/minutes"),
-        ({"activities": [activity("a", "A") | {"minutes": 1.5}]}, 422, "int-from-float", "/activities/0/minutes"),
+        ({"activities": [activity("a", "A") | {"minutes": 1.5}]}, 422, "int-type", "/activities/0/minutes"),
+        ({"activities": [activity("a", "A") | {"minutes": "15"}]}, 422, "int-type", "/activities/0/minutes"),
+        ({"activities": [activity("a", "A") | {"gain_e6": True}]}, 422, "int-type", "/activities/0/gain_e6"),
         ({"activities": [activity("a", "A") | {"modality": "osmosis"}]}, 422, "enum", "/activities/0/modality"),
         ({"activities": [activity("a", "A") | {"title": "x\x00"}]}, 400, "null-character", "/activities/0/title"),
         (

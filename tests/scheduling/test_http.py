@@ -113,6 +113,10 @@ BAD_RESOURCES: list[tuple[dict[str, Any], str, str]] = [
     ({"rules": [{"modality": "project", "smallest": 3, "largest": 2}]}, "/schools/0/rules/0", "out-of-order"),
     ({"rules": [{"modality": "song", "smallest": 1, "largest": 2}]}, "/schools/0/rules/0/modality", "enum"),
     ({"staff": [{"staff_id": str(SCHOOL), "away": ["p9"]}]}, "/schools/0/staff/0/away", "unknown-reference"),
+    ({"spaces": [{"id": "s", "title": "", "zones": [{"id": "z", "seats": True}]}]}, "/schools/0/spaces/0/zones/0/seats", "int-type"),
+    ({"rules": [{"modality": "project", "smallest": "2", "largest": 3}]}, "/schools/0/rules/0/smallest", "int-type"),
+    ({"closed": [0, 86400.0]}, "/schools/0/closed/0", "date-type"),
+    ({"closed": ["2026-12-24", "0"]}, "/schools/0/closed/1", "not-a-date"),
     ({"school_id": "nobody"}, "/schools/0/school_id", "uuid-parsing"),
     ({"timezone": "Atlantis/Capital"}, "/schools/0/timezone", "unknown-timezone"),
     (

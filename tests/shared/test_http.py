@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator, Callable
+from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -20,11 +21,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import trace
 from psycopg_pool import PoolTimeout
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from shared import errors, lifetime
-from shared.http import Health, Page, Paging, create_app, gate, read_json, read_model, require_content_type, strict_json
+from shared.http import Health, Page, Paging, Sent, create_app, gate, read_json, read_model, require_content_type, strict_json
 from shared.http import body as body_room
 from shared.http.app import HEALTH_TIMEOUT_S
 from shared.http.body import MAX_DEPTH
@@ -42,6 +43,12 @@ class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
     learner_id: UUID
     score_e6: Annotated[int, Field(ge=0, le=1_000_000)]
+    share: float = 0.0
+    late: bool = False
+    item: str = ""
+    days: tuple[date, ...] = ()
+    at: AwareDatetime | None = None
+    due: dict[str, date] = {}
 
 
 class Batch(BaseModel):
@@ -90,7 +97,7 @@ def routes() -> APIRouter:
         return len((await read_model(request, Batch)).answers)
 
     @router.post("/declared")
-    async def declared(batch: Batch) -> int:
+    async def declared(batch: Sent[Batch]) -> int:
         return len(batch.answers)
 
     @router.post("/files")
@@ -217,6 +224,27 @@ async def test_each_wrong_place_of_a_body_is_named(address: str, client: httpx.A
     assert set(faults) == {"/answers/1/score_e6", "/answers/2/learner_id", "/answers/2/score_e6", "/answers/3/a~1b~0c"}
     assert (faults["/answers/1/score_e6"]["code"], faults["/answers/1/score_e6"]["remedy"]) == ("missing", "add it")
     assert CANARY not in response.text
+
+
+WRONG: list[tuple[str, Any, str]] = [
+    *(("learner_id", value, "") for value in (0, True)), *(("score_e6", value, "") for value in ("5", True, 5.5)),
+    *(("share", value, "") for value in ("1", True)), *(("late", value, "") for value in (1, "true")),
+    *(("item", value, "") for value in (7, True)), *(("at", value, "") for value in (0, "0", " 1764547200", True)),
+    *(("days", value, "/0") for value in ([0], ["0"], ["86400.0"], [True])), ("days", "2026-11-24", ""), ("due", {"a": "-1"}, "/a"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ["/batches", "/declared"])
+async def test_nothing_is_taken_for_what_it_is_not(address: str, client: httpx.AsyncClient) -> None:
+    good: dict[str, Any] = {
+        "learner_id": "9b2d6a53-6c1c-4d4c-8d0a-000000000001", "score_e6": 5, "share": 1, "late": True, "item": "7",
+        "days": ["2026-11-24"], "at": "2026-11-24T08:00:00Z", "due": {"86400": "2026-11-24"},
+    }  # fmt: skip
+    assert (await client.post(address, json={"answers": [good]})).json() == 1
+    for name, value, inside in WRONG:
+        (fault,) = problem(await client.post(address, json={"answers": [good, good | {name: value}]}), 422)["errors"]
+        assert fault["place"] == f"/answers/1/{name}{inside}", value
+        assert fault["remedy"]
 
 
 async def test_only_so_many_faults_are_listed_and_all_are_counted(client: httpx.AsyncClient) -> None:

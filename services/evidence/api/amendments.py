@@ -13,6 +13,7 @@ from services.evidence.queries import Queries
 from services.evidence.told import Malformed, share_of
 from shared.contracts.evidence import Cause, EvidenceRescored, EvidenceVoided
 from shared.errors import BadInput, Refused
+from shared.http import Sent
 from shared.parts import Context
 from shared.sealing import SealedWords
 
@@ -63,7 +64,7 @@ def routes(context: Context) -> APIRouter:
         return Amended(act_id=act_id, changed=bool(answer.events))
 
     @router.post("/acts/{act_id}/correction")
-    async def correct(act_id: UUID, said: Correcting) -> Amended:
+    async def correct(act_id: UUID, said: Sent[Correcting]) -> Amended:
         """Give recorded evidence another score. What was told stays in the record; estimates are as if this score had been told."""
         try:
             share = share_of(said.given, said.max, "/given", "/max")
@@ -72,7 +73,7 @@ def routes(context: Context) -> APIRouter:
         return await amended(act_id, EvidenceRescored, said, score_e6=share)
 
     @router.post("/acts/{act_id}/void")
-    async def void(act_id: UUID, said: Voiding) -> Amended:
+    async def void(act_id: UUID, said: Sent[Voiding]) -> Amended:
         """Let recorded evidence count for nothing from now on. It stays in the record; estimates are as if it had never been."""
         return await amended(act_id, EvidenceVoided, said)
 

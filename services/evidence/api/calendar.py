@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.evidence.calendar import NoteCalendar
 from services.evidence.queries import Queries
 from shared.contracts.evidence import CalendarNoted
+from shared.http import Sent
 from shared.parts import Context
 
 
@@ -35,7 +36,7 @@ def routes(context: Context) -> APIRouter:
     queries = Queries(context.pool)
 
     @router.put("/calendar")
-    async def set_first_day(said: FirstDay) -> CalendarView:
+    async def set_first_day(said: Sent[FirstDay]) -> CalendarView:
         """Let work count from an earlier day on than the first academic session of any roster: what happened before it, and waits, is
         recorded then. A later day than the one that is known changes nothing."""
         await context.asker.ask([NoteCalendar(CalendarNoted(first_day=said.first_day, author_id=said.author_id))])

@@ -18,7 +18,7 @@ from services.mastery.queries import Judged, OverrideView, WaiverView, overrides
 from shared.contracts.mastery import Author, Level, OverrideEnded, OverrideGiven, PrerequisiteWaived, Reason, WaiverWithdrawn
 from shared.contracts.topics import Topic
 from shared.errors import BadInput, Fault, Refused
-from shared.http import read_json
+from shared.http import Sent, read_json
 from shared.parts import Context
 from shared.sealing import SealedWords
 from shared.settings_stream import adoption
@@ -113,7 +113,7 @@ def _add_overrides(router: APIRouter, context: Context) -> None:
     path = "/learners/{learner_id}/competencies/{competency_id}/override"
 
     @router.put(path)
-    async def override(learner_id: UUID, competency_id: CompetencyId, said: Overriding) -> Changed:
+    async def override(learner_id: UUID, competency_id: CompetencyId, said: Sent[Overriding]) -> Changed:
         """Set the level that is told of a competency, until some day. It wins over the estimate, which goes on beneath it, and is shown as
         what it is. Where the same level stands until the same time, another author or reason is refused."""
         now = context.clock.now()
@@ -132,7 +132,7 @@ def _add_overrides(router: APIRouter, context: Context) -> None:
         return changed
 
     @router.post(f"{path}/withdrawal")
-    async def withdraw_override(learner_id: UUID, competency_id: CompetencyId, said: Withdrawing) -> Changed:
+    async def withdraw_override(learner_id: UUID, competency_id: CompetencyId, said: Sent[Withdrawing]) -> Changed:
         """Let the estimate count again before the override's time."""
         ended = OverrideEnded(
             learner_id=learner_id, competency_id=competency_id, at=context.clock.now(), author_id=said.author_id, role=said.role
@@ -155,7 +155,7 @@ def _add_waivers(router: APIRouter, context: Context) -> None:
         }  # fmt: skip
 
     @router.put(path)
-    async def waive(learner_id: UUID, competency_id: CompetencyId, prerequisite_id: CompetencyId, said: Judging) -> Changed:
+    async def waive(learner_id: UUID, competency_id: CompetencyId, prerequisite_id: CompetencyId, said: Sent[Judging]) -> Changed:
         """Let a prerequisite not hold a competency back, for this learner. Where it is waived, another author or reason is refused."""
         await _refuse_replaced(context, competency_id, prerequisite_id)
         told = word(learner_id, competency_id, prerequisite_id, said)
@@ -167,7 +167,7 @@ def _add_waivers(router: APIRouter, context: Context) -> None:
         return changed
 
     @router.post(f"{path}/withdrawal")
-    async def withdraw_waiver(learner_id: UUID, competency_id: CompetencyId, prerequisite_id: CompetencyId, said: Judging) -> Changed:
+    async def withdraw_waiver(learner_id: UUID, competency_id: CompetencyId, prerequisite_id: CompetencyId, said: Sent[Judging]) -> Changed:
         """Let a prerequisite count again. What was mastered meanwhile stays."""
         told = word(learner_id, competency_id, prerequisite_id, said)
         return await _said(context, WithdrawWaiver(WaiverWithdrawn(**told)))

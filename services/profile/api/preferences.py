@@ -12,6 +12,7 @@ from services.profile.domain import StatePreferences
 from services.profile.queries import WORDS, Keyring, Queries
 from shared.contracts.profile import Area, Modality, PreferencesStated, Role
 from shared.errors import NotFound, Refused
+from shared.http import Sent
 from shared.parts import Context
 from shared.seal import seal
 
@@ -55,7 +56,7 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
     router = APIRouter(tags=["preferences"])
 
     @router.post("/learners/{learner_id}/preferences")
-    async def state_preferences(learner_id: UUID, said: PreferencesIn) -> Stated:
+    async def state_preferences(learner_id: UUID, said: Sent[PreferencesIn]) -> Stated:
         """Say what a learner likes and how she learns best. Each author's latest statement stands beside the others'.
 
         May be repeated: an author who says the same again adds nothing.

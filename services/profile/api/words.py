@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from services.profile.queries import Keyring, Queries
 from shared.contracts.envelope import Sealed
 from shared.errors import BadInput, Fault, NotFound
+from shared.http import Sent
 from shared.seal import Unreadable, seal, unseal
 from shared.sealing import Use
 
@@ -49,7 +50,7 @@ def routes(queries: Queries, keyring: Keyring) -> APIRouter:
     router = APIRouter(tags=["words"])
 
     @router.post("/learners/{learner_id}/sealed")
-    async def seal_words(learner_id: UUID, asked: ToSeal) -> Sealed:
+    async def seal_words(learner_id: UUID, asked: Sent[ToSeal]) -> Sealed:
         """Seal words about a learner under her key, for another service to keep. Nothing is kept here. The same words give another cipher
         each time, and the same `mac`."""
         if await queries.learner(learner_id) is None:
@@ -58,7 +59,7 @@ def routes(queries: Queries, keyring: Keyring) -> APIRouter:
         return seal(keys[learner_id], asked.words, asked.use)
 
     @router.post("/learners/{learner_id}/opened")
-    async def open_words(learner_id: UUID, asked: ToOpen) -> Opened:
+    async def open_words(learner_id: UUID, asked: Sent[ToOpen]) -> Opened:
         """Open words about a learner that were sealed for this use."""
         keys = await keyring.of([learner_id])
         try:
