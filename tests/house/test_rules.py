@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.contracts.topics import Topic
+from shared.migrate import newest_revision
 from tests.house.test_rooms import IMPURE, PURE_SHARED, ROOT, imported, named, pure_files, python_files
 
 ALSO_PURE = ("keys.py", "consume/reader.py", "relay/__init__.py")
@@ -89,3 +91,9 @@ def test_nobody_waits_without_end_for_a_connection_of_the_pool() -> None:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "connection":
                 found[named(path)] += 1
     assert found == BORROWS, "take it by `shared.ledger.patience.connected`, which bounds the wait"
+
+
+@pytest.mark.parametrize("service", Topic)
+def test_the_revisions_of_a_service_stand_in_one_line(service: Topic) -> None:
+    names = sorted(path.name for path in (ROOT / "services" / service / "migrations").glob("0*.py"))
+    assert newest_revision(service) == f"{len(names):04}" == names[-1][:4]
