@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from shared.clock import Clock
-from shared.contracts.envelope import Event, Recorded
+from shared.contracts.envelope import Event, Recorded, StreamId
 from shared.contracts.parameters import ParameterPageAdded
 from shared.contracts.topics import Topic
 from shared.decider import Command, Decider
@@ -48,6 +48,10 @@ class Asker(Protocol):
 
     async def parameters(self) -> Parameters:
         """Return what is in force now."""
+        ...
+
+    async def state(self, stream: StreamId) -> Any:
+        """Return a stream's state as its decider has it, to ask what would be; the decider's beginning where there is no such stream."""
         ...
 
 

@@ -7,14 +7,14 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from psycopg import Error, OperationalError
 from psycopg.errors import UniqueViolation
 from uuid_utils.compat import uuid7
 
-from shared.contracts.envelope import Origin
+from shared.contracts.envelope import Origin, StreamId
 from shared.decider import Command
 from shared.errors import KeyChanged, Overloaded
 from shared.ledger.ledger import Ledger
@@ -100,6 +100,10 @@ class GroupCommit:
     async def parameters(self) -> Parameters:
         """Return what is in force now."""
         return await self._ledger.parameters()
+
+    async def state(self, stream: StreamId) -> Any:
+        """Return a stream's state; see `shared.parts.Asker`."""
+        return (await self._ledger.state(stream.name))[1]
 
     async def _run(self) -> None:
         while not self._stopping:

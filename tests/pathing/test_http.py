@@ -186,6 +186,15 @@ async def test_what_a_choice_would_lead_to_is_shown_and_not_recorded(planned: Se
     assert (await get(planned, what_if + "B-reading"))["changes"] is False
 
 
+async def test_what_if_reads_the_record_where_another_release_kept_the_state(planned: Service) -> None:
+    what_if = f"/learners/{LEARNER}/path/what-if?competency_id=B&activity_id=B-reading"
+    shown = await get(planned, what_if)
+    async with planned.pool.connection() as connection:
+        stream = f"pathing/learner/{LEARNER}"
+        await connection.execute("UPDATE stream SET format = 1, state = 'of an earlier release' WHERE id = %s", [stream])
+    assert await get(planned, what_if) == shown
+
+
 async def test_goals_are_set_shown_and_taken_back(planned: Service, clock: FixedClock) -> None:
     of_grade = await get(planned, f"/learners/{LEARNER}/goals?limit=2")
     assert [(goal["competency_id"], goal["is_default"], goal["due"]) for goal in of_grade["items"]] == [

@@ -158,7 +158,8 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
         """Show what a choice would lead to, and record nothing; refused for the reasons for which the choice would be."""
         row, parameters = await planned(learner_id), await context.asker.parameters()
         fact = ActivityChosen(learner_id=learner_id, competency_id=competency_id, activity_id=activity_id, chosen_at=context.clock.now())
-        answer = pathing.decide(Choose(fact), await queries.state_of(learner_id), parameters, ())
+        choice = Choose(fact)
+        answer = pathing.decide(choice, await context.asker.state(choice.stream), parameters, ())
         if isinstance(answer, Refusal):
             raise Refused(answer.code, answer.detail)
         return what_if_view(row, next((event for event in answer if isinstance(event, PathPlanned)), None), parameters)

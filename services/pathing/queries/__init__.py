@@ -8,7 +8,6 @@ from uuid import UUID
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from services.pathing.domain import State, pathing
 from services.pathing.queries.views import (
     GoalView,
     OptionView,
@@ -27,7 +26,6 @@ from services.pathing.queries.views import (
 )
 from shared.contracts.envelope import Header
 from shared.contracts.pathing import Pace, PathPlanned
-from shared.errors import Overloaded
 from shared.ledger.patience import connected
 
 PATH: Final = """
@@ -37,7 +35,6 @@ PAST: Final = """
     SELECT p.bytes AS path, f.bytes AS fact FROM event p JOIN event f ON f.stream = p.stream AND f.version = p.version - 1
     WHERE p.stream = %s AND p.version < %s AND p.type = %s ORDER BY p.version DESC LIMIT %s"""
 """The fact that led to a path is the event before it: an answer begins with its fact."""
-STATE: Final = "SELECT format, state FROM stream WHERE id = %s"
 GOALS: Final = """
     SELECT l.grade, g.author_id, g.role, g.set_at, g.goals FROM learner l LEFT JOIN goals g USING (learner_id) WHERE l.learner_id = %s"""
 OF_SCHOOL: Final = "FROM learner l JOIN path p USING (learner_id) WHERE l.school_id = %s AND l.active"
@@ -58,21 +55,8 @@ class Queries:
 
     async def paths_before(self, learner_id: UUID, version: int, most: int) -> list[PastPath]:
         """Return the paths below a version of the learner's stream, the latest first, each with the fact that led to it."""
-        rows = await self._rows(PAST, _stream(learner_id), version, PathPlanned.TYPE, most)
+        rows = await self._rows(PAST, f"pathing/learner/{learner_id}", version, PathPlanned.TYPE, most)
         return [(Header.read(bytes(row["path"])).decode(PathPlanned), Header.read(bytes(row["fact"]))) for row in rows]
-
-    async def state_of(self, learner_id: UUID) -> State:
-        """Return what pathing knows of a learner, to ask what would be; the beginning where it knows nothing.
-
-        Raises:
-            Overloaded: it was kept by another release, and is kept anew by the next event.
-        """
-        row = next(iter(await self._rows(STATE, _stream(learner_id))), None)
-        if row is None:
-            return pathing.initial
-        if row["format"] != pathing.format:
-            raise Overloaded("what is known of this learner is being read anew, the queue for it")
-        return pathing.codec.decode(bytes(row["state"]))
 
     async def goals_of(self, learner_id: UUID) -> dict[str, Any] | None:
         """Return the learner's grade and the goals that were set; None where she is unknown."""
@@ -91,10 +75,6 @@ class Queries:
             await cursor.execute(statement, values)
             rows: list[dict[str, Any]] = await cursor.fetchall()
             return rows
-
-
-def _stream(learner_id: UUID) -> str:
-    return f"pathing/learner/{learner_id}"
 
 
 __all__ = [
