@@ -100,3 +100,10 @@ def adoption(service: str, kind: ParameterKind[Any], items: Sequence[Any], base:
     pages = list(paged(items))
     hashes = tuple(page_hash(page) for page in pages)
     return [*(AddPage(service, page) for page in pages), AdoptSet(service, kind.name, hashes, base=base)]
+
+
+def adopted_id(commands: Sequence[AddPage | AdoptSet]) -> str:
+    """Return the id of the set that an adoption puts in force."""
+    last = commands[-1]
+    assert isinstance(last, AdoptSet)
+    return set_id_of(last.kind, last.pages)

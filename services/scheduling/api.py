@@ -18,8 +18,8 @@ from services.scheduling.resources import RESOURCES, next_school_day, schools_of
 from shared.contracts.envelope import MAX_INTEGER
 from shared.contracts.scheduling import SchoolResources
 from shared.contracts.topics import Topic
-from shared.errors import BadInput, Fault, NotFound, Refused
-from shared.http import Page, Paging, read_model
+from shared.errors import BadInput, Fault, NotFound
+from shared.http import Page, Paging, body_of, events_of, read_model
 from shared.parts import Context
 from shared.settings_stream import adoption
 
@@ -57,9 +57,7 @@ def routes(context: Context) -> Sequence[APIRouter]:
 
 
 def _add_resources(router: APIRouter, context: Context) -> None:
-    body = {"required": True, "content": {"application/json": {"schema": Resources.model_json_schema()}}}
-
-    @router.put("/resources", openapi_extra={"requestBody": body})
+    @router.put("/resources", openapi_extra=body_of({"application/json": Resources}))
     async def put_resources(request: Request) -> Adopted:
         """Take the spaces, periods, staff and group sizes of all schools. May be repeated: the same again changes nothing."""
         told = await read_model(request, Resources)
@@ -67,19 +65,16 @@ def _add_resources(router: APIRouter, context: Context) -> None:
         if faults:
             raise BadInput(f"the resources cannot be taken: {faults[0]}", faults)
         items = [school.model_dump(mode="json", exclude_defaults=True) for school in told.schools]
-        answers = await context.asker.ask(adoption(Topic.SCHEDULING, RESOURCES, items))
-        for answer in answers:
-            if answer.refusal is not None:
-                raise Refused(answer.refusal.code, answer.refusal.detail)
+        events = await events_of(context, adoption(Topic.SCHEDULING, RESOURCES, items))
         in_force = (await context.asker.parameters()).id_of(RESOURCES) or ""
-        return Adopted(set_id=in_force, schools=len(items), events=sum(len(answer.events) for answer in answers))
+        return Adopted(set_id=in_force, schools=len(items), events=len(events))
 
     @router.get("/resources")
     async def list_resources(paging: Paging) -> Page[SchoolResources]:
         """List what the days of each school are made of, in order of the schools' ids."""
-        schools, after = schools_of(await context.asker.parameters()), paging.key(str)
-        rows = [schools[school] for school in sorted(schools, key=str) if after is None or str(school) > after[0]]
-        return paging.page(rows[: paging.limit + 1], lambda school: school, lambda school: (str(school.school_id),))
+        schools, after = schools_of(await context.asker.parameters()), paging.key(UUID)
+        rows = [schools[school] for school in sorted(schools) if after is None or school > after[0]]
+        return paging.page(rows[: paging.limit + 1], lambda school: school, lambda school: [school.school_id])
 
 
 def _add_days(router: APIRouter, days: _Days) -> None:
@@ -106,17 +101,15 @@ def _add_days(router: APIRouter, days: _Days) -> None:
     async def list_unserved(school_id: UUID, day: Day, paging: Paging) -> Page[UnservedView]:
         """List what learners asked of a day and did not get."""
         school, on = await days.of(school_id, day)
-        key = paging.key(str, int)
-        after = (NOBODY, -1) if key is None else (_id(key[0]), key[1])
-        rows = await days.queries.lacking(school, on, after, paging.limit + 1)
-        return paging.page(rows, lambda row: row.view(), lambda row: (str(row.learner_id), row.number))
+        rows = await days.queries.lacking(school, on, paging.key(UUID, int) or (NOBODY, -1), paging.limit + 1)
+        return paging.page(rows, lambda row: row.view(), lambda row: (row.learner_id, row.number))
 
     @router.get("/schools/{school_id}/days/{day}/changes")
     async def list_changes(school_id: UUID, day: Day, paging: Paging) -> Page[ChangeView]:
         """List whose day became another one, when, and because of which demand; the latest first."""
         school, on = await days.of(school_id, day)
-        key = paging.key(int)
-        rows = await days.queries.changes(school.school_id, on, MAX_INTEGER if key is None else key[0], paging.limit + 1)
+        (before,) = paging.key(int) or (MAX_INTEGER,)
+        rows = await days.queries.changes(school.school_id, on, before, paging.limit + 1)
         return paging.page(rows, lambda row: row.view(), lambda row: (row.version,))
 
 
@@ -153,11 +146,3 @@ class _Days:
                 f"there is no plan of {on}: today and the next school day are planned, once demands, resources and adults are known"
             )
         return seen
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        fault = Fault("query/after", "cursor-invalid", "the cursor is not of this list", "start again without it")
-        raise BadInput(str(fault), [fault]) from None

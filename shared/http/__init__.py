@@ -1,8 +1,9 @@
 """HTTP as every service speaks it: problems for errors, strict JSON, pages for lists, health that means progress."""
 
 from shared.http.app import Health, Page, PageAsked, Paging, create_app
-from shared.http.body import MAX_BODY_BYTES, read_json, read_model, require_content_type, strict_json
-from shared.http.problems import Problem, Sent, WrongContentType, faults_of, parsed, respond_to
+from shared.http.asking import events_of
+from shared.http.body import MAX_BODY_BYTES, body_of, read_json, read_model, require_content_type, strict_json
+from shared.http.problems import Problem, Sent, WrongContentType, faults_of, parsed, problem_responses, respond_to
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -13,9 +14,12 @@ __all__ = [
     "Problem",
     "Sent",
     "WrongContentType",
+    "body_of",
     "create_app",
+    "events_of",
     "faults_of",
     "parsed",
+    "problem_responses",
     "read_json",
     "read_model",
     "require_content_type",

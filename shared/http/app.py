@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Generic, TypeVar
+from uuid import UUID
 
 import orjson
 import structlog
@@ -40,11 +42,15 @@ _NO_OWN_TELEMETRY: Final[TelemetryConfig] = {
     "operation_spans": False,
     "auto_configure": False,
 }  # FastAPI's own would record addresses and the words of exceptions, which may hold personal data; the gate makes the span.
+_OPERATIONS: Final = "operations"
+"""Tag of the routes that every service has."""
 _log = structlog.get_logger()
 
 T = TypeVar("T")
 R = TypeVar("R")
-CursorPart = str | int
+CursorPart = str | int | UUID | datetime
+_OF_TEXT: Final[Mapping[type, Callable[[str], Any]]] = MappingProxyType({UUID: UUID, datetime: datetime.fromisoformat})
+"""Kinds of parts that are text in a cursor -> how they are read."""
 
 
 class Page(BaseModel, Generic[T]):
@@ -69,7 +75,7 @@ class PageAsked:
         """Return the sort key of the last item that the client has; None at the beginning.
 
         Args:
-            kinds: `str` or `int` for each part of the key.
+            kinds: `str`, `int`, `UUID` or `datetime` for each part of the key.
 
         Raises:
             BadInput: the cursor was not made by `page` for this list.
@@ -78,12 +84,12 @@ class PageAsked:
             return None
         try:
             parts = strict_json(base64.b64decode(self.after.encode(), b"-_", validate=True))
-        except (BadInput, ValueError, binascii.Error):
-            parts = None
-        if not isinstance(parts, list) or [type(part) for part in parts] != list(kinds):
-            fault = Fault("query/after", "cursor-invalid", "the cursor is not of this list", "start again without it")
-            raise BadInput(str(fault), [fault])
-        return tuple(parts)
+            if isinstance(parts, list) and [type(part) for part in parts] == [str if kind in _OF_TEXT else kind for kind in kinds]:
+                return tuple(_OF_TEXT.get(kind, kind)(part) for kind, part in zip(kinds, parts, strict=True))
+        except (BadInput, ValueError):
+            pass
+        fault = Fault("query/after", "cursor-invalid", "the cursor is not of this list", "start again without it")
+        raise BadInput(str(fault), [fault])
 
     def page(self, rows: Sequence[R], view: Callable[[R], T], key: Callable[[R], Sequence[CursorPart]]) -> Page[T]:
         """Return the page of these rows, which were read with `limit + 1`: the one too many tells that more follows."""
@@ -127,21 +133,20 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        responses={422: {"model": Problem, "description": "What is wrong, and where"}},
         telemetry=_NO_OWN_TELEMETRY,
     )
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to change the document.
     problems.install(app)
     app.add_middleware(Gate, max_body_bytes=max_body_bytes, is_full=is_full)
     for router in routers:
-        app.include_router(router)
+        app.include_router(router, responses={422: {"model": Problem}})  # In place of FastAPI's own; `_openapi` tells of the others.
     app.include_router(_operations(health, metrics))
     _add_docs(app)
     return app
 
 
 def _operations(health: Callable[[], Awaitable[Health]], metrics: Metrics) -> APIRouter:
-    router = APIRouter(tags=["operations"])
+    router = APIRouter(tags=[_OPERATIONS])
 
     @router.get("/health/live")
     async def live() -> dict[str, str]:
@@ -183,13 +188,15 @@ def _add_docs(app: FastAPI) -> None:
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document, with problems under their own media type."""
+    """Return the OpenAPI 3.1 document, in which each operation tells of the problems that are common to all like it."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        for operations in document["paths"].values():
+        for path, operations in document["paths"].items():
             for operation in operations.values():
-                content = operation["responses"].get("422", {}).get("content", {})
-                if "application/json" in content:
-                    content[problems.MEDIA_TYPE] = content.pop("application/json")
+                if _OPERATIONS in operation.get("tags", ()):
+                    continue
+                some = ([404] if "{" in path else []) + ([409, 413, 415] if "requestBody" in operation else [])
+                common = problems.problem_responses(400, *some, 422, 429, 503)
+                operation["responses"] = dict(sorted((operation["responses"] | common).items()))
         app.openapi_schema = document
     return app.openapi_schema

@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -55,6 +56,27 @@ async def read_model(request: Request, kind: type[M], max_bytes: int = MAX_BODY_
     return parsed(kind, await read_json(request, max_bytes))
 
 
+def body_of(kinds: Mapping[str, type[BaseModel] | dict[str, Any]]) -> dict[str, Any]:
+    """Return what a route that reads its body itself says of it in the OpenAPI document: its `openapi_extra`.
+
+    Args:
+        kinds: media type -> what is read, as a model or a JSON schema.
+    """
+    schemas = {media: kind if isinstance(kind, dict) else kind.model_json_schema() for media, kind in kinds.items()}
+    content = {media: {"schema": _inlined(schema, schema.get("$defs", {}))} for media, schema in schemas.items()}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _inlined(schema: Any, models: dict[str, Any]) -> Any:
+    """Return a JSON schema with the models that it refers to in their places: the OpenAPI document keeps models elsewhere."""
+    if isinstance(schema, list):
+        return [_inlined(each, models) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    rest = {name: _inlined(value, models) for name, value in schema.items() if name not in ("$ref", "$defs")}
+    return _inlined(models[schema["$ref"].removeprefix("#/$defs/")], models) | rest if "$ref" in schema else rest
+
+
 async def parse(body: bytes) -> Any:
     """Return `strict_json(body)`, worked out in a thread where the body is long."""
     return strict_json(body) if len(body) <= _OWN_THREAD_BYTES else await asyncio.to_thread(strict_json, body)
@@ -76,7 +98,7 @@ def require_content_type(request: Request, *allowed: str) -> str:
     sent = media_type(request.headers.get("content-type", ""))
     if sent in allowed or ("application/json" in allowed and is_json(sent)):
         return sent
-    raise WrongContentType(f"the Content-Type is {sent or 'missing'}: send {' or '.join(allowed)}")
+    raise WrongContentType(sent, *allowed)
 
 
 def media_type(header: str) -> str:

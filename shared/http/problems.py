@@ -32,6 +32,9 @@ _log = structlog.get_logger()
 class WrongContentType(errors.BadInput):
     """The body is of another media type than the address takes."""
 
+    def __init__(self, sent: str, *allowed: str) -> None:
+        super().__init__(f"the Content-Type is {sent or 'missing'}: send {' or '.join(allowed)}")
+
 
 class Place(BaseModel):
     """One thing wrong with an input."""
@@ -87,6 +90,12 @@ def problem_of(error: errors.CairnError) -> Problem | None:
                 faults = [errors.Fault("", error.code, str(error))]
             return Problem(type=_urn(name), title=title, status=status, detail=_counted(str(error), faults), errors=_places(faults))
     return None
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return how the OpenAPI document tells of the problems with these statuses: `responses` of a route that has more than the common."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {str(status): {"description": title, "content": content} for _, status, _, title in STATUS if status in statuses}
 
 
 def respond(problem: Problem, path: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -187,6 +196,8 @@ def install(app: FastAPI) -> None:
         return respond_to(error, request.scope["path"])
 
     async def invalid(request: Request, error: Exception) -> Response:
+        if isinstance(error, RequestValidationError) and isinstance(error.body, bytes):  # FastAPI parses what is sent as JSON only.
+            return respond_to(WrongContentType(request.headers.get("content-type", ""), "application/json"), request.scope["path"])
         faults = faults_of(error) if isinstance(error, RequestValidationError) else []
         return respond_to(errors.BadInput("the request does not fit what is documented in /docs", faults), request.scope["path"])
 

@@ -1,6 +1,7 @@
 """What a stranger reads is true: files, functions, tests and commands that the documents name exist; written pages are up to date."""
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -13,8 +14,11 @@ import pytest
 import typer
 
 from services.cli import app
-from services.cli.documents import OF_THE_GATEWAY, PAGES
+from services.cli.documents import OF_THE_GATEWAY, OPERATIONS, PAGES, openapi_of
+from services.cli.verify import parts_of
+from shared.contracts.topics import Topic
 from shared.gateway import create_gateway
+from shared.http.problems import MEDIA_TYPE
 from tests.house.test_rooms import python_files
 
 ROOT = Path(__file__).parents[2]
@@ -162,6 +166,36 @@ def test_routes_that_are_named_exist() -> None:
         for method, route in re.findall(r"`(GET|PUT|POST) (/[^`\s]+)`", path.read_text()):
             form = re.sub(r"\{[^}]*\}", "{}", route).replace("/days/tomorrow", "/days/{}")
             assert (method, form) in forms, f"{named(path)}: {method} {route}"
+
+
+MORE_THAN_COMMON = {"/mastery/calibrations/in-force": "404", "/pathing/learners/{learner_id}/path/what-if": "409"}
+"""Path of a GET -> the problem that only it has."""
+
+
+@pytest.mark.parametrize("service", Topic)
+def test_every_route_tells_of_the_problems_that_it_may_answer_with(service: Topic) -> None:
+    for path, operations in openapi_of(parts_of(service))["paths"].items():
+        for method, operation in operations.items():
+            told = {status: list(answer.get("content", {})) for status, answer in operation["responses"].items() if status >= "400"}
+            if OPERATIONS in operation.get("tags", ()):
+                assert told in ({}, {"503": ["application/json"]}), path
+                continue
+            of_body = ["409", "413", "415"] if method != "get" else []
+            own = [MORE_THAN_COMMON[path]] if path in MORE_THAN_COMMON else []
+            common = ["400", "422", "429", "503", *of_body, *(["404"] if "{" in path else [])]
+            assert told == {status: [MEDIA_TYPE] for status in [*common, *own]}, f"{method} {path}"
+
+
+@pytest.mark.parametrize("service", Topic)
+def test_what_an_openapi_document_refers_to_is_in_it(service: Topic) -> None:
+    document = openapi_of(parts_of(service))
+    references = set(re.findall(r'"#/([^"]*)"', json.dumps(document)))
+    assert "components/schemas/Problem" in references
+    for reference in references:
+        found = document
+        for step in reference.split("/"):
+            assert step in found, reference
+            found = found[step]
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator, Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -25,7 +25,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from shared import errors, lifetime
-from shared.http import Health, Page, Paging, Sent, create_app, gate, read_json, read_model, require_content_type, strict_json
+from shared.http import Health, Page, PageAsked, Paging, Sent, create_app, gate, read_json, read_model, require_content_type, strict_json
 from shared.http import body as body_room
 from shared.http.app import HEALTH_TIMEOUT_S
 from shared.http.body import MAX_DEPTH
@@ -329,6 +329,9 @@ async def test_a_body_of_another_type_is_refused(client: httpx.AsyncClient) -> N
         assert "application/json" in problem(await client.post("/echo", content=b"{}", headers=sent), 415)["detail"]
     assert (await client.post("/files", content=b"abc", headers={"content-type": "text/csv; charset=utf-8"})).json() == 3
     problem(await client.post("/files", content=b"{}", headers=JSON), 415)
+    for sent in ({"content-type": "text/plain"}, {}):
+        detail = problem(await client.post("/declared", content=b'{"answers": []}', headers=sent), 415)["detail"]
+        assert detail == f"the Content-Type is {sent.get('content-type', 'missing')}: send application/json"
 
 
 async def test_a_body_that_is_too_large_is_refused_with_the_limit(client: httpx.AsyncClient) -> None:
@@ -386,6 +389,22 @@ async def test_pages_give_every_item_once(client: httpx.AsyncClient) -> None:
 async def test_a_cursor_of_another_list_is_refused(cursor: str, client: httpx.AsyncClient) -> None:
     content = problem(await client.get("/numbers", params={"after": cursor}), 422)
     assert content["errors"][0]["place"] == "query/after"
+
+
+ID, AT = UUID(int=7), datetime(2026, 11, 24, 8, 0, 0, 5, tzinfo=UTC)
+
+
+def test_a_cursor_gives_ids_and_instants_back() -> None:
+    page = PageAsked(limit=1).page([1, 2], int, lambda row: (ID, AT, "x", row))
+    assert PageAsked(after=page.next).key(UUID, datetime, str, int) == (ID, AT, "x", 1)
+
+
+@pytest.mark.parametrize("kinds", [(UUID, UUID, str, int), (UUID, datetime, UUID, int), (UUID, datetime, str), (UUID, datetime, str, UUID)])
+def test_a_cursor_that_holds_no_such_key_is_refused(kinds: tuple[type, ...]) -> None:
+    page = PageAsked(limit=1).page([1, 2], int, lambda row: (ID, AT, "x", row))
+    with pytest.raises(errors.BadInput, match="start again without it") as refused:
+        PageAsked(after=page.next).key(*kinds)
+    assert [fault.code for fault in refused.value.faults] == ["cursor-invalid"]
 
 
 # Operations

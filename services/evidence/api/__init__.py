@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
@@ -16,10 +16,9 @@ from services.evidence import alignment, caliper, direct, told
 from services.evidence.api import amendments, calendar
 from services.evidence.domain import AcceptEvidence, AlignItem
 from services.evidence.queries import ActView, AlignmentView, Counts, EvidenceView, Queries, WaitingView
-from shared.contracts.envelope import instant_text
 from shared.contracts.evidence import EvidenceConflicted, EvidenceRecorded
-from shared.errors import BadInput, Fault, Refused
-from shared.http import Page, Paging, Problem, read_json, require_content_type
+from shared.errors import Refused
+from shared.http import Page, Paging, body_of, read_json, require_content_type
 from shared.keys import person_alias
 from shared.ledger import Answer
 from shared.parts import Context
@@ -27,13 +26,6 @@ from shared.parts import Context
 NEWEST: Final = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 ItemIri = Annotated[str | None, Query(max_length=told.MAX_ID, description="IRI of an item, to see that one only.")]
 Result = Literal["recorded", "waiting", "duplicate", "conflict", "not-evidence"]
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    400: {"model": Problem, "description": "Not well formed; nothing was stored"},
-    409: {"model": Problem, "description": "The only event of the request was told before, with other content"},
-    413: {"model": Problem, "description": "Larger than a named limit; nothing was stored"},
-    415: {"model": Problem, "description": "Of another media type"},
-    429: {"model": Problem, "description": "Too much waits: send again after the time that Retry-After names"},
-}
 
 
 class Told(BaseModel):
@@ -90,13 +82,13 @@ def _add_tellings(router: APIRouter, context: Context) -> None:
 
     body = {"type": "object", "required": ["sensor", "sendTime", "dataVersion", "data"], "description": "Envelope of Caliper 1.2"}
 
-    @router.post("/caliper", responses=_PROBLEMS, openapi_extra=_body({"application/json": body}))
+    @router.post("/caliper", openapi_extra=body_of({"application/json": body}))
     async def tell_by_caliper(request: Request) -> Outcome:
         """Take a Caliper 1.2 envelope of at most 500 events. All of it is kept when this answers 200; one malformed event, and none is."""
         value = await read_json(request, told.MAX_BODY_BYTES)
         return await keep(caliper.read_envelope(value, alias, context.clock.now() + told.MAX_AHEAD))
 
-    @router.post("", responses=_PROBLEMS, openapi_extra=_body({"application/json": direct.Request.model_json_schema()}))
+    @router.post("", openapi_extra=body_of({"application/json": direct.Request}))
     async def tell_directly(request: Request) -> Outcome:
         """Take at most 500 acts of assessment in our own words. All are kept when this answers 200; one malformed item, and none is."""
         value = await read_json(request, told.MAX_BODY_BYTES)
@@ -119,9 +111,8 @@ def _result(index: int, heard: told.Heard, answer: Answer | None) -> Told:
 
 def _add_alignments(router: APIRouter, context: Context) -> None:
     queries = Queries(context.pool)
-    bodies = {"application/json": alignment.Alignments.model_json_schema(), "text/csv": {"type": "string"}}
 
-    @router.put("/alignments", responses=_PROBLEMS, openapi_extra=_body(bodies))
+    @router.put("/alignments", openapi_extra=body_of({"application/json": alignment.Alignments, "text/csv": {"type": "string"}}))
     async def align(request: Request) -> Aligned:
         """Say which competencies items give evidence about: JSON, or CSV with the header `item,competency`. All of it or, where a place
         is wrong, none. It counts for acts that come later and for those that wait; what is recorded stays."""
@@ -135,8 +126,8 @@ def _add_alignments(router: APIRouter, context: Context) -> None:
     @router.get("/alignments")
     async def list_alignments(paging: Paging, item: ItemIri = None) -> Page[AlignmentView]:
         """List aligned items by their IRI, or show one."""
-        key = paging.key(str) or ("",)
-        rows = await queries.alignments(item, key[0], paging.limit)
+        (after,) = paging.key(str) or ("",)
+        rows = await queries.alignments(item, after, paging.limit)
         return paging.page(rows, lambda row: AlignmentView(**row), lambda row: (row["iri"],))
 
 
@@ -144,9 +135,8 @@ def _add_views(router: APIRouter, queries: Queries) -> None:
     @router.get("/learners/{learner_id}")
     async def list_evidence(learner_id: UUID, paging: Paging) -> Page[EvidenceView]:
         """List a learner's evidence, what happened last first."""
-        key = paging.key(str, str)
-        rows = await queries.evidence_of(learner_id, _instant_and_id(*key) if key else NEWEST, paging.limit)
-        return paging.page(rows, lambda row: EvidenceView(**row), lambda row: (instant_text(row["occurred_at"]), str(row["act_id"])))
+        rows = await queries.evidence_of(learner_id, paging.key(datetime, UUID) or NEWEST, paging.limit)
+        return paging.page(rows, lambda row: EvidenceView(**row), lambda row: (row["occurred_at"], row["act_id"]))
 
     @router.get("/acts/{act_id}")
     async def show_act(act_id: UUID) -> ActView:
@@ -156,8 +146,7 @@ def _add_views(router: APIRouter, queries: Queries) -> None:
     @router.get("/waiting")
     async def list_waiting(paging: Paging) -> Waiting:
         """Count what waits and why, and list it in the order in which it came in each partition."""
-        key = paging.key(int, int) or (-1, -1)
-        rows = await queries.waiting((key[0], key[1]), paging.limit)
+        rows = await queries.waiting(paging.key(int, int) or (-1, -1), paging.limit)
         page = paging.page(rows, lambda row: WaitingView(**row), lambda row: (row["partition"], row["position"]))
         return Waiting(counts=await queries.counts(), acts=page)
 
@@ -165,27 +154,3 @@ def _add_views(router: APIRouter, queries: Queries) -> None:
     async def count() -> Counts:
         """Count acts by state: accepted is always recorded and waiting together."""
         return await queries.counts()
-
-
-def _instant_and_id(at: str, act_id: str) -> tuple[datetime, UUID]:
-    try:
-        return datetime.fromisoformat(at), UUID(act_id)
-    except ValueError:
-        fault = Fault("query/after", "cursor-invalid", "the cursor is not of this list", "start again without it")
-        raise BadInput(str(fault), [fault]) from None
-
-
-def _body(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the documentation of a body that the route reads itself."""
-    content = {media: {"schema": _inlined(schema, schema.get("$defs", {}))} for media, schema in schemas.items()}
-    return {"requestBody": {"required": True, "content": content}}
-
-
-def _inlined(schema: Any, models: dict[str, Any]) -> Any:
-    """Return a JSON schema with the models that it refers to in their places: the OpenAPI document keeps models elsewhere."""
-    if isinstance(schema, list):
-        return [_inlined(each, models) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    rest = {name: _inlined(value, models) for name, value in schema.items() if name not in ("$ref", "$defs")}
-    return _inlined(models[schema["$ref"].removeprefix("#/$defs/")], models) | rest if "$ref" in schema else rest

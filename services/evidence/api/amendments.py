@@ -13,7 +13,7 @@ from services.evidence.queries import Queries
 from services.evidence.told import Malformed, share_of
 from shared.contracts.evidence import Cause, EvidenceRescored, EvidenceVoided
 from shared.errors import BadInput, Refused
-from shared.http import Sent
+from shared.http import Sent, events_of
 from shared.parts import Context
 from shared.sealing import SealedWords
 
@@ -58,10 +58,7 @@ def routes(context: Context) -> APIRouter:
             evidence_id=act_id, learner_id=act.learner_id, author_id=said.author_id, cause=said.cause, words=said.words,
             at=context.clock.now(), **more,
         )  # fmt: skip
-        (answer,) = await context.asker.ask([AmendEvidence(told)])
-        if answer.refusal is not None:
-            raise Refused(answer.refusal.code, answer.refusal.detail)
-        return Amended(act_id=act_id, changed=bool(answer.events))
+        return Amended(act_id=act_id, changed=bool(await events_of(context, [AmendEvidence(told)])))
 
     @router.post("/acts/{act_id}/correction")
     async def correct(act_id: UUID, said: Sent[Correcting]) -> Amended:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 
-from services.mastery.api.asking import events_of
 from services.mastery.calibration import CALIBRATION
 from services.mastery.publication import MAX_REASON, let_in, read_entries, with_reason
 from services.mastery.queries import entries_of_set
 from shared.contracts.topics import Topic
 from shared.errors import BadInput, Fault, NotFound
-from shared.http import read_json
-from shared.parameters import set_id_of
+from shared.http import body_of, events_of, problem_responses, read_json
 from shared.parts import Context
-from shared.settings_stream import AdoptSet, adoption
+from shared.settings_stream import adopted_id, adoption
 
-JSON_BODY: Final = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
 SetId = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="Hash of the set's content.")]
 
 
@@ -43,7 +40,7 @@ def routes(context: Context) -> APIRouter:
     """Return the routes of calibrations."""
     router = APIRouter(tags=["calibration"])
 
-    @router.put("/calibrations", openapi_extra=JSON_BODY)
+    @router.put("/calibrations", openapi_extra=body_of({"application/json": {"type": "object"}}))
     async def publish(request: Request) -> Published:
         """Put a calibration in force: an object with `entries` and, where it is no better than the one in force, `why`.
 
@@ -61,12 +58,12 @@ def routes(context: Context) -> APIRouter:
         entries = await asyncio.to_thread(read_entries, told.get("entries"))
         before = (await context.asker.parameters()).id_of(CALIBRATION) or ""
         commands = adoption(Topic.MASTERY, CALIBRATION, with_reason(entries, why.strip()), base=before)
-        if _id_of(commands) != before:
+        if adopted_id(commands) != before:
             let_in(entries, before, why.strip())
         events = await events_of(context, commands)
-        return Published(set_id=_id_of(commands), before_id=before, events=len(events))
+        return Published(set_id=adopted_id(commands), before_id=before, events=len(events))
 
-    @router.get("/calibrations/in-force")
+    @router.get("/calibrations/in-force", responses=problem_responses(404))
     async def show_calibration_in_force() -> CalibrationView:
         """Show the calibration in force."""
         return await _view(context, (await context.asker.parameters()).id_of(CALIBRATION) or "")
@@ -84,9 +81,3 @@ async def _view(context: Context, set_id: str) -> CalibrationView:
     if entries is None:
         raise NotFound("no calibration with this id was ever in force")
     return CalibrationView(set_id=set_id, in_force=(await context.asker.parameters()).id_of(CALIBRATION) == set_id, entries=entries)
-
-
-def _id_of(commands: list[Any]) -> str:
-    last = commands[-1]
-    assert isinstance(last, AdoptSet)
-    return set_id_of(last.kind, last.pages)

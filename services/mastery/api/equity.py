@@ -14,7 +14,7 @@ from services.mastery.inputs import inputs_of
 from services.mastery.queries import facts_of_learners
 from shared.contracts.mastery import Level
 from shared.errors import BadInput, Fault
-from shared.http import read_model
+from shared.http import body_of, read_model
 from shared.parts import Context
 
 MAX_LEARNERS: Final = 20_000
@@ -75,7 +75,7 @@ def routes(context: Context) -> APIRouter:
     """Return the route of the comparison."""
     router = APIRouter(tags=["equity"])
 
-    @router.post("/equity", openapi_extra={"requestBody": {"content": {"application/json": {"schema": Asked.model_json_schema()}}}})
+    @router.post("/equity", openapi_extra=body_of({"application/json": Asked}))
     async def compare_groups(request: Request) -> EquityView:
         """Compare groups of learners: levels, bias, and decisions that were wrong or late. What is sent is used for the answer, and not
         kept; groups of fewer than 10 learners are left out, and those that would give away so few when subtracted from others."""

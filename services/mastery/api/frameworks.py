@@ -16,12 +16,11 @@ from services.mastery.revision import pages_of, revised
 from shared.contracts.mastery import Competency
 from shared.contracts.topics import Topic
 from shared.errors import Refused
-from shared.http import Page, Paging, read_json
+from shared.http import Page, Paging, body_of, read_json
 from shared.parameters import page_hash, set_id_of
 from shared.parts import Context
 from shared.settings_stream import AddPage, AdoptSet
 
-JSON_BODY: Final = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
 MAX_TRIES: Final = 8
 """Of merging a package into the frameworks in force, where others are put in force meanwhile."""
 DryRun = Annotated[bool, Query(description="Say what would change, and store nothing.")]
@@ -46,7 +45,7 @@ def routes(context: Context) -> APIRouter:
     """Return the routes of frameworks."""
     router = APIRouter(tags=["framework"])
 
-    @router.post("/case/packages", openapi_extra=JSON_BODY)
+    @router.post("/case/packages", openapi_extra=body_of({"application/json": {"type": "object"}}))
     async def import_package(request: Request, dry_run: DryRun = False) -> Imported:
         """Take a CASE 1.0 or 1.1 package: beside the frameworks in force, or in place of the same document before; all of it, or nothing.
 

@@ -25,7 +25,7 @@ from services.mastery.queries import (
     why,
 )
 from shared.contracts.envelope import MAX_INTEGER
-from shared.errors import BadInput, Fault, NotFound
+from shared.errors import NotFound
 from shared.http import Page, PageAsked, Paging
 from shared.parts import Context
 
@@ -67,9 +67,9 @@ def routes(context: Context) -> APIRouter:
 
     async def needs(subject: UUID, of_class: bool, asked: Asked, paging: PageAsked) -> NeedsView:
         inputs = inputs_of(await context.asker.parameters())
-        row = await needs_of(pool, subject, of_class, asked, _after(paging), paging.limit, inputs, context.clock.now())
+        row = await needs_of(pool, subject, of_class, asked, paging.key(UUID, str), paging.limit, inputs, context.clock.now())
         views = [NeedView(**item) for item in row["items"]]
-        page = paging.page(views, lambda each: each, lambda each: [str(each.learner_id), each.competency_id])
+        page = paging.page(views, lambda each: each, lambda each: [each.learner_id, each.competency_id])
         counts = {need: row["counts"].get(need, 0) for need in Need}
         return NeedsView(counts=counts, stuck=row["stuck"], learners=row["learners"], items=page.items, next=page.next)
 
@@ -94,23 +94,8 @@ def routes(context: Context) -> APIRouter:
     @router.get("/waiting")
     async def list_waiting(paging: Paging) -> Page[DeferredView]:
         """List evidence that counts for nothing yet, because no framework in force names any of its competencies."""
-        (after,) = paging.key(str) or (str(UUID(int=0)),)
-        found = await deferred_of(pool, _id(after), paging.limit + 1)
-        return paging.page(found, lambda each: each, lambda each: [str(each.evidence_id)])
+        (after,) = paging.key(UUID) or (UUID(int=0),)
+        found = await deferred_of(pool, after, paging.limit + 1)
+        return paging.page(found, lambda each: each, lambda each: [each.evidence_id])
 
     return router
-
-
-def _after(paging: PageAsked) -> tuple[UUID, str] | None:
-    key = paging.key(str, str)
-    if key is None:
-        return None
-    return _id(key[0]), key[1]
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        fault = Fault("query/after", "cursor-invalid", "the cursor is not of this list", "start again without it")
-        raise BadInput(str(fault), [fault]) from None

@@ -10,15 +10,14 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from services.mastery.api.asking import events_of
 from services.mastery.commands import EndOverride, GiveOverride, WaivePrerequisite, WithdrawWaiver
 from services.mastery.inputs import inputs_of
 from services.mastery.policy import POLICY, entry_of, read_policies
 from services.mastery.queries import Judged, OverrideView, WaiverView, overrides_of, waivers_of
-from shared.contracts.mastery import Author, Level, OverrideEnded, OverrideGiven, PrerequisiteWaived, Reason, WaiverWithdrawn
+from shared.contracts.mastery import Author, Level, LevelChanged, OverrideEnded, OverrideGiven, PrerequisiteWaived, Reason, WaiverWithdrawn
 from shared.contracts.topics import Topic
 from shared.errors import BadInput, Fault, Refused
-from shared.http import Sent, read_json
+from shared.http import Sent, body_of, events_of, read_json
 from shared.parts import Context
 from shared.sealing import SealedWords
 from shared.settings_stream import adoption
@@ -90,7 +89,7 @@ def routes(context: Context) -> APIRouter:
 
 async def _said(context: Context, command: Any) -> Changed:
     events = await events_of(context, [command])
-    levels = {event.data.competency_id: event.data.level for event in events if event.type == "mastery.level-changed.v1"}
+    levels = {event.data.competency_id: event.data.level for event in events if isinstance(event.data, LevelChanged)}
     return Changed(events=len(events), levels=levels)
 
 
@@ -179,8 +178,6 @@ def _add_waivers(router: APIRouter, context: Context) -> None:
 
 
 def _add_policy(router: APIRouter, context: Context) -> None:
-    body = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
-
     @router.get("/policy")
     async def show_policy() -> PolicyView:
         """Show by what competencies are judged; what is shown can be changed and sent back with PUT."""
@@ -189,7 +186,7 @@ def _add_policy(router: APIRouter, context: Context) -> None:
         entries = [dict(entry) for entry in policies.entries] if policies else [entry_of(inputs_of(parameters).policy)]
         return PolicyView(policy_id=parameters.id_of(POLICY), policies=entries)
 
-    @router.put("/policy", openapi_extra=body)
+    @router.put("/policy", openapi_extra=body_of({"application/json": {"type": "object"}}))
     async def set_policy(request: Request) -> PolicySet:
         """Set by what competencies are judged from now on: a policy for each family, one with the empty family for all others. What an
         entry leaves out is as shipped. Every learner is then judged again, in the background; new numbers alone take no mastery back."""

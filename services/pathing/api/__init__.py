@@ -32,11 +32,11 @@ from shared.contracts.pathing import MAX_GOALS, Activity, ActivityChosen, Goal, 
 from shared.contracts.profile import Role
 from shared.contracts.topics import Topic
 from shared.decider import Refusal
-from shared.errors import BadInput, Fault, NotFound, Refused
-from shared.http import Page, Paging, Problem, read_json, read_model
-from shared.parameters import Parameters, set_id_of
+from shared.errors import NotFound, Refused
+from shared.http import Page, Paging, body_of, events_of, problem_responses, read_json, read_model
+from shared.parameters import Parameters
 from shared.parts import Context
-from shared.settings_stream import AddPage, AdoptSet, adoption
+from shared.settings_stream import AddPage, AdoptSet, adopted_id, adoption
 
 MAX_UNKNOWN_SHOWN: Final = 20
 NOBODY: Final = UUID(int=0)
@@ -44,14 +44,6 @@ UNKNOWN_LEARNER: Final = "no roster has named this learner yet, or its news have
 Word = Annotated[str, Query(min_length=1, max_length=64)]
 CompetencyId = Annotated[str | None, Query(max_length=64, description="Of this competency only.")]
 AtPace = Annotated[Pace, Query(description="Who stands so.")]
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    400: {"model": Problem, "description": "Not well formed; nothing was stored"},
-    404: {"model": Problem, "description": "There is no such learner"},
-    409: {"model": Problem, "description": "Refused; the code and detail say why and what to do"},
-    413: {"model": Problem, "description": "Larger than a named limit; nothing was stored"},
-    415: {"model": Problem, "description": "Of another media type"},
-    429: {"model": Problem, "description": "Too much waits: send again after the time that Retry-After names"},
-}
 
 
 class CatalogueTaken(BaseModel):
@@ -100,20 +92,20 @@ def routes(context: Context) -> Sequence[APIRouter]:
 def _activities(context: Context) -> APIRouter:
     router = APIRouter(tags=["activities"])
 
-    @router.put("/activities", responses=_PROBLEMS, openapi_extra=_body(CatalogueSent))
+    @router.put("/activities", openapi_extra=body_of({"application/json": CatalogueSent}))
     async def put_activities(request: Request) -> CatalogueTaken:
         """Take a whole catalogue in place of the one before: all of it or, where a place is wrong, none.
 
         May be repeated: the same catalogue again changes nothing. Every learner's path is then planned again, in the background.
         """
         activities, commands = await asyncio.to_thread(_adopting, await read_json(request))
-        events = await _ask(context, commands)
+        events = await events_of(context, commands)
         framework = (await context.asker.parameters()).get(FRAMEWORK)
         competencies = {activity.competency_id for activity in activities}
         unknown = [] if framework is None else sorted(competencies - framework.index.keys())
         return CatalogueTaken(
-            catalogue_id=_set_id(commands), activities=len(activities), competencies=len(competencies), unknown=len(unknown),
-            unknown_ids=unknown[:MAX_UNKNOWN_SHOWN], events=events,
+            catalogue_id=adopted_id(commands), activities=len(activities), competencies=len(competencies), unknown=len(unknown),
+            unknown_ids=unknown[:MAX_UNKNOWN_SHOWN], events=len(events),
         )  # fmt: skip
 
     @router.get("/activities")
@@ -140,12 +132,12 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
     async def path_now(learner_id: UUID) -> PathView:
         return path_view(await planned(learner_id), await context.asker.parameters())
 
-    @router.get("/learners/{learner_id}/path", responses=_PROBLEMS)
+    @router.get("/learners/{learner_id}/path")
     async def show_path(learner_id: UUID) -> PathView:
         """Show a learner's path: what comes next, why, the ways to take each step, and how she stands against her dates."""
         return await path_now(learner_id)
 
-    @router.get("/learners/{learner_id}/path/history", responses=_PROBLEMS)
+    @router.get("/learners/{learner_id}/path/history")
     async def list_paths(learner_id: UUID, paging: Paging) -> Page[PastPathView]:
         """List the paths a learner had, the one in force first, each with what led to it."""
         (before,) = paging.key(int) or (MAX_INTEGER,)
@@ -153,7 +145,7 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
         parameters = await context.asker.parameters()
         return paging.page(rows, lambda past: past_path_view(past, parameters), lambda past: [past[0].version])
 
-    @router.get("/learners/{learner_id}/path/what-if", responses=_PROBLEMS)
+    @router.get("/learners/{learner_id}/path/what-if", responses=problem_responses(409))
     async def what_if(learner_id: UUID, competency_id: Word, activity_id: Word) -> WhatIfView:
         """Show what a choice would lead to, and record nothing; refused for the reasons for which the choice would be."""
         row, parameters = await planned(learner_id), await context.asker.parameters()
@@ -164,7 +156,7 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
             raise Refused(answer.code, answer.detail)
         return what_if_view(row, next((event for event in answer if isinstance(event, PathPlanned)), None), parameters)
 
-    @router.post("/learners/{learner_id}/choices", responses=_PROBLEMS, openapi_extra=_body(ChoiceSent))
+    @router.post("/learners/{learner_id}/choices", openapi_extra=body_of({"application/json": ChoiceSent}))
     async def choose(learner_id: UUID, request: Request) -> PathView:
         """Choose one of the ways that a step of the path offers, and show the path that follows. It holds until the step is done."""
         sent = await read_model(request, ChoiceSent)
@@ -172,7 +164,7 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
         fact = ActivityChosen(
             learner_id=learner_id, competency_id=sent.competency_id, activity_id=sent.activity_id, chosen_at=context.clock.now()
         )
-        await _ask(context, [Choose(fact)])
+        await events_of(context, [Choose(fact)])
         return await path_now(learner_id)
 
     return router
@@ -181,7 +173,7 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
 def _goals(context: Context, queries: Queries) -> APIRouter:
     router = APIRouter(tags=["goals"])
 
-    @router.get("/learners/{learner_id}/goals", responses=_PROBLEMS)
+    @router.get("/learners/{learner_id}/goals")
     async def list_goals(learner_id: UUID, paging: Paging) -> Page[GoalView]:
         """List what a learner works towards: the goals that were set for her or, without any, those of her grade."""
         (after,) = paging.key(int) or (0,)
@@ -192,7 +184,7 @@ def _goals(context: Context, queries: Queries) -> APIRouter:
         numbered = list(enumerate(goals, 1))[after : after + paging.limit + 1]
         return paging.page(numbered, lambda each: each[1], lambda each: [each[0]])
 
-    @router.post("/learners/{learner_id}/goals", responses=_PROBLEMS, openapi_extra=_body(GoalsSent))
+    @router.post("/learners/{learner_id}/goals", openapi_extra=body_of({"application/json": GoalsSent}))
     async def set_goals(learner_id: UUID, request: Request, paging: Paging) -> Page[GoalView]:
         """Set a learner's goals, at most 64, in place of those before; her path follows at once."""
         sent = await read_model(request, GoalsSent)
@@ -201,7 +193,7 @@ def _goals(context: Context, queries: Queries) -> APIRouter:
         fact = GoalsSet(
             learner_id=learner_id, author_id=sent.author_id, role=sent.role, set_at=context.clock.now(), goals=tuple(sent.goals)
         )
-        await _ask(context, [SetGoals(fact)])
+        await events_of(context, [SetGoals(fact)])
         return await list_goals(learner_id, paging)
 
     return router
@@ -213,20 +205,12 @@ def _schools(queries: Queries) -> APIRouter:
     @router.get("/schools/{school_id}/pace")
     async def list_pace(school_id: UUID, paging: Paging, pace: AtPace = Pace.AT_RISK) -> SchoolPace:
         """Count how the learners of a school stand, and list those behind their dates, or those who stand otherwise."""
-        (after,) = paging.key(str) or (str(NOBODY),)
-        rows = await queries.learners_at(school_id, pace, _learner(after), paging.limit + 1)
-        page = paging.page(rows, pace_view, lambda row: [str(row["learner_id"])])
+        (after,) = paging.key(UUID) or (NOBODY,)
+        rows = await queries.learners_at(school_id, pace, after, paging.limit + 1)
+        page = paging.page(rows, pace_view, lambda row: [row["learner_id"]])
         return SchoolPace(counts=await queries.paces_of(school_id), learners=page)
 
     return router
-
-
-def _learner(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        fault = Fault("query/after", "cursor-invalid", "the cursor is not of this list", "start again without it")
-        raise BadInput(str(fault), [fault]) from None
 
 
 def _missing(parameters: Parameters) -> str:
@@ -241,23 +225,3 @@ def _adopting(value: Any) -> tuple[list[Activity], list[AddPage | AdoptSet]]:
     """Return the activities that were sent, and the commands that bring them in. Takes seconds for a large catalogue."""
     activities = read_catalogue(value)
     return activities, adoption(Topic.PATHING, CATALOGUE, [each.model_dump(mode="json", exclude_defaults=True) for each in activities])
-
-
-async def _ask(context: Context, commands: Sequence[Any]) -> int:
-    """Ask, and return how many events followed."""
-    answers = await context.asker.ask(commands)
-    for answer in answers:
-        if answer.refusal is not None:
-            raise Refused(answer.refusal.code, answer.refusal.detail)
-    return sum(len(answer.events) for answer in answers)
-
-
-def _set_id(commands: Sequence[Any]) -> str:
-    last = commands[-1]
-    assert isinstance(last, AdoptSet)
-    return set_id_of(last.kind, last.pages)
-
-
-def _body(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the documentation of a body that the route reads itself."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}

@@ -22,8 +22,8 @@ from services.profile.queries import NAME, TITLE, ImportView, Keyring, Queries, 
 from services.profile.roster import Change, Known, Named, Plan, change, plan
 from shared.contracts.envelope import Sealed
 from shared.contracts.profile import ClassRostered, LearnerRostered, RosterImported, SchoolRostered, StaffRostered
-from shared.errors import BadInput, Fault, Overloaded, Refused
-from shared.http import Page, Paging, require_content_type
+from shared.errors import Overloaded, Refused
+from shared.http import Page, Paging, body_of, require_content_type
 from shared.http.problems import Place
 from shared.ledger.types import Ask, Connection
 from shared.parts import Context
@@ -135,14 +135,8 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
     @router.get("/imports")
     async def list_imports(paging: Paging) -> Page[ImportView]:
         """List the rosters that were taken, the newest first. One that was sent again is not listed again."""
-        key = paging.key(str, str)
-        try:
-            before = None if key is None else (datetime.fromisoformat(key[0]), str(key[1]))
-        except ValueError:
-            fault = Fault("query/after", "cursor-invalid", "the cursor is not of this list", "start again without it")
-            raise BadInput(str(fault), [fault]) from None
-        found = await queries.imports(before, paging.limit + 1)
-        return paging.page(found, lambda each: each, lambda each: [each.imported_at.isoformat(), each.content_hash])
+        found = await queries.imports(paging.key(datetime, str), paging.limit + 1)
+        return paging.page(found, lambda each: each, lambda each: [each.imported_at, each.content_hash])
 
     return router
 
@@ -282,7 +276,7 @@ def _steps(told: Sequence[Sequence[RosterCommand]]) -> list[list[RosterCommand]]
     return steps
 
 
-ZIP_BODY: Final = {"requestBody": {"required": True, "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}}
+ZIP_BODY: Final = body_of({"application/zip": {"type": "string", "format": "binary"}})
 UNDER_WAY: Final[dict[int | str, dict[str, Any]]] = {
     202: {"model": Imported, "description": "Recorded as a whole; some of it is still to be taken, which the service does by itself"}
 }

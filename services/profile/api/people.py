@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from services.profile.queries import ClassView, LearnerDetail, LearnerView, Queries, SchoolView, StaffView
-from shared.errors import BadInput, Fault, NotFound
+from shared.errors import NotFound
 from shared.http import Page, PageAsked, Paging
 
 School = Annotated[UUID | None, Query(description="Of this school only.")]
@@ -29,7 +29,7 @@ def routes(queries: Queries) -> APIRouter:
         paging: Paging, school: School = None, class_id: Class = None, withdrawn: Withdrawn = False
     ) -> Page[LearnerView]:
         """List learners in the order of their ids."""
-        found = await queries.learners(school, class_id, withdrawn, after_of(paging), paging.limit + 1)
+        found = await queries.learners(school, class_id, withdrawn, _after(paging), paging.limit + 1)
         return _page(paging, found, lambda each: each.learner_id)
 
     @router.get("/learners/{learner_id}")
@@ -43,13 +43,13 @@ def routes(queries: Queries) -> APIRouter:
     @router.get("/staff")
     async def list_staff(paging: Paging, school: School = None, class_id: Class = None, withdrawn: Withdrawn = False) -> Page[StaffView]:
         """List staff in the order of their ids."""
-        found = await queries.staff(school, class_id, withdrawn, after_of(paging), paging.limit + 1)
+        found = await queries.staff(school, class_id, withdrawn, _after(paging), paging.limit + 1)
         return _page(paging, found, lambda each: each.staff_id)
 
     @router.get("/schools")
     async def list_schools(paging: Paging) -> Page[SchoolView]:
         """List schools in the order of their ids."""
-        found = await queries.schools(after_of(paging), paging.limit + 1)
+        found = await queries.schools(_after(paging), paging.limit + 1)
         return _page(paging, found, lambda each: each.school_id)
 
     @router.get("/schools/{school_id}/classes")
@@ -57,25 +57,18 @@ def routes(queries: Queries) -> APIRouter:
         """List the classes of a school in the order of their ids."""
         if await queries.school(school_id) is None:
             raise NotFound("no roster named a school with this id")
-        found = await queries.classes(school_id, withdrawn, after_of(paging), paging.limit + 1)
+        found = await queries.classes(school_id, withdrawn, _after(paging), paging.limit + 1)
         return _page(paging, found, lambda each: each.class_id)
 
     return router
 
 
-def after_of(paging: PageAsked) -> UUID | None:
-    """Return the id that a page begins after; None for the first.
-
-    Raises:
-        BadInput: the cursor was not made for such a list.
-    """
-    key = paging.key(str)
-    try:
-        return None if key is None else UUID(key[0])
-    except ValueError:
-        fault = Fault("query/after", "cursor-invalid", "the cursor is not of this list", "start again without it")
-        raise BadInput(str(fault), [fault]) from None
+def _after(paging: PageAsked) -> UUID | None:
+    """Return the id that a page begins after; None for the first."""
+    after: UUID | None
+    (after,) = paging.key(UUID) or (None,)
+    return after
 
 
 def _page(paging: PageAsked, found: list[V], id_of: Callable[[V], UUID]) -> Page[V]:
-    return paging.page(found, lambda each: each, lambda each: [str(id_of(each))])
+    return paging.page(found, lambda each: each, lambda each: [id_of(each)])

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from services.profile.domain import StatePreferences
 from services.profile.queries import WORDS, Keyring, Queries
 from shared.contracts.profile import Area, Modality, PreferencesStated, Role
-from shared.errors import NotFound, Refused
-from shared.http import Sent
+from shared.errors import NotFound
+from shared.http import Sent, events_of
 from shared.parts import Context
 from shared.seal import seal
 
@@ -74,9 +74,6 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
             avoided=said.avoided,
             words=seal(keys[learner_id], said.words, WORDS) if said.words else None,
         )
-        (answer,) = await context.asker.ask([StatePreferences(stated)])
-        if answer.refusal is not None:
-            raise Refused(answer.refusal.code, answer.refusal.detail)
-        return Stated(recorded=bool(answer.events))
+        return Stated(recorded=bool(await events_of(context, [StatePreferences(stated)])))
 
     return router
