@@ -70,7 +70,7 @@ def unseal(key: bytes, sealed: Sealed, context: str) -> str:
 def is_cipher(text: str) -> bool:
     """Return whether a text has the form of what `seal` makes; what words look like has not. Only the key tells whether it opens."""
     try:
-        return len(base64.b64decode(text, validate=True)) > NONCE_BYTES + TAG_BYTES
+        return len(base64.b64decode(text, validate=True)) > TAG_BYTES
     except (binascii.Error, ValueError):
         return False
 
