@@ -64,7 +64,8 @@ RAISED: dict[str, Exception] = {
     "busy": errors.Overloaded("the queue of evidence", 7),
     "away": psycopg.OperationalError(f"connection to {CANARY} failed"),
     "crowded": PoolTimeout("couldn't get a connection"),
-    "diverged": errors.Diverged(f"position 7 {CANARY}"),
+    "restored": errors.Diverged(f"position 7 {CANARY}"),
+    "stopped": errors.LedgerError(f"position 7 {CANARY}"),
     "broken": RuntimeError(CANARY),
 }
 STATUS_OF = {
@@ -76,7 +77,8 @@ STATUS_OF = {
     "busy": 429,
     "away": 503,
     "crowded": 503,
-    "diverged": 500,
+    "restored": 503,
+    "stopped": 500,
     "broken": 500,
 }
 
@@ -180,17 +182,17 @@ async def test_the_inside_is_logged_and_not_shown(client: httpx.AsyncClient) -> 
     handlers, level, to = logging.root.handlers, logging.root.level, io.StringIO()
     configure_logging("test", to=to)
     try:
-        for name in ("broken", "diverged"):
+        for name in ("broken", "stopped"):
             assert CANARY not in (await client.get(f"/raise/{name}")).text
     finally:
         logging.root.handlers = handlers
         logging.root.setLevel(level)
         structlog.reset_defaults()
-    broken, diverged = [json.loads(line)["exception"] for line in to.getvalue().splitlines()]
+    broken, stopped = [json.loads(line)["exception"] for line in to.getvalue().splitlines()]
     assert "message" not in broken
     assert broken["type"] == "builtins.RuntimeError"
     assert "test_http.py" in broken["frames"][-1]
-    assert diverged["message"] == f"position 7 {CANARY}"  # Words of our own errors are ours, and may be logged.
+    assert stopped["message"] == f"position 7 {CANARY}"  # Words of our own errors are ours, and may be logged.
 
 
 async def test_unknown_addresses_and_methods_are_problems(client: httpx.AsyncClient) -> None:
