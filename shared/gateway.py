@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from yarl import URL
 
 from shared.http import Problem
-from shared.http.problems import respond
+from shared.http.gate import limit_unread
+from shared.http.problems import ClientSilent, respond, respond_to
 
 MAX_CONNECTIONS: Final = 100
 """To all services together; requests beyond them wait up to TURN_LIMIT_S for one."""
@@ -32,7 +34,9 @@ IDLE_LIMIT_S: Final = 2.0
 CONNECT_LIMIT_S: Final = 2.0
 TURN_LIMIT_S: Final = 5.0
 TRANSFER_LIMIT_S: Final = 120.0
-"""Silence of a service or client in the middle of a request, such as while a whole roster is taken."""
+"""Silence of both client and service in the middle of a request, such as while a whole roster is taken: then its turn is given back."""
+MAX_CLIENTS: Final = 4_000
+"""Connections of clients, idle ones included: beyond them uvicorn answers 503 itself. Requests are turned away in words before that."""
 HEALTH_LIMIT_S: Final = 3.0
 RETRY_AFTER_S: Final = 1
 
@@ -74,7 +78,7 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Hold the connections to the services."""
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_LIMIT_S)  # The turns limit them, and say so.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_LIMIT_S, socket_factory=_socket)  # The turns limit them.
         async with aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, skip_auto_headers=NOTHING_ADDED
         ) as self._session:
@@ -109,22 +113,25 @@ class Gateway:
 
     async def _pass_on(self, name: str, address: str, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._session is not None, "the application has not started"
-        started = False
+        started, client = False, _Client(receive, send)
         try:
-            async with self._session.request(
+            async with client.watched(), self._session.request(
                 scope["method"], URL(address + target(name, scope).decode(), encoded=True), headers=_texts(_sent_on(scope["headers"])),
-                data=_Body(receive) if _has_body(scope["headers"]) else None, allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_LIMIT_S, sock_read=TRANSFER_LIMIT_S),
+                data=_Body(client.receive) if _has_body(scope["headers"]) else None, allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_LIMIT_S),
             ) as answer:  # fmt: skip
                 started = True
-                await send({"type": "http.response.start", "status": answer.status, "headers": _sent_on(answer.raw_headers)})
+                await client.send({"type": "http.response.start", "status": answer.status, "headers": _sent_on(answer.raw_headers)})
                 async for part in answer.content.iter_any():
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
-                await send({"type": "http.response.body", "body": b""})
-        except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
+                    await client.send({"type": "http.response.body", "body": part, "more_body": True})
+                await client.send({"type": "http.response.body", "body": b""})
+        except (aiohttp.ClientError, TimeoutError, UnicodeError, ClientSilent) as error:
             if isinstance(error.__cause__, _ClientGone):
                 return
-            _log.warning("service did not answer", service=name, error=type(error).__name__)
+            if isinstance(error, ClientSilent):
+                _log.warning("client was silent", service=name, limit_s=TRANSFER_LIMIT_S, answered=started)
+            else:
+                _log.warning("service did not answer", service=name, error=type(error).__name__)
             if started:  # Too late for another answer: the connection is cut, so that the client sees that it is not whole.
                 raise
             await _unanswered(scope["path"], name, error)(scope, receive, send)
@@ -202,6 +209,54 @@ class _Repeated(aiohttp.ClientConnectionError):
     """The service broke off, and what was sent to it is not there any more to be sent again."""
 
 
+class _Client:
+    """Who asks: its parts and what it is sent, and a watch over the request, which ends where nobody moves for TRANSFER_LIMIT_S.
+
+    The library's own limit does not see a client that is silent, nor a service before it has taken the whole body.
+    """
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._limit = asyncio.timeout(None)
+        self._awaited = False
+        """Whether it is the client who has to move next; else the service."""
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Do something for the client.
+
+        Raises:
+            ClientSilent: it brought no further part, or took none of its answer.
+            TimeoutError: the service did not take a part, or did not answer.
+        """
+        try:
+            async with self._limit:
+                self._wait(for_client=False)
+                yield
+        except TimeoutError:
+            if self._limit.expired() and self._awaited:
+                raise ClientSilent(TRANSFER_LIMIT_S) from None
+            raise
+
+    async def receive(self) -> Message:
+        """Return what the client brings next."""
+        self._wait(for_client=True)
+        message = await self._receive()
+        self._wait(for_client=False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Return when the client has taken what was sent before, but for a buffer's worth."""
+        self._wait(for_client=True)
+        await self._send(message)
+        self._wait(for_client=False)
+
+    def _wait(self, for_client: bool) -> None:
+        if not self._limit.expired():  # The library takes the body in a task of its own, which may come here while the request is ended.
+            self._awaited = for_client
+            self._limit.reschedule(asyncio.get_running_loop().time() + TRANSFER_LIMIT_S)
+
+
 class _Body:
     """A request's body as it arrives, once; the next part is taken only when the service has taken this one."""
 
@@ -222,6 +277,13 @@ class _Body:
                 raise _ClientGone
             yield message.get("body", b"")
             more = message.get("more_body", False)
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Return a socket for a service that does not keep what a stopped service does not take."""
+    made = socket.socket(*address[:3])
+    limit_unread(made, TRANSFER_LIMIT_S)
+    return made
 
 
 def _has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -245,7 +307,9 @@ def _words(value: bytes) -> set[bytes]:
 
 
 def _unanswered(path: str, name: str, error: Exception) -> Response:
-    """Return the problem that says how a service failed to answer, and what to do."""
+    """Return the problem that says who failed, and what to do."""
+    if isinstance(error, ClientSilent):
+        return respond_to(error, path)
     if isinstance(error, UnicodeError):
         return _problem(path, "malformed-input", 400, "The input is not well formed", "the address and the headers are UTF-8: send them so")
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):

@@ -29,13 +29,23 @@ def key_from(text: str, variable: str = "CAIRN_DISTRICT_KEY") -> bytes:
     Raises:
         Misconfigured: it has another length or other characters. The message does not repeat the key.
     """
-    remedy = "make one with `openssl rand -hex 32`, and keep a copy apart from the database"
+    remedy = (
+        "take the one that this installation was made with; only for a new installation make one with `openssl rand -hex 32`, "
+        "and keep a copy apart from the database"
+    )
     text = text.strip()
+    if not text:
+        raise Misconfigured(f"{variable} is not set: {remedy}")
     if len(text) != 2 * KEY_BYTES:
         raise Misconfigured(f"{variable} has {len(text)} characters instead of {2 * KEY_BYTES} hex digits: {remedy}")
     if not all(character in "0123456789abcdefABCDEF" for character in text):
         raise Misconfigured(f"{variable} holds characters that are no hex digits: {remedy}")
     return bytes.fromhex(text)
+
+
+def check_value(key: bytes) -> bytes:
+    """Return 32 bytes that are the same for the same key only, and tell nothing of it: by them a database knows its keys again."""
+    return _mac(key, ["cairn.check.1"])
 
 
 def alias_of(district_key: bytes, source: str, source_id: str) -> str:
@@ -108,7 +118,7 @@ def item_id_of(iri: str) -> UUID:
 
 def _mac(key: bytes, value: list[str]) -> bytes:
     if len(key) != KEY_BYTES:
-        raise Misconfigured(f"the district key has {len(key)} bytes instead of {KEY_BYTES}: take it from `key_from`")
+        raise Misconfigured(f"the key has {len(key)} bytes instead of {KEY_BYTES}: take it from `key_from`")
     return hmac.digest(key, canonical(value), sha256)
 
 

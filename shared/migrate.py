@@ -86,6 +86,11 @@ def tell_foreign_apart(op: Any) -> None:
         op.execute(statement)
 
 
+def create_key_check(op: Any) -> None:
+    """Create the table that holds a database to its keys: what tells them from others, by setting, written at the first start."""
+    op.execute("CREATE TABLE key_check (name text PRIMARY KEY, value bytea NOT NULL)")
+
+
 # Collation "C" where an index lasts for ever: others change with the operating system's library, and with them what is found and unique.
 LEDGER_TABLES: Final = (
     """CREATE TABLE partition (

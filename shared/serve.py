@@ -27,6 +27,7 @@ from shared.errors import LedgerError
 from shared.failpoints import arm
 from shared.hole_stream import hole_decider
 from shared.http import Health, create_app
+from shared.key_check import check_keys
 from shared.leader import Name
 from shared.ledger import patience
 from shared.ledger.group import GroupCommit
@@ -99,6 +100,7 @@ class Service:
         """Check the database, and ask what ships with the release; begin to take requests."""
         await self.ledger.open()
         await self._check_schema()
+        await check_keys(self.pool, self.settings.keys())
         await self.asker.start()
         commands = self.parts.defaults(await self.ledger.parameters())
         if commands:

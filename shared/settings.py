@@ -51,10 +51,13 @@ class Settings(BaseSettings):
     owner_database_url: str | None = Field(None, repr=False, description="The same database as its owner role; migrations only.")
     district_key: SecretStr | None = Field(
         None,
-        description="64 hex digits, for profile and evidence. Makes people's ids and keeps their keys: never change it, back it up apart.",
+        description="64 hex digits, for profile and evidence. Makes people's ids and keeps their keys: never change it, back it up apart. "
+        "A start under another one is refused.",
     )
     parking_key: SecretStr | None = Field(
-        None, description="64 hex digits: seals records that were set aside. Each service has its own; without it none can be read again."
+        None,
+        description="64 hex digits: seals records that were set aside. Each service has its own; without it none can be read again. A "
+        "start under another one is refused.",
     )
     host: str = Field("127.0.0.1", description="Address that HTTP is served at.")
     port: int = Field(0, ge=0, le=65_535, description="Port that HTTP is served at; 0 takes a free one.")
@@ -120,12 +123,20 @@ class Settings(BaseSettings):
         return _needed(self.owner_database_url, "owner_database_url")
 
     def district(self) -> bytes:
-        """Return the district key as 32 bytes, or raise `Misconfigured` naming the setting and how to make one."""
+        """Return the district key as 32 bytes, or raise `Misconfigured` naming the setting and where to take it from."""
         return key_from("" if self.district_key is None else self.district_key.get_secret_value())
 
     def parking(self) -> bytes:
-        """Return the parking key as 32 bytes, or raise `Misconfigured` naming the setting and how to make one."""
+        """Return the parking key as 32 bytes, or raise `Misconfigured` naming the setting and where to take it from."""
         return key_from("" if self.parking_key is None else self.parking_key.get_secret_value(), variable_of("parking_key"))
+
+    def keys(self) -> dict[str, bytes]:
+        """Return the keys that this service uses, by setting; its database holds it to them (`shared.key_check`).
+
+        Raises:
+            Misconfigured: one is not set, or is no key.
+        """
+        return {"parking_key": self.parking()}
 
     def instance_of(self, service: str) -> str:
         """Return the name of this worker in the service's consumer group."""

@@ -27,6 +27,7 @@ from typing import Any, Final
 import structlog
 
 from shared.errors import CairnError
+from shared.http.gate import SILENCE_LIMIT_S, limit_unread
 
 MAX_RESTARTS: Final = 5
 """Workers that may die within RESTART_WINDOW_S and are started anew; after one more, all are ended: the fault is not one process's."""
@@ -126,6 +127,7 @@ def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
         raise CannotListen(host, port, error) from None
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
+    limit_unread(made, SILENCE_LIMIT_S)
     try:
         made.bind((host, port))
         if not shared:

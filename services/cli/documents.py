@@ -48,12 +48,13 @@ OF_THE_GATEWAY: Final = MappingProxyType(
 
 def settings_page() -> str:
     """Return docs/settings.md: the settings that every service has, those that one adds, and the variables that are none."""
+    kinds = {service: parts_of(service).settings for service in Topic}
     parts = [
         "# Settings",
         f"Read from the environment when a process starts. An empty variable counts as not set.\nThis page is written by `{COMMAND}`.",
         settings_table().rstrip(),
         "## Settings of one service",
-        *(_own_settings(service, parts_of(service).settings) for service in Topic if parts_of(service).settings is not Settings),
+        *(_own_settings(service, kind) for service, kind in kinds.items() if len(kind.model_fields) > len(Settings.model_fields)),
     ]
     if parts[-1].startswith("##"):
         parts.append("No service adds settings of its own: what decides about learners are parameter sets, part of the record.")

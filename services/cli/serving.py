@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,14 +80,19 @@ def gateway(home: HomeOption = None) -> None:
     """Serve all services of the local installation under one address, until it is asked to stop."""
     import uvicorn
 
-    from shared.gateway import create_gateway
+    from shared.gateway import MAX_CLIENTS, create_gateway
+    from shared.workers import bound
 
     place = home_of(home)
     take_over(place, GATEWAY)
     settings = load_settings(Settings)
     configure_logging(GATEWAY, settings.log_level)
     app = create_gateway(upstreams_of(place))
-    uvicorn.run(app, host=settings.host, port=settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, limit_concurrency=MAX_CLIENTS
+    )  # fmt: skip
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run([bound(settings.host, settings.port)])
 
 
 def take_over(home: Path, name: str) -> None:

@@ -1,5 +1,11 @@
-"""Profile has no settings of its own."""
+"""Settings of profile: it is one of those that make people's ids, and it keeps their keys."""
 
-from shared.settings import Settings
+from shared import settings
 
-__all__ = ["Settings"]
+
+class Settings(settings.Settings):
+    """Those that every service has."""
+
+    def keys(self) -> dict[str, bytes]:
+        """Return the keys that this service uses, the district's included."""
+        return super().keys() | {"district_key": self.district()}

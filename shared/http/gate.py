@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import MalformedInput, Overloaded
 from shared.http import body as bodies
-from shared.http.problems import respond_to
+from shared.http.problems import ClientSilent, respond_to
 from shared.telemetry import span
 
 MAX_REQUESTS: Final = 1_000
@@ -19,6 +21,8 @@ MAX_REQUESTS: Final = 1_000
 WRITING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 MAX_HELD_BYTES: Final = 4 * bodies.MAX_BODY_BYTES
 """Of the bodies of all requests under way; who would bring more is told to come back. What JSON becomes takes about ten times as much."""
+SILENCE_LIMIT_S: Final = 150.0
+"""Of a client in the middle of its request, or of taking its answer. Longer than the gateway's: whoever knows the client tells it so."""
 
 
 class Gate:
@@ -26,7 +30,7 @@ class Gate:
 
     def __init__(
         self, app: ASGIApp, max_body_bytes: int = bodies.MAX_BODY_BYTES, max_requests: int = MAX_REQUESTS,
-        max_held_bytes: int = MAX_HELD_BYTES, is_full: Callable[[], bool] = lambda: False,
+        max_held_bytes: int = MAX_HELD_BYTES, is_full: Callable[[], bool] = lambda: False, silence_limit_s: float = SILENCE_LIMIT_S,
     ) -> None:  # fmt: skip
         """Stand before an application.
 
@@ -34,7 +38,7 @@ class Gate:
             is_full: whether the ledger's queue has no room. Who would write is then turned away before the body is read: to read what is
                 refused afterwards costs as much as to take it, and a crowd that comes again and again would leave no time for what waits.
         """
-        self._app, self._is_full = app, is_full
+        self._app, self._is_full, self._silence_limit_s = app, is_full, silence_limit_s
         self._max_body_bytes, self._max_requests, self._max_held_bytes = max_body_bytes, max_requests, max_held_bytes
         self._under_way = self._held = 0
 
@@ -68,7 +72,11 @@ class Gate:
         async def send_on(message: Message) -> None:
             nonlocal started
             started = True
-            await send(message)
+            try:
+                async with asyncio.timeout(self._silence_limit_s):
+                    await send(message)
+            except TimeoutError:
+                raise TimeoutError(f"the client has taken nothing of its answer for {self._silence_limit_s:.0f} s") from None
 
         try:
             body = await self._checked_body(scope, headers, receive, taken)
@@ -78,7 +86,7 @@ class Gate:
             response = respond_to(error, scope["path"])
             if started:  # Too late for another answer: the connection is cut, so the client sees that it is not whole.
                 raise
-            await response(scope, receive, send)
+            await response(scope, receive, send_on)
         finally:
             self._held -= taken.size
 
@@ -98,7 +106,11 @@ class Gate:
         parts: list[bytes] = []
         more = True
         while more:
-            message = await receive()
+            try:
+                async with asyncio.timeout(self._silence_limit_s):
+                    message = await receive()
+            except TimeoutError:
+                raise ClientSilent(self._silence_limit_s) from None
             if message["type"] == "http.disconnect":
                 return None
             part = message.get("body", b"")
@@ -118,6 +130,15 @@ class _Taken:
     """Bytes of its body that a request has brought."""
 
     size: int = 0
+
+
+def limit_unread(made: socket.socket, limit_s: float) -> None:
+    """Let the system cut connections (of a listening socket: all that it takes) whose other side takes nothing of what was sent.
+
+    What was written to such a connection would keep it open without end, also after we have closed it.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux has it.
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(limit_s * 1000))
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

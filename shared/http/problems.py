@@ -36,6 +36,13 @@ class WrongContentType(errors.BadInput):
         super().__init__(f"the Content-Type is {sent or 'missing'}: send {' or '.join(allowed)}")
 
 
+class ClientSilent(errors.BadInput):
+    """The client has stopped in the middle of its request, or does not take its answer."""
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"nothing more of it came for {limit_s:.0f} s, and nothing of it was taken: send it again, whole")
+
+
 class Place(BaseModel):
     """One thing wrong with an input."""
 
@@ -61,6 +68,7 @@ class Problem(BaseModel):
 STATUS: Final[tuple[tuple[type[errors.CairnError], int, str, str], ...]] = (
     (errors.MalformedInput, 400, "malformed-input", "The input is not well formed"),
     (errors.TooLarge, 413, "too-large", "The input is too large"),
+    (ClientSilent, 408, "client-silent", "The request did not arrive whole"),
     (WrongContentType, 415, "wrong-content-type", "The input is of another media type"),
     (errors.BadInput, 422, "bad-input", "The input cannot be taken"),
     (errors.NotFound, 404, "not-found", "There is nothing under this id"),
@@ -101,6 +109,8 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def respond(problem: Problem, path: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return the HTTP response that carries the problem; `path` is the address that was asked."""
     content = problem.model_copy(update={"instance": quote(path)}).model_dump(exclude_defaults=True)
+    if problem.status == 408:  # Whatever still comes of that request is not read (RFC 9110, section 15.5.9).
+        headers = {**(headers or {}), "Connection": "close"}
     return Response(orjson.dumps(content), problem.status, headers, MEDIA_TYPE)
 
 

@@ -1,11 +1,14 @@
 """Everything passes through one address unchanged, and a service that is down is named."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 import uvicorn
 from starlette.applications import Starlette
@@ -13,8 +16,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from services.cli import serving
 from shared import gateway
 from shared.gateway import create_gateway
+from shared.http.gate import SILENCE_LIMIT_S, limit_unread
 
 PART, PARTS = b"x" * 65_536, 400
 
@@ -58,6 +63,11 @@ async def broken_off(request: Request) -> Response:
         raise asyncio.CancelledError
 
     return StreamingResponse(parts())
+
+
+async def parts_of(count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield PART
 
 
 async def ready(request: Request) -> Response:
@@ -210,6 +220,117 @@ async def test_a_service_that_says_nothing_is_named(monkeypatch: pytest.MonkeyPa
     async with in_place_of_mastery(say_nothing) as client:
         answer = await client.get("/mastery/x")
     assert (answer.status_code, answer.json()["title"]) == (504, "mastery did not answer")
+
+
+async def test_a_service_that_stops_in_the_middle_of_a_large_body_is_named_and_gives_its_turn_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "TRANSFER_LIMIT_S", 0.3)
+    monkeypatch.setattr(gateway, "MAX_CONNECTIONS", 1)
+    asked, over = 0, asyncio.Event()
+
+    async def stop_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        await reader.readuntil(b"\r\n\r\n")
+        asked += 1
+        if asked == 1:
+            await over.wait()  # Takes no part of the body, as if the process had been stopped.
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")
+        writer.close()
+
+    async with in_place_of_mastery(stop_once) as client:
+        async with asyncio.timeout(20):
+            answer = await client.post("/mastery/imports", content=parts_of(1_000))
+        assert (answer.status_code, answer.json()["title"]) == (504, "mastery did not answer")
+        assert (await client.get("/mastery/x")).status_code == 200
+        over.set()
+
+
+async def test_a_client_that_stops_in_the_middle_is_told_and_gives_its_turn_back(
+    mastery: tuple[Starlette, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "TRANSFER_LIMIT_S", 0.3)
+    monkeypatch.setattr(gateway, "TURN_LIMIT_S", 3.0)
+    front = mastery[1].base_url
+    reader, writer = await asyncio.open_connection(front.host, front.port)
+    writer.write(b"POST /mastery/imports HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nonly this")
+    async with asyncio.timeout(10):
+        said = await reader.read()  # To its end: the connection is closed.
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in head.lower()
+    problem = orjson.loads(body)
+    assert (problem["type"], problem["instance"]) == ("urn:cairn:problem:client-silent", "/mastery/imports")
+    assert "send it again" in problem["detail"]
+    writer.close()
+    assert (await mastery[1].get("/mastery/x")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        b"POST /mastery/imports HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nonly this",
+        b"GET /mastery/endless HTTP/1.1\r\nhost: x\r\n\r\n",
+    ],
+    ids=["silent", "reads nothing"],
+)
+async def test_clients_that_do_not_move_take_nobody_elses_turn(asked: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "TRANSFER_LIMIT_S", 0.5)
+    monkeypatch.setattr(gateway, "MAX_CONNECTIONS", 3)
+    places: dict[str, str] = {}
+    async with (
+        served(service()) as places["mastery"],
+        served(create_gateway(lambda: places)) as front,
+        httpx.AsyncClient(base_url=front) as client,
+    ):
+        still = [await asyncio.open_connection(client.base_url.host, client.base_url.port) for _ in range(3)]
+        for _, writer in still:
+            writer.write(asked)
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(4):  # Less than it waits for a turn.
+            assert (await client.get("/mastery/x")).status_code == 200
+        for _, writer in still:
+            writer.transport.abort()
+
+
+async def test_who_is_slow_and_moves_is_waited_for(mastery: tuple[Starlette, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "TRANSFER_LIMIT_S", 1.0)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        async for part in parts_of(8):
+            await asyncio.sleep(0.25)
+            yield part
+
+    assert (await mastery[1].post("/mastery/imports", content=slowly())).json()["size"] == 8 * len(PART)
+
+
+async def test_the_system_cuts_a_connection_of_which_nothing_is_taken() -> None:
+    cut = asyncio.Event()
+
+    async def write_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(PART * PARTS)
+        writer.close()  # Closed by us, and open all the same, as long as something is left to write.
+        try:
+            await writer.wait_closed()
+        except TimeoutError:
+            cut.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        limit_unread(listening, 0.3)
+        async with await asyncio.start_server(write_all, sock=listening.dup()):
+            with socket.create_connection(listening.getsockname()):
+                async with asyncio.timeout(20):
+                    await cut.wait()
+
+
+def test_the_gateway_limits_connections_and_what_lies_unread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[tuple[uvicorn.Config, socket.socket]] = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: seen.append((self.config, *sockets)))
+    monkeypatch.setattr(serving, "configure_logging", lambda *arguments: None)
+    monkeypatch.setenv("CAIRN_PORT", "0")
+    serving.gateway(tmp_path)
+    [(config, listening)] = seen
+    with listening:
+        assert config.limit_concurrency == gateway.MAX_CLIENTS > 2 * gateway.MAX_REQUESTS
+        assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == SILENCE_LIMIT_S * 1000
 
 
 @pytest.mark.parametrize("path", ["/nobody/x", "/nobody", "/mastery%00/x"])

@@ -24,7 +24,7 @@ from psycopg_pool import PoolTimeout
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from shared import errors, lifetime
+from shared import errors, gateway, lifetime
 from shared.http import Health, Page, PageAsked, Paging, Sent, create_app, gate, read_json, read_model, require_content_type, strict_json
 from shared.http import body as body_room
 from shared.http.app import HEALTH_TIMEOUT_S
@@ -542,6 +542,72 @@ async def test_bodies_take_up_no_more_room_than_is_given_them() -> None:
         going_on.set()
         assert (await slow).text == str(LIMIT)
         assert (await client.post("/", content=b"y" * LIMIT)).text == str(LIMIT)
+
+
+SCOPE = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
+
+
+async def answers(to: Gate) -> int:
+    """Return the status that a request with a body gets."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(to), base_url="http://test") as client:
+        return (await client.post("/", content=b"x")).status_code
+
+
+async def taken(scope: Any, receive: Any, send: Any) -> None:
+    await Response("taken")(scope, receive, send)
+
+
+async def test_a_client_that_stops_in_the_middle_is_told_and_gives_its_place_back() -> None:
+    one, sent, parts = Gate(taken, max_requests=1, max_held_bytes=1, silence_limit_s=0.1), [], [b"{"]
+
+    async def receive() -> Any:
+        if parts:
+            return {"type": "http.request", "body": parts.pop(), "more_body": True}
+        return await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    silent = asyncio.create_task(one(SCOPE, receive, send))
+    await asyncio.sleep(0.02)
+    assert await answers(one) == 429
+    await asyncio.wait_for(silent, 5)
+    assert (sent[0]["status"], dict(sent[0]["headers"])[b"connection"]) == (408, b"close")
+    told = orjson.loads(sent[1]["body"])
+    assert told["type"] == "urn:cairn:problem:client-silent"
+    assert "send it again" in told["detail"]
+    assert await answers(one) == 200
+
+
+async def test_a_client_that_does_not_take_its_answer_gives_its_place_back() -> None:
+    one = Gate(taken, max_requests=1, silence_limit_s=0.1)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        await asyncio.Event().wait()
+
+    still = asyncio.create_task(one(SCOPE, receive, send))
+    await asyncio.sleep(0.02)
+    assert await answers(one) == 429
+    with pytest.raises(TimeoutError, match="has taken nothing of its answer"):
+        await asyncio.wait_for(still, 5)
+    assert await answers(one) == 200
+
+
+async def test_a_client_whose_request_is_whole_may_wait_for_its_answer() -> None:
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        with pytest.raises(TimeoutError):  # As routes do that look whether the client is still there.
+            await asyncio.wait_for(receive(), 0.3)
+        await Response("done")(scope, receive, send)
+
+    assert await answers(Gate(slow, silence_limit_s=0.1)) == 200
+
+
+def test_the_gateway_loses_patience_before_the_services_behind_it() -> None:
+    assert gateway.TRANSFER_LIMIT_S < gate.SILENCE_LIMIT_S
 
 
 def test_requests_are_turned_away_in_words_before_connections_are_without() -> None:

@@ -122,6 +122,20 @@ def test_another_district_key_is_refused_and_not_repeated(text: str) -> None:
     assert len(text) < 8 or text.strip() not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["", " ", "00"])
+def test_who_has_no_key_is_sent_to_the_one_that_was_used_before_a_new_one_is_spoken_of(text: str) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        keys.key_from(text)
+    said = str(caught.value)
+    assert ("is not set" in said) == (not text.strip())
+    assert said.index("the one that this installation was made with") < said.index("only for a new installation make one")
+
+
+def test_a_key_is_known_again_for_ever() -> None:
+    assert keys.check_value(KEY) == hmac.digest(KEY, b'["cairn.check.1"]', "sha256")
+    assert keys.check_value(KEY) != keys.check_value(bytes(reversed(KEY)))
+
+
 def test_a_short_key_is_never_used() -> None:
     with pytest.raises(Misconfigured, match="5 bytes instead of 32"):
         keys.alias_of(b"short", SOURCE, "stu-1")

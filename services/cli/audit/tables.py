@@ -27,7 +27,8 @@ BATCH: Final = 1_000
 NAMED: Final = 5
 """Rows of one table that are named."""
 LEDGERS_OWN: Final = frozenset(
-    {"partition", "published", "event", "stream", "inbox", "parked", "parameter_page", "parameter_set", "cursor", "alembic_version"}
+    {"partition", "published", "event", "stream", "inbox", "parked", "parameter_page", "parameter_set", "cursor", "key_check"}
+    | {"alembic_version"}
 )
 ALL_TABLES: Final = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
 KEY: Final = """
