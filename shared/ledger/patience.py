@@ -41,12 +41,13 @@ NOTICED: Final = " ".join(f"-c tcp_keepalives_{name}={value}" for name, value in
 
 
 @asynccontextmanager
-async def in_time(seconds: float = ANSWER_S) -> AsyncIterator[None]:
-    """Do something with the database within so many seconds.
+async def in_time(seconds: float | None = None) -> AsyncIterator[None]:
+    """Do something with the database within so many seconds, by default ANSWER_S.
 
     Raises:
         OperationalError: it took longer; like any lost connection it passes, and whether a COMMIT was done is unknown.
     """
+    seconds = seconds or ANSWER_S
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -55,7 +56,7 @@ async def in_time(seconds: float = ANSWER_S) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def connected(pool: AsyncConnectionPool[Any], seconds: float = ANSWER_S) -> AsyncIterator[Any]:
+async def connected(pool: AsyncConnectionPool[Any], seconds: float | None = None) -> AsyncIterator[Any]:
     """Yield a connection of the pool; to get one, and all that is done with it until it is given back, must end in time.
 
     Raises:
