@@ -16,8 +16,6 @@ LIMIT_S: Final = 20.0
 """Until something that has to follow has followed."""
 POLL_S: Final = 0.01
 DAYS: Final = ("today", "tomorrow")
-TALK: Final = "Talk it over with a teacher"
-"""An activity that no catalogue has to name."""
 
 Day = Mapping[str, Any]
 

@@ -1,4 +1,4 @@
-"""What can go wrong, in words that say what to do. These classes know no HTTP; `shared/http.py` maps them in one table."""
+"""What can go wrong, in words that say what to do. These classes know no HTTP; `shared/http/problems.py` maps them in one table."""
 
 from __future__ import annotations
 

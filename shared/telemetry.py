@@ -1,6 +1,6 @@
 """Logs, traces and metrics: what an operator sees of a running service. None of them ever carries personal data.
 
-Every metric is named here and nowhere else; docs/metrics.md is written from this list.
+Every metric is named here and nowhere else; docs/metrics.md shows this list.
 """
 
 from __future__ import annotations
@@ -189,12 +189,12 @@ _SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 
 _SIZES: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0)
 
 CONSUMER_LAG: Final = Metric(
-    "cairn_consumer_lag", Gauge, ("topic", "partition"), "Events that the source's ledger holds and this service has not applied."
+    "cairn_consumer_lag", Gauge, ("source", "partition"), "Events that the source's ledger holds and this service has not applied."
 )
 BATCH_SIZE: Final = Metric("cairn_batch_size", Histogram, (), "Commands decided in one transaction.", _SIZES)
 POSITION: Final = Metric("cairn_position", Gauge, ("source", "partition"), "Last applied position of a source's partition.")
 PARKED: Final = Metric("cairn_parked", Gauge, ("service",), "Records set aside and not yet resolved.")
-WAITING: Final = Metric("cairn_waiting", Gauge, (), "Accepted evidence whose learner or alignment is not known yet.")
+WAITING: Final = Metric("cairn_waiting", Gauge, (), "Accepted, and waiting for something else to become known (evidence, mastery).")
 END_TO_END: Final = Metric("cairn_end_to_end_seconds", Histogram, (), "From evidence accepted to the schedule published.", _SECONDS)
 LEDGER_EVENTS: Final = Metric("cairn_ledger_events_total", Counter, ("type",), "Events written to this service's ledger.")
 RELAY_PUBLISHED: Final = Metric("cairn_relay_published_total", Counter, (), "Events sent to Kafka, repeats included.")
@@ -234,16 +234,9 @@ class Metrics:
         return Histogram(metric.name, metric.meaning, metric.labels, registry=self.registry, buckets=metric.buckets)
 
 
-def metrics_page() -> str:
-    """Return docs/metrics.md."""
+def metrics_table() -> str:
+    """Return all metrics as a table in Markdown."""
     rows = "".join(
         f"| `{metric.name}` | {metric.kind.__name__.lower()} | {', '.join(metric.labels)} | {metric.meaning} |\n" for metric in METRICS
     )
-    return (
-        "# Metrics\n\nEvery service answers `GET /metrics` in the text format of Prometheus.\n"
-        f"Written by `python -m shared.telemetry > docs/metrics.md`.\n\n| Name | Kind | Labels | Meaning |\n|---|---|---|---|\n{rows}"
-    )
-
-
-if __name__ == "__main__":
-    sys.stdout.write(metrics_page())
+    return f"| Name | Kind | Labels | Meaning |\n|---|---|---|---|\n{rows}"

@@ -20,7 +20,7 @@ from shared.http import Health
 from shared.parts import Parts
 from shared.serve import TEST_KEY, application, build
 from shared.settings import Settings, load_settings, settings_table
-from shared.telemetry import metrics_page
+from shared.telemetry import metrics_table
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 COMMAND: Final = "python -m services.cli.documents"
@@ -65,6 +65,12 @@ def settings_page() -> str:
 
 def _own_settings(service: Topic, kind: type[Settings]) -> str:
     return f"### {service}\n\n{settings_table(kind).rstrip()}"
+
+
+def metrics_page() -> str:
+    """Return docs/metrics.md: what every service counts."""
+    told = f"Every service answers `GET /metrics` in the text format of Prometheus. This page is written by `{COMMAND}`."
+    return f"# Metrics\n\n{told}\n\n{metrics_table()}"
 
 
 def api_page() -> str:

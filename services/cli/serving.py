@@ -22,6 +22,8 @@ from shared.telemetry import configure_logging
 if TYPE_CHECKING:
     from shared.workers import Line
 
+log = structlog.get_logger(__name__)
+
 EVERY = "all"
 GRACE_S = 5
 """Time that requests in hand have when the gateway is asked to stop."""
@@ -56,7 +58,7 @@ def serve(
     except Exception as error:
         if isinstance(error, CairnError) or silent_server(error):
             raise
-        structlog.get_logger().error("ended by a failure", exc_info=error)
+        log.error("ended by a failure", exc_info=error)
         raise Ended(f"{name} was ended by a failure of ours: {reason_of(error)}; start it again, nothing is lost") from error
 
 

@@ -21,12 +21,14 @@ MAX_ROWS: Final = 100_000
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 MAX_COMPETENCIES: Final = 16
 """Of one item."""
+MAX_COMPETENCY: Final = 64
+"""Characters of a competency's id, as in a framework."""
 MAX_FAULTS: Final = 1_000
 """Faults looked for before reading stops."""
 HEADER: Final = ["item", "competency"]
-_COMPETENCY: Final = re.compile(r"[\x21-\x7e]{1,64}")  # As long as a framework's.
+_COMPETENCY: Final = re.compile(rf"[\x21-\x7e]{{1,{MAX_COMPETENCY}}}")
 
-Competency = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Competency = Annotated[str, StringConstraints(min_length=1, max_length=MAX_COMPETENCY)]
 
 
 class Alignment(BaseModel):
@@ -73,7 +75,7 @@ def from_json(value: Any) -> list[ItemAligned]:
             continue
         faults.extend(_item_faults(read.item, f"{place}/item"))
         for number, competency in enumerate(read.competencies):
-            faults.extend(_competency_faults(competency, f"{place}/competencies/{number}"))
+            faults.extend(_competency_faults(competency, read.competencies[:number], f"{place}/competencies/{number}"))
         if read.item in places:
             faults.append(Fault(f"{place}/item", "duplicate", f"the item stands at {places[read.item]} already", "name each item once"))
         places[read.item] = place
@@ -101,9 +103,7 @@ def from_csv(content: bytes) -> list[ItemAligned]:
         item, competency = row
         competencies = items.setdefault(item, [])
         faults.extend(_item_faults(item, f"alignments.csv:{line}:1"))
-        faults.extend(_competency_faults(competency, f"alignments.csv:{line}:2"))
-        if competency in competencies:
-            faults.append(Fault(f"alignments.csv:{line}:1", "duplicate", "the same row stands above", "take one away"))
+        faults.extend(_competency_faults(competency, competencies, f"alignments.csv:{line}:2"))
         if len(competencies) == MAX_COMPETENCIES:
             faults.append(Fault(f"alignments.csv:{line}:2", "too-many", f"more than {MAX_COMPETENCIES} of one item", "leave some out"))
         else:
@@ -152,10 +152,13 @@ def _item_faults(item: str, place: str) -> list[Fault]:
     return [] if is_iri(item) else [Fault(place, "not-an-iri", "the item is no absolute IRI", "send it like https://lms.example/items/3")]
 
 
-def _competency_faults(competency: str, place: str) -> list[Fault]:
+def _competency_faults(competency: str, before: list[str], place: str) -> list[Fault]:
+    if competency in before:
+        return [Fault(place, "duplicate", "the item names this competency already", "name each competency of an item once")]
     if _COMPETENCY.fullmatch(competency):
         return []
-    return [Fault(place, "not-an-id", "no id of a competency: 1 to 64 printable ASCII characters without spaces", "send the CASE GUID")]
+    said = f"no id of a competency: 1 to {MAX_COMPETENCY} printable ASCII characters without spaces"
+    return [Fault(place, "not-an-id", said, "send the CASE GUID")]
 
 
 def _aligned(item: str, competencies: list[str]) -> ItemAligned:

@@ -1,4 +1,8 @@
-"""Evidence, put together."""
+"""Evidence, assembled."""
+
+from __future__ import annotations
+
+from typing import Final
 
 from services import evidence
 from services.evidence.api import routes
@@ -10,7 +14,7 @@ from services.evidence.subscribers import SUBSCRIPTION, ticks
 from shared.contracts.topics import Topic
 from shared.parts import Parts
 
-PARTS = Parts(
+PARTS: Final = Parts(
     name=Topic.EVIDENCE,
     doc=evidence.__doc__ or "",
     deciders=DECIDERS,

@@ -15,7 +15,7 @@ from services.mastery.policy import POLICY
 from services.mastery.projections import PROJECTIONS
 from services.mastery.queries import deferred_now
 from services.mastery.settings import Settings
-from services.mastery.subscribers import SUBSCRIPTION, TICKS, settle
+from services.mastery.subscribers import SUBSCRIPTION, settle, ticks
 from services.mastery.versions import VERSIONS
 from shared.contracts.mastery import MasteryPageAdded
 from shared.contracts.topics import Topic
@@ -40,7 +40,7 @@ PARTS: Final = Parts(
     routes=routes,
     settings=Settings,
     subscription=SUBSCRIPTION,
-    ticks=TICKS,
+    ticks=ticks,
     settle=settle,
     waiting=deferred_now,
     defaults=defaults,

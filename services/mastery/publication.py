@@ -24,7 +24,6 @@ MOST_LEARNED_E6: Final = 1_000_000
 MAX_INTEGER: Final = 2**53 - 1
 
 FILTER: Final = tuple(name for name in DEFAULT_ENTRIES[0] if name != "entry")
-RULE: Final = tuple(name for name in DEFAULT_ENTRIES[1] if name != "entry")
 SIGNED: Final = ("repeat_outcome_e6", "repeat_count_e6", "gain_wrong_e6", "gain_right_e6")
 MADE: Final = ("responses", "learners", "seed", "auc_e6", "rmse_e6", "log_loss_e6", "ece_e6", "bias_e6", "before_id", "before_log_loss_e6")
 """What a set says of its making, at least."""

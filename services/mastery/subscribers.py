@@ -82,4 +82,3 @@ def ticks(context: Context) -> Sequence[Tick]:
 SUBSCRIPTION: Final = Subscription(
     (Topic.EVIDENCE, Topic.PROFILE), commands_for, (EvidenceRecorded, EvidenceRescored, EvidenceVoided, LearnerRostered)
 )
-TICKS: Final = ticks

@@ -10,7 +10,7 @@ from services.pathing.catalogue import CATALOGUE, FRAMEWORK
 from services.pathing.domain import DECIDERS
 from services.pathing.projections import PROJECTIONS
 from services.pathing.settings import Settings
-from services.pathing.subscribers import SUBSCRIPTION, TICKS
+from services.pathing.subscribers import SUBSCRIPTION, ticks
 from shared.contracts.pathing import PathingPageAdded
 from shared.contracts.topics import Topic
 from shared.parts import Parts
@@ -25,5 +25,5 @@ PARTS: Final = Parts(
     routes=routes,
     settings=Settings,
     subscription=SUBSCRIPTION,
-    ticks=TICKS,
+    ticks=ticks,
 )

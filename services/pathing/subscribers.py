@@ -83,4 +83,3 @@ def ticks(context: Context) -> Sequence[Tick]:
 SUBSCRIPTION: Final = Subscription(
     (Topic.PROFILE, Topic.MASTERY), commands_for, (LearnerRostered, PreferencesStated, LevelChanged, MasteryPageAdded, FrameworkAdopted)
 )
-TICKS: Final = ticks

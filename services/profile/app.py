@@ -9,7 +9,7 @@ from services.profile.api import routes
 from services.profile.domain import DECIDERS
 from services.profile.projections import PROJECTIONS
 from services.profile.settings import Settings
-from services.profile.subscribers import SUBSCRIPTION, TICKS
+from services.profile.subscribers import ticks
 from shared.contracts.topics import Topic
 from shared.parts import Parts
 
@@ -22,6 +22,5 @@ PARTS: Final = Parts(
     projections=PROJECTIONS,
     routes=routes,
     settings=Settings,
-    subscription=SUBSCRIPTION,
-    ticks=TICKS,
+    ticks=ticks,
 )

@@ -10,7 +10,7 @@ from services.scheduling.domain import DECIDERS
 from services.scheduling.projections import PROJECTIONS
 from services.scheduling.resources import RESOURCES
 from services.scheduling.settings import Settings
-from services.scheduling.subscribers import SUBSCRIPTION, TICKS
+from services.scheduling.subscribers import SUBSCRIPTION, ticks
 from shared.contracts.scheduling import PlanAdopted, SchedulingPageAdded
 from shared.contracts.topics import Topic
 from shared.parts import Parts
@@ -26,5 +26,5 @@ PARTS: Final = Parts(
     settings=Settings,
     subscription=SUBSCRIPTION,
     last=PlanAdopted,
-    ticks=TICKS,
+    ticks=ticks,
 )

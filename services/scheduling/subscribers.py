@@ -51,4 +51,3 @@ def ticks(context: Context) -> Sequence[Tick]:
 
 
 SUBSCRIPTION: Final = Subscription((Topic.PATHING, Topic.PROFILE), commands_for, (DemandChanged, StaffRostered))
-TICKS: Final = ticks

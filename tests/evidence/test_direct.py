@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.evidence.alignment import MAX_COMPETENCIES, MAX_ITEMS, from_csv, from_json
+from services.evidence.alignment import MAX_COMPETENCIES, MAX_ITEMS, Alignment, from_csv, from_json
 from services.evidence.caliper import read_envelope
 from services.evidence.direct import read_request
 from services.evidence.told import MAX_ACTS, MAX_ID, Heard
@@ -146,7 +146,8 @@ def test_csv_and_json_say_the_same() -> None:
         ({"item": item_iri(2), "competencies": "K"}, "/alignments/1/competencies"),
         ({"item": item_iri(2), "competencies": ["K", ""]}, "/alignments/1/competencies/1"),
         ({"item": item_iri(2), "competencies": ["two words"]}, "/alignments/1/competencies/0"),
-        ({"item": item_iri(2), "competencies": ["x" * 201]}, "/alignments/1/competencies/0"),
+        ({"item": item_iri(2), "competencies": ["x" * 65]}, "/alignments/1/competencies/0"),
+        ({"item": item_iri(2), "competencies": ["K", "L", "K"]}, "/alignments/1/competencies/2"),
         ({"item": item_iri(2), "competencies": [str(n) for n in range(MAX_COMPETENCIES + 1)]}, "/alignments/1/competencies"),
         ({"item": item_iri(1), "competencies": ["L"]}, "/alignments/1/item"),
         ({"item": item_iri(2), "competencies": ["K"], "x": 1}, "/alignments/1/x"),
@@ -159,6 +160,13 @@ def test_a_wrong_alignment_is_named(row: Any, place: str) -> None:
     assert [fault.place for fault in caught.value.faults] == [place]
 
 
+def test_an_id_may_be_as_long_as_the_interface_says() -> None:
+    longest = Alignment.model_json_schema()["properties"]["competencies"]["items"]["maxLength"]
+    assert aligned({"item": item_iri(1), "competencies": ["x" * longest]}) == [(item_iri(1), ("x" * longest,))]
+    with pytest.raises(BadInput):
+        aligned({"item": item_iri(1), "competencies": ["x" * (longest + 1)]})
+
+
 @pytest.mark.parametrize(
     ("content", "kind", "place"),
     [
@@ -169,7 +177,7 @@ def test_a_wrong_alignment_is_named(row: Any, place: str) -> None:
         (b"item,competency\nhttps://a,K\nhttps://b,\x00\n", MalformedInput, "alignments.csv:3:1"),
         (b'item,competency\n"https://a,K\n', MalformedInput, "alignments.csv:2:1"),
         (b"item,competency\nhttps://a,K,L\n", BadInput, "alignments.csv:2:1"),
-        (b"item,competency\nhttps://a,K\nhttps://a,K\n", BadInput, "alignments.csv:3:1"),
+        (b"item,competency\nhttps://a,K\nhttps://a,K\n", BadInput, "alignments.csv:3:2"),
         (b"item,competency\na,K\n", BadInput, "alignments.csv:2:1"),
         (b"item,competency\nhttps://a,K K\n", BadInput, "alignments.csv:2:2"),
         (b"item,competency\n" + b"".join(b"https://a,K%d\n" % n for n in range(17)), BadInput, "alignments.csv:18:2"),

@@ -212,6 +212,12 @@ def test_the_gateways_own_routes_are_those_of_the_page() -> None:
     assert {route for route in routes if "{" not in route} == set(OF_THE_GATEWAY)
 
 
+def test_the_planted_bugs_that_are_told_of_are_those_that_are_there() -> None:
+    there = len(list((ROOT / "tests" / "mutants" / "patches").glob("*.patch")))
+    told = re.findall(r"(\d+) caught of (\d+) planted", (DOCS / "reliability.md").read_text())
+    assert told == [(str(there), str(there))], "run `make mutants` again, and tell what it caught"
+
+
 def test_every_variable_that_the_code_names_is_documented() -> None:
     files = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, timeout=30, check=True).stdout.split()
     page = (DOCS / "settings.md").read_text()

@@ -11,7 +11,7 @@ from services.mastery.filter import Normal, Numbers, carried, faded, predict, re
 from services.mastery.fitting.columns import NO_ITEM, Floats, Responses, memory_of
 from services.mastery.fitting.easiness import fit_easiness
 from services.mastery.fitting.fit import fit
-from services.mastery.fitting.kernel import numbers_of, run, vector
+from services.mastery.fitting.kernel import run, vector
 
 LINKS = [[0], [1], [0, 1], [0, 1, 2]]
 
@@ -71,7 +71,7 @@ def test_the_compiled_filter_is_the_pure_one(clock: bool) -> None:
 @given(st.lists(st.floats(0.0, 1.5), min_size=15, max_size=15), st.integers(0, 1000))
 @settings(max_examples=30, deadline=None)
 def test_the_compiled_filter_is_the_pure_one_whatever_the_numbers(values: list[float], seed: int) -> None:
-    numbers = numbers_of(np.array(values))
+    numbers = Numbers(*values)
     responses = responses_of(seed, 3, 25)
     easiness, precision = np.zeros(len(responses)), np.ones(len(responses))
     seen = run(responses, memory_of(responses), easiness, precision, vector(numbers))
@@ -97,7 +97,7 @@ def test_items_are_remembered_as_a_learners_state_remembers_them() -> None:
 def test_what_is_fitted_is_near_what_the_learners_were_made_with_and_keeps_its_limits() -> None:
     world = gaussian(Shape(learners=150, competencies=6, items=12, days=12, each=10), 5)
     found = fit(world.responses, seed=1)
-    numbers = numbers_of(found.numbers)
+    numbers = Numbers(*found.numbers.tolist())
     assert 0.4 < numbers.general_variance < 1.4, "they were made with 0.81"
     assert 0.25 <= numbers.competency_variance < 0.7, "with 0.30"
     assert numbers.competency_noise <= 0.01

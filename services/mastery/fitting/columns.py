@@ -46,10 +46,6 @@ class Responses:
     def __len__(self) -> int:
         return len(self.score)
 
-    def first_response(self) -> Ints:
-        """Return where each learner's responses begin, and the end of all."""
-        return np.searchsorted(self.learner, np.arange(len(self.learners) + 1)).astype(np.int64)
-
     def subset(self, chosen: NDArray[np.bool_]) -> Responses:
         """Return the responses of the chosen learners. `chosen` is (learners); items and competencies keep their indexes."""
         keep = chosen[self.learner]

@@ -43,11 +43,6 @@ def vector(numbers: Numbers) -> Floats:
     return np.array([getattr(numbers, name) for name in NAMES])
 
 
-def numbers_of(values: Floats) -> Numbers:
-    """Return the numbers that a vector in the order of NAMES holds."""
-    return Numbers(*(float(value) for value in values))
-
-
 def run(responses: Responses, memory: Memory, easiness: Floats, precision: Floats, numbers: Floats) -> Pass:
     """Walk over all responses, learner by learner, each from the beginning.
 
