@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -162,6 +163,13 @@ def canonical_value(event: Event) -> Any:
     return orjson.loads(canonical(event.body()))
 
 
+def a_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @asynccontextmanager
 async def running(parts: Any, database: Any, **environment: Any) -> AsyncIterator[Any]:
     """Yield a service without Kafka on a migrated database: `.client` (httpx), `.ledger`, `.context`, `.hear(event)`, `.tick()`.
@@ -177,4 +185,6 @@ async def running(parts: Any, database: Any, **environment: Any) -> AsyncIterato
         yield service
 
 
-__all__ = ["SOMEBODY", "SOME_TIME", "Command", "Spec", "answer", "canonical_value", "check_decider", "in_force", "recorded", "running"]
+__all__ = [
+    "SOMEBODY", "SOME_TIME", "Command", "Spec", "a_port", "answer", "canonical_value", "check_decider", "in_force", "recorded", "running",
+]  # fmt: skip

@@ -3,7 +3,10 @@
 from typing import Any
 from uuid import UUID, uuid5
 
+from shared.contracts.envelope import StreamId
+from shared.contracts.profile import LearnerIdentified
 from shared.keys import alias_of
+from shared.testing import recorded
 
 KEY = bytes(32)
 """The district key that tests' settings give."""
@@ -11,6 +14,8 @@ CONTEXT = "http://purl.imsglobal.org/ctx/caliper/v1p2"
 LMS = "https://lms.example"
 QUIZ = f"{LMS}/quizzes/7"
 NAMES = UUID(int=7)
+ANN = UUID(int=0xA)
+"""The learner who is s-1, once somebody says so."""
 
 
 def urn(name: str) -> str:
@@ -140,3 +145,15 @@ def paths_of(value: dict[str, Any]) -> list[str]:
     """Every path of an object, for `put`."""
     inner = [f"{name}/{path}" for name, part in value.items() if isinstance(part, dict) for path in paths_of(part)]
     return [*value, *inner]
+
+
+async def identify(service: Any, name: str = "s-1", learner: UUID = ANN) -> None:
+    """Have the service hear from profile who a learner is."""
+    told = LearnerIdentified(alias=alias(name), learner_id=learner)
+    await service.hear(*recorded(StreamId("profile", "alias", told.alias), [told]))
+
+
+async def align(service: Any, *items: int, competency: str = "K") -> Any:
+    """Align items, by default the first one, to a competency."""
+    rows = [{"item": item_iri(n), "competencies": [competency]} for n in items or (1,)]
+    return (await service.client.put("/evidence/alignments", json={"alignments": rows})).raise_for_status().json()

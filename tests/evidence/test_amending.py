@@ -1,6 +1,5 @@
 """Corrections and voids: told beside the evidence, with author and cause, and only of what was recorded."""
 
-from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -9,18 +8,12 @@ import pytest
 from hypothesis import strategies as st
 
 from services.evidence.amending import AmendEvidence
-from services.evidence.app import PARTS
 from services.evidence.domain import RecordEvidence, learner
-from shared.clock import FixedClock
-from shared.contracts.envelope import StreamId
 from shared.contracts.evidence import Cause, EvidenceRecorded, EvidenceRescored, EvidenceVoided, Kind
-from shared.contracts.profile import LearnerIdentified
-from shared.stack import ServiceDatabase
-from shared.testing import SOME_TIME, Spec, check_decider, recorded, running
-from tests.evidence import lms
-from tests.evidence.lms import act, item_iri
+from shared.testing import SOME_TIME, Spec, check_decider
+from tests.evidence.lms import ANN, act
 
-ANN, AUTHOR = UUID(int=0xA), UUID(int=0xB)
+AUTHOR = UUID(int=0xB)
 SAID = {"author_id": str(AUTHOR), "cause": "appeal"}
 
 
@@ -77,21 +70,12 @@ def test_the_four_properties_hold_with_amendments() -> None:
     check_decider(learner, st.lists(command, max_size=10))
 
 
-@pytest.fixture
-async def service(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Any]:
-    async with running(PARTS, database("evidence"), clock=FixedClock(SOME_TIME)) as service:
-        alias = lms.alias()
-        await service.hear(*recorded(StreamId("profile", "alias", alias), [LearnerIdentified(alias=alias, learner_id=ANN)]))
-        rows = [{"item": item_iri(n), "competencies": ["K"]} for n in (1, 2)]
-        (await service.client.put("/evidence/alignments", json={"alignments": rows})).raise_for_status()
-        yield service
-
-
 async def tell(service: Any, **changes: Any) -> str:
     answer = await service.client.post("/evidence", json={"items": [act(**changes)]})
     return str(answer.json()["results"][0]["act_id"])
 
 
+@pytest.mark.usefixtures("known")
 async def test_a_correction_and_a_void_show_with_author_and_cause_beside_what_was_told(service: Any) -> None:
     act_id = await tell(service)
     before = (await service.client.get(f"/evidence/acts/{act_id}")).json()
@@ -115,6 +99,7 @@ async def test_a_correction_and_a_void_show_with_author_and_cause_beside_what_wa
     assert (counts["accepted"], counts["recorded"]) == (1, 1)
 
 
+@pytest.mark.usefixtures("known")
 async def test_an_amendment_of_what_waits_or_is_unknown_or_without_reason_is_refused(service: Any) -> None:
     waiting = await tell(service, learner="s-9")
     answer = await service.client.post(f"/evidence/acts/{waiting}/void", json=SAID)

@@ -1,6 +1,5 @@
 """Work from before the first course waits, visibly, until a roster or a person says that courses began earlier."""
 
-from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime, timedelta
 from itertools import permutations
 from typing import Any
@@ -9,25 +8,17 @@ from uuid import UUID
 import pytest
 from hypothesis import strategies as st
 
-from services.evidence.app import PARTS
 from services.evidence.calendar import NoteCalendar, begins_at, calendar
 from services.evidence.subscribers import commands_for
 from shared.contracts.envelope import StreamId
 from shared.contracts.evidence import CalendarNoted
 from shared.contracts.profile import RosterImported
-from shared.stack import ServiceDatabase
-from shared.testing import Spec, check_decider, recorded, running
-from tests.evidence.lms import act
-from tests.evidence.test_waiting import align, counts, identify, meant, tell
+from shared.testing import Spec, check_decider, recorded
+from tests.evidence.lms import act, align, identify
+from tests.evidence.test_waiting import counts, meant, tell
 
 AUTUMN, YEAR_BEFORE = date(2026, 8, 31), date(2025, 9, 1)
 TEACHER = str(UUID(int=9))
-
-
-@pytest.fixture
-async def service(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Any]:
-    async with running(PARTS, database("evidence")) as service:
-        yield service
 
 
 def note(first_day: date) -> NoteCalendar:

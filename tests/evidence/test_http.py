@@ -1,35 +1,17 @@
 """HTTP of evidence: what clients are told, and that bad input leaves the store as it was."""
 
-from collections.abc import AsyncIterator, Callable
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import orjson
 import pytest
 
 from services.evidence import told
-from services.evidence.app import PARTS
-from shared.clock import FixedClock
-from shared.contracts.envelope import StreamId
-from shared.contracts.profile import LearnerIdentified
 from shared.errors import Overloaded
-from shared.stack import ServiceDatabase
-from shared.testing import SOME_TIME, recorded, running
-from tests.evidence import lms
-from tests.evidence.lms import CONTEXT, act, answered, envelope, graded, item_iri, put, used
+from tests.evidence.lms import ANN, CONTEXT, act, answered, envelope, graded, item_iri, put, used
 
-ANN = UUID(int=0xA)
+pytestmark = pytest.mark.usefixtures("known")
 JSON = {"content-type": "application/json"}
-
-
-@pytest.fixture
-async def service(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Any]:
-    async with running(PARTS, database("evidence"), clock=FixedClock(SOME_TIME)) as service:
-        alias = lms.alias()
-        await service.hear(*recorded(StreamId("profile", "alias", alias), [LearnerIdentified(alias=alias, learner_id=ANN)]))
-        rows = [{"item": item_iri(n), "competencies": ["K"]} for n in (1, 2)]
-        (await service.client.put("/evidence/alignments", json={"alignments": rows})).raise_for_status()
-        yield service
 
 
 async def events(service: Any) -> int:

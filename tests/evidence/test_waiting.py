@@ -2,7 +2,7 @@
 
 from asyncio import gather
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from itertools import groupby, permutations
 from operator import itemgetter
 from typing import Any
@@ -13,34 +13,17 @@ import pytest
 from services.evidence.app import PARTS
 from services.evidence.domain import AcceptEvidence
 from services.evidence.queries import waiting
-from shared.contracts.envelope import StreamId, event_id
+from shared.contracts.envelope import event_id
 from shared.contracts.evidence import EvidenceAccepted, EvidenceConflicted, EvidenceRecorded
-from shared.contracts.profile import LearnerIdentified
 from shared.keys import item_id_of
 from shared.ledger.store import project
 from shared.replay import Settings, Verifier
 from shared.stack import ServiceDatabase
-from shared.testing import SOME_TIME, recorded, running
+from shared.testing import SOME_TIME, running
 from tests.evidence import lms
-from tests.evidence.lms import act, answered, envelope, graded, item_iri
+from tests.evidence.lms import ANN, act, align, answered, envelope, graded, identify, item_iri
 
-ANN, BOB = UUID(int=0xA), UUID(int=0xB)
-
-
-@pytest.fixture
-async def service(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Any]:
-    async with running(PARTS, database("evidence")) as service:
-        yield service
-
-
-async def identify(service: Any, name: str = "s-1", learner: UUID = ANN) -> None:
-    alias = lms.alias(name)
-    await service.hear(*recorded(StreamId("profile", "alias", alias), [LearnerIdentified(alias=alias, learner_id=learner)]))
-
-
-async def align(service: Any, *items: int, competency: str = "K") -> Any:
-    rows = [{"item": item_iri(n), "competencies": [competency]} for n in items or (1,)]
-    return (await service.client.put("/evidence/alignments", json={"alignments": rows})).raise_for_status().json()
+BOB = UUID(int=0xB)
 
 
 async def tell(service: Any, *items: Any) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import psycopg
 
 from services.cli.home import MEMBER_OF
 from shared.stack import ServiceDatabase, copy_database, create_database, drop_database, drop_roles
+from shared.testing import a_port
 from tests.faults import seeds
 
 DISTRICT_KEY, PARKING_KEY = "22" * 32, "11" * 32
@@ -194,7 +194,7 @@ class Town:
             program: what Python runs instead of `cairn serve`.
             environment: settings of this process alone.
         """
-        name, port = f"{service}-{number}", _free_port()
+        name, port = f"{service}-{number}", a_port()
         (self.folder / "home").mkdir(parents=True, exist_ok=True)
         log = self.folder / f"{name}.{len(self.workers)}.log"
         words = [*program] if program else ["-m", "services.cli", "serve", service]
@@ -290,9 +290,3 @@ def town(servers: Servers, folder: Path, services: Sequence[str] = SMALL, **envi
         yield made
     finally:
         made.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

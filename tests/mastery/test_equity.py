@@ -1,6 +1,5 @@
 """Groups compared: sums as worked out by hand, few learners told of nowhere, and nothing kept."""
 
-from collections.abc import AsyncIterator, Callable
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,11 @@ from hypothesis import strategies as st
 
 from services.cli.comparing import read_groups, told_lines
 from services.mastery import equity
-from services.mastery.app import PARTS
 from services.mastery.equity import SMALLEST_GROUP, Facts, tellable
 from services.mastery.inputs import Inputs, inputs_of
 from shared.contracts.mastery import Level
 from shared.errors import BadInput
 from shared.parameters import NO_PARAMETERS
-from shared.stack import ServiceDatabase
-from shared.testing import running
 from tests.mastery.samples import evidence, told
 
 INPUTS = inputs_of(NO_PARAMETERS)
@@ -140,13 +136,6 @@ def test_facts_of_a_group_are_the_sums_of_its_learners() -> None:
     both.add(one)
     both.add(one)
     assert (both.learners, both.responses, both.levels[Level.NEARLY]) == (2, 4, 2)
-
-
-@pytest.fixture
-async def service(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Any]:
-    """Mastery on an empty database."""
-    async with running(PARTS, database("mastery")) as service:
-        yield service
 
 
 async def test_groups_are_compared_and_small_ones_are_not_told_of(service: Any) -> None:

@@ -1,18 +1,15 @@
 """Calibrations over HTTP: what is let in, what is refused, and what the record says of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
-from services.mastery.app import PARTS, defaults
+from services.mastery.app import defaults
 from services.mastery.calibration import CALIBRATION, DEFAULT_ENTRIES
 from services.mastery.publication import read_entries
 from shared.errors import BadInput
 from shared.parameters import NO_PARAMETERS
-from shared.stack import ServiceDatabase
-from shared.testing import running
 
 ITEM = "7d1f1a52-0000-4000-8000-000000000009"
 MADE = {
@@ -27,13 +24,6 @@ def a_set(**made: Any) -> list[dict[str, Any]]:
         *map(dict, DEFAULT_ENTRIES), MADE | made, {"entry": "competency", "competency_id": "5.NF.A.1", "easiness_e6": -300_000},
         {"entry": "item", "item_id": ITEM, "easiness_e6": 250_000},
     ]  # fmt: skip
-
-
-@pytest.fixture
-async def service(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Any]:
-    """Mastery on an empty database."""
-    async with running(PARTS, database("mastery")) as service:
-        yield service
 
 
 async def in_force(service: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Mastery as it runs, without Kafka: real PostgreSQL, real HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -30,13 +30,6 @@ READ_TABLES = (
 CIRCUMSTANCES = ["version", "changed_at", "settings", "probability_e6", "evidence_ids"]
 """What tells when and by what a level was changed, which is another thing than the level."""
 OTHER = UUID("7d1f1a52-0000-4000-8000-000000000002")
-
-
-@pytest.fixture
-async def service(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Any]:
-    """Mastery on an empty database."""
-    async with running(PARTS, database("mastery")) as service:
-        yield service
 
 
 async def hear(service: Any, *seen: EvidenceRecorded) -> None:

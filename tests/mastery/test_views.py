@@ -1,6 +1,5 @@
 """Needs, explanations, overrides, waivers and the policy over HTTP, on a real database."""
 
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -8,7 +7,6 @@ from uuid import UUID
 
 import pytest
 
-from services.mastery.app import PARTS
 from services.mastery.calibration import CALIBRATION
 from services.mastery.queries import deferred_now
 from services.mastery.subscribers import ticks
@@ -18,8 +16,6 @@ from shared.contracts.evidence import EvidenceRescored, EvidenceVoided
 from shared.contracts.profile import LearnerRostered
 from shared.parts import Drain
 from shared.settings_stream import adoption
-from shared.stack import ServiceDatabase
-from shared.testing import running
 from tests.mastery.samples import LEARNER, competency, entries, evidence, told
 from tests.mastery.test_amended import rescore, void
 from tests.mastery.test_case import item, link, package
@@ -34,11 +30,10 @@ FRAMEWORK = package([item(n) for n in range(1, 6)], [link("precedes", 1, 2), lin
 
 
 @pytest.fixture
-async def service(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Any]:
+async def service(service: Any) -> Any:
     """Mastery with a framework of five competencies."""
-    async with running(PARTS, database("mastery")) as service:
-        assert (await service.client.post("/mastery/case/packages", json=FRAMEWORK)).status_code == 200
-        yield service
+    assert (await service.client.post("/mastery/case/packages", json=FRAMEWORK)).status_code == 200
+    return service
 
 
 def heard(data: Event, source: str, position: int, version: int = 1) -> Recorded[Any]:

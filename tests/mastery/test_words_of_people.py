@@ -11,8 +11,8 @@ from services.mastery.app import PARTS as MASTERY
 from services.profile.app import PARTS as PROFILE
 from shared.stack import ServiceDatabase
 from shared.testing import running
-from tests.evidence.lms import act
-from tests.evidence.test_waiting import align, identify, tell
+from tests.evidence.lms import act, align, identify
+from tests.evidence.test_waiting import tell
 from tests.mastery.test_views import FRAMEWORK, SAID, get, put, until
 from tests.profile.district import District
 from tests.profile.test_http import get as ask_profile

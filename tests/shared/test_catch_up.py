@@ -41,6 +41,7 @@ from tests.shared.wire import (
     asks,
     copied,
     events,
+    heard,
     learners,
     name_in,
     rows,
@@ -153,17 +154,6 @@ def tables(url: str, *without: str) -> dict[str, list[str]]:
             for name in names
             if name not in without
         }
-
-
-async def heard(hearer: Ledger, count: int) -> None:
-    """Wait until the hearer has as many events, and fail where it has more."""
-
-    async def enough() -> bool:
-        ((found,),) = await rows(hearer, "SELECT count(*) FROM event")
-        assert found <= count, f"{found} events where {count} were told"
-        return bool(found == count)
-
-    await until(enough, f"{count} events in the hearer's ledger")
 
 
 async def same(url: str, hearer: Ledger) -> None:

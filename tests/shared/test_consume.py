@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -31,6 +31,7 @@ from tests.shared.wire import (
     asks,
     copied,
     events,
+    heard,
     learners,
     name_in,
     rows,
@@ -40,39 +41,9 @@ from tests.shared.wire import (
 NAMES = [name_in(partition) for partition in range(PARTITIONS)]
 
 
-@pytest.fixture
-async def wire(kafka_servers: str, topic_prefix: str, database: Callable[[str], ServiceDatabase]) -> Wire:
-    made = Wire(kafka_servers, topic_prefix, database("evidence").app_url, database("profile").app_url)
-    await ensure_topics(kafka_servers, topic_prefix, ["evidence"], PARTITIONS)
-    return made
-
-
-@pytest.fixture
-async def source(wire: Wire) -> AsyncIterator[Ledger]:
-    async with wire.source() as ledger:
-        yield ledger
-
-
-@pytest.fixture
-async def hearer(wire: Wire) -> AsyncIterator[Ledger]:
-    async with wire.hearer() as ledger:
-        yield ledger
-
-
 async def tell(source: Ledger, count: int, first: int = 1) -> None:
     """Write notes in all partitions, each learner once."""
     await source.handle(asks(*(Note(NAMES[n % PARTITIONS], learner) for n, learner in enumerate(learners(count, first)))))
-
-
-async def heard(hearer: Ledger, count: int, seconds: float = 40.0) -> None:
-    """Wait until the hearer has as many events, and fail where it has more."""
-
-    async def enough() -> bool:
-        ((found,),) = await rows(hearer, "SELECT count(*) FROM event")
-        assert found <= count, f"{found} events where {count} were told"
-        return bool(found == count)
-
-    await until(enough, f"{count} events in the hearer's ledger", seconds)
 
 
 async def parked(hearer: Ledger) -> list[tuple[str, int | None]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -24,12 +24,9 @@ from shared.ledger.park import Parked, Retried, discard, listed, retry, shown
 from shared.ledger.read import aside
 from shared.ledger.types import MAX_REASON
 from shared.parameters import Parameters
-from shared.relay import ensure_topics
-from shared.stack import ServiceDatabase
 from shared.testing import recorded
 from tests.shared.wire import (
     DECIDERS,
-    PARTITIONS,
     POISON,
     SUBSCRIPTION,
     Copy,
@@ -49,25 +46,6 @@ from tests.shared.wire import (
 
 NAME = name_in(3)
 OTHER = name_in(6)
-
-
-@pytest.fixture
-async def wire(kafka_servers: str, topic_prefix: str, database: Callable[[str], ServiceDatabase]) -> Wire:
-    made = Wire(kafka_servers, topic_prefix, database("evidence").app_url, database("profile").app_url)
-    await ensure_topics(kafka_servers, topic_prefix, ["evidence"], PARTITIONS)
-    return made
-
-
-@pytest.fixture
-async def source(wire: Wire) -> AsyncIterator[Ledger]:
-    async with wire.source() as ledger:
-        yield ledger
-
-
-@pytest.fixture
-async def hearer(wire: Wire) -> AsyncIterator[Ledger]:
-    async with wire.hearer() as ledger:
-        yield ledger
 
 
 def unseal(raw: bytes) -> bytes:

@@ -17,6 +17,7 @@ import pytest
 from shared import leader
 from shared.leader import Name, NameTaken, lead
 from shared.stack import ServiceDatabase
+from shared.testing import a_port
 
 PATIENCE_S = 60.0
 
@@ -27,12 +28,6 @@ class Said:
     pid: int
     others: str
     metrics: str
-
-
-def a_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def ask(port: int) -> Said | None:

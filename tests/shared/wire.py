@@ -310,3 +310,14 @@ async def copied(ledger: Ledger) -> dict[str, list[UUID]]:
         data = decoded(bytes(raw)).data
         found.setdefault(data.alias, []).append(data.learner_id)
     return found
+
+
+async def heard(hearer: Ledger, count: int, seconds: float = 40.0) -> None:
+    """Wait until the hearer has as many events, and fail where it has more."""
+
+    async def enough() -> bool:
+        ((found,),) = await rows(hearer, "SELECT count(*) FROM event")
+        assert found <= count, f"{found} events where {count} were told"
+        return bool(found == count)
+
+    await until(enough, f"{count} events in the hearer's ledger", seconds)

@@ -32,9 +32,8 @@ from shared.serve import SearchPool, build
 from shared.settings import load_settings
 from shared.stack import ServiceDatabase
 from shared.telemetry import Metrics
-from shared.testing import running
+from shared.testing import a_port, running
 from shared.ticker import TICKER_LOCK
-from tests.shared.test_workers import a_port
 
 PATIENCE_S = 90.0
 TOGETHER = 60
