@@ -1,9 +1,11 @@
 """A Kafka consumer that gets past records whose header names are no text, where aiokafka's own raises at them again and again, for ever;
-and that takes records of even and of odd partitions alike, where aiokafka's takes all of one partition before it turns to the next.
+that takes records of even and of odd partitions alike, where aiokafka's takes all of one partition before it turns to the next; and that
+can be stopped while a broker is away.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -21,6 +23,20 @@ UNREADABLE: Final = (
 
 class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types.
     """Delivers a record with an unreadable header name as a foreign one, in its place and order."""
+
+    async def stop(self) -> None:
+        """Stop, as aiokafka does. It cancels its fetches then; one that waits to be tried again, since its broker is away, lets the
+        cancellation out, which would end whoever stops the consumer.
+        """
+        try:
+            await super().stop()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            for fetch in self._fetcher._pending_tasks:
+                fetch.cancel()
+            await self._client.close()
 
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
