@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from datetime import timedelta
 from typing import Any
 
 import httpx
+import psycopg
 from aiokafka import AIOKafkaProducer
 
 from tests.faults import seeds
 from tests.faults.load import load
 from tests.faults.stage import Stage, scenario
-from tests.faults.town import Town, eventually
+from tests.faults.town import Town, eventually, happens
 
 JUNK = (b"\x00\xff no event", b'{"specversion":"1.0"}')
 LIMIT_S = 60.0
 PARKED = "SELECT trouble, count(*) FROM parked WHERE resolved_at IS NULL GROUP BY 1"
 FOREIGN = "SELECT id FROM parked WHERE resolved_at IS NULL AND trouble = 'foreign'"
+RETRYING = "park-retry"
+TWICE = "park retry, twice at the same time"
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
 GROUPS, ORDERS, PIECES = 3, 4, 30
 ESTIMATES = "SELECT * FROM competency_estimate WHERE learner_id = %s ORDER BY competency_id"
 CORRECTED, VOIDED = 3, 5
@@ -65,6 +70,7 @@ def poison(stage: Stage) -> None:
             town.of("mastery")[0].end()
             town.begin("mastery")
             _retry_twice_at_once(stage, town)
+            stage.must(stage.injected[TWICE], "the two that took records up did not meet")
             client.until(30)
         for (id,) in town.ask("mastery", FOREIGN):
             done = town.command("mastery", "park", "discard", "mastery", str(id), "--why", "junk of a test")
@@ -74,15 +80,19 @@ def poison(stage: Stage) -> None:
 
 
 def _retry_twice_at_once(stage: Stage, town: Town) -> None:
-    import os
-
-    own = os.environ | town.settings("mastery", "retry", 0)
+    """Take up what is set aside, two at once: both have begun and wait for the inbox before either may go on."""
+    own = os.environ | town.settings("mastery", "retry", 0) | {"PGAPPNAME": RETRYING}
     words = [sys.executable, "-m", "services.cli", "park", "retry", "mastery"]
-    some = [subprocess.Popen(words, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
+    with psycopg.connect(town.records["mastery"]) as holder:
+        holder.execute("SELECT FROM inbox FOR UPDATE")
+        some = [subprocess.Popen(words, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
+        both = happens(lambda: town.ask("mastery", WAITING, RETRYING) == [(2,)] or any(each.poll() is not None for each in some), LIMIT_S)
+        met = both and all(each.poll() is None for each in some)
     for each in some:
         said, _ = each.communicate(timeout=LIMIT_S)
-        stage.must("Traceback" not in said, f"park retry broke: {said[-800:]}")
-    stage.inject("park retry, twice at the same time")
+        stage.must(each.returncode == 0 and "Traceback" not in said, f"park retry ended with {each.returncode}: {said[-800:]}")
+    if met:
+        stage.inject(TWICE)
 
 
 @scenario("order", 11)

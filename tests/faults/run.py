@@ -32,11 +32,18 @@ class Result:
     line: str
     violations: Sequence[str] = ()
     left_out: bool = False
+    broken_off: bool = False
+    """It did not come to its end, and the oracle decided nothing, or not all."""
+
+
+class BrokenOff(Exception):
+    """A scenario did not come to its end: whatever stopped it, no check of ours has found it."""
 
 
 def run(scenario: Scenario, servers: Servers, folder: Path, seed: int) -> Result:
     """Run one scenario."""
     stage, began = Stage(servers, folder / scenario.name, seed, scenario.name), time.monotonic()
+    broken_off = False
     try:
         scenario.act(stage)
         stage.must(sum(stage.injected.values()), "no fault was injected, so nothing was shown")
@@ -45,6 +52,7 @@ def run(scenario: Scenario, servers: Servers, folder: Path, seed: int) -> Result
             return Result(scenario, f"{scenario.name:<22} seed {seed}  broken off: {reason}", stage.verdict.violations)
         return Result(scenario, f"{scenario.name:<22} seed {seed}  left out: {reason}", left_out=True)
     except Exception as error:
+        broken_off = True
         stage.verdict.violations.append(f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-6)}")
     verdict = stage.verdict
     injected = ", ".join(f"{what} x{times}" for what, times in stage.injected.items()) or "nothing"
@@ -54,7 +62,7 @@ def run(scenario: Scenario, servers: Servers, folder: Path, seed: int) -> Result
         f"looks at who was behind {verdict.looks}  violations {len(verdict.violations)}"
     )
     line += "".join(f"\n  not looked at: {each}" for each in verdict.not_seen)
-    return Result(scenario, line, verdict.violations)
+    return Result(scenario, line, verdict.violations, broken_off=broken_off)
 
 
 def run_all(scenarios: Iterable[Scenario], servers: Servers, folder: Path, seed: int) -> int:

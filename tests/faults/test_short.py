@@ -1,17 +1,24 @@
 """The short set of `make faults`, as part of `make test`; the full set is run on demand."""
 
 import os
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from shared.stack import Stack
-from tests.faults.run import every, run
+from tests.faults.run import BrokenOff, every, run
 from tests.faults.stage import Scenario
 from tests.faults.town import Servers
 
+ROOT = Path(__file__).parents[2]
 SEED = 1
+FAULTS = set(range(1, 15))
+"""Kinds of faults, by their numbers in docs/reliability.md."""
+MOST_S = 300.0
+TOOK_S: dict[str, float] = {}
 SHORT = [each for each in every() if each.short]
 
 
@@ -26,14 +33,26 @@ def servers(stack: Stack) -> Iterator[Servers]:
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", SHORT, ids=lambda each: each.name)
 def test_nothing_is_lost_doubled_or_reordered(scenario: Scenario, servers: Servers, tmp_path: Path) -> None:
+    began = time.monotonic()
     result = run(scenario, servers, tmp_path, SEED)
+    TOOK_S[scenario.name] = time.monotonic() - began
     print(result.line)
     if result.left_out and os.environ.get("CI") != "true":
         pytest.skip(result.line)
     assert not result.left_out, result.line
-    assert not result.violations, "\n".join([result.line, *result.violations])
+    found = "\n".join([result.line, *result.violations])
+    if result.broken_off:
+        raise BrokenOff(found)
+    assert not result.violations, found
 
 
-def test_every_scenario_of_the_list_is_there() -> None:
-    assert {each.number for each in every()} <= set(range(1, 15))
-    assert len(SHORT) >= 3
+def test_every_scenario_of_the_list_is_there_and_told_of() -> None:
+    assert {each.number for each in every()} == FAULTS
+    rows = re.findall(r"^\| (\d+) \| (`.*?) \|", (ROOT / "docs" / "reliability.md").read_text(), re.MULTILINE)
+    told = {(int(number), name, bool(star)) for number, names in rows for name, star in re.findall(r"`([a-z-]+)`(\*?)", names)}
+    assert told == {(each.number, each.name, each.short) for each in every()}
+
+
+def test_the_short_set_takes_five_minutes_at_most() -> None:
+    """They run before this; where one alone was asked for, less is added up."""
+    assert sum(TOOK_S.values()) <= MOST_S, TOOK_S

@@ -54,10 +54,16 @@ def eventually(what: Callable[[], Any], why: str, seconds: float = READY_S) -> A
     Raises:
         NeverHappened: it never was.
     """
+    found = happens(what, seconds)
+    if not found:
+        raise NeverHappened(f"not within {seconds:.0f} s: {why}")
+    return found
+
+
+def happens(what: Callable[[], Any], seconds: float = READY_S) -> Any:
+    """Return what is at last true, or what it was when the time was over."""
     until = time.monotonic() + seconds
-    while not (found := what()):
-        if time.monotonic() > until:
-            raise NeverHappened(f"not within {seconds:.0f} s: {why}")
+    while not (found := what()) and time.monotonic() <= until:
         time.sleep(POLL_S)
     return found
 
