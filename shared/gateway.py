@@ -35,8 +35,6 @@ CONNECT_LIMIT_S: Final = 2.0
 TURN_LIMIT_S: Final = 5.0
 TRANSFER_LIMIT_S: Final = 120.0
 """Silence of both client and service in the middle of a request, such as while a whole roster is taken: then its turn is given back."""
-MAX_CLIENTS: Final = 4_000
-"""Connections of clients, idle ones included: beyond them uvicorn answers 503 itself. Requests are turned away in words before that."""
 HEALTH_LIMIT_S: Final = 3.0
 RETRY_AFTER_S: Final = 1
 

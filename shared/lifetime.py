@@ -24,12 +24,10 @@ from shared.relay.readers import Witnessed
 from shared.relay.relay import Relay
 from shared.settings import Settings
 from shared.ticker import Ticker
-from shared.workers import REPORT_S, Line, bound
+from shared.workers import MAX_CLIENTS, REPORT_S, Line, bound
 
 GRACE_S: Final = 20
 """Time that a request or batch in hand is given when the service is asked to stop."""
-MAX_CONNECTIONS: Final = 4_000
-"""Of clients, idle ones included: beyond them uvicorn answers 503 itself. Requests are turned away before that, by `shared.http.gate`."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +53,7 @@ async def until_ended(
     server = _Server(
         uvicorn.Config(
             app, host=settings.host, port=settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S,
-            limit_concurrency=MAX_CONNECTIONS,
+            limit_concurrency=MAX_CLIENTS,
         )
     )  # fmt: skip
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -33,6 +33,9 @@ MAX_RESTARTS: Final = 5
 """Workers that may die within RESTART_WINDOW_S and are started anew; after one more, all are ended: the fault is not one process's."""
 RESTART_WINDOW_S: Final = 60.0
 RESTART_PAUSE_S: Final = 0.5
+MAX_CLIENTS: Final = 4_000
+"""Connections of clients to one process, idle ones included: beyond them uvicorn answers 503 itself. Requests are turned away in words
+before that, by `shared.http.gate` and the gateway's turns."""
 REPORT_S: Final = 1.0
 """Time between two words of a worker about how it is."""
 SILENT_S: Final = 10.0

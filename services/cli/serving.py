@@ -82,8 +82,8 @@ def gateway(home: HomeOption = None) -> None:
     """Serve all services of the local installation under one address, until it is asked to stop."""
     import uvicorn
 
-    from shared.gateway import MAX_CLIENTS, create_gateway
-    from shared.workers import bound
+    from shared.gateway import create_gateway
+    from shared.workers import MAX_CLIENTS, bound
 
     place = home_of(home)
     take_over(place, GATEWAY)

@@ -71,13 +71,7 @@ def restored(stage: Stage) -> None:
         town.begin()
         told = Load(town, stage.seed)
         for number, service in enumerate(("evidence", "mastery")):
-            with load(town, stage.seed, requests=_more(stage, 2 * number)) as client:
-                client.until(50)
-            backup = back_up(town, service)
-            with load(town, stage.seed, requests=_more(stage, 2 * number + 1)) as more:
-                more.until(150)
-            told.acks += client.acks + more.acks
-            eventually(lambda: all(published(town, each) for each in town.services), "everything is on Kafka", LIMIT_S)
+            backup, _ = _back_up_under_load(stage, town, service, 2 * number, told)
             restore(town, service, backup)
             stage.inject(f"{service} restored from an older backup")
             refuses_to_start(stage, town, service)
@@ -112,21 +106,28 @@ def restored_beneath(stage: Stage) -> None:
         town.begin()
         told = Load(town, stage.seed)
         for number, service in enumerate(("evidence", "mastery")):
-            with load(town, stage.seed, requests=_more(stage, 3 * number)) as client:
-                client.until(50)
-            backup = back_up(town, service)
-            before = town.ask(service, LENGTHS)
-            with load(town, stage.seed, requests=_more(stage, 3 * number + 1)) as more:
-                more.until(150)
-            eventually(lambda: all(published(town, each) for each in town.services), "everything is on Kafka", LIMIT_S)
+            backup, before = _back_up_under_load(stage, town, service, 3 * number, told)
             eventually(lambda: _heard(town, "mastery", "evidence"), "mastery has heard everything", LIMIT_S)
             with load(town, stage.seed, requests=_more(stage, 3 * number + 2)) as during:
                 _restore_beneath(stage, town, service, backup, during)
                 stage.must(town.ask(service, LENGTHS) == before, f"{service} wrote to its restored database")
                 _catch_up(stage, town, service)
                 during.until(30)
-            told.acks += client.acks + more.acks + during.acks
+            told.acks += during.acks
         stage.judge(town, told)
+
+
+def _back_up_under_load(stage: Stage, town: Town, service: str, part: int, told: Load) -> tuple[str, Any]:
+    """Back a service up between two loads, all of which comes to Kafka; return the backup's name and the lengths of what it holds."""
+    with load(town, stage.seed, requests=_more(stage, part)) as client:
+        client.until(50)
+    backup = back_up(town, service)
+    lengths = town.ask(service, LENGTHS)
+    with load(town, stage.seed, requests=_more(stage, part + 1)) as more:
+        more.until(150)
+    told.acks += client.acks + more.acks
+    eventually(lambda: all(published(town, each) for each in town.services), "everything is on Kafka", LIMIT_S)
+    return backup, lengths
 
 
 def _restore_beneath(stage: Stage, town: Town, service: str, backup: str, client: Load) -> None:

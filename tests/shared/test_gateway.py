@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from services.cli import serving
-from shared import gateway
+from shared import gateway, workers
 from shared.gateway import create_gateway
 from shared.http.gate import SILENCE_LIMIT_S, limit_unread
 
@@ -329,7 +329,7 @@ def test_the_gateway_limits_connections_and_what_lies_unread(monkeypatch: pytest
     serving.gateway(tmp_path)
     [(config, listening)] = seen
     with listening:
-        assert config.limit_concurrency == gateway.MAX_CLIENTS > 2 * gateway.MAX_REQUESTS
+        assert config.limit_concurrency == workers.MAX_CLIENTS > 2 * gateway.MAX_REQUESTS
         assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == SILENCE_LIMIT_S * 1000
 
 

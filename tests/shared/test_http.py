@@ -24,7 +24,7 @@ from psycopg_pool import PoolTimeout
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from shared import errors, gateway, lifetime
+from shared import errors, gateway, workers
 from shared.http import Health, Page, PageAsked, Paging, Sent, create_app, gate, read_json, read_model, require_content_type, strict_json
 from shared.http import body as body_room
 from shared.http.app import HEALTH_TIMEOUT_S
@@ -611,7 +611,7 @@ def test_the_gateway_loses_patience_before_the_services_behind_it() -> None:
 
 
 def test_requests_are_turned_away_in_words_before_connections_are_without() -> None:
-    assert lifetime.MAX_CONNECTIONS > 2 * gate.MAX_REQUESTS
+    assert workers.MAX_CLIENTS > 2 * gate.MAX_REQUESTS
 
 
 TOKENS = [

@@ -9,6 +9,7 @@ from psycopg import OperationalError
 
 from services.evidence.app import PARTS
 from shared import leader
+from shared.contracts.envelope import Origin
 from shared.ledger import patience
 from shared.ledger.group import is_passing
 from shared.ledger.types import Walk
@@ -17,6 +18,7 @@ from shared.stack import ServiceDatabase
 from shared.testing import running
 from tests.shared.silent import Silent, silent
 
+NOBODY = Origin("", "")
 ACT = "evidence/act/00000000-0000-4000-8000-000000000001"
 ASKED: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "open": lambda ledger: ledger.open(),
@@ -24,7 +26,7 @@ ASKED: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "stream": lambda ledger: ledger.stream(ACT),
     "state": lambda ledger: ledger.state(ACT),
     "inbox": lambda ledger: ledger.inbox(["profile"]),
-    "ahead": lambda ledger: ledger.ahead(Walk("day", 0, "note", None, lambda id, parameters: [])),  # type: ignore[arg-type]
+    "ahead": lambda ledger: ledger.ahead(Walk("day", 0, "note", NOBODY, lambda id, parameters: [])),
 }
 
 
@@ -83,7 +85,10 @@ async def test_connections_of_ones_own_are_given_up_too(monkeypatch: pytest.Monk
         return Silent()
 
     monkeypatch.setattr("psycopg.AsyncConnection.connect", connect)
-    witnessed = readers.Witnessed(dsn="", service="evidence", control=Control("127.0.0.1:9", "test"))
-    await gives_up(witnessed.ask(vouched=True))
-    await gives_up(relay.Relay._connect(witnessed))  # type: ignore[arg-type]
+    control = Control("127.0.0.1:9", "test")
+    relaying = relay.Relay(
+        dsn="", service="evidence", source="/local/evidence", partitions=8, kafka_servers="127.0.0.1:9", prefix="test", control=control
+    )
+    await gives_up(readers.Witnessed(dsn="", service="evidence", control=control).ask(vouched=True))
+    await gives_up(relaying._connect())
     await gives_up(leader.Name("", "evidence", "evidence-0").claim())
