@@ -146,6 +146,14 @@ class Settings(BaseSettings):
 S = TypeVar("S", bound=Settings)
 
 
+class DistrictSettings(Settings):
+    """Settings of a service that makes people's ids, and so holds the district's key."""
+
+    def keys(self) -> dict[str, bytes]:
+        """Return the keys that this service uses, the district's included."""
+        return super().keys() | {"district_key": self.district()}
+
+
 def load_settings(kind: type[S], **given: Any) -> S:
     """Return the settings of this process: the environment, and before it what is `given`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import PlainSerializer
 
@@ -12,6 +12,9 @@ from shared.contracts.envelope import Event, StreamId
 from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted, ParameterSetNoted, set_id_of
 from shared.decider import Decider, History, Refusal, json_codec
 from shared.parameters import ParameterKind, Parameters, page_hash, paged
+
+STALE: Final = "stale"
+"""Code of the refusal of a set that was made from one which is in force no more: whoever asked looks again, and asks from there."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def settings_decider(service: str, page_added: type[ParameterPageAdded], kinds: 
                 if before == set_id or version < state.heard.get(kind, 0):
                     return []
                 if base not in (None, before):
-                    return Refusal("stale", "another set of this kind was put in force meanwhile: look at it, and ask again from there")
+                    return Refusal(STALE, "another set of this kind was put in force meanwhile: look at it, and ask again from there")
                 told = {"version": version} if issubclass(adopted[kind], ParameterSetNoted) else {}
                 return [adopted[kind](set_id=set_id, pages=pages, **told)]
 

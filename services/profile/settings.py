@@ -1,11 +1,5 @@
 """Settings of profile: it is one of those that make people's ids, and it keeps their keys."""
 
-from shared import settings
+from shared.settings import DistrictSettings as Settings
 
-
-class Settings(settings.Settings):
-    """Those that every service has."""
-
-    def keys(self) -> dict[str, bytes]:
-        """Return the keys that this service uses, the district's included."""
-        return super().keys() | {"district_key": self.district()}
+__all__ = ["Settings"]

@@ -195,7 +195,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             for operation in operations.values():
                 if _OPERATIONS in operation.get("tags", ()):
                     continue
-                some = ([404] if "{" in path else []) + ([409, 413, 415] if "requestBody" in operation else [])
+                some = ([404] if "{" in path else []) + ([408, 409, 413, 415] if "requestBody" in operation else [])
                 common = problems.problem_responses(400, *some, 422, 429, 503)
                 operation["responses"] = dict(sorted((operation["responses"] | common).items()))
         app.openapi_schema = document

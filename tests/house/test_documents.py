@@ -182,7 +182,7 @@ def test_every_route_tells_of_the_problems_that_it_may_answer_with(service: Topi
             if OPERATIONS in operation.get("tags", ()):
                 assert told in ({}, {"503": ["application/json"]}), path
                 continue
-            of_body = ["409", "413", "415"] if method != "get" else []
+            of_body = ["408", "409", "413", "415"] if method != "get" else []
             own = [MORE_THAN_COMMON[path]] if path in MORE_THAN_COMMON else []
             common = ["400", "422", "429", "503", *of_body, *(["404"] if "{" in path else [])]
             assert told == {status: [MEDIA_TYPE] for status in [*common, *own]}, f"{method} {path}"

@@ -19,7 +19,7 @@ from shared.errors import Refused
 from shared.http import Page, Paging, body_of, read_json
 from shared.parameters import page_hash, set_id_of
 from shared.parts import Context
-from shared.settings_stream import AddPage, AdoptSet
+from shared.settings_stream import STALE, AddPage, AdoptSet
 
 MAX_TRIES: Final = 8
 """Of merging a package into the frameworks in force, where others are put in force meanwhile."""
@@ -62,12 +62,15 @@ def routes(context: Context) -> APIRouter:
             adopt = AdoptSet(Topic.MASTERY, FRAMEWORK.name, hashes, base=base)
             answers = [] if dry_run else await context.asker.ask([*(AddPage(Topic.MASTERY, page) for page in pages), adopt])
             events += sum(len(answer.events) for answer in answers)
-            if all(answer.refusal is None for answer in answers):
+            refusal = next((answer.refusal for answer in answers if answer.refusal is not None), None)
+            if refusal is None:
                 return Imported(
                     framework_id=set_id_of(FRAMEWORK.name, hashes), document=report.document, dry_run=dry_run, events=events, report=report,
                     **_compared(before, competencies, report),
                 )  # fmt: skip
-        raise Refused("stale", "other frameworks were put in force meanwhile, time and again: send it again, which is safe")
+            if refusal.code != STALE:
+                raise Refused(refusal.code, refusal.detail)
+        raise Refused(STALE, "other frameworks were put in force meanwhile, time and again: send it again, which is safe")
 
     @router.get("/framework")
     async def show_framework() -> FrameworkView:
