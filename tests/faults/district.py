@@ -80,19 +80,21 @@ class District:
 
 
 @contextmanager
-def district(stage: Stage, **environment: str) -> Iterator[District]:
-    """Yield all five services with a school that has paths and a plan."""
+def district(stage: Stage, timezone: str = "UTC", **environment: str) -> Iterator[District]:
+    """Yield all five services with a school, in this time zone, that has paths and a plan."""
     with stage.town(EVERY, **{"CAIRN_NOW": "2026-10-13T07:30:00Z"} | environment) as town:
         town.begin()
         made = District(town, school(LEARNERS, stage.seed), stage.seed)
         call = made.call
-        zipped, told = {"content-type": "application/zip"}, {"source": "sis", "person_iri": PERSON_IRI}
-        call("POST", "/profile/oneroster/imports", params=told, content=roster.archive(made.school), headers=zipped)
+        zipped, named = {"content-type": "application/zip"}, {"source": "sis", "person_iri": PERSON_IRI}
+        call("POST", "/profile/oneroster/imports", params=named, content=roster.archive(made.school), headers=zipped)
         call("PUT", "/pathing/activities", json=catalogue.activities(1))
         call("PUT", "/evidence/alignments", json=items.alignments(items.all_items()))
         call("POST", "/mastery/case/packages", json=framework.package())
         place = call("GET", "/profile/schools")["items"][0]["school_id"]
-        call("PUT", "/scheduling/resources", json=resources.resources(place, LEARNERS))
+        told = resources.resources(place, LEARNERS)
+        told["schools"][0]["timezone"] = timezone
+        call("PUT", "/scheduling/resources", json=told)
         for one in call("GET", "/profile/learners?limit=1000")["items"]:
             made.ids[f"{one['family_name']} {one['given_name']}"] = one["learner_id"]
         last = made.ids[max(made.ids)]
