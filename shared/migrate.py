@@ -18,13 +18,16 @@ MIGRATION_LOCK: Final = 7_012_026
 """Advisory lock under which one migration at a time runs."""
 
 
-def migrate(service: str, owner_url: str, *, app_role: str | None = None, installation: str = "local", partitions: int = 8) -> None:
+def migrate(
+    service: str, owner_url: str, *, app_role: str | None = None, installation: str = "local", partitions: int = 8, revision: str = "head"
+) -> None:  # fmt: skip
     """Bring a service's database to the newest schema. Safe to repeat; what is recorded is never touched.
 
     Args:
         owner_url: address with the owner role, which owns all tables.
         app_role: role that the service runs with; by default the owner's name with `_app` in place of `_owner`.
         partitions: fixed at installation and for ever.
+        revision: to stop at; for tests.
     """
     url = make_url(owner_url).set(drivername="postgresql+psycopg")
     config = _config(service)
@@ -38,7 +41,7 @@ def migrate(service: str, owner_url: str, *, app_role: str | None = None, instal
                 source=f"/{installation}/{service}",
                 partitions=partitions,
             )
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
     finally:
         engine.dispose()
 
@@ -64,8 +67,7 @@ def create_ledger(op: Any) -> None:
 
     `op` is `alembic.op`, a module that stands for the operations of the migration under way.
     """
-    context = op.get_context()
-    attributes = context.config.attributes if context.config else {}
+    attributes = _attributes(op)
     app, source, partitions = attributes["app_role"], attributes["source"], attributes["partitions"]
     for statement in LEDGER_TABLES:
         op.execute(statement)
@@ -89,6 +91,15 @@ def tell_foreign_apart(op: Any) -> None:
 def create_key_check(op: Any) -> None:
     """Create the table that holds a database to its keys: what tells them from others, by setting, written at the first start."""
     op.execute("CREATE TABLE key_check (name text PRIMARY KEY, value bytea NOT NULL)")
+
+
+def let_only_add(op: Any, *tables: str) -> None:
+    """Let the service read these tables and add to them: none of its code changes or removes their rows, and nobody in its place may."""
+    op.execute(f'REVOKE UPDATE, DELETE, TRUNCATE ON {", ".join(tables)} FROM "{_attributes(op)["app_role"]}"')
+
+
+def _attributes(op: Any) -> Any:
+    return op.get_context().config.attributes
 
 
 # Collation "C" where an index lasts for ever: others change with the operating system's library, and with them what is found and unique.
