@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 import psycopg
 
+from demo.school import school
 from shared.failpoints import POINTS
 from shared.relay.relay import RELAY_LOCK
-from tests.faults.district import EVERY, busy, district
-from tests.faults.load import load
+from tests.faults.district import EVERY, LEARNERS, District, busy, district
+from tests.faults.load import Load, load
 from tests.faults.stage import Stage, scenario
-from tests.faults.town import Town, eventually
+from tests.faults.town import HEARS, SMALL, Town, eventually
 
 HITS = 3
 """A process dies at a point when it passes it for the first time, or one of the next."""
@@ -21,10 +22,14 @@ REACHED_S = 60.0
 CATCH_UP_S = 180.0
 """Time to come to rest where five services died in turn for some minutes while evidence came in: mastery's backlog is thousands of pieces,
 many of them late."""
+PART_S = 6.0
+"""Pause between two parts of newcomers where services die in turn for minutes: some come while evidence does."""
 RANDOM_KILLS = 12
 DRAINS_S = 3.0
 HEARING = [point for point in POINTS if point.startswith(("batch", "inbox"))]
 """Points that only a service passes which hears another one."""
+OWN = [point for point in POINTS if point not in HEARING]
+WAITING = "SELECT count(*) FROM act WHERE learner_id IS NULL"
 TERMINATE_RELAY = "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database WHERE datname = %s AND objid = %s"
 
 
@@ -37,19 +42,21 @@ def die_at(stage: Stage, town: Town, service: str, points: Sequence[str]) -> Non
         eventually(lambda worker=worker: not worker.alive, f"{service} reaches {point}", REACHED_S)
         stage.must(worker.process.returncode == -signal.SIGKILL, f"{service} ended by itself at {point}: {worker.said()[-800:]}")
         stage.inject(f"kill {service} {point}")
+    stage.fault_ends()
     town.start(service)
     town.await_ready(*town.of(service))
 
 
 @scenario("kill-points", 1, short=True)
 def kill_points(stage: Stage) -> None:
-    """SIGKILL evidence and mastery around append, inbox move, commit, Kafka's acknowledgement and the move of `published`."""
-    own = [point for point in POINTS if point not in HEARING]  # Nobody tells evidence anything here.
-    with stage.town() as town:
+    """SIGKILL evidence and mastery around append, inbox move, commit, Kafka's acknowledgement, and `published`, while some acts wait."""
+    with stage.town(("profile", *SMALL)) as town:
         town.begin()
-        with load(town, stage.seed) as client:
+        newcomers = District(town, school(LEARNERS, stage.seed), stage.seed)
+        newcomers.begin()
+        with busy(newcomers) as client:
             client.until(50)
-            die_at(stage, town, "evidence", stage.draw.sample(own, 2))
+            die_at(stage, town, "evidence", [stage.draw.choice(HEARING), *stage.draw.sample(OWN, 2)])
             die_at(stage, town, "mastery", ["inbox.after", "commit.before", "commit.after"])
             client.until(50)
         stage.judge(town, client)
@@ -59,13 +66,12 @@ def kill_points(stage: Stage) -> None:
 def kill_everywhere(stage: Stage) -> None:
     """SIGKILL each of the five services at each of the named points, while evidence and preferences come in."""
     with district(stage) as town:
-        with busy(town) as client:
+        with busy(town, part_s=PART_S) as client:
             for service in EVERY:
-                points = [point for point in POINTS if service != "profile" or point not in HEARING]
-                if service == "evidence":  # It hears of learners only when a roster comes.
-                    points = [point for point in points if point not in HEARING]
+                points = POINTS if HEARS[service] else OWN
                 die_at(stage, town.town, service, stage.draw.sample(points, len(points)))
             client.until(50)
+            stage.must(_released(town.town, client) > 0, "nothing that had waited was released while services died")
         stage.judge(town.town, client, within_s=CATCH_UP_S)
 
 
@@ -80,9 +86,11 @@ def kill_at_random(stage: Stage) -> None:
                 for worker in town.town.of(service):
                     worker.kill()
                     stage.inject(f"kill {service}")
+                stage.fault_ends()
                 town.town.start(service)
             town.town.await_ready()
             client.until(50)
+            stage.must(_released(town.town, client) > 0, "nothing that had waited was released while services died")
         stage.judge(town.town, client)
 
 
@@ -115,6 +123,7 @@ def two_relays(stage: Stage) -> None:
             stage.must(len(ended) == 1, f"{len(ended)} relays held the lock instead of one")
             published = _published(town)
             eventually(lambda: _published(town) > published + 100, "the second relay goes on")
+            stage.fault_ends()
             first.send(signal.SIGCONT)
             stage.inject("relay resumed with an old batch behind another one")
             client.until(100)
@@ -144,6 +153,7 @@ def drain(stage: Stage) -> None:
                 mastery.send(signal.SIGTERM)
                 eventually(lambda: not mastery.alive, "the second SIGTERM ends mastery at once", DRAINS_S)
                 stage.inject("SIGTERM twice, with a batch in hand")
+            stage.fault_ends()
             town.begin("mastery")
             client.until(50)
         stage.judge(town, client)
@@ -151,3 +161,8 @@ def drain(stage: Stage) -> None:
 
 def _published(town: Town) -> int:
     return int(town.ask("evidence", "SELECT sum(position) FROM published")[0][0])
+
+
+def _released(town: Town, client: Load) -> int:
+    """Return how many acts that waited when they were acknowledged wait no longer."""
+    return client.waited - int(town.ask("evidence", WAITING)[0][0])

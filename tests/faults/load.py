@@ -40,6 +40,7 @@ class Load:
     """What is told, in place of the seed's quizzes."""
     patience_s: float = PATIENCE_S
     acks: list[dict[str, Any]] = field(default_factory=list)
+    """Answers with 2xx: their status, what became of each act, and when they came, by this machine's monotonic clock in seconds."""
     answers: Counter[int] = field(default_factory=Counter)
     """Answers by status; 0 where there was none."""
     retry_after: int = 0
@@ -57,6 +58,15 @@ class Load:
     def told(self) -> int:
         """Acts that were acknowledged."""
         return len({act["act_id"] for ack in self.acks for act in ack["acts"]})
+
+    @property
+    def waited(self) -> int:
+        """Acts that were acknowledged as waiting: whose they are, or of what, was not known then."""
+        return len({act["act_id"] for ack in self.acks for act in ack["acts"] if act["result"] == "waiting"})
+
+    def first_after(self, moment: float) -> float | None:
+        """Return when the first acknowledgement after this moment came; None where none did. Seconds of the monotonic clock."""
+        return min((ack["at"] for ack in self.acks if ack["at"] >= moment), default=None)
 
     def begin(self) -> None:
         """Start to tell."""
@@ -110,7 +120,7 @@ class Load:
             if answer is not None and answer.status_code == TAKEN:
                 results: list[dict[str, Any]] = answer.json()["results"]
                 with self._lock:
-                    self.acks.append({"status": TAKEN, "acts": results})
+                    self.acks.append({"status": TAKEN, "acts": results, "at": time.monotonic()})
                 return results
             if answer is not None and answer.status_code not in LATER:
                 self.unexpected.append(f"{answer.status_code}: {answer.text[:300]}")

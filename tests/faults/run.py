@@ -55,10 +55,14 @@ def run(scenario: Scenario, servers: Servers, folder: Path, seed: int) -> Result
         broken_off = True
         stage.verdict.violations.append(f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-6)}")
     verdict = stage.verdict
+    settled = f"at rest {verdict.converged_s:.1f} s after the load"
+    if verdict.rest_s is not None:
+        taken = "never" if verdict.taken_s is None else f"after {verdict.taken_s:.1f} s"
+        settled = f"from the end of the fault: acknowledged {taken}, at rest after {verdict.rest_s:.1f} s"
     injected = ", ".join(f"{what} x{times}" for what, times in stage.injected.items()) or "nothing"
     line = (
         f"{scenario.name:<22} seed {seed}  injected: {injected}  acknowledged {verdict.acknowledged} = applied {verdict.applied} + waiting "
-        f"{verdict.waiting} + parked {verdict.parked}  converged in {verdict.converged_s:.1f} s, all in {time.monotonic() - began:.0f} s  "
+        f"{verdict.waiting} + parked {verdict.parked}, {verdict.waited} had to wait  {settled}, all in {time.monotonic() - began:.0f} s  "
         f"looks at who was behind {verdict.looks}  violations {len(verdict.violations)}"
     )
     line += "".join(f"\n  not looked at: {each}" for each in verdict.not_seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ class Stage:
     draw: random.Random = field(init=False)
     injected: Counter[str] = field(default_factory=Counter)
     verdict: Verdict = field(default_factory=Verdict)
+    _ended: float | None = None
+    """When the fault ended, until the oracle has decided."""
 
     def __post_init__(self) -> None:
         self.draw = random.Random(f"{self.name} {self.seed}")
@@ -52,6 +55,10 @@ class Stage:
         """Note a fault that was really injected."""
         self.injected[what] += times
 
+    def fault_ends(self) -> None:
+        """Note that what went wrong is over at this moment: the stated times of I5 begin. Of several faults the last one counts."""
+        self._ended = time.monotonic()
+
     def must(self, true: object, what: str) -> None:
         """Note a violation of what this scenario shows beside the invariants, where it is not true."""
         if not true:
@@ -59,11 +66,13 @@ class Stage:
 
     def judge(self, town: Town, load: Load | None = None, **given: Any) -> Verdict:
         """Let the oracle decide, and keep its counts; several towns of a scenario add up."""
-        found = judge(town, load, **given)
-        mine = self.verdict
+        found = judge(town, load, ended=self._ended, **given)
+        mine, self._ended = self.verdict, None
         mine.acknowledged, mine.applied = mine.acknowledged + found.acknowledged, mine.applied + found.applied
         mine.waiting, mine.parked = mine.waiting + found.waiting, mine.parked + found.parked
-        mine.converged_s = max(mine.converged_s, found.converged_s)
+        mine.waited, mine.converged_s = mine.waited + found.waited, max(mine.converged_s, found.converged_s)
+        if found.rest_s is not None:
+            mine.taken_s, mine.rest_s = found.taken_s, found.rest_s
         mine.counts = found.counts
         mine.violations += found.violations
         mine.not_seen += found.not_seen

@@ -1,14 +1,23 @@
 """What `make faults` says in the end, and its exit code."""
 
+import io
+import zipfile
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from demo.items import all_items
+from demo.school import school
 from services.cli.audit import IDS, Findings
 from shared.ledger.group import MAX_WAIT_S, MAX_WAITING
+from tests.faults import district
+from tests.faults import stage as stages
 from tests.faults.crowds import AT_ONCE, HASTE, TIMES, _crowd
-from tests.faults.judge import not_looked_at
+from tests.faults.district import LEARNERS, PARTS, District
+from tests.faults.judge import Verdict, not_looked_at, too_late
 from tests.faults.load import Load
 from tests.faults.run import run_all
 from tests.faults.seeds import quizzes
@@ -129,3 +138,83 @@ def test_a_crowd_is_large_enough_to_be_refused(capacity: float, clients: int) ->
     assert _crowd(capacity) == clients
     waiting = min(MAX_WAITING, MAX_WAIT_S * capacity)
     assert (clients * AT_ONCE - waiting) / HASTE >= (TIMES - 1) * capacity, "those who do not fit ask for what is too much"
+
+
+@pytest.mark.parametrize(
+    ("taken", "rest", "stated", "wrong"),
+    [
+        (1.0, 9.0, 5.0, []),
+        (None, 9.0, None, []),
+        (None, 9.0, 5.0, ["I5: no acknowledgement within 5 s after the fault had ended: none came"]),
+        (5.1, 9.0, 5.0, ["I5: no acknowledgement within 5 s after the fault had ended: the first came after 5.1 s"]),
+        (1.0, 10.1, 5.0, ["I5: not at rest within 10 s after the fault had ended, but after 10.1 s"]),
+    ],
+)
+def test_what_takes_longer_after_the_fault_than_is_stated_is_a_violation(
+    taken: float | None, rest: float, stated: float | None, wrong: list[str]
+) -> None:
+    assert too_late(Verdict(taken_s=taken, rest_s=rest), 10.0, stated) == wrong
+
+
+def test_the_stated_times_begin_when_the_last_fault_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(stages, "judge", lambda town, load, **options: given.append(options["ended"]) or Verdict(taken_s=1.0, rest_s=2.0))
+    moments = iter((10.0, 20.0))
+    monkeypatch.setattr(stages.time, "monotonic", lambda: next(moments))
+    stage = Stage(NOWHERE, tmp_path, 1, "ends")
+    stage.fault_ends()
+    stage.fault_ends()
+    stage.judge(NOWHERE)
+    stage.judge(NOWHERE)
+    assert given == [20.0, None]
+    assert (stage.verdict.taken_s, stage.verdict.rest_s) == (1.0, 2.0)
+
+
+def test_a_line_says_when_evidence_was_taken_and_all_was_at_rest_after_the_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ends(stage: Stage) -> None:
+        stage.inject("something")
+        stage.verdict.taken_s, stage.verdict.rest_s, stage.verdict.waited = 1.25, 8.0, 30
+
+    assert run_all([of(ends)], NOWHERE, tmp_path, 1) == 0
+    said = capsys.readouterr().out
+    assert "30 had to wait  from the end of the fault: acknowledged after 1.2 s, at rest after 8.0 s" in said
+
+
+def test_a_load_knows_what_had_to_wait_and_when_it_was_first_taken_after_a_moment() -> None:
+    told = Load(NOWHERE, 1)
+    acts = [[("a", "waiting"), ("b", "recorded")], [("a", "duplicate"), ("c", "waiting")]]
+    told.acks = [
+        {"status": 200, "at": at, "acts": [{"act_id": id, "result": result} for id, result in some]}
+        for at, some in zip((12.0, 11.0), acts, strict=True)
+    ]
+    assert told.waited == 2
+    assert [told.first_after(moment) for moment in (10.0, 11.5, 13.0)] == [11.0, 12.0, None]
+
+
+def test_every_learner_and_item_becomes_known_in_some_part_also_where_a_part_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    town: Any = type("Somewhere", (), {"address": lambda self, service: f"http://{service}"})()
+    told = District(town, school(LEARNERS, 1), 1)
+    rosters: list[set[str]] = []
+    aligned: list[str] = []
+    refused = chain([True], repeat(False))
+
+    def take_roster(url: str, content: bytes, **given: Any) -> httpx.Response:
+        users = zipfile.ZipFile(io.BytesIO(content)).read("users.csv").decode()
+        rosters.append({each.sourced_id for each in told.school.learners if f"{each.sourced_id}," in users})
+        return httpx.Response(200)
+
+    def align(url: str, json: Any, **given: Any) -> httpx.Response:
+        if next(refused):
+            return httpx.Response(503)
+        aligned.extend(each["item"] for each in json["alignments"])
+        return httpx.Response(200)
+
+    monkeypatch.setattr(district.httpx, "post", take_roster)
+    monkeypatch.setattr(district.httpx, "put", align)
+    assert [told.introduce(0), told.introduce(0)] == [False, True]
+    assert all(told.introduce(part) for part in range(1, PARTS + 1))
+    assert [len(each) for each in rosters] == [LEARNERS // 2, LEARNERS // 2, *range(LEARNERS // 2 + 1, LEARNERS + 1)]
+    assert len(aligned) == len(set(aligned)), "no item is aligned in two parts"
+    assert set(aligned) == {each.iri for each in all_items()}
