@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from shared.stack import StackError, kafka
 from shared.stack.cluster import BROKERS, Broker, Cluster, start_cluster
+from tests.faults.district import EVERY, busy, district, go_on, inject_each, judge_district
 from tests.faults.load import Load, load
 from tests.faults.stage import LeftOut, Stage, scenario
 from tests.faults.topics import administer
 from tests.faults.town import Servers, Town, eventually
 
 START_S = 120.0
-AWAY_S = 6.0
 PROGRESS_S = 90.0
 
 
 @contextmanager
-def cluster(stage: Stage) -> Iterator[tuple[Cluster, Town, Load]]:
-    """Yield three brokers with a town on them, under load."""
+def cluster(stage: Stage) -> Iterator[Cluster]:
+    """Yield three brokers, on which the towns of this stage are until the end."""
     stage.folder.mkdir(parents=True, exist_ok=True)
     try:
         made = start_cluster(stage.folder, lambda step: None)
@@ -34,20 +33,26 @@ def cluster(stage: Stage) -> Iterator[tuple[Cluster, Town, Load]]:
         servers = Servers(stage.servers.home, made.servers, stage.servers.postgres)
         stage.servers, kept = servers, stage.servers
         try:
-            with stage.town() as town:
-                town.begin()
-                with load(town, stage.seed) as client:
-                    client.until(50)
-                    eventually(lambda: applied(town) > 0, "mastery has joined its group", START_S)
-                    yield made, town, client
-                    client.until(50)
-                eventually(lambda: all_answer(made), "three brokers answer again", START_S)
-                stage.judge(town, client)
+            yield made
         finally:
             servers.drop()
             stage.servers = kept
     finally:
         made.stop()
+
+
+@contextmanager
+def small(stage: Stage) -> Iterator[tuple[Cluster, Town, Load]]:
+    """Yield three brokers with evidence and mastery on them, under load."""
+    with cluster(stage) as made, stage.town() as town:
+        town.begin()
+        with load(town, stage.seed) as client:
+            client.until(50)
+            eventually(lambda: applied(town) > 0, "mastery has joined its group", START_S)
+            yield made, town, client
+            client.until(50)
+        eventually(lambda: all_answer(made), "three brokers answer again", START_S)
+        stage.judge(town, client)
 
 
 def all_answer(cluster: Cluster) -> bool:
@@ -60,15 +65,14 @@ def all_answer(cluster: Cluster) -> bool:
     return len(answering) == BROKERS and administer(answering[0].address, known) == BROKERS
 
 
-def leader(cluster: Cluster, town: Town) -> Broker:
-    """Return the broker that leads most partitions of evidence's topic."""
+def leaders(cluster: Cluster, town: Town, services: Sequence[str]) -> dict[str, Counter[int]]:
+    """Return of how many partitions of each service's topic each broker, by its number, is the leader."""
 
-    async def leaders(admin: Any) -> Counter[int]:
-        (topic,) = await admin.describe_topics([f"{town.prefix}.evidence"])
-        return Counter(partition["leader"] for partition in topic["partitions"])
+    async def describe(admin: Any) -> Any:
+        return await admin.describe_topics([f"{town.prefix}.{service}" for service in services])
 
-    ((number, _),) = administer(cluster.servers, leaders).most_common(1)
-    return cluster.brokers[number - 1]
+    topics = {topic["topic"]: topic["partitions"] for topic in administer(cluster.servers, describe)}
+    return {service: Counter(partition["leader"] for partition in topics[f"{town.prefix}.{service}"]) for service in services}
 
 
 def coordinator(cluster: Cluster, town: Town, service: str) -> Broker:
@@ -95,8 +99,9 @@ def goes_on(town: Town, client: Load) -> None:
 @scenario("leader-killed", 4)
 def leader_killed(stage: Stage) -> None:
     """kill -9 of the broker that leads evidence's partitions, under load."""
-    with cluster(stage) as (brokers, town, client):
-        lost = leader(brokers, town)
+    with small(stage) as (brokers, town, client):
+        ((number, _),) = leaders(brokers, town, ["evidence"])["evidence"].most_common(1)
+        lost = brokers.brokers[number - 1]
         lost.end(signal.SIGKILL)
         stage.inject("leader killed")
         goes_on(town, client)
@@ -105,21 +110,30 @@ def leader_killed(stage: Stage) -> None:
 
 @scenario("rolling-restart", 4)
 def rolling_restart(stage: Stage) -> None:
-    """All brokers are asked to stop and started again, one after the other, under load."""
-    with cluster(stage) as (brokers, town, client):
-        for broker in brokers.brokers:
-            broker.end()
-            stage.inject("broker restarted")
-            time.sleep(AWAY_S / 2)
-            broker.start()
-            eventually(lambda: all_answer(brokers), "three brokers answer again", START_S)
-            goes_on(town, client)
+    """All brokers are asked to stop and started again, one after the other, while all five services are busy and go on without it."""
+    with cluster(stage) as brokers, district(stage) as made:
+        lost = Counter(dict.fromkeys(EVERY, 0))
+        with busy(made) as client:
+            client.until(50)
+            for broker in brokers.brokers:
+                led = leaders(brokers, made.town, EVERY)
+                broker.end()
+                stage.inject("broker restarted")
+                lost.update({service: led[service][broker.number] for service in EVERY})
+                go_on(made.town, PROGRESS_S)
+                stage.fault_ends()
+                broker.start()
+                eventually(lambda: all_answer(brokers), "three brokers answer again", START_S)
+            go_on(made.town, PROGRESS_S)
+            client.until(50)
+        inject_each(stage, "partition's leader went", lost)
+        judge_district(stage, made, client)
 
 
 @scenario("coordinator-killed", 5)
 def coordinator_killed(stage: Stage) -> None:
     """kill -9 of the broker that coordinates mastery's consumer group: the workers rejoin at another one."""
-    with cluster(stage) as (brokers, town, client):
+    with small(stage) as (brokers, town, client):
         lost = coordinator(brokers, town, "mastery")
         lost.end(signal.SIGKILL)
         stage.inject("coordinator killed")

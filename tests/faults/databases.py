@@ -7,7 +7,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,21 +19,30 @@ import psycopg
 from services.cli.audit.settling import TOLD_S
 from shared.stack import find_stack, postgres
 from shared.stack.state import read_parts
+from tests.faults.district import EVERY, busy, district, go_on, inject_each, judge_district, said, settle, site
 from tests.faults.load import load
 from tests.faults.stage import LeftOut, Stage, scenario
 from tests.faults.topics import administer
-from tests.faults.town import WATCH, Town, eventually
+from tests.faults.town import WATCH, NeverHappened, Town, eventually
 
 AWAY_S = 4.0
-TERMINATED = 10
-"""Transactions that are ended."""
+LOST = {"relay": "relay starts again", "ticker": "leader starts again", "pool": "error connecting in"}
+"""What a service says of each of those that reach PostgreSQL from it: requests, records and ticks share the pool."""
+TERMINATED, WROTE = 4, 2
+"""Transactions of each service that are ended, and at least how many of them had written, or locked what they were to write."""
 TERMINATE = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    SELECT datname, backend_xid IS NOT NULL, pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = ANY(%s) AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND state <> 'idle'
-        AND application_name <> %s"""
-TERMINATE_ALL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY(%s) AND pid <> pg_backend_pid()"
+        AND application_name <> %s AND (backend_xid IS NOT NULL OR NOT %s)"""
+TERMINATE_ALL = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = ANY(%s) AND pid <> pg_backend_pid() AND application_name <> %s"""
 LIMIT_S = 60.0
-EXHAUSTED_S = 8.0
+EXHAUSTED_S, END_EVERY_S = 8.0, 1.0
+"""For how long at least there is no connection to be had; and time between two attempts to get those of services that were quicker."""
+TAKER = "cairn-taker"
+NONE_LEFT = ("sorry, too many clients already", "remaining connection slots are reserved")
+"""What PostgreSQL says then. Of a service, only the pool writes down the server's words."""
 MOST = 1_000
 """Connections that are opened at most until none is left."""
 SOON_S = 4
@@ -46,22 +56,21 @@ HOLD = "SELECT position FROM inbox WHERE source = 'evidence' AND partition = %s 
 LOCKED = 3
 """The one partition that is locked, of mastery's and so of those that it hears."""
 ALL = 8
-ROOM = "48m"
-"""Of the file system that runs full."""
+HEARERS, TOLD = ("mastery", "pathing", "scheduling"), ("profile", "evidence")
+"""Whose disks run full one after the other: while those that clients tell take nothing, the others have nothing to write."""
+ROOM = "96m"
+"""Of a file system that runs full."""
+FULL = "DiskFull"
+"""What a service writes of it: the error's class."""
 CHUNK = 1 << 20
-
-
-def _names(town: Town) -> list[str]:
-    return [town.database_name(service) for service in town.services]
 
 
 @scenario("postgres-stop", 8)
 def postgres_stop(stage: Stage) -> None:
-    """PostgreSQL is stopped at once (SIGQUIT) under load, twice, and started again after a while."""
+    """PostgreSQL is stopped at once (SIGQUIT) under load, twice, and started again after a while: all five services go on."""
     home = stage.servers.home
-    with stage.town() as town:
-        town.begin()
-        with load(town, stage.seed) as client:
+    with district(stage) as made:
+        with busy(made) as client:
             for _ in range(2):
                 client.until(50)
                 part = read_parts(home).get("postgres")
@@ -72,60 +81,84 @@ def postgres_stop(stage: Stage) -> None:
                 stage.inject("PostgreSQL stopped at once")
                 time.sleep(AWAY_S)
                 again = find_stack(home, lambda step: None)
+                stage.fault_ends()
                 stage.must(
                     again.postgres_url == stage.servers.postgres, "PostgreSQL came back at another address: the scenario is at fault"
                 )
+                go_on(made.town)
             client.until(50)
-        stage.judge(town, client)
+        for what, words in LOST.items():
+            inject_each(stage, f"{what} without PostgreSQL", said(made.town, words))
+        judge_district(stage, made, client)
 
 
 @scenario("backend-terminated", 8)
 def backend_terminated(stage: Stage) -> None:
-    """Connections are terminated by the administrator while a transaction is under way on them."""
-    with stage.town() as town:
-        town.begin()
-        with load(town, stage.seed, pause_s=0.02) as client:
+    """Connections are terminated by the administrator in the middle of a transaction, of each service also of one that has written."""
+    with district(stage) as made:
+        names = {made.town.database_name(service): service for service in EVERY}
+        with busy(made, pause_s=0.1) as client:
             client.until(50)
+            wrote, ended = Counter(dict.fromkeys(EVERY, 0)), Counter(dict.fromkeys(EVERY, 0))
 
-            def terminated() -> bool:
-                ended = len(town.administer(TERMINATE, _names(town), WATCH))
-                if ended:
-                    stage.inject("transaction terminated", ended)
-                return stage.injected["transaction terminated"] >= TERMINATED
+            def terminated(databases: Iterable[str], writing: bool) -> None:
+                for name, written, _ in made.town.administer(TERMINATE, list(databases), WATCH, writing):
+                    ended[names[name]] += 1
+                    wrote[names[name]] += written
 
-            eventually(terminated, f"{TERMINATED} transactions are met under way", LIMIT_S)
+            def all_wrote() -> bool:
+                terminated([name for name, service in names.items() if wrote[service] < WROTE], writing=True)
+                return min(wrote.values()) >= WROTE
+
+            def all_ended() -> bool:
+                terminated([name for name, service in names.items() if ended[service] < TERMINATED], writing=False)
+                return min(ended.values()) >= TERMINATED
+
+            eventually(all_wrote, f"{WROTE} transactions of each service that have written are met under way", LIMIT_S)
+            eventually(all_ended, f"{TERMINATED} transactions of each service are met under way", LIMIT_S)
+            stage.fault_ends()
+            go_on(made.town)
             client.until(50)
-        stage.judge(town, client)
+        inject_each(stage, "transaction terminated", ended)
+        inject_each(stage, "of them, one that had written", wrote)
+        judge_district(stage, made, client)
 
 
 @scenario("connections-exhausted", 8)
 def connections_exhausted(stage: Stage) -> None:
-    """All connections that PostgreSQL allows are taken by somebody else, and those of the services are ended."""
-    with stage.town() as town:
-        town.begin()
-        with load(town, stage.seed) as client:
+    """All connections that PostgreSQL allows are taken by somebody else, and those of the services are ended, until each was refused."""
+    with district(stage) as made:
+        town = made.town
+        with busy(made) as client:
             client.until(50)
             taken: list[psycopg.Connection] = []
             try:
-                until = time.monotonic() + EXHAUSTED_S
-                refused = 0
-                town.administer(TERMINATE_ALL, _names(town))
-                while time.monotonic() < until:
+                began = time.monotonic()
+                ended_at = 0.0
+                while time.monotonic() < began + EXHAUSTED_S or not all(_refused(town).values()):
                     try:
-                        taken.append(psycopg.connect(town.records["profile"]))
+                        taken.append(psycopg.connect(town.records["profile"], application_name=TAKER))
                     except psycopg.OperationalError:
-                        refused += 1
+                        stage.inject("connection refused to us too")
+                        if time.monotonic() > ended_at + END_EVERY_S:  # Whoever was quicker than we were.
+                            town.administer(TERMINATE_ALL, [town.database_name(service) for service in EVERY], TAKER)
+                            ended_at = time.monotonic()
                         time.sleep(0.02)
-                    if refused == 1:
-                        town.administer(TERMINATE_ALL, _names(town))
-                    stage.must(len(taken) < MOST, "PostgreSQL allows more connections than this scenario opens")
+                    if len(taken) >= MOST or time.monotonic() > began + LIMIT_S:
+                        raise NeverHappened(f"with {len(taken)} connections taken, PostgreSQL refused pools so often: {_refused(town)}")
             finally:
                 for connection in taken:
                     connection.close()
-            stage.must(refused, "connections never ran out")
-            stage.inject("connection refused to us too", refused)
+            stage.fault_ends()
+            go_on(town)
             client.until(50)
-        stage.judge(town, client)
+        inject_each(stage, "pool was refused a connection", _refused(town))
+        judge_district(stage, made, client)
+
+
+def _refused(town: Town) -> Counter[str]:
+    """Return how often each service's pool was told that PostgreSQL has no connection left."""
+    return Counter({service: sum(said(town, words)[service] for words in NONE_LEFT) for service in EVERY})
 
 
 @scenario("lock-holder", 8)
@@ -208,50 +241,53 @@ def _not_ready(town: Town) -> list[str]:
 
 
 @contextmanager
-def _small_room(stage: Stage, town: Town, service: str) -> Iterator[Path]:
-    """Put a service's database onto a small file system of its own."""
+def _small_room(stage: Stage, town: Town, services: Sequence[str]) -> Iterator[Path]:
+    """Put the databases of these services onto a small file system of their own."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
         raise LeftOut("mounting a small tmpfs needs root")
     part = read_parts(stage.servers.home).get("postgres")
     if part is None or part.pid is None:
         raise LeftOut("PostgreSQL is no process of ours here")
-    room = town.folder / "room"
+    room = town.folder / f"room-{services[0]}"
     room.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", room], capture_output=True, text=True, check=False)
     if mounted.returncode:
         raise LeftOut(f"no tmpfs can be mounted: {mounted.stderr.strip()}")
-    space = f"room_{town.prefix.replace('-', '_')}"
+    space = f"room_{services[0]}_{town.prefix.replace('-', '_')}"
+    names = [town.database_name(service) for service in services]
     try:
         inner = room / "space"
         inner.mkdir(mode=0o700)
         shutil.chown(inner, postgres.USER, postgres.USER)
         town.administer(f"CREATE TABLESPACE {space} LOCATION '{inner}'")
-        town.administer(f"ALTER DATABASE {town.database_name(service)} SET TABLESPACE {space}")
+        for name in names:
+            town.administer(f"ALTER DATABASE {name} SET TABLESPACE {space}")
         yield room
     finally:
         for worker in town.workers:
             worker.kill()
         with suppress(psycopg.Error):
-            town.administer(f"ALTER DATABASE {town.database_name(service)} SET TABLESPACE pg_default")
+            for name in names:
+                town.administer(f"ALTER DATABASE {name} SET TABLESPACE pg_default")
             town.administer(f"DROP TABLESPACE {space}")
         subprocess.run(["umount", "-l", room], check=False)
 
 
 @scenario("disk-full", 8)
 def disk_full(stage: Stage) -> None:
-    """The disk of mastery's database runs full under load: nothing is lost, and it goes on when there is room again."""
-    with stage.town() as town, _small_room(stage, town, "mastery") as room:
-        town.begin()
-        mastery = town.of("mastery")[0]
-        with load(town, stage.seed, pause_s=0.02) as client:
+    """The disk of the services that hear others runs full under load, then that of those that clients tell: nothing is lost, all go on."""
+    with site(stage) as town, _small_room(stage, town, HEARERS) as hearers, _small_room(stage, town, TOLD) as told:
+        made = settle(town, stage.seed)
+        with busy(made) as client:
+            for room, services in ((hearers, HEARERS), (told, TOLD)):
+                client.until(50)
+                with (room / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+                    while True:
+                        ballast.write(bytes(CHUNK))
+                eventually(lambda those=services: all(said(town, FULL)[each] for each in those), f"{services} meet the full disk", LIMIT_S)
+                (room / "ballast").unlink()
+                stage.fault_ends()
+                go_on(town)
             client.until(50)
-            with (room / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
-                while True:
-                    ballast.write(bytes(CHUNK))
-            eventually(lambda: "DiskFull" in mastery.said(), "mastery meets the full disk", LIMIT_S)
-            stage.inject("disk full")
-            client.until(100)
-            stage.must(mastery.alive, "mastery ended when the disk was full")
-            (room / "ballast").unlink()
-            client.until(50)
-        stage.judge(town, client)
+        inject_each(stage, "disk full", said(town, FULL))
+        judge_district(stage, made, client)

@@ -9,7 +9,7 @@ import asyncio
 import random
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
@@ -27,7 +27,7 @@ APIS = {
     14: "SyncGroup",
 }
 NAMES_BROKERS = ("Metadata", "FindCoordinator")
-"""Answers that tell a client where brokers are: there our own ports are put in."""
+"""Answers that tell a client where the broker is: there our own port is put in."""
 ASKS_ENCRYPTION = (80877103, 80877104)
 HEADER = 5
 START_S = 10.0
@@ -53,7 +53,7 @@ class Faults:
 class Proxy:
     """One listening port in front of one server."""
 
-    def __init__(self, kind: Kind, port: int, seed: int) -> None:
+    def __init__(self, kind: Kind, port: int, seed: str) -> None:
         """Prepare.
 
         Args:
@@ -61,8 +61,6 @@ class Proxy:
         """
         self.kind, self.upstream, self.port = kind, port, 0
         self.faults, self.counts = Faults(), Counter[str]()
-        self.brokers: Mapping[int, int] = {}
-        """Port of a broker -> the port of the proxy before it."""
         self._draw = random.Random(f"proxy {kind} {seed}")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -72,7 +70,6 @@ class Proxy:
         """Listen."""
         self._thread.start()
         self.port = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(START_S)
-        self.brokers = {self.upstream: self.port}
         return self
 
     def stop(self) -> None:
@@ -132,8 +129,8 @@ class Proxy:
             while direction in self.faults.silent:  # noqa: ASYNC110 - set from another thread.
                 await asyncio.sleep(0.05)
         if faults.drop.get(name, 0) > 0:
-            faults.drop[name] -= 1
             self.counts[f"{name} answer dropped"] += 1
+            faults.drop[name] -= 1
             return False
         if faults.cut_share and self._draw.random() < faults.cut_share:
             self.counts["connection cut"] += 1
@@ -205,8 +202,8 @@ class Link:
             body = await self._server[0].readexactly(int.from_bytes(size, "big"))
             name = self._asked.pop(body[:4], "other")
             if name in NAMES_BROKERS:
-                for real, ours in self._proxy.brokers.items():
-                    body = body.replace(b"127.0.0.1" + real.to_bytes(4, "big"), b"127.0.0.1" + ours.to_bytes(4, "big"))
+                real, ours = self._proxy.upstream.to_bytes(4, "big"), self._proxy.port.to_bytes(4, "big")
+                body = body.replace(b"127.0.0.1" + real, b"127.0.0.1" + ours)
             yield name, size + body
 
     async def _queries(self) -> AsyncIterator[tuple[str, bytes]]:
@@ -234,12 +231,3 @@ async def _message(reader: asyncio.StreamReader) -> bytes:
     """Return one message of PostgreSQL's protocol: a letter, its length, its body."""
     head = await reader.readexactly(HEADER)
     return head + await reader.readexactly(int.from_bytes(head[1:], "big") - 4)
-
-
-def before_brokers(servers: str, seed: int) -> list[Proxy]:
-    """Return a proxy, at work, before each of these brokers; they lead to one another."""
-    proxies = [Proxy("kafka", int(server.rpartition(":")[2]), seed).start() for server in servers.split(",")]
-    brokers = {proxy.upstream: proxy.port for proxy in proxies}
-    for proxy in proxies:
-        proxy.brokers = brokers
-    return proxies

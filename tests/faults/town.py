@@ -169,7 +169,7 @@ class Town:
     environment: dict[str, str] = field(default_factory=dict)
     """Settings of every process on top of ours."""
     workers: list[Worker] = field(default_factory=list)
-    kafka: str = ""
+    kafka: dict[str, str] = field(default_factory=dict)
     """Where services find Kafka; a proxy may stand there."""
     urls: dict[str, str] = field(default_factory=dict)
     """Where services find their databases; a proxy may stand there."""
@@ -183,7 +183,7 @@ class Town:
         """Return the environment of a process."""
         knows = service in ("profile", "evidence")
         return {
-            "CAIRN_HOME": str(self.folder / "home"), "CAIRN_KAFKA_SERVERS": self.kafka or self.servers.kafka,
+            "CAIRN_HOME": str(self.folder / "home"), "CAIRN_KAFKA_SERVERS": self.kafka.get(service) or self.servers.kafka,
             "CAIRN_DATABASE_URL": self.urls.get(service) or self.records[service], "CAIRN_PORT": str(port), "CAIRN_HOST": "127.0.0.1",
             "CAIRN_TOPIC_PREFIX": self.prefix, "CAIRN_INSTANCE_ID": name, "CAIRN_LOG_LEVEL": "WARNING", "CAIRN_PARKING_KEY": PARKING_KEY,
             "CAIRN_DISTRICT_KEY": DISTRICT_KEY if knows else "", "CAIRN_SESSION_TIMEOUT_MS": str(SESSION_MS),
