@@ -35,6 +35,9 @@ CONNECT_LIMIT_S: Final = 2.0
 TURN_LIMIT_S: Final = 5.0
 TRANSFER_LIMIT_S: Final = 120.0
 """Silence of both client and service in the middle of a request, such as while a whole roster is taken: then its turn is given back."""
+SLOWEST_BYTES_S: Final = 10_000
+"""Bytes per second that a client moves at least, of its request and its answer together, once it was waited for TRANSFER_LIMIT_S in all:
+who trickles would keep a turn like one who is silent."""
 HEALTH_LIMIT_S: Final = 3.0
 RETRY_AFTER_S: Final = 1
 
@@ -208,7 +211,8 @@ class _Repeated(aiohttp.ClientConnectionError):
 
 
 class _Client:
-    """Who asks: its parts and what it is sent, and a watch over the request, which ends where nobody moves for TRANSFER_LIMIT_S.
+    """Who asks: its parts and what it is sent, and a watch over the request, which ends where nobody moves for TRANSFER_LIMIT_S, or where
+    the client was waited for so long in all and for longer than what it moved takes at SLOWEST_BYTES_S.
 
     The library's own limit does not see a client that is silent, nor a service before it has taken the whole body.
     """
@@ -218,13 +222,17 @@ class _Client:
         self._limit = asyncio.timeout(None)
         self._awaited = False
         """Whether it is the client who has to move next; else the service."""
+        self._since = self._waited_s = 0.0
+        """Time at which that began, and for how long the client was waited for before."""
+        self._size = 0
+        """Bytes that came from the client and went to it."""
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
         """Do something for the client.
 
         Raises:
-            ClientSilent: it brought no further part, or took none of its answer.
+            ClientSilent: it brought no further part, or took none of its answer, or too little.
             TimeoutError: the service did not take a part, or did not answer.
         """
         try:
@@ -233,6 +241,9 @@ class _Client:
                 yield
         except TimeoutError:
             if self._limit.expired() and self._awaited:
+                waited_s = asyncio.get_running_loop().time() - self._since
+                if waited_s < TRANSFER_LIMIT_S:
+                    raise ClientSilent(self._waited_s + waited_s, self._size) from None
                 raise ClientSilent(TRANSFER_LIMIT_S) from None
             raise
 
@@ -240,19 +251,26 @@ class _Client:
         """Return what the client brings next."""
         self._wait(for_client=True)
         message = await self._receive()
-        self._wait(for_client=False)
+        self._wait(for_client=False, size=len(message.get("body", b"")))
         return message
 
     async def send(self, message: Message) -> None:
         """Return when the client has taken what was sent before, but for a buffer's worth."""
         self._wait(for_client=True)
         await self._send(message)
-        self._wait(for_client=False)
+        self._wait(for_client=False, size=len(message.get("body", b"")))
 
-    def _wait(self, for_client: bool) -> None:
-        if not self._limit.expired():  # The library takes the body in a task of its own, which may come here while the request is ended.
-            self._awaited = for_client
-            self._limit.reschedule(asyncio.get_running_loop().time() + TRANSFER_LIMIT_S)
+    def _wait(self, for_client: bool, size: int = 0) -> None:
+        """Begin to wait, after so many bytes were moved."""
+        if self._limit.expired():  # The library takes the body in a task of its own, which may come here while the request is ended.
+            return
+        now = asyncio.get_running_loop().time()
+        if self._awaited:
+            self._waited_s += now - self._since
+        self._size += size
+        self._awaited, self._since = for_client, now
+        left = self._size / SLOWEST_BYTES_S - self._waited_s if for_client else 0.0
+        self._limit.reschedule(now + TRANSFER_LIMIT_S + min(left, 0.0))
 
 
 class _Body:

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from shared.consume import Consumer
 from shared.http import Health
 from shared.leader import Name
-from shared.ledger.furthest import Furthest
+from shared.ledger.ledger import Ledger
 from shared.relay.control import Control
 from shared.relay.readers import Witnessed
 from shared.relay.relay import Relay
@@ -34,13 +34,13 @@ log = structlog.get_logger(__name__)
 
 async def until_ended(
     settings: Settings, application: Callable[[Callable[[], Any]], FastAPI], control: Control, relay: Relay, ticker: Ticker,
-    consumer: Consumer | None, witnessed: Witnessed, furthest: Furthest, name: Name | None, line: Line | None,
+    consumer: Consumer | None, witnessed: Witnessed, ledger: Ledger, name: Name | None, line: Line | None,
 ) -> None:  # fmt: skip
     """Serve HTTP, relay and consume until one of them ends; then end the others and raise what ended it.
 
     Args:
         application: what is served, given how to tell whether the service is ready.
-        furthest: of the service's ledger, which may be restored beneath it.
+        ledger: the service's, which may be restored beneath it.
         name: that this worker has in the consumer group, and must keep.
         line: to the supervisor, where this is one of several workers.
 
@@ -65,7 +65,7 @@ async def until_ended(
     if consumer is not None:
         tasks.append(asyncio.create_task(consumer.run(), name="consumer"))
     log.info("serving", port=settings.port, release=settings.release)
-    keeping = [asyncio.create_task(furthest.diverged(), name="furthest")]
+    keeping = [asyncio.create_task(ledger.furthest.watch(ledger.pool), name="furthest")]
     keeping += [asyncio.create_task(name.keep(), name="name")] if name else []
     ended, _ = await asyncio.wait([*tasks, *keeping], return_when=asyncio.FIRST_COMPLETED)
     for task in keeping:

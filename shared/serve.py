@@ -234,8 +234,7 @@ async def run(parts: Parts, settings: Settings, line: Line | None = None) -> Non
         if parts.waiting is not None:
             stack.callback(asyncio.create_task(_survey(service, parts.waiting), name="survey").cancel)
         await until_ended(
-            settings, partial(application, service), control, relay, service.ticker, consumer, witnessed, service.ledger.furthest, name,
-            line,
+            settings, partial(application, service), control, relay, service.ticker, consumer, witnessed, service.ledger, name, line,
         )  # fmt: skip
 
 

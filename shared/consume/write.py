@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 from psycopg import DataError, Error
+from psycopg.errors import LockNotAvailable
 
 from shared.consume.reader import Lane
 from shared.errors import LedgerError, Misconfigured
@@ -19,6 +20,7 @@ from shared.ledger import MAX_BATCH, Batch, InboxMoved, Incoming, Trouble
 from shared.ledger.group import is_passing
 from shared.ledger.ledger import Applied, Ledger
 from shared.ledger.park import FAULTY, reason_of
+from shared.ledger.patience import ALONE_MS, LOCK_MS
 from shared.ledger.types import readable
 
 MAX_PARKED_IN_WINDOW: Final = 100
@@ -54,7 +56,9 @@ class Unparkable(LedgerError):
 
 
 class Impatient(Exception):
-    """A passing error lasts so long that Kafka would give the partitions away: poll again, from the inbox."""
+    """A passing error lasts so long that Kafka would give the partitions away, or somebody holds one of them locked, and the records of the
+    others are applied: poll again, from the inbox.
+    """
 
 
 class Stopping(Exception):
@@ -87,13 +91,21 @@ class Writer:
             Impatient, Stopping: the rest was not applied.
             TooManyParked, Unparkable, LedgerError, psycopg.Error: the consumer must stop.
         """
-        for chunk in _chunks(records):
-            await self._apply(chunk, lanes)
-
-    async def _apply(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane]) -> None:
-        """Apply records in one transaction, or, where one of them breaks it, in halves."""
         try:
-            applied = await self._patiently(records, lanes)
+            for chunk in _chunks(records):
+                await self._apply(chunk, lanes)
+        except LockNotAvailable as error:
+            raise Impatient(reason_of(error)) from error
+
+    async def _apply(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane], lock_ms: int = LOCK_MS) -> None:
+        """Apply records in one transaction; in halves, where one of them breaks it; by partitions, where somebody holds one of these."""
+        try:
+            applied = await self._patiently(records, lanes, lock_ms)
+        except LockNotAvailable:
+            if len({(record.source, record.partition) for record in records}) == 1:
+                raise
+            await self._by_partition(records, lanes)
+            return
         except _Poison as poison:
             if len(records) > 1:
                 middle = len(records) // 2
@@ -108,14 +120,30 @@ class Writer:
             lanes[place].committed(inbox)
         self._count_parked(records)
 
-    async def _patiently(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane]) -> Applied:
+    async def _by_partition(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane]) -> None:
+        """Apply the records of each partition by themselves.
+
+        Raises:
+            LockNotAvailable: one is still held; the records of all others are applied.
+        """
+        held: LockNotAvailable | None = None
+        for place in dict.fromkeys((record.source, record.partition) for record in records):
+            alone = [record for record in records if (record.source, record.partition) == place]
+            try:
+                await self._apply(alone, lanes, ALONE_MS)
+            except LockNotAvailable as error:
+                held = error
+        if held is not None:
+            raise held
+
+    async def _patiently(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane], lock_ms: int) -> Applied:
         places = {(record.source, record.partition) for record in records}
-        batch = Batch({place: lanes[place].inbox for place in places}, tuple(records))
+        batch = Batch({place: lanes[place].inbox for place in places}, tuple(records), lock_ms)
         began = time.monotonic()
         for attempt in count():
             try:
                 return await self._ledger.apply(batch)
-            except (InboxMoved, LedgerError, Misconfigured):
+            except (InboxMoved, LedgerError, Misconfigured, LockNotAvailable):
                 raise
             except Error as error:
                 _judge(error, attempt, any(record.asks for record in records))

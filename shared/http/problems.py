@@ -37,10 +37,16 @@ class WrongContentType(errors.BadInput):
 
 
 class ClientSilent(errors.BadInput):
-    """The client has stopped in the middle of its request, or does not take its answer."""
+    """The client has stopped in the middle of its request, or goes on too slowly, or does not take its answer."""
 
-    def __init__(self, limit_s: float) -> None:
-        super().__init__(f"nothing more of it came for {limit_s:.0f} s, and nothing of it was taken: send it again, whole")
+    def __init__(self, limit_s: float, size: int | None = None) -> None:
+        """Say what came.
+
+        Args:
+            size: bytes that came in this time, which are too few; None where it was silent all the time.
+        """
+        came = f"nothing more of it came for {limit_s:.0f} s" if size is None else f"only {size:,} bytes of it came in {limit_s:.0f} s"
+        super().__init__(f"{came}, and nothing of it was taken: send it again, whole")
 
 
 class Place(BaseModel):

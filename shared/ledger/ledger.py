@@ -40,7 +40,6 @@ SETTINGS: Final = "SELECT version FROM stream WHERE id = %s"
 PAGES: Final = "SELECT hash, data FROM parameter_page WHERE hash = ANY(%s)"
 READ_INBOX: Final = "SELECT source, partition, position, head, kafka_offset FROM inbox WHERE source = ANY(%s)"
 OPEN_INBOX: Final = "INSERT INTO inbox (source, partition, head) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
-LENGTHS: Final = "SELECT id, length, head FROM partition ORDER BY id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +89,14 @@ class Ledger:
             row = await (await connection.execute(ROLE_RIGHTS)).fetchone()
             if row is None or row[0]:
                 raise PrivilegedRole(f"{self.service} runs as a superuser or owner of its record: give it the address with the app role")
-            lengths = await (await connection.execute(LENGTHS)).fetchall()
-            self.furthest.see(Lane(number, length, head, None) for number, length, head in lengths)
-            if len(lengths) != self.partitions:
+            lanes = await self.furthest.look(connection)
+            if len(lanes) != self.partitions:
                 raise Misconfigured(
-                    f"the ledger of {self.service} has {len(lengths)} partitions, CAIRN_PARTITIONS says {self.partitions}: "
-                    f"the number is fixed at installation, set it to {len(lengths)}"
+                    f"the ledger of {self.service} has {len(lanes)} partitions, CAIRN_PARTITIONS says {self.partitions}: "
+                    f"the number is fixed at installation, set it to {len(lanes)}"
                 )
-            empty = next(((number, head) for number, length, head in lengths if length == 0), None)
-            if empty and empty[1] != chain_start(self.source, empty[0]):
+            empty = next((lane for lane in lanes if lane.length == 0), None)
+            if empty and empty.head != chain_start(self.source, empty.number):
                 raise Misconfigured(f"this database belongs to another installation than {self._installation}: mend CAIRN_INSTALLATION")
 
     async def handle(self, asks: Sequence[Ask]) -> list[Answer]:
@@ -227,6 +225,7 @@ class Ledger:
     async def _once(self, connection: Connection, asks: Sequence[Ask], batch: Batch | None, lock_all: bool) -> tuple[Turn | None, Applied]:
         records: list[Incoming] = []
         if batch is not None:
+            await self.furthest.recognize(connection)
             await store.lock_inbox(connection, batch)
             records = await store.part_blocked(connection, batch)
             asks = [ask for record in records if record.trouble is None for ask in record.asks]
@@ -260,6 +259,7 @@ class Ledger:
         return await self._run(connection, asks, lanes, lanes_of, parameters)
 
     async def _lock(self, connection: Connection, numbers: Iterable[int]) -> dict[int, Lane]:
+        await self.furthest.recognize(connection)
         lanes = await store.lock_lanes(connection, numbers)
         self.furthest.check(lanes.values())
         return lanes

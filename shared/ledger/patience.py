@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool
 
-from shared.ledger.types import Connection
+if TYPE_CHECKING:
+    from shared.ledger.types import Connection
 
 ANSWER_S: Final = 60.0
 """Longest time that a transaction or a query of ours may take; after it the connection counts as dead, and the same is done on another
@@ -22,6 +23,10 @@ WHOLE_S: Final = 100.0
 """The same for one that prepares before it locks a partition: a roster is compared and sealed meanwhile. Gateways wait longer."""
 CHECK_S: Final = 5.0
 """Time in which a connection from the pool must answer before it is used."""
+LOCK_MS: Final = 2_000
+"""Time that records wait for a lock of their partitions, before those of each partition are applied by themselves."""
+ALONE_MS: Final = 200
+"""Time that they wait then: those of a partition that is held by somebody for that long are polled again later."""
 IDLE_LOCK_MS: Final = 20_000
 """Time that a transaction may stand still, as it does when its process is stopped or its machine cut off, before PostgreSQL ends it and
 with it its locks: else nobody could go on with its partitions. Ours never wait for anything outside."""

@@ -22,9 +22,10 @@ from shared.ledger.types import BLOCKING, MAX_STEP, Batch, Connection, Inbox, In
 BLOCKED: Final = [str(trouble) for trouble in BLOCKING]
 
 LOCK_INBOX: Final = """
-    SELECT i.source, i.partition, i.position, i.head, i.kafka_offset FROM inbox i
+    SELECT i.source, i.partition, i.position, i.head, i.kafka_offset FROM set_config('lock_timeout', %s, true), inbox i
     JOIN jsonb_to_recordset(%s) AS r(source text, partition int) USING (source, partition)
     ORDER BY i.source, i.partition FOR UPDATE OF i"""
+"""What it sets holds for the rest of the transaction, and takes no round trip of its own."""
 BLOCKED_KEYS: Final = """
     SELECT r.source, r.key FROM unnest(%s, %s) AS r(source, key) CROSS JOIN LATERAL (
         SELECT FROM parked p WHERE p.source = r.source AND p.key = r.key AND p.resolved_at IS NULL AND p.trouble = ANY(%s) LIMIT 1) found"""
@@ -69,13 +70,14 @@ def rows_json(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 async def lock_inbox(connection: Connection, batch: Batch) -> None:
-    """Lock the inbox rows of a batch, in order.
+    """Lock the inbox rows of a batch, in order; from here on its transaction waits `batch.lock_ms` for each lock at most.
 
     Raises:
         InboxMoved: where one is not as the reader believes.
+        psycopg.errors.LockNotAvailable: somebody held one for longer.
     """
     places = rows_json({"source": source, "partition": partition} for source, partition in batch.before)
-    rows = await (await connection.execute(LOCK_INBOX, [places])).fetchall()
+    rows = await (await connection.execute(LOCK_INBOX, [str(batch.lock_ms), places])).fetchall()
     found = {(row[0], row[1]): Inbox(*row) for row in rows}
     if found != dict(batch.before):
         raise InboxMoved

@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 from shared.contracts.envelope import Event, Origin, Recorded, StreamId
 from shared.decider import Command, Refusal
 from shared.ledger.columns import Column
+from shared.ledger.patience import LOCK_MS
 from shared.parameters import Parameters
 
 MAX_BATCH: Final = 1_000
@@ -188,6 +189,8 @@ class Batch:
     before: Mapping[tuple[str, int], Inbox]
     """(source, partition) -> the inbox the reader believes in; the transaction rolls back where the table says otherwise."""
     records: tuple[Incoming, ...]
+    lock_ms: int = LOCK_MS
+    """Longest time to wait for a lock."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psycopg
@@ -22,7 +21,6 @@ from shared.stack.state import read_parts
 from tests.faults.district import EVERY, busy, district, go_on, inject_each, judge_district, said, settle, site
 from tests.faults.load import load
 from tests.faults.stage import LeftOut, Stage, scenario
-from tests.faults.topics import administer
 from tests.faults.town import WATCH, NeverHappened, Town, eventually
 
 AWAY_S = 4.0
@@ -183,13 +181,9 @@ def lock_holder(stage: Stage) -> None:
 
 @scenario("partition-locked", 8)
 def partition_locked(stage: Stage) -> None:
-    """Somebody's session holds one partition of mastery: the others go on, and mastery says which one stands still, until it does not."""
+    """Somebody's session holds one partition of mastery: the others of the same worker go on, and it says which one stands still."""
     with stage.town(CAIRN_STALLED_AFTER_S=str(LATER_S)) as town:
-        town.begin("evidence")
-        for number in range(ALL):  # Else those that share a worker with it stand still, too.
-            town.start("mastery", number)
-        town.await_ready()
-        eventually(lambda: _members(town) == ALL, "every worker of mastery has joined its group", LIMIT_S)
+        town.begin()
         with load(town, stage.seed) as client:
             client.until(200)
             with psycopg.connect(town.records["mastery"]) as holder:
@@ -209,17 +203,6 @@ def partition_locked(stage: Stage) -> None:
             eventually(lambda: not _not_ready(town), "mastery's health is green again", LIMIT_S)
             client.until(50)
         stage.judge(town, client)
-
-
-def _members(town: Town) -> int:
-    """Return how many workers of mastery share its partitions; 0 while they are being shared out."""
-
-    async def describe(admin: Any) -> Any:
-        return await admin.describe_consumer_groups([f"{town.prefix}.mastery"])
-
-    ((group, *_),) = (answer.groups for answer in administer(town.servers.kafka, describe))
-    _, _, state, _, _, members = group[:6]
-    return len(members) if state == "Stable" else 0
 
 
 def _positions(town: Town) -> dict[int, int]:

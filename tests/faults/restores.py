@@ -6,8 +6,11 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
+
 from services.cli.home import Entry, services_file, write_entries
 from shared.contracts.topics import CONTROL
+from shared.relay.relay import RELAY_LOCK
 from tests.faults import seeds
 from tests.faults.judge import judge
 from tests.faults.load import Load, Request, load
@@ -114,6 +117,46 @@ def restored_beneath(stage: Stage) -> None:
                 _catch_up(stage, town, service)
                 during.until(30)
             told.acks += during.acks
+        stage.judge(town, told)
+
+
+@scenario("restored-beneath-another", 14)
+def restored_beneath_another(stage: Stage) -> None:
+    """The same where of mastery's two workers only the one has written since the backup, and is gone: the other stops before it writes."""
+    with stage.town() as town:
+        town.begin()
+        with load(town, stage.seed, requests=_more(stage, 0)) as client:
+            client.until(50)
+        eventually(lambda: published(town) and _heard(town, "mastery", "evidence"), "mastery has heard everything", LIMIT_S)
+        backup = back_up(town, "mastery")
+        before = town.ask("mastery", LENGTHS)
+        (first,) = town.of("mastery")
+        other = town.start("mastery", 1)
+        town.await_ready(other)
+        other.send(signal.SIGSTOP)
+        with load(town, stage.seed, requests=_more(stage, 1)) as more:
+            more.until(150)
+        eventually(lambda: _heard(town, "mastery", "evidence"), "the first worker has taken all partitions, and heard everything", LIMIT_S)
+        eventually(lambda: all(published(town, each) for each in town.services), "everything is on Kafka", LIMIT_S)
+        stage.must(town.ask("mastery", LENGTHS) != before, "the first worker has written nothing")
+        restore(town, "mastery", backup, beneath=True)
+        first.kill()
+        stage.inject("mastery restored from an older backup beneath the worker that has not seen what is missing")
+        with psycopg.connect(town.records["mastery"]) as relay, load(town, stage.seed, requests=_more(stage, 2)) as during:
+            relay.execute("SELECT pg_advisory_lock(%s)", [RELAY_LOCK])  # As that of a third worker, which compares with Kafka meanwhile.
+            during.until(30)
+            other.send(signal.SIGCONT)
+            eventually(lambda: not other.alive or town.ask("mastery", LENGTHS) != before, "the other worker stops, or writes", LIMIT_S)
+            stage.must(not other.alive, "the other worker wrote to its restored database")
+            said = other.said()
+            stage.must(BENEATH in said and "catch-up" in said, f"the other worker does not say why it stops: {said[-800:]}")
+            stage.must(town.ask("mastery", LENGTHS) == before, "the other worker wrote to its restored database")
+            relay.rollback()
+            relay.close()
+            _catch_up(stage, town, "mastery")
+            during.until(30)
+        told = Load(town, stage.seed)
+        told.acks = client.acks + more.acks + during.acks
         stage.judge(town, told)
 
 

@@ -2,21 +2,35 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from shared.contracts.envelope import partition_of
 from shared.errors import Diverged
+from shared.ledger import furthest
 from shared.ledger.ledger import Ledger
-from shared.ledger.types import Walk
+from shared.ledger.types import Batch, Walk
 from shared.stack import ServiceDatabase, Stack, copy_database, drop_database
 from tests.shared.test_ledger import LEARNERS, NOBODY, PARTITIONS, Note, a_ledger, asks, rows
 
 LENGTHS = "SELECT id, length, head FROM partition ORDER BY id"
 NAME = "told"
+PUT_BACK = """
+    UPDATE partition SET length = %s, head = coalesce(
+        (SELECT encode(sha256(bytes), 'hex') FROM event WHERE partition = %s AND position = %s - 1), head) WHERE id = %s"""
+TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = current_user"
+MADE_ANEW = (
+    "CREATE TABLE anew AS SELECT * FROM partition",
+    "DROP TABLE partition CASCADE",
+    "ALTER TABLE anew RENAME TO partition",
+    "GRANT SELECT, UPDATE ON partition TO PUBLIC",
+)
+"""What `pg_restore --clean` does, while connections go on."""
 
 
 @pytest.fixture
@@ -48,37 +62,126 @@ async def lived(stack: Stack, source: ServiceDatabase, copy: ServiceDatabase) ->
     return ledger
 
 
-async def test_nothing_is_written_to_a_shorter_ledger(stack: Stack, backup: tuple[ServiceDatabase, ServiceDatabase]) -> None:
+async def put_back(database: ServiceDatabase, position: int) -> None:
+    """Take the events of NAME's partition from this position on away, as files that are put back do, and no connection notices."""
+    number = partition_of(NAME, PARTITIONS)
+    async with await AsyncConnection.connect(database.owner_url) as owner:
+        await owner.execute("ALTER TABLE event DISABLE TRIGGER USER")
+        await owner.execute("DELETE FROM stream WHERE version > %s", [position])
+        await owner.execute("DELETE FROM event WHERE partition = %s AND position >= %s", [number, position])
+        await owner.execute("ALTER TABLE event ENABLE TRIGGER USER")
+        await owner.execute(PUT_BACK, [position, number, position, number])
+
+
+async def test_nothing_is_written_to_another_database(stack: Stack, backup: tuple[ServiceDatabase, ServiceDatabase]) -> None:
     source, restored = backup
     ledger = await lived(stack, source, restored)
-    waiting = asyncio.create_task(ledger.furthest.diverged())
     async with connected(ledger, restored):
         before = await rows(ledger, LENGTHS)
-        with pytest.raises(Diverged, match="restored from a backup beneath the running service"):
+        with pytest.raises(Diverged, match="restored beneath the running service"):
             await ledger.handle(asks(Note(NAME, LEARNERS[2])))
         with pytest.raises(Diverged, match="cairn ledger catch-up evidence"):
             await ledger.walk(Walk("again", partition_of(NAME, PARTITIONS), "note", NOBODY, lambda id, _: [Note(id, LEARNERS[3])]))
         assert await rows(ledger, LENGTHS) == before
-    with pytest.raises(Diverged):
-        await asyncio.wait_for(waiting, 5)
+        with pytest.raises(Diverged):
+            await asyncio.wait_for(ledger.furthest.watch(ledger.pool), 5)
+    async with connected(None, restored) as begun:
+        assert await begun.handle(asks(Note(NAME, LEARNERS[2]))), "who begins with it has been compared with Kafka, and writes"
 
 
-async def test_nor_to_one_that_has_gone_on_otherwise(stack: Stack, backup: tuple[ServiceDatabase, ServiceDatabase]) -> None:
+async def test_nor_by_a_process_that_has_not_seen_what_is_missing(stack: Stack, backup: tuple[ServiceDatabase, ServiceDatabase]) -> None:
     source, restored = backup
-    ledger = await lived(stack, source, restored)
-    async with connected(None, restored) as other:
-        await other.handle(asks(Note(NAME, LEARNERS[2])))
-    async with connected(ledger, restored):
-        with pytest.raises(Diverged, match="held 2 events and now holds 2, or others"):
+    others = []
+    for _ in range(2):
+        async with connected(None, source) as other:
+            others.append(other)
+    await lived(stack, source, restored)
+    doing: list[Callable[[Ledger], Awaitable[Any]]] = [
+        lambda other: other.handle(asks(Note(NAME, LEARNERS[2]))),
+        lambda other: other.apply(Batch({}, ())),
+    ]
+    for other, do in zip(others, doing, strict=True):
+        async with connected(other, restored):
+            before = await rows(other, LENGTHS)
+            with pytest.raises(Diverged, match="another one than this process began with"):
+                await do(other)
+            assert await rows(other, LENGTHS) == before
+
+
+async def test_nor_to_a_table_that_was_made_anew(backup: tuple[ServiceDatabase, ServiceDatabase]) -> None:
+    source, _ = backup
+    async with connected(None, source) as ledger:
+        async with await AsyncConnection.connect(source.owner_url) as owner:
+            for statement in MADE_ANEW:
+                await owner.execute(statement)
+        with pytest.raises(Diverged, match="another one than this process began with"):
+            await asyncio.wait_for(ledger.furthest.watch(ledger.pool), 5)
+        with pytest.raises(Diverged):
+            await ledger.handle(asks(Note(NAME, LEARNERS[2])))
+
+
+async def test_nor_to_a_shorter_ledger(backup: tuple[ServiceDatabase, ServiceDatabase]) -> None:
+    source, _ = backup
+    async with connected(None, source) as ledger:
+        await ledger.handle(asks(Note(NAME, LEARNERS[0])))
+        await ledger.handle(asks(Note(NAME, LEARNERS[1])))
+        await put_back(source, 1)
+        with pytest.raises(Diverged, match="held 2 events and now holds 1"):
+            await ledger.handle(asks(Note(NAME, LEARNERS[2])))
+
+
+async def test_what_others_write_is_looked_at(backup: tuple[ServiceDatabase, ServiceDatabase], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(furthest, "LOOK_S", 0.05)
+    source, _ = backup
+    async with connected(None, source) as ledger, connected(None, source) as other:
+        watch = asyncio.create_task(ledger.furthest.watch(ledger.pool))
+        await other.handle(asks(Note(NAME, LEARNERS[0])))
+        await asyncio.sleep(0.5)
+        await put_back(source, 0)
+        with pytest.raises(Diverged, match="held 1 events and now holds 0"):
+            await asyncio.wait_for(watch, 5)
+
+
+async def test_nor_to_one_that_has_gone_on_otherwise(backup: tuple[ServiceDatabase, ServiceDatabase]) -> None:
+    source, _ = backup
+    async with connected(None, source) as ledger:
+        await ledger.handle(asks(Note(NAME, LEARNERS[0])))
+        await put_back(source, 0)
+        async with connected(None, source) as other:
+            await other.handle(asks(Note(NAME, LEARNERS[2])))
+        with pytest.raises(Diverged, match="held 1 events and now holds 1, or others"):
             await ledger.handle(asks(Note(NAME, LEARNERS[3])))
 
 
-async def test_what_other_processes_write_is_no_divergence(backup: tuple[ServiceDatabase, ServiceDatabase]) -> None:
+async def test_what_other_processes_write_is_no_divergence(
+    backup: tuple[ServiceDatabase, ServiceDatabase], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(furthest, "LOOK_S", 0.0)
     source, _ = backup
     async with connected(None, source) as ledger, connected(None, source) as other:
-        for number in range(4):
-            await (ledger, other)[number % 2].handle(asks(Note(NAME, LEARNERS[number])))
+        watches = [asyncio.create_task(each.furthest.watch(each.pool)) for each in (ledger, other)]
+        for number in range(40):
+            await asyncio.gather(*(each.handle(asks(Note(NAME, LEARNERS[2 * number + n]))) for n, each in enumerate((ledger, other))))
         with pytest.raises(ValueError, match="poison"):
-            await ledger.handle(asks(Note(NAME, LEARNERS[5]), Note("bad", LEARNERS[5])))  # What is rolled back was never there.
-        await other.handle(asks(Note(NAME, LEARNERS[6])))
-        assert (await ledger.state(f"evidence/note/{NAME}"))[0] == 5
+            await ledger.handle(asks(Note(NAME, LEARNERS[-1]), Note("bad", LEARNERS[-1])))  # What is rolled back was never there.
+        await other.handle(asks(Note(NAME, LEARNERS[90])))
+        assert (await ledger.state(f"evidence/note/{NAME}"))[0] == 81
+        assert not any(watch.done() for watch in watches)
+        for watch in watches:
+            watch.cancel()
+
+
+async def test_the_watch_waits_for_a_database_that_is_away(
+    backup: tuple[ServiceDatabase, ServiceDatabase], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(furthest, "LOOK_S", 0.05)
+    source, _ = backup
+    async with connected(None, source) as ledger:
+        watch = asyncio.create_task(ledger.furthest.watch(ledger.pool))
+        for _ in range(3):
+            async with await AsyncConnection.connect(source.app_url, autocommit=True) as killer:
+                await killer.execute(TERMINATE)
+            await asyncio.sleep(0.2)
+        assert not watch.done()
+        await ledger.handle(asks(Note(NAME, LEARNERS[0])))
+        watch.cancel()

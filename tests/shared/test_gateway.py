@@ -15,11 +15,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Message
 
 from services.cli import serving
 from shared import gateway, workers
 from shared.gateway import create_gateway
 from shared.http.gate import SILENCE_LIMIT_S, limit_unread
+from shared.http.problems import ClientSilent
 
 PART, PARTS = b"x" * 65_536, 400
 
@@ -300,6 +302,76 @@ async def test_who_is_slow_and_moves_is_waited_for(mastery: tuple[Starlette, htt
             yield part
 
     assert (await mastery[1].post("/mastery/imports", content=slowly())).json()["size"] == 8 * len(PART)
+
+
+@pytest.mark.parametrize(("each", "minutes"), [(10, 2), (60_000, 2), (310_000, 3), (510_000, 7), (600_000, None)])
+async def test_a_whole_body_has_a_limit_of_time_that_grows_with_it(monkeypatch: pytest.MonkeyPatch, each: int, minutes: int | None) -> None:
+    """A client that brings so many bytes a minute is let go within the minute after so many."""
+    loop, now = asyncio.get_running_loop(), 1_000.0
+    monkeypatch.setattr(loop, "time", lambda: now)
+
+    async def receive() -> Message:
+        nonlocal now
+        for _ in range(60):
+            now += 1
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        return {"type": "http.request", "body": b"x" * each, "more_body": True}
+
+    async def send(message: Message) -> None:
+        raise AssertionError
+
+    client, came = gateway._Client(receive, send), 0
+
+    async def bring() -> None:
+        nonlocal came
+        async with client.watched():
+            for _ in range(1_000):
+                await client.receive()
+                came += 1
+
+    if minutes is None:
+        await bring()
+        return
+    with pytest.raises(ClientSilent, match=f"only {minutes * each:,} bytes of it came in"):
+        await bring()
+    assert came == minutes
+    assert now - 1_000 == pytest.approx(120 + minutes * each / gateway.SLOWEST_BYTES_S, abs=2)
+
+
+async def test_time_that_a_service_takes_is_not_the_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, now = asyncio.get_running_loop(), 1_000.0
+    monkeypatch.setattr(loop, "time", lambda: now)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def send(message: Message) -> None:
+        raise AssertionError
+
+    client = gateway._Client(receive, send)
+    async with client.watched():
+        for _ in range(10):
+            await client.receive()
+            now += 100
+            await asyncio.sleep(0)
+
+
+async def test_a_client_that_trickles_is_told_and_gives_its_turn_back(
+    mastery: tuple[Starlette, httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "TRANSFER_LIMIT_S", 1.0)
+    front = mastery[1].base_url
+    reader, writer = await asyncio.open_connection(front.host, front.port)
+    writer.write(b"POST /mastery/imports HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n")
+    said = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
+    async with asyncio.timeout(30):
+        while not said.done():
+            writer.write(b"x")
+            await asyncio.sleep(0.05)
+    assert (await said).startswith(b"HTTP/1.1 408 ")
+    writer.close()
+    assert (await mastery[1].get("/mastery/x")).status_code == 200
 
 
 async def test_the_system_cuts_a_connection_of_which_nothing_is_taken() -> None:

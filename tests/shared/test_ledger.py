@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import orjson
 import psycopg
 import pytest
+from psycopg.errors import LockNotAvailable
 from psycopg_pool import AsyncConnectionPool
 
 from shared.clock import FixedClock
@@ -208,6 +209,24 @@ async def test_history_holds_stored_events_and_those_of_the_batch(ledger: Ledger
 def incoming(offset: int, note: Note, position: int, trouble: Trouble | None = None) -> Incoming:
     ask = Ask(note, NOBODY, offset)
     return Incoming("profile", 0, offset, b"raw", position, note.name, f"head-{position}", (ask,), trouble, "why" if trouble else "")
+
+
+@pytest.mark.parametrize(
+    "held", ["inbox WHERE (source, partition) = ('profile', 0)", f"partition WHERE id = {partition_of('a', PARTITIONS)}"]
+)
+async def test_a_batch_waits_for_a_lock_as_long_as_it_says(ledger: Ledger, held: str) -> None:
+    here = {("profile", 0): (await ledger.inbox(["profile"]))[("profile", 0)]}
+    records = (incoming(0, Note("a", LEARNERS[0]), 0),)
+    async with ledger.pool.connection() as holder:
+        await holder.execute(f"SELECT FROM {held} FOR UPDATE")
+        async with asyncio.timeout(30):
+            with pytest.raises(LockNotAvailable):
+                await ledger.apply(Batch(here, records, lock_ms=50))
+        asked = asyncio.create_task(ledger.handle(asks(Note("a", LEARNERS[1]))))
+        await asyncio.sleep(0.2)
+        assert not asked.done() or held.startswith("inbox"), "who asks waits on"
+    await asked
+    assert len((await ledger.apply(Batch(here, records))).answers) == 1
 
 
 async def test_a_batch_moves_the_inbox_once_whatever_is_repeated(ledger: Ledger) -> None:

@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 from psycopg import OperationalError
-from psycopg.errors import QueryCanceled
+from psycopg.errors import LockNotAvailable, QueryCanceled
 
 from shared.consume.reader import Lane
 from shared.consume.write import CANCELLED_TRIES, Impatient, Stopping, Writer
 from shared.contracts.envelope import chain_start
 from shared.errors import LedgerError
 from shared.ledger import Batch, InboxMoved
+from shared.ledger.ledger import Applied
+from shared.ledger.patience import ALONE_MS, LOCK_MS
 from shared.ledger.types import Inbox, Incoming, Trouble
 
 SOURCE = "/test/evidence"
@@ -63,3 +65,37 @@ async def test_what_is_only_set_aside_is_waited_for_however_often_that_takes_too
     with pytest.raises(Impatient):
         await Writer(ledger, asyncio.Event(), patience_s=0.5).write([parked], lanes())
     assert len(ledger.tries) > CANCELLED_TRIES
+
+
+class Held:
+    """A ledger of which somebody holds one partition."""
+
+    def __init__(self, partition: int) -> None:
+        self.held = partition
+        self.applied: list[tuple[int, int]] = []
+        self.waits: list[int] = []
+
+    async def apply(self, batch: Batch) -> Applied:
+        self.waits.append(batch.lock_ms)
+        if self.held in {partition for _, partition in batch.before}:
+            raise LockNotAvailable("canceling statement due to lock timeout")
+        self.applied += [(record.partition, record.kafka_offset) for record in batch.records]
+        last = {(record.source, record.partition): record.kafka_offset for record in batch.records}
+        return Applied((), 0, {place: Inbox(*place, offset, "", offset + 1) for place, offset in last.items()})
+
+
+async def test_a_partition_that_somebody_holds_holds_up_no_other() -> None:
+    ledger: Any = Held(1)
+    places = lanes()
+    with pytest.raises(Impatient):
+        await Writer(ledger, asyncio.Event(), patience_s=60).write(RECORDS, places)
+    assert ledger.applied == [(0, 0), (0, 1), (0, 2)]
+    assert {lane.partition: lane.inbox.position for lane in places.values()} == {0: 2, 1: -1}
+    assert ledger.waits == [LOCK_MS, ALONE_MS, ALONE_MS], "once for all, once for each"
+
+
+async def test_a_held_partition_alone_is_left_for_another_poll() -> None:
+    ledger: Any = Held(1)
+    with pytest.raises(Impatient):
+        await Writer(ledger, asyncio.Event(), patience_s=60).write([each for each in RECORDS if each.partition == 1], lanes())
+    assert ledger.waits == [LOCK_MS]
