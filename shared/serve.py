@@ -221,6 +221,8 @@ async def run(parts: Parts, settings: Settings, line: Line | None = None) -> Non
         stack.push_async_callback(witness.stop)
         # Before anything is written: these find a database that was restored behind its readers.
         witnessed = Witnessed(dsn=settings.database(), service=parts.name, control=control)
+        async with patience.connected(service.pool) as connection:  # What they compare must be what is written to.
+            await service.ledger.furthest.look(connection)
         await witnessed.ask(await relay.start())
         await service.start()
         stack.push_async_callback(service.asker.stop)
