@@ -21,7 +21,7 @@ from shared.contracts.topics import Topic
 from shared.errors import BadInput, Fault, NotFound
 from shared.http import Page, Paging, body_of, events_of, read_model
 from shared.parts import Context
-from shared.settings_stream import adoption
+from shared.settings_stream import adopted_id, adoption
 
 MAX_SCHOOLS: Final = 2_000
 NOBODY: Final = UUID(int=0)
@@ -65,9 +65,9 @@ def _add_resources(router: APIRouter, context: Context) -> None:
         if faults:
             raise BadInput(f"the resources cannot be taken: {faults[0]}", faults)
         items = [school.model_dump(mode="json", exclude_defaults=True) for school in told.schools]
-        events = await events_of(context, adoption(Topic.SCHEDULING, RESOURCES, items))
-        in_force = (await context.asker.parameters()).id_of(RESOURCES) or ""
-        return Adopted(set_id=in_force, schools=len(items), events=len(events))
+        commands = adoption(Topic.SCHEDULING, RESOURCES, items)
+        events = await events_of(context, commands)
+        return Adopted(set_id=adopted_id(commands), schools=len(items), events=len(events))
 
     @router.get("/resources")
     async def list_resources(paging: Paging) -> Page[SchoolResources]:

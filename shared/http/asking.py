@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from shared.contracts.envelope import Recorded
 from shared.decider import Command
@@ -12,13 +11,13 @@ from shared.errors import Refused
 from shared.parts import Context
 
 
-async def events_of(context: Context, commands: Sequence[Command], request_id: UUID | None = None) -> list[Recorded[Any]]:
+async def events_of(context: Context, commands: Sequence[Command]) -> list[Recorded[Any]]:
     """Ask, and return the events that followed.
 
     Raises:
         Refused: the first command that was refused says why.
     """
-    answers = await context.asker.ask(commands, request_id)
+    answers = await context.asker.ask(commands)
     for answer in answers:
         if answer.refusal is not None:
             raise Refused(answer.refusal.code, answer.refusal.detail)

@@ -18,7 +18,7 @@ from services.evidence.domain import AcceptEvidence, AlignItem
 from services.evidence.queries import ActView, AlignmentView, Counts, EvidenceView, Queries, WaitingView
 from shared.contracts.evidence import EvidenceConflicted, EvidenceRecorded
 from shared.errors import Refused
-from shared.http import Page, Paging, body_of, read_json, require_content_type
+from shared.http import Page, Paging, body_of, events_of, read_json, require_content_type
 from shared.keys import person_alias
 from shared.ledger import Answer
 from shared.parts import Context
@@ -120,8 +120,8 @@ def _add_alignments(router: APIRouter, context: Context) -> None:
             items = await asyncio.to_thread(alignment.from_csv, await request.body())
         else:
             items = await asyncio.to_thread(alignment.from_json, await read_json(request, alignment.MAX_BODY_BYTES))
-        answers = await context.asker.ask([AlignItem(each) for each in items])
-        return Aligned(items=len(items), changed=sum(bool(answer.events) for answer in answers))
+        events = await events_of(context, [AlignItem(each) for each in items])
+        return Aligned(items=len(items), changed=len(events))
 
     @router.get("/alignments")
     async def list_alignments(paging: Paging, item: ItemIri = None) -> Page[AlignmentView]:

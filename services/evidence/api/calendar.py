@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.evidence.calendar import NoteCalendar
 from services.evidence.queries import Queries
 from shared.contracts.evidence import CalendarNoted
-from shared.http import Sent
+from shared.http import Sent, events_of
 from shared.parts import Context
 
 
@@ -39,8 +39,8 @@ def routes(context: Context) -> APIRouter:
     async def set_first_day(said: Sent[FirstDay]) -> CalendarView:
         """Let work count from an earlier day on than the first academic session of any roster: what happened before it, and waits, is
         recorded then. A later day than the one that is known changes nothing."""
-        await context.asker.ask([NoteCalendar(CalendarNoted(first_day=said.first_day, author_id=said.author_id))])
-        return CalendarView(first_day=await queries.first_day())
+        events = await events_of(context, [NoteCalendar(CalendarNoted(first_day=said.first_day, author_id=said.author_id))])
+        return CalendarView(first_day=said.first_day if events else await queries.first_day())
 
     @router.get("/calendar")
     async def show_first_day() -> CalendarView:

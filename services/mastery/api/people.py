@@ -20,7 +20,7 @@ from shared.errors import BadInput, Fault, Refused
 from shared.http import Sent, body_of, events_of, read_json
 from shared.parts import Context
 from shared.sealing import SealedWords
-from shared.settings_stream import adoption
+from shared.settings_stream import adopted_id, adoption
 
 MAX_OVERRIDE: Final = timedelta(days=400)
 """A person's word lasts for a school year at most; then it is said again, or the estimate counts."""
@@ -193,4 +193,4 @@ def _add_policy(router: APIRouter, context: Context) -> None:
         entries = read_policies(await read_json(request))
         commands = adoption(Topic.MASTERY, POLICY, entries)
         events = await events_of(context, commands)
-        return PolicySet(policy_id=str((await context.asker.parameters()).id_of(POLICY)), events=len(events))
+        return PolicySet(policy_id=adopted_id(commands), events=len(events))
