@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 from typing import Any, Final
@@ -32,24 +33,83 @@ GRACE_S: Final = 20
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True)
+class Parties:
+    """What runs in a service's process beside HTTP, each started."""
+
+    control: Control
+    relay: Relay
+    witnessed: Witnessed
+    ticker: Ticker
+    ledger: Ledger
+    """The service's, which may be restored beneath it."""
+    consumer: Consumer | None = None
+    name: Name | None = None
+    """That this worker has in the consumer group, and must keep."""
+
+    def working(self) -> list[Relay | Witnessed | Consumer]:
+        """Return those that run until they are asked to stop."""
+        return [self.relay, self.witnessed, *([self.consumer] if self.consumer else [])]
+
+    def watching(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what ends only where the service must not go on."""
+        return [self.ledger.furthest.watch(self.ledger.pool), *([self.name.keep()] if self.name else [])]
+
+    def troubles(self, stalled_after_s: float) -> list[str]:
+        """Return why this worker is not ready."""
+        reasons: list[str] = []
+        silent_s = self.control.silent_s()
+        if silent_s >= stalled_after_s:
+            reasons.append(f"the control topic has not been read for {silent_s:.0f} s: what others hold, or lack, is not known")
+        silent_s = self.relay.silent_s()
+        if silent_s >= stalled_after_s:
+            reasons.append(f"the relay has not got round for {silent_s:.0f} s: what is recorded does not reach Kafka")
+        reasons += self.ticker.troubles()
+        if self.consumer is None:
+            return reasons
+        progress = self.consumer.progress()
+        reasons += [*progress.diverged, *progress.stuck]
+        if progress.stalled:
+            reasons.append(f"{progress.lag} events wait, and none was applied for {progress.idle_s:.0f} s")
+        return reasons
+
+
 async def until_ended(
-    settings: Settings, application: Callable[[Callable[[], Any]], FastAPI], control: Control, relay: Relay, ticker: Ticker,
-    consumer: Consumer | None, witnessed: Witnessed, ledger: Ledger, name: Name | None, line: Line | None,
+    settings: Settings, application: Callable[[Callable[[], Any]], FastAPI], parties: Parties, line: Line | None = None
 ) -> None:  # fmt: skip
     """Serve HTTP, relay and consume until one of them ends; then end the others and raise what ended it.
 
     Args:
         application: what is served, given how to tell whether the service is ready.
-        ledger: the service's, which may be restored beneath it.
-        name: that this worker has in the consumer group, and must keep.
         line: to the supervisor, where this is one of several workers.
 
     Raises:
         CannotListen: the port is taken.
     """
     listening = line.socket() if line else bound(settings.host, settings.port)
-    troubles = partial(_troubles, control, relay, ticker, consumer, settings.stalled_after_s)
-    app = application(partial(_health, troubles, line))
+    troubles = partial(parties.troubles, settings.stalled_after_s)
+    server = _server(settings, application(partial(_health, troubles, line)))
+    tasks = [asyncio.create_task(server.serve([listening]), name="http")]
+    tasks += [asyncio.create_task(each.run(), name=type(each).__name__.lower()) for each in parties.working()]
+    if line is not None:
+        tasks.append(asyncio.create_task(_attend(line, troubles), name="line"))
+    watches = [asyncio.create_task(each) for each in parties.watching()]
+    log.info("serving", port=settings.port, release=settings.release)
+    ended, _ = await asyncio.wait([*tasks, *watches], return_when=asyncio.FIRST_COMPLETED)
+    for watch in watches:
+        watch.cancel()
+    server.should_exit = True
+    await asyncio.gather(*(each.stop() for each in parties.working()))
+    _, late = await asyncio.wait(tasks, timeout=GRACE_S)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, *watches, return_exceptions=True)
+    for task in ended:
+        task.result()
+
+
+def _server(settings: Settings, app: FastAPI) -> _Server:
+    """Return the server of an application, which SIGTERM and SIGINT end."""
     server = _Server(
         uvicorn.Config(
             app, host=settings.host, port=settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S,
@@ -58,26 +118,7 @@ async def until_ended(
     )  # fmt: skip
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
-    tasks = [asyncio.create_task(server.serve([listening]), name="http"), asyncio.create_task(relay.run(), name="relay")]
-    tasks.append(asyncio.create_task(witnessed.run(), name="witnessed"))
-    if line is not None:
-        tasks.append(asyncio.create_task(_attend(line, troubles), name="line"))
-    if consumer is not None:
-        tasks.append(asyncio.create_task(consumer.run(), name="consumer"))
-    log.info("serving", port=settings.port, release=settings.release)
-    keeping = [asyncio.create_task(ledger.furthest.watch(ledger.pool), name="furthest")]
-    keeping += [asyncio.create_task(name.keep(), name="name")] if name else []
-    ended, _ = await asyncio.wait([*tasks, *keeping], return_when=asyncio.FIRST_COMPLETED)
-    for task in keeping:
-        task.cancel()
-    server.should_exit = True
-    await asyncio.gather(*([consumer.stop()] if consumer else []), relay.stop(), witnessed.stop())
-    _, late = await asyncio.wait(tasks, timeout=GRACE_S)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*late, *keeping, return_exceptions=True)
-    for task in ended:
-        task.result()
+    return server
 
 
 class _Server(uvicorn.Server):
@@ -107,20 +148,3 @@ async def _health(troubles: Callable[[], list[str]], line: Line | None) -> Healt
     """Say whether the service gets on, on all workers of this machine: health is progress."""
     reasons = [*troubles(), *(line.others if line else ())]
     return Health(ready=not reasons, reasons=reasons)
-
-
-def _troubles(control: Control, relay: Relay, ticker: Ticker, consumer: Consumer | None, stalled_after_s: float) -> list[str]:
-    """Return why this worker is not ready."""
-    reasons: list[str] = []
-    if control.silent_s() >= stalled_after_s:
-        reasons.append(f"the control topic has not been read for {control.silent_s():.0f} s: what others hold, or lack, is not known")
-    if relay.silent_s() >= stalled_after_s:
-        reasons.append(f"the relay has not got round for {relay.silent_s():.0f} s: what is recorded does not reach Kafka")
-    reasons += ticker.troubles()
-    if consumer is None:
-        return reasons
-    progress = consumer.progress()
-    reasons += [*progress.diverged, *progress.stuck]
-    if progress.stalled:
-        reasons.append(f"{progress.lag} events wait, and none was applied for {progress.idle_s:.0f} s")
-    return reasons

@@ -33,7 +33,7 @@ from shared.ledger import patience
 from shared.ledger.group import GroupCommit
 from shared.ledger.ledger import Ledger
 from shared.ledger.types import Answer, Ask, Connection
-from shared.lifetime import until_ended
+from shared.lifetime import Parties, until_ended
 from shared.migrate import newest_revision
 from shared.parts import Context, Parts
 from shared.relay.control import Control
@@ -235,9 +235,8 @@ async def run(parts: Parts, settings: Settings, line: Line | None = None) -> Non
         stack.push_async_callback(service.ticker.stop)
         if parts.waiting is not None:
             stack.callback(asyncio.create_task(_survey(service, parts.waiting), name="survey").cancel)
-        await until_ended(
-            settings, partial(application, service), control, relay, service.ticker, consumer, witnessed, service.ledger, name, line,
-        )  # fmt: skip
+        parties = Parties(control, relay, witnessed, service.ticker, service.ledger, consumer, name)
+        await until_ended(settings, partial(application, service), parties, line)
 
 
 def _heard(parts: Parts) -> tuple[str, ...]:

@@ -36,7 +36,8 @@ def a_ticker(*ticks: Tick) -> Ticker:
 
 
 def troubles(relay: Relay, ticker: Ticker | None = None) -> list[str]:
-    return lifetime._troubles(relay._control, relay, ticker or a_ticker(), None, 30)
+    nobody: Any = None
+    return lifetime.Parties(relay._control, relay, nobody, ticker or a_ticker(), nobody).troubles(30)
 
 
 async def test_a_transaction_that_stands_still_loses_its_locks_and_its_worker_goes_on(
@@ -120,7 +121,7 @@ async def test_a_port_that_is_taken_is_named_by_a_service_of_one_process_as_well
         settings = load_settings(Settings, host="127.0.0.1", port=port)
         nobody: Any = None
         with pytest.raises(CannotListen, match=rf"nothing can be served at 127.0.0.1:{port} .* set CAIRN_PORT"):
-            await lifetime.until_ended(settings, *[nobody] * 9)
+            await lifetime.until_ended(settings, nobody, nobody)
         with pytest.raises(CannotListen, match=r"nothing can be served at 127.0.0.1"):
             Supervisor(nobody, (), ["w", "w-1"], "127.0.0.1", port).run()
 
