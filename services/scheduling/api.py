@@ -19,13 +19,11 @@ from shared.contracts.envelope import MAX_INTEGER
 from shared.contracts.scheduling import SchoolResources
 from shared.contracts.topics import Topic
 from shared.errors import BadInput, Fault, NotFound
-from shared.http import Page, Paging, body_of, events_of, read_model
+from shared.http import FIRST_ID, Page, Paging, body_of, events_of, read_model
 from shared.parts import Context
 from shared.settings_stream import adopted_id, adoption
 
 MAX_SCHOOLS: Final = 2_000
-NOBODY: Final = UUID(int=0)
-"""Before every id."""
 
 Day = Annotated[
     str, Path(max_length=10, description="`today`, `tomorrow` (the next school day), both in its time zone, or a date such as 2026-11-24.")
@@ -72,9 +70,9 @@ def _add_resources(router: APIRouter, context: Context) -> None:
     @router.get("/resources")
     async def list_resources(paging: Paging) -> Page[SchoolResources]:
         """List what the days of each school are made of, in order of the schools' ids."""
-        schools, after = schools_of(await context.asker.parameters()), paging.key(UUID)
-        rows = [schools[school] for school in sorted(schools) if after is None or school > after[0]]
-        return paging.page(rows[: paging.limit + 1], lambda school: school, lambda school: [school.school_id])
+        schools, (after,) = schools_of(await context.asker.parameters()), paging.behind(FIRST_ID)
+        found = [schools[school] for school in sorted(schools) if school > after]
+        return paging.page(found[: paging.most], lambda school: [school.school_id])
 
 
 def _add_days(router: APIRouter, days: _Days) -> None:
@@ -101,16 +99,17 @@ def _add_days(router: APIRouter, days: _Days) -> None:
     async def list_unserved(school_id: UUID, day: Day, paging: Paging) -> Page[UnservedView]:
         """List what learners asked of a day and did not get."""
         school, on = await days.of(school_id, day)
-        rows = await days.queries.lacking(school, on, paging.key(UUID, int) or (NOBODY, -1), paging.limit + 1)
-        return paging.page(rows, lambda row: row.view(), lambda row: (row.learner_id, row.number))
+        learner_id, number = paging.behind(FIRST_ID, -1)
+        rows = await days.queries.lacking(school, on, (learner_id, number), paging.most)
+        return paging.page(rows, lambda row: [row.learner_id, row.number], lambda row: row.view())
 
     @router.get("/schools/{school_id}/days/{day}/changes")
     async def list_changes(school_id: UUID, day: Day, paging: Paging) -> Page[ChangeView]:
         """List whose day became another one, when, and because of which demand; the latest first."""
         school, on = await days.of(school_id, day)
-        (before,) = paging.key(int) or (MAX_INTEGER,)
-        rows = await days.queries.changes(school.school_id, on, before, paging.limit + 1)
-        return paging.page(rows, lambda row: row.view(), lambda row: (row.version,))
+        (before,) = paging.behind(MAX_INTEGER)
+        rows = await days.queries.changes(school.school_id, on, before, paging.most)
+        return paging.page(rows, lambda row: [row.version], lambda row: row.view())
 
 
 class _Days:

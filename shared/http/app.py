@@ -1,20 +1,16 @@
-"""The web application of a service: its routers, its health, its metrics, one form of error and of list."""
+"""The web application of a service: its routers, its health, its metrics, one form of error."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
 from importlib.resources import files
-from types import MappingProxyType
-from typing import Annotated, Any, Final, Generic, TypeVar
-from uuid import UUID
+from typing import Any, Final
 
 import orjson
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Query
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from fastapi.telemetry import TelemetryConfig
@@ -23,18 +19,13 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from shared.contracts.envelope import canonical
-from shared.errors import BadInput, Fault
 from shared.http import problems
-from shared.http.body import MAX_BODY_BYTES, strict_json
+from shared.http.body import MAX_BODY_BYTES
 from shared.http.gate import Gate
 from shared.http.problems import Problem
 from shared.telemetry import Metrics
 
 HEALTH_TIMEOUT_S: Final = 5.0
-MAX_PAGE: Final = 1000
-DEFAULT_PAGE: Final = 100
-MAX_CURSOR_CHARACTERS: Final = 2000
 _NO_OWN_TELEMETRY: Final[TelemetryConfig] = {
     "tracing": False,
     "metrics": False,
@@ -45,61 +36,6 @@ _NO_OWN_TELEMETRY: Final[TelemetryConfig] = {
 _OPERATIONS: Final = "operations"
 """Tag of the routes that every service has."""
 _log = structlog.get_logger()
-
-T = TypeVar("T")
-R = TypeVar("R")
-CursorPart = str | int | UUID | datetime
-_OF_TEXT: Final[Mapping[type, Callable[[str], Any]]] = MappingProxyType({UUID: UUID, datetime: datetime.fromisoformat})
-"""Kinds of parts that are text in a cursor -> how they are read."""
-
-
-class Page(BaseModel, Generic[T]):
-    """A part of a list, in a fixed order."""
-
-    items: list[T]
-    next: str | None = Field(default=None, description="Send it as `after` for what follows; nothing follows where it is null.")
-
-
-class PageAsked:
-    """Which part of a list a client wants. Routes take it as `paging: Paging`."""
-
-    def __init__(
-        self,
-        limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Items at most.")] = DEFAULT_PAGE,
-        after: Annotated[str | None, Query(max_length=MAX_CURSOR_CHARACTERS, description="`next` of the page before.")] = None,
-    ) -> None:
-        self.limit = limit
-        self.after = after
-
-    def key(self, *kinds: type) -> tuple[Any, ...] | None:
-        """Return the sort key of the last item that the client has; None at the beginning.
-
-        Args:
-            kinds: `str`, `int`, `UUID` or `datetime` for each part of the key.
-
-        Raises:
-            BadInput: the cursor was not made by `page` for this list.
-        """
-        if self.after is None:
-            return None
-        try:
-            parts = strict_json(base64.b64decode(self.after.encode(), b"-_", validate=True))
-            if isinstance(parts, list) and [type(part) for part in parts] == [str if kind in _OF_TEXT else kind for kind in kinds]:
-                return tuple(_OF_TEXT.get(kind, kind)(part) for kind, part in zip(kinds, parts, strict=True))
-        except (BadInput, ValueError):
-            pass
-        fault = Fault("query/after", "cursor-invalid", "the cursor is not of this list", "start again without it")
-        raise BadInput(str(fault), [fault])
-
-    def page(self, rows: Sequence[R], view: Callable[[R], T], key: Callable[[R], Sequence[CursorPart]]) -> Page[T]:
-        """Return the page of these rows, which were read with `limit + 1`: the one too many tells that more follows."""
-        more = len(rows) > self.limit
-        shown = rows[: self.limit]
-        after = base64.urlsafe_b64encode(canonical(list(key(shown[-1])))).decode() if more else None
-        return Page(items=[view(row) for row in shown], next=after)
-
-
-Paging = Annotated[PageAsked, Depends()]
 
 
 class Health(BaseModel):

@@ -63,6 +63,9 @@ PURE_SHARED = (
     "replay.py",
     "ledger/turn.py",
 )
+WRITES = {"profile": ("keyring", "steps")}
+"""Files of a queries room that also keep what no projection can: keys, and a roster on its way."""
+TAKES_POOL = frozenset({"Queries", "Keyring"})
 MAX_FILE, MAX_FUNCTION = 400, 70
 
 
@@ -91,6 +94,10 @@ def imported(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def imported_names(tree: ast.AST) -> Iterator[str]:
+    return (name.rsplit(".", 1)[-1] for name in imported(tree))
+
+
 def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -111,6 +118,51 @@ def test_pure_rooms_cannot_tell_the_time_draw_a_number_or_reach_a_wire(path: Pat
 def test_every_service_has_the_same_rooms(service: str, room: str) -> None:
     folder = ROOT / "services" / service
     assert (folder / f"{room}.py").is_file() or (folder / room).is_dir(), f"services/{service} has no {room}"
+
+
+def definitions(tree: ast.Module) -> list[ast.ClassDef]:
+    return [node for node in tree.body if isinstance(node, ast.ClassDef)]
+
+
+def parameters_of(tree: ast.AST) -> Iterator[tuple[str, list[str]]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name, [argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_queries_of_every_service_have_one_shape(service: str) -> None:
+    trees = {path.stem: ast.parse(path.read_text()) for path in (ROOT / "services" / service / "queries").glob("*.py")}
+    assert {"__init__", "reading", "views"} <= trees.keys()
+    queries = {name: ast.unparse(one.bases[0]) for name, tree in trees.items() for one in definitions(tree) if one.name == "Queries"}
+    assert queries == {"reading": "Tables"}, "what routes read, they read by `Queries` in `reading`"
+    models = {one.name for one in definitions(trees["views"])}
+    shown = {name: one.name for name, tree in trees.items() for one in definitions(tree) for base in one.bases
+             if ast.unparse(base) in models | {"BaseModel"} and name != "views"}  # fmt: skip
+    assert not shown, "what is shown stands in `views`"
+    named = (ast.Import, ast.ImportFrom, ast.Assign, ast.Expr)
+    assert all(isinstance(node, named) for node in trees["__init__"].body), "`__init__` names what the room has, and has nothing itself"
+    by_pool = {name for name, tree in trees.items() if {"AsyncConnectionPool", "connected"} & set(imported_names(tree))}
+    assert by_pool <= {"reading", *WRITES.get(service, ())}, "only `reading` takes a connection"
+    for tree in trees.values():
+        for name, parameters in parameters_of(tree):
+            assert "limit" not in parameters, f"{name}: how many rows are read is `most`; `limit` is what a client asks"
+    for name, parameters in parameters_of(trees["reading"]):
+        assert "most" in parameters or not {"after", "before"} & set(parameters), f"{name}: a list that goes on says `most`"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_routes_read_by_the_queries_of_their_service_and_know_pages_by_paging(service: str) -> None:
+    folder = ROOT / "services" / service
+    for path in sorted([*folder.glob("api.py"), *folder.glob("api/*.py")]):
+        tree = ast.parse(path.read_text())
+        taken = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "pool"]
+        given = [argument for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) in TAKES_POOL
+                 for argument in node.args]  # fmt: skip
+        assert all(pool in given for pool in taken), f"{named(path)} reads past `Queries`"
+        assert not [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "limit"], (
+            f"{named(path)}: read `paging.most` rows `paging.behind` the last, and give `paging.page` of them"
+        )
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
@@ -18,12 +17,11 @@ from services.evidence.domain import AcceptEvidence, AlignItem
 from services.evidence.queries import ActView, AlignmentView, Counts, EvidenceView, Queries, WaitingView
 from shared.contracts.evidence import EvidenceConflicted, EvidenceRecorded
 from shared.errors import Refused
-from shared.http import Page, Paging, body_of, events_of, read_json, require_content_type
+from shared.http import LAST_ID, NEVER, Page, Paging, body_of, events_of, read_json, require_content_type
 from shared.keys import person_alias
 from shared.ledger import Answer
 from shared.parts import Context
 
-NEWEST: Final = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 ItemIri = Annotated[str | None, Query(max_length=told.MAX_ID, description="IRI of an item, to see that one only.")]
 Result = Literal["recorded", "waiting", "duplicate", "conflict", "not-evidence"]
 
@@ -62,10 +60,11 @@ class Waiting(BaseModel):
 def routes(context: Context) -> list[APIRouter]:
     """Return the routes of evidence, to be mounted under /evidence."""
     router = APIRouter(tags=["evidence"])
+    queries = Queries(context.pool)
     _add_tellings(router, context)
-    _add_alignments(router, context)
-    _add_views(router, Queries(context.pool))
-    return [router, amendments.routes(context), calendar.routes(context)]
+    _add_alignments(router, context, queries)
+    _add_views(router, queries)
+    return [router, amendments.routes(context, queries), calendar.routes(context, queries)]
 
 
 def _add_tellings(router: APIRouter, context: Context) -> None:
@@ -109,9 +108,7 @@ def _result(index: int, heard: told.Heard, answer: Answer | None) -> Told:
     return Told(index=index, id=heard.id, result=result, act_id=heard.told.act_id)
 
 
-def _add_alignments(router: APIRouter, context: Context) -> None:
-    queries = Queries(context.pool)
-
+def _add_alignments(router: APIRouter, context: Context, queries: Queries) -> None:
     @router.put("/alignments", openapi_extra=body_of({"application/json": alignment.Alignments, "text/csv": {"type": "string"}}))
     async def align(request: Request) -> Aligned:
         """Say which competencies items give evidence about: JSON, or CSV with the header `item,competency`. All of it or, where a place
@@ -126,17 +123,17 @@ def _add_alignments(router: APIRouter, context: Context) -> None:
     @router.get("/alignments")
     async def list_alignments(paging: Paging, item: ItemIri = None) -> Page[AlignmentView]:
         """List aligned items by their IRI, or show one."""
-        (after,) = paging.key(str) or ("",)
-        rows = await queries.alignments(item, after, paging.limit)
-        return paging.page(rows, lambda row: AlignmentView(**row), lambda row: (row["iri"],))
+        (after,) = paging.behind("")
+        return paging.page(await queries.alignments(item, after, paging.most), lambda each: [each.iri])
 
 
 def _add_views(router: APIRouter, queries: Queries) -> None:
     @router.get("/learners/{learner_id}")
     async def list_evidence(learner_id: UUID, paging: Paging) -> Page[EvidenceView]:
         """List a learner's evidence, what happened last first."""
-        rows = await queries.evidence_of(learner_id, paging.key(datetime, UUID) or NEWEST, paging.limit)
-        return paging.page(rows, lambda row: EvidenceView(**row), lambda row: (row["occurred_at"], row["act_id"]))
+        at, act_id = paging.behind(NEVER, LAST_ID)
+        found = await queries.evidence_of(learner_id, (at, act_id), paging.most)
+        return paging.page(found, lambda each: [each.occurred_at, each.act_id])
 
     @router.get("/acts/{act_id}")
     async def show_act(act_id: UUID) -> ActView:
@@ -146,8 +143,9 @@ def _add_views(router: APIRouter, queries: Queries) -> None:
     @router.get("/waiting")
     async def list_waiting(paging: Paging) -> Waiting:
         """Count what waits and why, and list it in the order in which it came in each partition."""
-        rows = await queries.waiting(paging.key(int, int) or (-1, -1), paging.limit)
-        page = paging.page(rows, lambda row: WaitingView(**row), lambda row: (row["partition"], row["position"]))
+        partition, position = paging.behind(-1, -1)
+        rows = await queries.waiting((partition, position), paging.most)
+        page = paging.page(rows, lambda row: [row["partition"], row["position"]], lambda row: WaitingView(**row))
         return Waiting(counts=await queries.counts(), acts=page)
 
     @router.get("/counts")

@@ -45,10 +45,9 @@ class Amended(BaseModel):
     changed: bool = Field(description="False where it was so already.")
 
 
-def routes(context: Context) -> APIRouter:
+def routes(context: Context, queries: Queries) -> APIRouter:
     """Return the routes of amendments."""
     router = APIRouter(tags=["amendments"])
-    queries = Queries(context.pool)
 
     async def amended(act_id: UUID, kind: type[EvidenceRescored | EvidenceVoided], said: Voiding, **more: Any) -> Amended:
         act = await queries.act(act_id)

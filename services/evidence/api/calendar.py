@@ -30,10 +30,9 @@ class CalendarView(BaseModel):
     first_day: date | None = Field(description="The earliest that rosters and people told; null while none did: then all work counts.")
 
 
-def routes(context: Context) -> APIRouter:
+def routes(context: Context, queries: Queries) -> APIRouter:
     """Return the routes of the calendar."""
     router = APIRouter(tags=["calendar"])
-    queries = Queries(context.pool)
 
     @router.put("/calendar")
     async def set_first_day(said: Sent[FirstDay]) -> CalendarView:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from fastapi import APIRouter
 
 from services.mastery.api import calibrations, equity, frameworks, learners, people
+from services.mastery.queries import Queries
 from shared.parts import Context
 
 
 def routes(context: Context) -> Sequence[APIRouter]:
     """Return the routers of mastery."""
-    return [room.routes(context) for room in (frameworks, learners, people, calibrations, equity)]
+    queries = Queries(context.pool)
+    return [frameworks.routes(context), *(room.routes(context, queries) for room in (learners, people, calibrations, equity))]

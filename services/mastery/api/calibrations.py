@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from services.mastery.calibration import CALIBRATION
 from services.mastery.publication import MAX_REASON, let_in, read_entries, with_reason
-from services.mastery.queries import entries_of_set
+from services.mastery.queries import Queries
 from shared.contracts.topics import Topic
 from shared.errors import BadInput, Fault, NotFound
 from shared.http import body_of, events_of, problem_responses, read_json
@@ -36,7 +36,7 @@ class Published(BaseModel):
     events: int = Field(description="0 where this set was in force.")
 
 
-def routes(context: Context) -> APIRouter:
+def routes(context: Context, queries: Queries) -> APIRouter:
     """Return the routes of calibrations."""
     router = APIRouter(tags=["calibration"])
 
@@ -66,18 +66,18 @@ def routes(context: Context) -> APIRouter:
     @router.get("/calibrations/in-force", responses=problem_responses(404))
     async def show_calibration_in_force() -> CalibrationView:
         """Show the calibration in force."""
-        return await _view(context, (await context.asker.parameters()).id_of(CALIBRATION) or "")
+        return await _view(context, queries, (await context.asker.parameters()).id_of(CALIBRATION) or "")
 
     @router.get("/calibrations/{set_id}")
     async def show_calibration(set_id: SetId) -> CalibrationView:
         """Show a calibration that is or was in force."""
-        return await _view(context, set_id)
+        return await _view(context, queries, set_id)
 
     return router
 
 
-async def _view(context: Context, set_id: str) -> CalibrationView:
-    entries = await entries_of_set(context.pool, CALIBRATION.name, set_id)
+async def _view(context: Context, queries: Queries, set_id: str) -> CalibrationView:
+    entries = await queries.entries_of(CALIBRATION.name, set_id)
     if entries is None:
         raise NotFound("no calibration with this id was ever in force")
     return CalibrationView(set_id=set_id, in_force=(await context.asker.parameters()).id_of(CALIBRATION) == set_id, entries=entries)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.mastery.equity import AFTER, SMALLEST_GROUP, Facts, by_group, members_of, rate, tellable
 from services.mastery.inputs import inputs_of
-from services.mastery.queries import facts_of_learners
+from services.mastery.queries import Queries, facts_of_learners
 from shared.contracts.mastery import Level
 from shared.errors import BadInput, Fault
 from shared.http import body_of, read_model
@@ -71,7 +71,7 @@ class EquityView(BaseModel):
     columns: list[ColumnView]
 
 
-def routes(context: Context) -> APIRouter:
+def routes(context: Context, queries: Queries) -> APIRouter:
     """Return the route of the comparison."""
     router = APIRouter(tags=["equity"])
 
@@ -85,7 +85,7 @@ def routes(context: Context) -> APIRouter:
             fault = Fault("/learners", "twice", "a learner is named twice", "name each once, with all groups")
             raise BadInput(str(fault), [fault])
         inputs = inputs_of(await context.asker.parameters())
-        facts = await facts_of_learners(context.pool, sorted(members), inputs)
+        facts = await facts_of_learners(queries, sorted(members), inputs)
         compared = by_group((facts[learner], groups) for learner, groups in members.items() if learner in facts)
         told = await asyncio.to_thread(tellable, members_of((learner, members[learner]) for learner in sorted(facts)))
         unknown = (len(members) - len(facts)) // SMALLEST_GROUP * SMALLEST_GROUP

@@ -80,9 +80,9 @@ def routes(context: Context) -> APIRouter:
     @router.get("/framework/competencies")
     async def list_framework(paging: Paging, subject: Subject = None, grade: Grade = None) -> Page[Competency]:
         """List the competencies of the frameworks in force, in the order of their ids."""
-        (after,) = paging.key(str) or ("",)
-        found = competencies_in(await context.asker.parameters(), subject, grade, after, paging.limit + 1)
-        return paging.page(found, lambda each: each, lambda each: [each.id])
+        (after,) = paging.behind("")
+        found = competencies_in(await context.asker.parameters(), subject, grade, after, paging.most)
+        return paging.page(found, lambda each: [each.id])
 
     return router
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
-from psycopg_pool import AsyncConnectionPool
 
 from services.mastery.inputs import inputs_of
 from services.mastery.queries import (
@@ -17,16 +16,15 @@ from services.mastery.queries import (
     Need,
     NeedsView,
     NeedView,
+    Queries,
     Why,
-    changes_of,
-    competencies_of,
-    deferred_of,
-    needs_of,
+    competency_view,
     why,
 )
+from services.mastery.state import minute_of
 from shared.contracts.envelope import MAX_INTEGER
 from shared.errors import NotFound
-from shared.http import Page, PageAsked, Paging
+from shared.http import FIRST_ID, Page, PageAsked, Paging
 from shared.parts import Context
 
 CompetencyId = Annotated[str, Path(min_length=1, max_length=64, description="GUID of the CASE item.")]
@@ -37,23 +35,22 @@ OfCompetency = Annotated[str | None, Query(max_length=64, description="Of this c
 _UNKNOWN: Final = "neither the framework in force nor any evidence of this learner names this competency"
 
 
-def routes(context: Context) -> APIRouter:
+def routes(context: Context, queries: Queries) -> APIRouter:
     """Return the routes of learners and classes."""
     router = APIRouter(tags=["learners"])
-    pool: AsyncConnectionPool[Any] = context.pool
 
     @router.get("/learners/{learner_id}/competencies")
     async def list_competencies(learner_id: UUID, paging: Paging) -> Page[CompetencyView]:
         """List what is known of a learner now, in the order of the competencies' ids; nothing where there is no evidence yet."""
-        (after,) = paging.key(str) or ("",)
-        inputs = inputs_of(await context.asker.parameters())
-        found = await competencies_of(pool, learner_id, after, paging.limit + 1, inputs, context.clock.now())
-        return paging.page(found, lambda each: each, lambda each: [each.competency_id])
+        (after,) = paging.behind("")
+        rows, learner = await queries.competencies_of(learner_id, after, paging.most), await queries.learner(learner_id)
+        inputs, minute = inputs_of(await context.asker.parameters()), minute_of(context.clock.now())
+        return paging.page(rows, lambda row: [row["competency_id"]], lambda row: competency_view(row, learner, minute, inputs))
 
     @router.get("/learners/{learner_id}/competencies/{competency_id}/why")
     async def explain(learner_id: UUID, competency_id: CompetencyId) -> Why:
         """Say why a competency stands as it does, which evidence moved it most, what is missing, and what would change it."""
-        found = await why(pool, learner_id, competency_id, await context.asker.parameters(), context.clock.now())
+        found = await why(queries, learner_id, competency_id, await context.asker.parameters(), context.clock.now())
         if found is None:
             raise NotFound(_UNKNOWN)
         return found
@@ -61,15 +58,15 @@ def routes(context: Context) -> APIRouter:
     @router.get("/learners/{learner_id}/levels/changes")
     async def list_changes(learner_id: UUID, paging: Paging) -> Page[ChangeView]:
         """List how a learner's levels changed, the latest first."""
-        (before,) = paging.key(int) or (MAX_INTEGER,)
-        found = await changes_of(pool, learner_id, before, paging.limit + 1)
-        return paging.page(found, lambda each: each, lambda each: [each.version])
+        (before,) = paging.behind(MAX_INTEGER)
+        return paging.page(await queries.changes_of(learner_id, before, paging.most), lambda each: [each.version])
 
     async def needs(subject: UUID, of_class: bool, asked: Asked, paging: PageAsked) -> NeedsView:
         inputs = inputs_of(await context.asker.parameters())
-        row = await needs_of(pool, subject, of_class, asked, paging.key(UUID, str), paging.limit, inputs, context.clock.now())
-        views = [NeedView(**item) for item in row["items"]]
-        page = paging.page(views, lambda each: each, lambda each: [each.learner_id, each.competency_id])
+        learner_id, competency_id = paging.behind(FIRST_ID, "")
+        now = context.clock.now()
+        row = await queries.needs_of(subject, of_class, asked, (learner_id, competency_id), paging.most, inputs, now)
+        page = paging.page([NeedView(**item) for item in row["items"]], lambda each: [each.learner_id, each.competency_id])
         counts = {need: row["counts"].get(need, 0) for need in Need}
         return NeedsView(counts=counts, stuck=row["stuck"], learners=row["learners"], items=page.items, next=page.next)
 
@@ -94,8 +91,7 @@ def routes(context: Context) -> APIRouter:
     @router.get("/waiting")
     async def list_waiting(paging: Paging) -> Page[DeferredView]:
         """List evidence that counts for nothing yet, because no framework in force names any of its competencies."""
-        (after,) = paging.key(UUID) or (UUID(int=0),)
-        found = await deferred_of(pool, after, paging.limit + 1)
-        return paging.page(found, lambda each: each, lambda each: [each.evidence_id])
+        (after,) = paging.behind(FIRST_ID)
+        return paging.page(await queries.deferred(after, paging.most), lambda each: [each.evidence_id])
 
     return router

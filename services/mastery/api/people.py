@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from services.mastery.commands import EndOverride, GiveOverride, WaivePrerequisite, WithdrawWaiver
 from services.mastery.inputs import inputs_of
 from services.mastery.policy import POLICY, entry_of, read_policies
-from services.mastery.queries import Judged, OverrideView, WaiverView, overrides_of, waivers_of
+from services.mastery.queries import Judged, OverrideView, Queries, WaiverView
 from shared.contracts.mastery import Author, Level, LevelChanged, OverrideEnded, OverrideGiven, PrerequisiteWaived, Reason, WaiverWithdrawn
 from shared.contracts.topics import Topic
 from shared.errors import BadInput, Fault, Refused
@@ -78,11 +78,11 @@ class PolicySet(BaseModel):
     events: int = Field(description="0 where this policy was in force.")
 
 
-def routes(context: Context) -> APIRouter:
+def routes(context: Context, queries: Queries) -> APIRouter:
     """Return the routes of overrides, waivers and the policy."""
     router = APIRouter(tags=["people"])
-    _add_overrides(router, context)
-    _add_waivers(router, context)
+    _add_overrides(router, context, queries)
+    _add_waivers(router, context, queries)
     _add_policy(router, context)
     return router
 
@@ -108,7 +108,7 @@ def _refuse_unheard(said: Judging, standing: Sequence[Judged]) -> None:
             raise Refused("said-otherwise", "this stands already, with another author or reason: withdraw it first, then say it again")
 
 
-def _add_overrides(router: APIRouter, context: Context) -> None:
+def _add_overrides(router: APIRouter, context: Context, queries: Queries) -> None:
     path = "/learners/{learner_id}/competencies/{competency_id}/override"
 
     @router.put(path)
@@ -127,7 +127,7 @@ def _add_overrides(router: APIRouter, context: Context) -> None:
         )  # fmt: skip
         changed = await _said(context, GiveOverride(given))
         if not changed.events:
-            _refuse_unheard(said, [each for each in await overrides_of(context.pool, learner_id) if each.competency_id == competency_id])
+            _refuse_unheard(said, [each for each in await queries.overrides_of(learner_id) if each.competency_id == competency_id])
         return changed
 
     @router.post(f"{path}/withdrawal")
@@ -141,10 +141,10 @@ def _add_overrides(router: APIRouter, context: Context) -> None:
     @router.get("/learners/{learner_id}/overrides")
     async def list_overrides(learner_id: UUID) -> list[OverrideView]:
         """List the levels of a learner that people set and that are in force; at most 64."""
-        return await overrides_of(context.pool, learner_id)
+        return await queries.overrides_of(learner_id)
 
 
-def _add_waivers(router: APIRouter, context: Context) -> None:
+def _add_waivers(router: APIRouter, context: Context, queries: Queries) -> None:
     path = "/learners/{learner_id}/competencies/{competency_id}/waivers/{prerequisite_id}"
 
     def word(learner_id: UUID, competency_id: str, prerequisite_id: str, said: Judging) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def _add_waivers(router: APIRouter, context: Context) -> None:
         changed = await _said(context, WaivePrerequisite(PrerequisiteWaived(**told)))
         if not changed.events:
             pair = competency_id, prerequisite_id
-            standing = await waivers_of(context.pool, learner_id)
+            standing = await queries.waivers_of(learner_id)
             _refuse_unheard(said, [each for each in standing if (each.competency_id, each.prerequisite_id) == pair])
         return changed
 
@@ -174,7 +174,7 @@ def _add_waivers(router: APIRouter, context: Context) -> None:
     @router.get("/learners/{learner_id}/waivers")
     async def list_waivers(learner_id: UUID) -> list[WaiverView]:
         """List the prerequisites that are waived for a learner; at most 64."""
-        return await waivers_of(context.pool, learner_id)
+        return await queries.waivers_of(learner_id)
 
 
 def _add_policy(router: APIRouter, context: Context) -> None:

@@ -8,29 +8,22 @@ from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
 
-from psycopg_pool import AsyncConnectionPool
-
 from services.mastery.equity import Facts, facts_of
 from services.mastery.inputs import Inputs
-from services.mastery.queries.reading import Row, read
+from services.mastery.queries.reading import Queries
 from shared.contracts.mastery import Level
+from shared.ledger.types import Row
 
 AT_ONCE: Final = 50
 """Learners read in one statement."""
-_TOLD: Final = """
-    SELECT stream, bytes FROM event WHERE stream = ANY(%s)
-    AND type IN ('mastery.estimated.v1', 'mastery.level-changed.v1', 'mastery.re-estimated.v1') ORDER BY stream, version
-"""
-_LEVELS: Final = "SELECT learner_id, level, count(*) AS many FROM level WHERE learner_id = ANY(%s) GROUP BY learner_id, level"
 
 
-async def facts_of_learners(pool: AsyncConnectionPool[Any], learners: Sequence[UUID], inputs: Inputs) -> dict[UUID, Facts]:
+async def facts_of_learners(queries: Queries, learners: Sequence[UUID], inputs: Inputs) -> dict[UUID, Facts]:
     """Return the facts of those learners of whom the record says anything."""
     found: dict[UUID, Facts] = {}
     for start in range(0, len(learners), AT_ONCE):
-        some = list(learners[start : start + AT_ONCE])
-        levels = await read(pool, _LEVELS, [some])
-        told = await read(pool, _TOLD, [[f"mastery/learner/{learner}" for learner in some]])
+        some = learners[start : start + AT_ONCE]
+        told, levels = await queries.told_of(some)
         found |= await asyncio.to_thread(_summed, told, levels, inputs)
     return found
 

@@ -4,25 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pydantic import BaseModel, Field
-
 from services.mastery.framework import EMPTY, FRAMEWORK
+from services.mastery.queries.views import FrameworkView
 from shared.contracts.mastery import Competency
 from shared.parameters import Parameters
-
-
-class FrameworkView(BaseModel):
-    """All frameworks in force, together."""
-
-    framework_id: str | None
-    competencies: int
-    assessable: int
-    prerequisites: int = Field(description="Links between a competency and one that comes before it.")
-    replaced: int = Field(description="Competencies whose evidence counts for others since a revision.")
-    frameworks: dict[str, int] = Field(description="Competencies by CASE document; under an empty id those of the only one.")
-    families: dict[str, int] = Field(description="Competencies by family.")
-    subjects: dict[str, int]
-    grades: dict[str, int]
 
 
 def framework_view(parameters: Parameters) -> FrameworkView:
@@ -42,13 +27,13 @@ def _sorted(counted: Counter[str]) -> dict[str, int]:
     return dict(sorted(counted.items()))
 
 
-def competencies_in(parameters: Parameters, subject: str | None, grade: str | None, after: str, limit: int) -> list[Competency]:
+def competencies_in(parameters: Parameters, subject: str | None, grade: str | None, after: str, most: int) -> list[Competency]:
     """Return competencies of the framework in force, in the order of their ids, from those behind `after`."""
     framework = parameters.get(FRAMEWORK) or EMPTY
     found = []
     for known in framework.competencies.values():
         if known.id > after and (subject is None or known.subject == subject.lower()) and (grade is None or grade in known.grades):
             found.append(known)
-            if len(found) == limit:
+            if len(found) == most:
                 break
     return found

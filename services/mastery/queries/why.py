@@ -6,11 +6,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
-
-from psycopg_pool import AsyncConnectionPool
-from pydantic import BaseModel, Field
 
 from services.mastery.calibration import CALIBRATION
 from services.mastery.explain import answers_needed, contributions, missing, sentence, unmet
@@ -18,109 +15,33 @@ from services.mastery.framework import FRAMEWORK
 from services.mastery.influence import MAX_TOLD, Influence, evidence_of, influences, last_ids
 from services.mastery.inputs import Inputs, inputs_of
 from services.mastery.policy import POLICY, entry_of
-from services.mastery.queries.learners import COLUMNS, LEARNER, CompetencyView, known_in, plain
-from services.mastery.queries.people import OverrideView, overrides_of, waivers_of
-from services.mastery.queries.reading import Row, read, told_of
+from services.mastery.queries.learners import known_in, plain
+from services.mastery.queries.reading import Queries
+from services.mastery.queries.views import Contribution, Mover, OverrideView, Prerequisite, Sentence, Similar, Why
 from services.mastery.state import KIND_BITS, minute_of
 from services.mastery.words import Said, percent, say
-from shared.contracts.evidence import Kind
 from shared.contracts.mastery import Level
 from shared.exact import micro
+from shared.ledger.types import Row
 from shared.parameters import Parameters
 
-_ONE: Final = f"SELECT {COLUMNS} WHERE coalesce(e.competency_id, l.competency_id) = %(competency)s"
-_LEVELS: Final = "SELECT competency_id, level FROM level WHERE learner_id = %s AND competency_id = ANY(%s)"
 
-
-class Contribution(BaseModel):
-    """A part of the expectation."""
-
-    part: str = Field(description="`item`, `learner`, `competency`, `form` or `same-item`.")
-    logit_e6: int
-    decides: bool = Field(description="Whether the level rests on it.")
-    words: str
-
-
-class Prerequisite(BaseModel):
-    """A competency that comes before."""
-
-    competency_id: str
-    code: str = ""
-    level: Level
-    met: bool = Field(description="Mastered, or waived for this learner.")
-    waived: bool = False
-
-
-class Similar(BaseModel):
-    """A competency that means the same, or nearly, often of another framework. Nothing is decided by it."""
-
-    competency_id: str
-    code: str = ""
-    level: Level = Field(description="What is told of it for this learner.")
-
-
-class Mover(BaseModel):
-    """A piece of evidence, and what it did to the estimate: found by leaving it out and weighing all that follows again."""
-
-    evidence_id: UUID
-    occurred_at: datetime
-    kind: Kind
-    score_e6: int
-    logit_e6: int = Field(description="By how much the mean of the reference item's logit is higher with it than without.")
-    probability_e6: int = Field(description="Likewise, the probability of reaching the bar.")
-    words: str
-
-
-class Sentence(BaseModel):
-    """A sentence in English, and the key and values from which it is said in another language."""
-
-    key: str
-    values: dict[str, Any]
-    text: str
-
-
-class Why(CompetencyView):
-    """Why a competency stands as it does: in words for teachers, in numbers for auditors."""
-
-    learner_id: UUID
-    statement: str = ""
-    words: str
-    said: list[Sentence] = Field(description="All that is said here in words, ready to be translated.")
-    since: datetime | None = Field(default=None, description="When this level was first told; null before any was.")
-    contributions: list[Contribution]
-    moved_most: list[Mover] = Field(description="The three pieces of evidence that moved it most, of the last 20 about it.")
-    missing: list[str] = Field(description="What stands between the learner and `mastered`, in words.")
-    right_answers_needed: int | None = Field(description="Right answers to short items at standard difficulty; null where 20 would not do.")
-    prerequisites: list[Prerequisite]
-    similar: list[Similar] = Field(description="What means the same, or nearly; shown only.")
-    set_by_a_person: OverrideView | None = None
-    bar_e6: int = Field(description="Success rate on the reference item that counts as knowing.")
-    certainty_e6: int = Field(description="Probability asked for.")
-    policy: dict[str, Any] = Field(description="All numbers by which this competency is judged.")
-    evidence_ids: list[UUID] = Field(description="The last evidence about it, the latest first, at most 20.")
-    decided_by: list[UUID] = Field(description="The evidence that decided the level that is told.")
-    framework_id: str | None
-    calibration_id: str | None = Field(description="The filter's numbers; null for those that ship with the release.")
-    policy_id: str | None = Field(description="The district's policy; null while the calibration's rule is the policy.")
-    settings: int = Field(description="Version of mastery's settings at the level's last change; 0 before any.")
-
-
-async def why(pool: AsyncConnectionPool[Any], learner_id: UUID, competency_id: str, parameters: Parameters, now: datetime) -> Why | None:
+async def why(queries: Queries, learner_id: UUID, competency_id: str, parameters: Parameters, now: datetime) -> Why | None:
     """Return why a competency stands as it does; None where neither the framework nor any evidence names it.
 
     Leaving evidence out takes a tenth of a second for a learner of 900 events; it is done beside the event loop.
     """
     inputs, minute = inputs_of(parameters), minute_of(now)
-    found = await read(pool, _ONE, {"learner": learner_id, "competency": competency_id})
-    if not found and competency_id not in inputs.framework.competencies:
+    found = await queries.competency_of(learner_id, competency_id)
+    if found is None and competency_id not in inputs.framework.competencies:
         return None
-    learner, told = await read(pool, LEARNER, [learner_id]), await told_of(pool, learner_id)
+    learner, told = await queries.learner(learner_id), await queries.evidence_of(learner_id)
     before, alike = list(inputs.framework.prerequisites.get(competency_id, ())), _similar(competency_id, inputs)
-    levels = {row["competency_id"]: Level(row["level"]) for row in await read(pool, _LEVELS, [learner_id, before + alike])}
-    waived = [(each.competency_id, each.prerequisite_id) for each in await waivers_of(pool, learner_id)]
-    override = next((each for each in await overrides_of(pool, learner_id) if each.competency_id == competency_id), None)
+    levels = await queries.levels_of(learner_id, before + alike)
+    waived = [(each.competency_id, each.prerequisite_id) for each in await queries.waivers_of(learner_id)]
+    override = next((each for each in await queries.overrides_of(learner_id) if each.competency_id == competency_id), None)
     moved, ids, kinds = await asyncio.to_thread(_weighed, told, competency_id, minute, inputs)
-    row: Row = found[0] if found else {}
+    row: Row = found or {}
     known = replace(known_in(row, learner, inputs), kinds=kinds)
     values, shown = plain(competency_id, row, known, minute, inputs)
     # What a person set is no step towards what work would show.

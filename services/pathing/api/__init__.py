@@ -33,13 +33,12 @@ from shared.contracts.profile import Role
 from shared.contracts.topics import Topic
 from shared.decider import Refusal
 from shared.errors import NotFound, Refused
-from shared.http import Page, Paging, body_of, events_of, problem_responses, read_json, read_model
+from shared.http import FIRST_ID, Page, Paging, body_of, events_of, problem_responses, read_json, read_model
 from shared.parameters import Parameters
 from shared.parts import Context
 from shared.settings_stream import AddPage, AdoptSet, adopted_id, adoption
 
 MAX_UNKNOWN_SHOWN: Final = 20
-NOBODY: Final = UUID(int=0)
 UNKNOWN_LEARNER: Final = "no roster has named this learner yet, or its news have not arrived"
 Word = Annotated[str, Query(min_length=1, max_length=64)]
 CompetencyId = Annotated[str | None, Query(max_length=64, description="Of this competency only.")]
@@ -111,9 +110,9 @@ def _activities(context: Context) -> APIRouter:
     @router.get("/activities")
     async def list_activities(paging: Paging, competency: CompetencyId = None) -> Page[Activity]:
         """List the activities in force, in order of their ids."""
-        (after,) = paging.key(str) or ("",)
-        found = activities_in(await context.asker.parameters(), competency, after, paging.limit + 1)
-        return paging.page(found, lambda each: each, lambda each: [each.id])
+        (after,) = paging.behind("")
+        found = activities_in(await context.asker.parameters(), competency, after, paging.most)
+        return paging.page(found, lambda each: [each.id])
 
     return router
 
@@ -140,10 +139,10 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
     @router.get("/learners/{learner_id}/path/history")
     async def list_paths(learner_id: UUID, paging: Paging) -> Page[PastPathView]:
         """List the paths a learner had, the one in force first, each with what led to it."""
-        (before,) = paging.key(int) or (MAX_INTEGER,)
-        rows = await queries.paths_before(learner_id, before, paging.limit + 1)
+        (before,) = paging.behind(MAX_INTEGER)
+        found = await queries.paths_of(learner_id, before, paging.most)
         parameters = await context.asker.parameters()
-        return paging.page(rows, lambda past: past_path_view(past, parameters), lambda past: [past[0].version])
+        return paging.page(found, lambda past: [past[0].version], lambda past: past_path_view(past, parameters))
 
     @router.get("/learners/{learner_id}/path/what-if", responses=problem_responses(409))
     async def what_if(learner_id: UUID, competency_id: Word, activity_id: Word) -> WhatIfView:
@@ -176,13 +175,13 @@ def _goals(context: Context, queries: Queries) -> APIRouter:
     @router.get("/learners/{learner_id}/goals")
     async def list_goals(learner_id: UUID, paging: Paging) -> Page[GoalView]:
         """List what a learner works towards: the goals that were set for her or, without any, those of her grade."""
-        (after,) = paging.key(int) or (0,)
+        (after,) = paging.behind(0)
         row = await queries.goals_of(learner_id)
         if row is None:
             raise NotFound(UNKNOWN_LEARNER)
         goals = goal_views(row, await context.asker.parameters(), context.clock.now().date())
-        numbered = list(enumerate(goals, 1))[after : after + paging.limit + 1]
-        return paging.page(numbered, lambda each: each[1], lambda each: [each[0]])
+        numbered = list(enumerate(goals, 1))[after : after + paging.most]
+        return paging.page(numbered, lambda each: [each[0]], lambda each: each[1])
 
     @router.post("/learners/{learner_id}/goals", openapi_extra=body_of({"application/json": GoalsSent}))
     async def set_goals(learner_id: UUID, request: Request, paging: Paging) -> Page[GoalView]:
@@ -205,9 +204,9 @@ def _schools(queries: Queries) -> APIRouter:
     @router.get("/schools/{school_id}/pace")
     async def list_pace(school_id: UUID, paging: Paging, pace: AtPace = Pace.AT_RISK) -> SchoolPace:
         """Count how the learners of a school stand, and list those behind their dates, or those who stand otherwise."""
-        (after,) = paging.key(UUID) or (NOBODY,)
-        rows = await queries.learners_at(school_id, pace, after, paging.limit + 1)
-        page = paging.page(rows, pace_view, lambda row: [row["learner_id"]])
+        (after,) = paging.behind(FIRST_ID)
+        rows = await queries.learners_at(school_id, pace, after, paging.most)
+        page = paging.page(rows, lambda row: [row["learner_id"]], pace_view)
         return SchoolPace(counts=await queries.paces_of(school_id), learners=page)
 
     return router

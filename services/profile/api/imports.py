@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -23,7 +22,7 @@ from services.profile.roster import Change, Known, Named, Plan, change, plan
 from shared.contracts.envelope import Sealed
 from shared.contracts.profile import ClassRostered, LearnerRostered, RosterImported, SchoolRostered, StaffRostered
 from shared.errors import Overloaded, Refused
-from shared.http import Page, Paging, body_of, require_content_type
+from shared.http import NEVER, Page, Paging, body_of, require_content_type
 from shared.http.problems import Place
 from shared.ledger.types import Ask, Connection
 from shared.parts import Context
@@ -130,13 +129,14 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
     @router.get("/oneroster/imports/under-way")
     async def list_under_way() -> list[UnderWay]:
         """List the roster that is recorded and not yet taken whole, if there is one: the service goes on with it by itself."""
-        return await steps.under_way()
+        return await queries.under_way()
 
     @router.get("/imports")
     async def list_imports(paging: Paging) -> Page[ImportView]:
         """List the rosters that were taken, the newest first. One that was sent again is not listed again."""
-        found = await queries.imports(paging.key(datetime, str), paging.limit + 1)
-        return paging.page(found, lambda each: each, lambda each: [each.imported_at, each.content_hash])
+        at, content_hash = paging.behind(NEVER, "")
+        found = await queries.imports((at, content_hash), paging.most)
+        return paging.page(found, lambda each: [each.imported_at, each.content_hash])
 
     return router
 

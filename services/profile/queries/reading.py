@@ -1,26 +1,31 @@
-"""Reads the read tables. Lists come in the order of their ids, one row more than asked for where more follows."""
+"""Reads the tables of profile. Lists come in the order of their ids."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, LiteralString, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 from services.profile.queries.keyring import Keyring, open_name, open_title, open_words
-from services.profile.queries.views import ClassView, ImportView, LearnerDetail, LearnerView, PreferenceView, SchoolView, StaffView
+from services.profile.queries.views import (
+    ClassView,
+    ImportView,
+    LearnerDetail,
+    LearnerView,
+    PreferenceView,
+    SchoolView,
+    StaffView,
+    UnderWay,
+)
 from services.profile.roster import Known
 from shared.contracts.envelope import Event
 from shared.contracts.profile import ClassRostered, LearnerRostered, PreferencesStated, SchoolRostered, StaffRostered
-from shared.ledger.patience import connected
-
-NOWHERE: Final = UUID(int=0)
-"""Before every id."""
+from shared.ledger.tables import Tables, Values
 
 OWN_THREAD_ROWS: Final = 1_000
 """More rows are parsed beside the event loop."""
@@ -29,32 +34,35 @@ _OF_PLACE: Final = """
     (%(school)s::uuid IS NULL OR school_id = %(school)s) AND (%(class)s::jsonb IS NULL OR class_ids @> %(class)s::jsonb)
     AND (active OR %(withdrawn)s)
 """
-_LEARNERS: Final = "SELECT body FROM learner WHERE learner_id > %(after)s AND" + _OF_PLACE + "ORDER BY learner_id LIMIT %(limit)s"  # noqa: S608 - our own words
-_STAFF: Final = "SELECT body FROM staff WHERE staff_id > %(after)s AND" + _OF_PLACE + "ORDER BY staff_id LIMIT %(limit)s"  # noqa: S608 - our own words
-_SCHOOLS: Final = "SELECT body FROM school WHERE school_id > %(after)s ORDER BY school_id LIMIT %(limit)s"
+_LEARNERS: Final = "SELECT body FROM learner WHERE learner_id > %(after)s AND" + _OF_PLACE + "ORDER BY learner_id LIMIT %(most)s"  # noqa: S608 - our own words
+_STAFF: Final = "SELECT body FROM staff WHERE staff_id > %(after)s AND" + _OF_PLACE + "ORDER BY staff_id LIMIT %(most)s"  # noqa: S608 - our own words
+_SCHOOLS: Final = "SELECT body FROM school WHERE school_id > %(after)s ORDER BY school_id LIMIT %(most)s"
 _CLASSES: Final = """
     SELECT body FROM school_class WHERE school_id = %(school)s AND class_id > %(after)s AND (active OR %(withdrawn)s)
-    ORDER BY class_id LIMIT %(limit)s
+    ORDER BY class_id LIMIT %(most)s
 """
 _LEARNER: Final = "SELECT body FROM learner WHERE learner_id = %s"
 _SCHOOL: Final = "SELECT body FROM school WHERE school_id = %s"
 _CLASSES_BY_ID: Final = "SELECT body FROM school_class WHERE class_id = ANY(%s) ORDER BY class_id"
 _PREFERENCES: Final = "SELECT body FROM preference WHERE learner_id = %s ORDER BY version DESC"
-_IMPORTED: Final = "SELECT FROM roster_import WHERE content_hash = %s"
+_IMPORTED: Final = "SELECT content_hash FROM roster_import WHERE content_hash = %s"
 _IMPORTS: Final = """
     SELECT content_hash, source, rows, person_iris, imported_at FROM roster_import
-    WHERE %(at)s::timestamptz IS NULL OR (imported_at, content_hash) < (%(at)s, %(hash)s)
-    ORDER BY imported_at DESC, content_hash DESC LIMIT %(limit)s
+    WHERE (imported_at, content_hash) < (%s, %s) ORDER BY imported_at DESC, content_hash DESC LIMIT %s
 """
+_UNDER_WAY: Final = """
+    SELECT content_hash, source, recorded_at, sum(jsonb_array_length(told))::bigint AS events_left FROM roster_step
+    GROUP BY content_hash, source, recorded_at"""
 
 T = TypeVar("T", bound=Event)
 
 
-class Queries:
-    """Answers from the read tables; keys are read anew for each answer, so that what was erased is gone at once."""
+class Queries(Tables):
+    """Answers from the read tables of profile; keys are read anew for each answer, so that what was erased is gone at once."""
 
     def __init__(self, pool: AsyncConnectionPool[Any], keyring: Keyring) -> None:
-        self._pool, self._keyring = pool, keyring
+        super().__init__(pool)
+        self._keyring = keyring
 
     async def known(self) -> Known:
         """Return everything that rosters told and that stands: what the next roster is compared with."""
@@ -67,11 +75,9 @@ class Queries:
             {each.staff_id: each for each in staff}, {each.learner_id: each for each in learners},
         )  # fmt: skip
 
-    async def learners(
-        self, school: UUID | None, class_id: UUID | None, withdrawn: bool, after: UUID | None, limit: int
-    ) -> list[LearnerView]:
+    async def learners(self, school: UUID | None, class_id: UUID | None, withdrawn: bool, after: UUID, most: int) -> list[LearnerView]:
         """Return learners of a school and class, or of all."""
-        told = await self._told(LearnerRostered, _LEARNERS, _asked(school, class_id, withdrawn, after, limit))
+        told = await self._told(LearnerRostered, _LEARNERS, _asked(school, class_id, withdrawn, after, most))
         keys = await self._keyring.of([each.learner_id for each in told])
         return [LearnerView.model_validate(_learner(each, keys)) for each in told]
 
@@ -93,54 +99,52 @@ class Queries:
             preferences=[_preference(each, keys.get(learner_id)) for each in stated],
         )
 
-    async def staff(self, school: UUID | None, class_id: UUID | None, withdrawn: bool, after: UUID | None, limit: int) -> list[StaffView]:
+    async def staff(self, school: UUID | None, class_id: UUID | None, withdrawn: bool, after: UUID, most: int) -> list[StaffView]:
         """Return the staff of a school and class, or of all."""
-        told = await self._told(StaffRostered, _STAFF, _asked(school, class_id, withdrawn, after, limit))
+        told = await self._told(StaffRostered, _STAFF, _asked(school, class_id, withdrawn, after, most))
         keys = await self._keyring.of([each.staff_id for each in told])
         return [
             StaffView.model_validate(_person(each, keys.get(each.staff_id)) | {"staff_id": each.staff_id, "subjects": each.subjects})
             for each in told
         ]
 
-    async def schools(self, after: UUID | None, limit: int) -> list[SchoolView]:
+    async def schools(self, after: UUID, most: int) -> list[SchoolView]:
         """Return the schools."""
-        return [_school(each) for each in await self._told(SchoolRostered, _SCHOOLS, _asked(None, None, False, after, limit))]
+        return [_school(each) for each in await self._told(SchoolRostered, _SCHOOLS, _asked(None, None, False, after, most))]
 
     async def school(self, school_id: UUID) -> SchoolView | None:
         """Return a school, or None where no roster named it."""
         return next((_school(each) for each in await self._told(SchoolRostered, _SCHOOL, [school_id])), None)
 
-    async def classes(self, school: UUID, withdrawn: bool, after: UUID | None, limit: int) -> list[ClassView]:
+    async def classes(self, school: UUID, withdrawn: bool, after: UUID, most: int) -> list[ClassView]:
         """Return the classes of a school."""
-        told = await self._told(ClassRostered, _CLASSES, _asked(school, None, withdrawn, after, limit))
+        told = await self._told(ClassRostered, _CLASSES, _asked(school, None, withdrawn, after, most))
         keys = await self._keyring.of([each.class_id for each in told])
         return [_class(each, keys) for each in told]
 
     async def is_imported(self, content_hash: str) -> bool:
         """Return whether this very roster was taken before."""
-        async with connected(self._pool) as connection:
-            return await (await connection.execute(_IMPORTED, [content_hash])).fetchone() is not None
+        return await self.row(_IMPORTED, [content_hash]) is not None
 
-    async def imports(self, before: tuple[datetime, str] | None, limit: int) -> list[ImportView]:
+    async def imports(self, before: tuple[datetime, str], most: int) -> list[ImportView]:
         """Return the rosters taken, the newest first, from before this instant and hash."""
-        at, content_hash = before or (None, "")
-        async with connected(self._pool) as connection, connection.cursor(row_factory=class_row(ImportView)) as cursor:
-            await cursor.execute(_IMPORTS, {"at": at, "hash": content_hash, "limit": limit})
-            found: list[ImportView] = await cursor.fetchall()
-            return found
+        return await self.all(ImportView, _IMPORTS, [*before, most])
 
-    async def _told(self, kind: type[T], statement: LiteralString, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[T]:
+    async def under_way(self) -> list[UnderWay]:
+        """Return the roster that is under way, if there is one."""
+        return await self.all(UnderWay, _UNDER_WAY)
+
+    async def _told(self, kind: type[T], statement: str, values: Values = ()) -> list[T]:
         """Return what was told last, as the events' own classes."""
-        async with connected(self._pool) as connection, connection.cursor(row_factory=scalar_row) as cursor:
-            bodies = await (await cursor.execute(statement, values)).fetchall()
+        bodies = [row["body"] for row in await self.rows(statement, values)]
         if len(bodies) <= OWN_THREAD_ROWS:
             return [kind.model_validate(body) for body in bodies]
         return await asyncio.to_thread(lambda: [kind.model_validate(body) for body in bodies])
 
 
-def _asked(school: UUID | None, class_id: UUID | None, withdrawn: bool, after: UUID | None, limit: int) -> dict[str, Any]:
+def _asked(school: UUID | None, class_id: UUID | None, withdrawn: bool, after: UUID, most: int) -> dict[str, Any]:
     only = None if class_id is None else Jsonb([str(class_id)])
-    return {"school": school, "class": only, "withdrawn": withdrawn, "after": after or NOWHERE, "limit": limit}
+    return {"school": school, "class": only, "withdrawn": withdrawn, "after": after, "most": most}
 
 
 def _person(told: LearnerRostered | StaffRostered, key: bytes | None) -> dict[str, Any]:

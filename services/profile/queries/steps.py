@@ -13,10 +13,8 @@ from typing import Any, Final, LiteralString, cast
 from uuid import UUID
 
 import orjson
-from psycopg.rows import class_row
 
 from services.profile.domain import IdentifyLearner, NoteImport, TakeRostered, Told
-from services.profile.queries.views import UnderWay
 from shared.contracts import EVENTS
 from shared.contracts.envelope import Origin
 from shared.contracts.profile import LearnerIdentified, RosterImported
@@ -33,9 +31,6 @@ _ANY: Final = "SELECT EXISTS (SELECT FROM roster_step)"
 _KEEP: Final = """
     INSERT INTO roster_step (number, request_id, content_hash, source, recorded_at, told) VALUES (%s, %s, %s, %s, %s, %s::jsonb)"""
 _NEXT: Final = "DELETE FROM roster_step WHERE number = (SELECT min(number) FROM roster_step) RETURNING request_id, told"
-_UNDER_WAY: Final = """
-    SELECT content_hash, source, recorded_at, sum(jsonb_array_length(told))::bigint AS events_left FROM roster_step
-    GROUP BY content_hash, source, recorded_at"""
 
 RosterCommand = IdentifyLearner | TakeRostered | NoteImport
 
@@ -78,13 +73,6 @@ class Steps:
             if not await _yes(connection, _ANY):
                 return False
         return bool(await self._context.asker.ask_whole(_next))
-
-    async def under_way(self) -> list[UnderWay]:
-        """Return the roster that is under way, if there is one."""
-        async with connected(self._context.pool) as connection, connection.cursor(row_factory=class_row(UnderWay)) as cursor:
-            await cursor.execute(_UNDER_WAY)
-            found: list[UnderWay] = await cursor.fetchall()
-            return found
 
 
 async def _next(connection: Connection) -> list[Ask]:

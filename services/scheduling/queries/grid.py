@@ -74,15 +74,15 @@ def school_day(seen: Seen, on: date, left_out: int, paging: PageAsked) -> School
     """Return the plan in force and a page of its sessions."""
     day, plan = seen.day, seen.plan
     cells = _cells(day)
-    key = paging.key(int, str, str)
-    rows = [cell for _, cell in sorted(cells.items()) if key is None or cell.key > key][: paging.limit + 1]
+    last = paging.behind(-1, "", "")
+    rows = [cell for _, cell in sorted(cells.items()) if cell.key > last][: paging.most]
     titles = {space.id: space.title for space in day.school.spaces}
     placed = [(learner, one) for learner, placements in day.days.items() for one in placements]
     return SchoolDayView(
         school_id=day.school.school_id, on=on, status=Status(plan.status), solver=plan.solver, value=plan.value, bound=plan.bound,
         adopted_at=plan.adopted_at, learners=len({learner for learner, one in placed if one.use is not None}),
         unserved=sum(one.use is None and learner in day.demands and bool(day.demands[learner].needs) for learner, one in placed),
-        left_out=left_out, sessions=paging.page(rows, lambda cell: _session(cell, day, titles), lambda cell: cell.key),
+        left_out=left_out, sessions=paging.page(rows, lambda cell: cell.key, lambda cell: _session(cell, day, titles)),
     )  # fmt: skip
 
 

@@ -1,15 +1,13 @@
-"""Reads the read tables."""
+"""Reads the tables of scheduling."""
 
 from __future__ import annotations
 
 from asyncio import Lock, to_thread
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
 from pydantic import TypeAdapter
 
@@ -20,7 +18,8 @@ from services.scheduling.queries.kept import Kept, PlanRow, Seen
 from services.scheduling.queries.views import ChangeView, UnservedView
 from services.scheduling.resources import adults
 from shared.contracts.scheduling import Demand, Placement, SchoolResources, StaffMember
-from shared.ledger.patience import connected
+from shared.ledger.tables import Tables
+from shared.ledger.types import Row
 
 _PLACEMENTS: Final = TypeAdapter(dict[UUID, tuple[Placement, ...]])
 _DEMANDS: Final = TypeAdapter(list[Demand])
@@ -32,9 +31,9 @@ _VERSION: Final = "SELECT head.version FROM day_head AS head JOIN day_plan USING
 _SAME: Final = "one.school_id = head.school_id AND one.day = head.day"
 _SEEN: Final = f"""
     SELECT head.version, status, solver, value, bound, adopted_at,
-        (SELECT coalesce(jsonb_object_agg(learner_id, placements), '{{}}')::text FROM learner_day AS one WHERE {_SAME}),
-        (SELECT coalesce(jsonb_agg(demand), '[]')::text FROM day_demand AS one WHERE {_SAME}),
-        (SELECT staff::text FROM day_staff AS one WHERE {_SAME})
+        (SELECT coalesce(jsonb_object_agg(learner_id, placements), '{{}}')::text FROM learner_day AS one WHERE {_SAME}) AS days,
+        (SELECT coalesce(jsonb_agg(demand), '[]')::text FROM day_demand AS one WHERE {_SAME}) AS demands,
+        (SELECT staff::text FROM day_staff AS one WHERE {_SAME}) AS staff
     FROM day_head AS head JOIN day_plan USING (school_id, day) WHERE head.school_id = %s AND head.day = %s
 """  # noqa: S608 - our own words
 _FULL: Final = f"""
@@ -60,7 +59,7 @@ _LACKING: Final = f"""
         SELECT learner_id, 0, '', 'day' {_FULL}
     )
     SELECT learner_id, number, period_id, lacking FROM lacking
-    WHERE (learner_id, number) > (%(learner)s::uuid, %(number)s::bigint) ORDER BY learner_id, number LIMIT %(limit)s
+    WHERE (learner_id, number) > (%(learner)s::uuid, %(number)s::bigint) ORDER BY learner_id, number LIMIT %(most)s
 """  # noqa: S608 - our own words
 _CHANGES: Final = """
     SELECT new.version, new.learner_id, new.changed_at, new.demand_version,
@@ -73,7 +72,7 @@ _CHANGES: Final = """
     FROM placement_change AS new
     LEFT JOIN demand USING (school_id, learner_id, demand_version)
     WHERE new.school_id = %(school)s AND new.day = %(day)s AND new.version < %(before)s
-    ORDER BY new.version DESC LIMIT %(limit)s
+    ORDER BY new.version DESC LIMIT %(most)s
 """
 
 
@@ -113,64 +112,57 @@ class ChangeRow:
         )  # fmt: skip
 
 
-class Queries:
-    """Answers from the read tables."""
+class Queries(Tables):
+    """Answers from the read tables of scheduling. Days that were asked for last are kept."""
 
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
-        self._pool = pool
+        super().__init__(pool)
         self._kept, self._reading = Kept(), Lock()
 
     async def school_of(self, learner: UUID) -> UUID | None:
         """Return the school that last noted a demand of this learner."""
-        row = await self._one(_SCHOOL_OF, [learner])
-        return None if row is None else row[0]
+        row = await self.row(_SCHOOL_OF, [learner])
+        return None if row is None else row["school_id"]
 
     async def learner_day(self, school: UUID, on: date, learner: UUID) -> tuple[int, datetime] | None:
         """Return the demand version and the time of the last change of a learner's day."""
-        row = await self._one(_LEARNER_DAY, [school, on, learner])
-        return None if row is None else (row[0], row[1])
+        row = await self.row(_LEARNER_DAY, [school, on, learner])
+        return None if row is None else (row["demand_version"], row["changed_at"])
 
     async def seen(self, resources: SchoolResources, on: date) -> Seen | None:
         """Return everybody's day, or None where no plan was adopted."""
         place = [resources.school_id, on]
-        head = await self._one(_VERSION, place)
+        head = await self.row(_VERSION, place)
         if head is None:
             return None
-        kept = self._kept.get(resources, on, head[0])
+        kept = self._kept.get(resources, on, head["version"])
         if kept is not None:
             return kept
         async with self._reading:  # Who asks for the same day meanwhile waits for it, and does not read it again.
-            kept = self._kept.get(resources, on, head[0])
+            kept = self._kept.get(resources, on, head["version"])
             if kept is None:
-                kept = await to_thread(_seen, resources, await self._one(_SEEN, place))
+                (row,) = await self.rows(_SEEN, place)
+                kept = await to_thread(_seen, resources, row)
                 self._kept.put(on, kept)
             return kept
 
     async def left_out(self, school: SchoolResources, on: date) -> int:
         """Return how many learners a full day could not take."""
-        row = await self._one(_LEFT_OUT, {"school": school.school_id, "day": on, "until": last_moment(school, on)})
-        return int(row[0])
+        (row,) = await self.rows(_LEFT_OUT, {"school": school.school_id, "day": on, "until": last_moment(school, on)})
+        return int(row["count"])
 
-    async def lacking(self, school: SchoolResources, on: date, after: tuple[UUID, int], limit: int) -> list[LackingRow]:
+    async def lacking(self, school: SchoolResources, on: date, after: tuple[UUID, int], most: int) -> list[LackingRow]:
         """Return what learners asked of a day and did not get, in order of learner and period."""
         place = {"school": school.school_id, "day": on, "until": last_moment(school, on)}
-        asked = place | {"learner": after[0], "number": after[1], "limit": limit}
-        async with connected(self._pool) as connection, connection.cursor(row_factory=class_row(LackingRow)) as cursor:
-            return list(await (await cursor.execute(_LACKING, asked)).fetchall())
+        return await self.all(LackingRow, _LACKING, place | {"learner": after[0], "number": after[1], "most": most})
 
-    async def changes(self, school: UUID, on: date, before: int, limit: int) -> list[ChangeRow]:
+    async def changes(self, school: UUID, on: date, before: int, most: int) -> list[ChangeRow]:
         """Return whose day became another one, the latest first."""
-        asked = {"school": school, "day": on, "before": before, "limit": limit}
-        async with connected(self._pool) as connection, connection.cursor(row_factory=class_row(ChangeRow)) as cursor:
-            return list(await (await cursor.execute(_CHANGES, asked)).fetchall())
-
-    async def _one(self, statement: str, values: Sequence[Any] | Mapping[str, Any]) -> Any:
-        async with connected(self._pool) as connection:
-            return await (await connection.execute(statement.encode(), values)).fetchone()
+        return await self.all(ChangeRow, _CHANGES, {"school": school, "day": on, "before": before, "most": most})
 
 
-def _seen(resources: SchoolResources, row: Sequence[Any]) -> Seen:
-    version, *plan, days, taken, roster = row
-    demands = {demand.learner_id: demand for demand in _DEMANDS.validate_json(taken)}
-    staff = adults(resources, _STAFF.validate_json(roster or "[]"))
-    return Seen(version, SchoolDay(resources, staff, demands, _PLACEMENTS.validate_json(days)), PlanRow(*plan))
+def _seen(resources: SchoolResources, row: Row) -> Seen:
+    demands = {demand.learner_id: demand for demand in _DEMANDS.validate_json(row["demands"])}
+    staff = adults(resources, _STAFF.validate_json(row["staff"] or "[]"))
+    day = SchoolDay(resources, staff, demands, _PLACEMENTS.validate_json(row["days"]))
+    return Seen(row["version"], day, PlanRow(row["status"], row["solver"], row["value"], row["bound"], row["adopted_at"]))

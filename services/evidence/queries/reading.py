@@ -1,0 +1,100 @@
+"""Reads the tables of evidence. Nothing here names a person other than by a pseudonymous id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Final, get_args
+from uuid import UUID
+
+from psycopg.rows import dict_row
+
+from services.evidence.queries.views import REMEDIES, ActView, AlignmentView, AmendmentView, ConflictView, Counts, EvidenceView, Reason
+from shared.errors import NotFound
+from shared.ledger import Connection
+from shared.ledger.patience import connected
+from shared.ledger.tables import Tables
+from shared.ledger.types import Row
+
+MAX_CONFLICTS_SHOWN: Final = 16
+
+REASON: Final = """CASE WHEN l.learner_id IS NULL THEN 'unknown-learner' WHEN i.item_id IS NULL THEN 'unaligned'
+    WHEN a.occurred_at < c.begins_at THEN 'before-first-day' ELSE 'being-released' END"""
+KNOWN: Final = "FROM act a LEFT JOIN alias l USING (alias) LEFT JOIN alignment i USING (item_id) LEFT JOIN calendar c ON true"
+WAITING_ACTS: Final = f"{KNOWN} WHERE a.learner_id IS NULL"
+COUNTS: Final = """
+    SELECT (SELECT count(*) FROM act WHERE alias IS NOT NULL) AS accepted,
+        (SELECT count(*) FROM act WHERE learner_id IS NOT NULL) AS recorded,
+        (SELECT count(*) FROM conflict) AS conflicts, (SELECT count(*) FROM alias) AS aliases, (SELECT count(*) FROM alignment) AS items"""
+WAITING_COUNTS: Final = f"SELECT {REASON}, count(*) {WAITING_ACTS} GROUP BY 1"
+WAITING: Final = f"""
+    SELECT a.act_id, a.item_id, a.occurred_at, a.accepted_at, a.partition, a.position, {REASON} AS reason {WAITING_ACTS}
+    AND (a.partition, a.position) > (%s, %s) ORDER BY a.partition, a.position LIMIT %s"""
+ACT: Final = f"""
+    SELECT a.act_id, a.item_id, a.score_e6, a.occurred_at, a.kind, a.format, a.duration_ms, a.accepted_at, a.learner_id, a.competency_ids,
+        a.recorded_at, CASE WHEN a.learner_id IS NULL THEN {REASON} END AS reason
+    {KNOWN} WHERE a.act_id = %s AND a.alias IS NOT NULL"""
+CONFLICTS: Final = """
+    SELECT score_e6, occurred_at, item_id, same_person, told_at FROM conflict WHERE act_id = %s ORDER BY version LIMIT %s"""
+AMENDMENTS: Final = """
+    SELECT void, score_e6, author_id, cause, at FROM amendment WHERE act_id = %s ORDER BY version DESC LIMIT %s"""
+OF_LEARNER: Final = """
+    SELECT act_id, item_id, competency_ids, act.score_e6, occurred_at, kind, format, duration_ms, recorded_at,
+        coalesce(m.void, false) AS void, m.score_e6 AS corrected_e6 FROM act
+    LEFT JOIN LATERAL (
+        SELECT bool_or(void) AS void, (array_agg(score_e6 ORDER BY version DESC) FILTER (WHERE NOT void))[1] AS score_e6
+        FROM amendment WHERE amendment.act_id = act.act_id) m ON true
+    WHERE learner_id = %s AND (occurred_at, act_id) < (%s, %s) ORDER BY occurred_at DESC, act_id DESC LIMIT %s"""
+ALIGNMENTS: Final = """
+    SELECT item_id, iri, competency_ids FROM alignment WHERE iri > %(after)s AND (%(item)s::text IS NULL OR iri = %(item)s)
+    ORDER BY iri LIMIT %(most)s"""
+
+
+class Queries(Tables):
+    """Answers from the read tables of evidence."""
+
+    async def counts(self) -> Counts:
+        """Return how many acts are in each state, as of one instant."""
+        async with connected(self._pool) as connection, connection.transaction():
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            waiting: dict[Any, int] = dict(await (await connection.execute(WAITING_COUNTS)).fetchall())
+            async with connection.cursor(row_factory=dict_row) as cursor:
+                rows = await (await cursor.execute(COUNTS)).fetchall()
+        return Counts(waiting={reason: waiting.get(reason, 0) for reason in get_args(Reason)}, **rows[0])
+
+    async def act(self, act_id: UUID) -> ActView:
+        """Return what has become of an act.
+
+        Raises:
+            NotFound: no such act was ever told.
+        """
+        row = await self.row(ACT, [act_id])
+        if row is None:
+            raise NotFound("no act with this id was told")
+        known = {name: value for name, value in row.items() if value is not None}
+        conflicts = await self.all(ConflictView, CONFLICTS, [act_id, MAX_CONFLICTS_SHOWN])
+        amended = await self.all(AmendmentView, AMENDMENTS, [act_id, MAX_CONFLICTS_SHOWN])
+        known |= {"remedy": REMEDIES[known["reason"]]} if "reason" in known else {}
+        return ActView(status="recorded" if row["learner_id"] else "waiting", conflicts=conflicts, amendments=amended, **known)
+
+    async def evidence_of(self, learner_id: UUID, before: tuple[datetime, UUID], most: int) -> list[EvidenceView]:
+        """Return a learner's evidence from before this instant and id, the newest first."""
+        return await self.all(EvidenceView, OF_LEARNER, [learner_id, *before, most])
+
+    async def waiting(self, after: tuple[int, int], most: int) -> Sequence[Row]:
+        """Return the acts that wait behind this partition and position, which are no part of what is shown."""
+        return [{**row, "remedy": REMEDIES[row["reason"]]} for row in await self.rows(WAITING, [*after, most])]
+
+    async def first_day(self) -> date | None:
+        """Return the first day of any course; None where nobody told of one yet."""
+        row = await self.row("SELECT first_day FROM calendar")
+        return row["first_day"] if row else None
+
+    async def alignments(self, item: str | None, after: str, most: int) -> list[AlignmentView]:
+        """Return alignments by the IRI of the item, behind this one; or that of one item."""
+        return await self.all(AlignmentView, ALIGNMENTS, {"item": item, "after": after, "most": most})
+
+
+async def waiting_now(connection: Connection) -> int:
+    """Return how many accepted acts are not recorded yet."""
+    return sum(count for _, count in await (await connection.execute(WAITING_COUNTS)).fetchall())
