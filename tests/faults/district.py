@@ -214,12 +214,16 @@ def busy(district: District, pause_s: float = 0.3, part_s: float = 1.0) -> Itera
         raise NeverHappened("all that was told was known already: nothing had to wait")
 
 
-def judge_district(stage: Stage, district: District, client: Load, **given: Any) -> Verdict:
-    """Let the oracle decide, and see to what it does not look at: what people were told, and that no process has ended."""
+def judge_district(stage: Stage, district: District, client: Load, killed: bool = False, **given: Any) -> Verdict:
+    """Let the oracle decide, and see to what it does not look at: what people were told, and that no process has ended by itself.
+
+    Args:
+        killed: the scenario ends processes, and looks itself at how they end.
+    """
     found = stage.judge(district.town, client, **given)
     for wrong in (*district.unexpected, *district.forgotten()):
         stage.must(False, wrong)
-    for worker in district.town.workers:
+    for worker in district.town.workers if not killed else ():
         stage.must(worker.alive, f"{worker.name} has ended by itself: {worker.said()[-800:]}")
     stage.must(district.liked, "nobody was told that what she likes is kept")
     return found

@@ -11,7 +11,7 @@ import psycopg
 from demo.school import school
 from shared.failpoints import POINTS
 from shared.relay.relay import RELAY_LOCK
-from tests.faults.district import EVERY, LEARNERS, District, busy, district
+from tests.faults.district import EVERY, LEARNERS, District, busy, district, judge_district
 from tests.faults.load import Load, load
 from tests.faults.stage import Stage, scenario
 from tests.faults.town import HEARS, SMALL, Town, eventually
@@ -72,7 +72,7 @@ def kill_everywhere(stage: Stage) -> None:
                 die_at(stage, town.town, service, stage.draw.sample(points, len(points)))
             client.until(50)
             stage.must(_released(town.town, client) > 0, "nothing that had waited was released while services died")
-        stage.judge(town.town, client, within_s=CATCH_UP_S)
+        judge_district(stage, town, client, killed=True, within_s=CATCH_UP_S)
 
 
 @scenario("kill-at-random", 1)
@@ -91,7 +91,7 @@ def kill_at_random(stage: Stage) -> None:
             town.town.await_ready()
             client.until(50)
             stage.must(_released(town.town, client) > 0, "nothing that had waited was released while services died")
-        stage.judge(town.town, client)
+        judge_district(stage, town, client, killed=True)
 
 
 @scenario("relay-killed", 3, short=True)
