@@ -113,7 +113,7 @@ def rolling_restart(stage: Stage) -> None:
     """All brokers are asked to stop and started again, one after the other, while all five services are busy and go on without it."""
     with cluster(stage) as brokers, district(stage) as made:
         lost = Counter(dict.fromkeys(EVERY, 0))
-        with busy(made) as client:
+        with busy(made, pause_s=1.0) as client:
             client.until(50)
             for broker in brokers.brokers:
                 led = leaders(brokers, made.town, EVERY)
