@@ -105,6 +105,7 @@ def leader_killed(stage: Stage) -> None:
         lost.end(signal.SIGKILL)
         stage.inject("leader killed")
         goes_on(town, client)
+        stage.fault_ends()
         lost.start()
 
 
@@ -139,4 +140,5 @@ def coordinator_killed(stage: Stage) -> None:
         stage.inject("coordinator killed")
         goes_on(town, client)
         stage.must(coordinator(brokers, town, "mastery") is not lost, "no other broker coordinates the group")
+        stage.fault_ends()
         lost.start()

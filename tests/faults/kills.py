@@ -22,6 +22,8 @@ REACHED_S = 60.0
 CATCH_UP_S = 180.0
 """Time to come to rest where five services died in turn for some minutes while evidence came in: mastery's backlog is thousands of pieces,
 many of them late."""
+SLOWLY_S = 1.0
+"""Pause of a client there: what comes in while a slow machine starts services again and again is no backlog that one has to work off."""
 PART_S = 6.0
 """Pause between two parts of newcomers where services die in turn for minutes: some come while evidence does."""
 RANDOM_KILLS = 12
@@ -66,7 +68,7 @@ def kill_points(stage: Stage) -> None:
 def kill_everywhere(stage: Stage) -> None:
     """SIGKILL each of the five services at each of the named points, while evidence and preferences come in."""
     with district(stage) as town:
-        with busy(town, part_s=PART_S) as client:
+        with busy(town, pause_s=SLOWLY_S, part_s=PART_S) as client:
             for service in EVERY:
                 points = POINTS if HEARS[service] else OWN
                 die_at(stage, town.town, service, stage.draw.sample(points, len(points)))

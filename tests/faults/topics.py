@@ -108,6 +108,7 @@ def topic_emptied(stage: Stage) -> None:
             eventually(lambda: ASKED in town.of("mastery")[0].said(), "mastery asks for what is missing", LIMIT_S)
             delete(town)
             stage.inject("topic deleted")
+            stage.fault_ends()
             client.until(50)
         stage.judge(town, client, harmed=("evidence",))
 
@@ -132,6 +133,7 @@ def record_missing(stage: Stage) -> None:
             delete(town)
             refill(town, [row for row in rows if row not in lost])
             stage.inject("record missing", len(lost))
+            stage.fault_ends()
             town.begin("evidence", "mastery")
             stage.must(happens(lambda: ASKED in town.of("mastery")[0].said(), LIMIT_S), "mastery does not ask for what is missing")
             more.until(50)
@@ -153,6 +155,7 @@ def retention(stage: Stage) -> None:
                 ends[partition] = offset
             cut(town, ends)
             stage.inject("records deleted before they were read", sum(ends.values()))
+            stage.fault_ends()
             town.begin("mastery")
             eventually(lambda: ASKED in town.of("mastery")[0].said(), "mastery asks for what is missing", LIMIT_S)
             client.until(50)

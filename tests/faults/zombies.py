@@ -28,6 +28,7 @@ def _zombie(stage: Stage, point: str) -> None:
             time.sleep(SESSION_MS / 1000 + MARGIN_S)
             town.await_ready(second)
             _moved_on(town, client.told)
+            stage.fault_ends()
             first.send(signal.SIGCONT)
             stage.inject(f"stop {point}, continue after the session timeout")
             _woken(stage, first, point)
