@@ -35,10 +35,10 @@ class Unexpected(CairnError):
 class Cairn:
     """Speaks to an installation. Every answer to something that was sent goes into the acknowledgements, where a file is given."""
 
-    def __init__(self, address: str, acks: Path | None = None) -> None:
+    def __init__(self, address: str, acks: Path | None = None, limit_s: float = LIMIT_S) -> None:
         self.address = address
         limits = httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_S)
-        self._http = httpx.AsyncClient(base_url=address, timeout=LIMIT_S, limits=limits)
+        self._http = httpx.AsyncClient(base_url=address, timeout=limit_s, limits=limits)
         self.acks_path = acks
         self._acks: IO[str] | None = None if acks is None else acks.open("w", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""The school as a OneRoster 1.2 CSV ZIP in bulk mode, whole or with one row that cannot be taken."""
+"""Schools as a OneRoster 1.2 CSV ZIP in bulk mode, whole or with one row that cannot be taken."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from demo.framework import SUBJECTS
-from demo.school import DISTRICT, GRADES, SCHOOL, Person, School
+from demo.school import DISTRICT, GRADES, Person, School
 
-SCHOOL_ID: Final = "org-willowbank"
 DISTRICT_ID: Final = "org-aldermoor"
 YEAR_ID, TERM_ID = "year-2026", "term-fall"
 TERM: Final = ("2026-08-31", "2027-06-12")
@@ -47,15 +46,15 @@ def bad_row(school: School) -> str:
     return school.learners[len(school.learners) // 3].sourced_id
 
 
-def archive(school: School, spoilt: bool = False) -> bytes:
-    """Return the ZIP; the same bytes for the same school.
+def archive(*schools: School, spoilt: bool = False) -> bytes:
+    """Return the ZIP; the same bytes for the same schools.
 
     Args:
-        spoilt: write `yes` for a boolean in one row of users.csv, a mistake that spreadsheets make.
+        spoilt: write `yes` for a boolean in one row of the first school in users.csv, a mistake that spreadsheets make.
     """
-    tables = {"manifest": _manifest(), **{name: list(rows) for name, rows in _tables(school).items()}}
+    tables = {"manifest": _manifest(), **_tables(schools)}
     if spoilt:
-        wrong = bad_row(school)
+        wrong = bad_row(schools[0])
         tables["users"] = [{**row, "enabledUser": "yes"} if row["sourcedId"] == wrong else row for row in tables["users"]]
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
@@ -79,27 +78,21 @@ def _manifest() -> list[Row]:
     return [{"propertyName": name, "value": value} for name, value in values.items()]
 
 
-def _tables(school: School) -> Mapping[str, Iterable[Row]]:
+def _tables(schools: Sequence[School]) -> Mapping[str, list[Row]]:
     return {
-        "orgs": (
+        "orgs": [
             {"sourcedId": DISTRICT_ID, "name": DISTRICT, "type": "district"},
-            {"sourcedId": SCHOOL_ID, "name": SCHOOL, "type": "school", "parentSourcedId": DISTRICT_ID},
-        ),
-        "academicSessions": (
+            *({"sourcedId": each.sourced_id, "name": each.title, "type": "school", "parentSourcedId": DISTRICT_ID} for each in schools),
+        ],
+        "academicSessions": [
             {"sourcedId": YEAR_ID, "title": "2026-27", "type": "schoolYear", **_dates(), "schoolYear": "2027"},
             {"sourcedId": TERM_ID, "title": "All year", "type": "term", **_dates(), "parentSourcedId": YEAR_ID, "schoolYear": "2027"},
-        ),
-        "courses": _courses(),
-        "classes": _classes(school),
-        "users": [
-            *(_user(person, "") for person in school.teachers),
-            *(_user(learner, learner.grade) for learner in school.learners),
         ],
-        "roles": [
-            *(_role(person, "teacher") for person in school.teachers),
-            *(_role(learner, "student") for learner in school.learners),
-        ],
-        "enrollments": _enrollments(school),
+        "courses": _courses(schools[0].sourced_id if len(schools) == 1 else DISTRICT_ID),
+        "classes": [row for each in schools for row in _classes(each)],
+        "users": [row for each in schools for row in _users(each)],
+        "roles": [row for each in schools for row in _roles(each)],
+        "enrollments": [row for each in schools for row in _enrollments(each)],
     }  # fmt: skip
 
 
@@ -107,11 +100,11 @@ def _dates() -> Row:
     return {"startDate": TERM[0], "endDate": TERM[1]}
 
 
-def _courses() -> list[Row]:
+def _courses(org: str) -> list[Row]:
     return [
         {
             "sourcedId": f"course-{subject}-{grade}", "schoolYearSourcedId": YEAR_ID, "title": f"{subject.capitalize()} {int(grade)}",
-            "grades": grade, "orgSourcedId": SCHOOL_ID, "subjects": subject.capitalize(),
+            "grades": grade, "orgSourcedId": org, "subjects": subject.capitalize(),
         }
         for subject in SUBJECTS for grade in GRADES
     ]  # fmt: skip
@@ -121,25 +114,33 @@ def _classes(school: School) -> list[Row]:
     return [
         {
             "sourcedId": each.sourced_id, "title": each.title, "grades": each.grade,
-            "courseSourcedId": f"course-{each.subject}-{each.grade}", "classType": "scheduled", "schoolSourcedId": SCHOOL_ID,
+            "courseSourcedId": f"course-{each.subject}-{each.grade}", "classType": "scheduled", "schoolSourcedId": school.sourced_id,
             "termSourcedIds": TERM_ID, "subjects": each.subject.capitalize(),
         }
         for each in school.classes
     ]  # fmt: skip
 
 
-def _user(person: Person, grade: str) -> Row:
-    return {
-        "sourcedId": person.sourced_id, "enabledUser": "true", "username": person.sourced_id, "userIds": f"{{LMS:{person.lms_id}}}",
-        "givenName": person.given, "familyName": person.family, "grades": grade, "primaryOrgSourcedId": SCHOOL_ID,
-    }  # fmt: skip
+def _users(school: School) -> list[Row]:
+    teachers: list[tuple[Person, str]] = [(person, "") for person in school.teachers]
+    return [
+        {
+            "sourcedId": person.sourced_id, "enabledUser": "true", "username": person.sourced_id, "userIds": f"{{LMS:{person.lms_id}}}",
+            "givenName": person.given, "familyName": person.family, "grades": grade, "primaryOrgSourcedId": school.sourced_id,
+        }
+        for person, grade in [*teachers, *((learner, learner.grade) for learner in school.learners)]
+    ]  # fmt: skip
 
 
-def _role(person: Person, role: str) -> Row:
-    return {
-        "sourcedId": f"role-{person.sourced_id}", "userSourcedId": person.sourced_id, "roleType": "primary", "role": role,
-        "orgSourcedId": SCHOOL_ID,
-    }  # fmt: skip
+def _roles(school: School) -> list[Row]:
+    teachers: list[tuple[Person, str]] = [(person, "teacher") for person in school.teachers]
+    return [
+        {
+            "sourcedId": f"role-{person.sourced_id}", "userSourcedId": person.sourced_id, "roleType": "primary", "role": role,
+            "orgSourcedId": school.sourced_id,
+        }
+        for person, role in [*teachers, *((learner, "student") for learner in school.learners)]
+    ]  # fmt: skip
 
 
 def _enrollments(school: School) -> list[Row]:
@@ -151,7 +152,7 @@ def _enrollments(school: School) -> list[Row]:
     ]
     return [
         {
-            "sourcedId": f"enr-{each.sourced_id}-{person}", "classSourcedId": each.sourced_id, "schoolSourcedId": SCHOOL_ID,
+            "sourcedId": f"enr-{each.sourced_id}-{person}", "classSourcedId": each.sourced_id, "schoolSourcedId": school.sourced_id,
             "userSourcedId": person, "role": role, "primary": primary,
         }
         for each, person, role, primary in members

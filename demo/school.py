@@ -69,26 +69,38 @@ class School:
     learners: tuple[Learner, ...]
     teachers: tuple[Person, ...]
     classes: tuple[SchoolClass, ...]
+    sourced_id: str = "org-willowbank"
+    title: str = SCHOOL
 
     def section(self, grade: str, section: str) -> list[Learner]:
         """Return the learners of a section."""
         return [learner for learner in self.learners if (learner.grade, learner.section) == (grade, section)]
 
 
-def school(learners: int, seed: int) -> School:
+def school(learners: int, seed: int, number: int = 1) -> School:
     """Return a school with so many learners, spread over its grades and sections; 12 classes and 16 teachers.
 
     Args:
         learners: from MIN_LEARNERS to MAX_LEARNERS.
+        number: of the school in its district; the first one is Willowbank.
     """
-    draw = random.Random(f"school {seed}")
+    first = number == 1
+    mark = "" if first else f"{number}-"
+    draw = random.Random(f"school {mark}{seed}")
     names = _names(learners + TEACHERS, draw)
     places = [(grade, section) for grade in GRADES for section in SECTIONS]
     pupils = tuple(
-        Learner(f"s-{n + 1:04}", *names[n], f"u{draw.getrandbits(40):010x}", *places[n * len(places) // learners]) for n in range(learners)
+        Learner(f"s-{mark}{n + 1:04}", *names[n], f"u{draw.getrandbits(40):010x}", *places[n * len(places) // learners])
+        for n in range(learners)
     )
-    teachers = tuple(Person(f"t-{n + 1:02}", *names[learners + n], f"u{draw.getrandbits(40):010x}") for n in range(TEACHERS))
-    return School(pupils, teachers, _classes(teachers))
+    teachers = tuple(Person(f"t-{mark}{n + 1:02}", *names[learners + n], f"u{draw.getrandbits(40):010x}") for n in range(TEACHERS))
+    named = {} if first else {"sourced_id": f"org-{number}", "title": f"School {number}"}
+    return School(pupils, teachers, _classes(teachers, mark), **named)
+
+
+def schools(learners: int, count: int, seed: int) -> tuple[School, ...]:
+    """Return the schools of a district that share its learners evenly."""
+    return tuple(school((n + 1) * learners // count - n * learners // count, seed, n + 1) for n in range(count))
 
 
 def _names(count: int, draw: random.Random) -> list[tuple[str, str]]:
@@ -108,7 +120,7 @@ def _names(count: int, draw: random.Random) -> list[tuple[str, str]]:
     return names
 
 
-def _classes(teachers: Sequence[Person]) -> tuple[SchoolClass, ...]:
+def _classes(teachers: Sequence[Person], mark: str) -> tuple[SchoolClass, ...]:
     """Return the classes: each has a teacher of its own, and the rest of a subject's teachers join one class of every grade."""
     half = len(teachers) // len(SUBJECTS)
     classes = []
@@ -118,5 +130,5 @@ def _classes(teachers: Sequence[Person]) -> tuple[SchoolClass, ...]:
         for place, (grade, section) in enumerate(places):
             helpers = [person for n, person in enumerate(team[len(places) :]) if SECTIONS[n % len(SECTIONS)] == section]
             ids = tuple(person.sourced_id for person in (team[place], *helpers))
-            classes.append(SchoolClass(f"c-{subject[:4]}-{int(grade)}{section.lower()}", subject, grade, section, ids))
+            classes.append(SchoolClass(f"c-{mark}{subject[:4]}-{int(grade)}{section.lower()}", subject, grade, section, ids))
     return tuple(classes)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from services.profile.oneroster import Faults, Row, listed
@@ -29,7 +29,7 @@ _FILE: Final = "users.csv"
 _TELLING: Final = ("userMasterIdentifier", "identifier")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Id:
     """One id of a row: where it stands, who calls her so, and what it says."""
 
@@ -46,16 +46,21 @@ class Id:
 
 def ids_of(row: Row, source: str) -> list[Id]:
     """Return the ids by which the SIS may know a user again, the `sourcedId` first."""
+    return _ids_of(row, source, _user_ids(row))
+
+
+def _ids_of(row: Row, source: str, user_ids: Sequence[tuple[str, str]]) -> list[Id]:
     ids = [Id("sourcedId", source, row["sourcedId"])]
     ids += [Id(column, f"{source}/{column}", row[column].strip()) for column in _TELLING if row[column]]
-    return ids + [Id("userIds", f"{source}/userIds/{kind}", value) for kind, value in _user_ids(row)]
+    return ids + [Id("userIds", f"{source}/userIds/{kind}", value) for kind, value in user_ids]
 
 
 def names_of(row: Row, source: str, person_iris: Iterable[PersonIri]) -> list[Id]:
     """Return all that other systems may call a user by."""
-    names = ids_of(row, source) + [Id("userIds", kind, value) for kind, value in _user_ids(row)]
+    user_ids = _user_ids(row)
+    names = _ids_of(row, source, user_ids) + [Id("userIds", kind, value) for kind, value in user_ids]
     for iri in person_iris:
-        values = [value for kind, value in _user_ids(row) if kind == iri.type] if iri.type else [row[iri.column].strip()]
+        values = [value for kind, value in user_ids if kind == iri.type] if iri.type else [row[iri.column].strip()]
         names += [Id(iri.column, "", iri.prefix + value) for value in values if value]
     return names
 
@@ -84,7 +89,7 @@ class Persons:
         return cls(by_match, by_alias)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Identified:
     """Who a row is, and the hashes of her ids."""
 
@@ -138,11 +143,13 @@ def claimed(
     An id that several rows have is the alias of the one whose `sourcedId` it is, or of none; the others are warned. A `sourcedId` that is
     another learner's alias since earlier is a fault; any other id is then passed over with a warning.
     """
-    claims: dict[str, dict[UUID, tuple[int, Id]]] = defaultdict(dict)
+    claims: dict[str, list[_Claim]] = defaultdict(list)
     for each in learners:
         for name in names_of(each.row, source, person_iris):
             if name.source or is_iri(name.value):
-                claims[person_alias(key, name.source, name.value)].setdefault(each.person, (each.row.line, name))
+                claimants = claims[person_alias(key, name.source, name.value)]
+                if not claimants or claimants[-1].person != each.person:  # All names of a person come one after another.
+                    claimants.append(_Claim(each.person, each.row.line, name))
             else:
                 detail = "with what stands here, the template of a person IRI gives no IRI"
                 warnings.add(_FILE, each.row.line, name.column, "no-iri", detail, "write the id as the other system does in its IRIs")
@@ -150,7 +157,7 @@ def claimed(
     for alias, claimants in claims.items():
         owner = known.by_alias.get(alias)
         winner = owner if owner is not None else _winner(claimants)
-        for person, (line, name) in claimants.items():
+        for person, line, name in claimants:
             if person == winner:
                 result[person].add(alias)
             elif owner is not None and name.is_first:
@@ -162,9 +169,17 @@ def claimed(
     return result
 
 
-def _winner(claimants: Mapping[UUID, tuple[int, Id]]) -> UUID | None:
+class _Claim(NamedTuple):
+    """Who has an id, in which line."""
+
+    person: UUID
+    line: int
+    name: Id
+
+
+def _winner(claimants: Sequence[_Claim]) -> UUID | None:
     """Return whose alias it is: the only one's, or the only one's who has it as `sourcedId`."""
     if len(claimants) == 1:
-        return next(iter(claimants))
-    first = [person for person, (_, name) in claimants.items() if name.is_first]
+        return claimants[0].person
+    first = [claim.person for claim in claimants if claim.name.is_first]
     return first[0] if len(first) == 1 else None

@@ -116,9 +116,9 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
     schools = _schools(roster, source, on)
     classes = _classes(roster, source)
     rows = {row["sourcedId"]: row for row in roster["users.csv"]}
-    places = _places(roster, on)
+    places = _places(roster, source, on)
     staff = _staff([rows[user] for user in places.staff], places, source, key, known, classes, faults, warnings)
-    learners = _learners([rows[user] for user in places.learners], places, source, person_iris, key, known, faults, warnings)
+    learners = _learners([rows[user] for user in places.learners], places, source, person_iris, key, known, classes, faults, warnings)
     faults.check("people of the roster cannot be told apart or placed")
     gone: list[ClassRostered | StaffRostered | LearnerRostered] = [
         *_gone(known.classes, {each.class_id for each in classes.values()}, source),
@@ -181,7 +181,8 @@ def _classes(roster: Roster, source: str) -> dict[str, ClassRostered]:
 class _Places:
     """Who learns and who teaches where; users by `sourcedId`, in the order of users.csv."""
 
-    schools: frozenset[str]
+    schools: Mapping[str, UUID]
+    """Ids by `sourcedId`."""
     learners: list[str]
     staff: list[str]
     learns: Mapping[str, list[Row]]
@@ -197,7 +198,7 @@ class _Places:
         return next((org for org in ordered if org in self.schools), None)
 
 
-def _places(roster: Roster, on: date) -> _Places:
+def _places(roster: Roster, source: str, on: date) -> _Places:
     roles: dict[str, list[Row]] = defaultdict(list)
     learns: dict[str, list[Row]] = defaultdict(list)
     teaches: dict[str, list[Row]] = defaultdict(list)
@@ -209,7 +210,7 @@ def _places(roster: Roster, on: date) -> _Places:
             (learns if row["role"] == "student" else teaches)[row["userSourcedId"]].append(row)
     users = [row["sourcedId"] for row in roster["users.csv"]]
     return _Places(
-        frozenset(row["sourcedId"] for row in roster["orgs.csv"] if row["type"] == "school"),
+        {row["sourcedId"]: school_id_of(source, row["sourcedId"]) for row in roster["orgs.csv"] if row["type"] == "school"},
         [user for user in users if user in learns or any(row["role"] == "student" for row in roles[user])],
         [user for user in users if user in teaches or any(row["role"] in TEACHING for row in roles[user])],
         learns, teaches, roles,
@@ -221,8 +222,8 @@ def _ended(row: Row, on: date) -> bool:
 
 
 def _learners(
-    rows: Sequence[Row], places: _Places, source: str, person_iris: Sequence[PersonIri], key: bytes, known: Known, faults: Faults,
-    warnings: Faults,
+    rows: Sequence[Row], places: _Places, source: str, person_iris: Sequence[PersonIri], key: bytes, known: Known,
+    classes: Mapping[str, ClassRostered], faults: Faults, warnings: Faults,
 ) -> list[Named]:  # fmt: skip
     persons = Persons.of((each.learner_id, each.matches, each.aliases) for each in known.learners.values())
     identified = identify(rows, source, key, persons, learner_id_of, faults)
@@ -237,10 +238,10 @@ def _learners(
             continue
         told = LearnerRostered(
             learner_id=each.person,
-            school_id=school_id_of(source, school),
+            school_id=places.schools[school],
             aliases=tuple(aliases[each.person].union(before.aliases if before else ())),
             grade=next(iter(listed(row["grades"])), ""),
-            class_ids=tuple(class_id(source, learnt["schoolSourcedId"], learnt["classSourcedId"]) for learnt in enrollments),
+            class_ids=tuple(classes[learnt["classSourcedId"]].class_id for learnt in enrollments),
             matches=each.matches + (before.matches if before else ()),
             source=source,
         )
@@ -265,7 +266,7 @@ def _staff(
         taught = [classes[enrollment["classSourcedId"]] for enrollment in enrollments]
         told = StaffRostered(
             staff_id=each.person,
-            school_id=school_id_of(source, school),
+            school_id=places.schools[school],
             subjects=tuple(subject for course in taught for subject in course.subjects),
             class_ids=tuple(course.class_id for course in taught),
             matches=each.matches + (before.matches if before else ()),

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -27,6 +28,16 @@ def test_every_part_is_named_in_the_help(capsys: pytest.CaptureFixture[str], mon
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in PARTS)
+
+
+def test_a_district_is_brought_in_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    parts = {name: replace(part, run=lambda home, quick, bars, name=name: ran.append(name)) for name, part in PARTS.items()}
+    monkeypatch.setattr("bench.__main__.PARTS", parts)
+    for asked in ([], ["--only", "district"]):
+        monkeypatch.setattr(sys, "argv", ["bench", *asked])
+        assert main() == 0
+    assert ran == [*(name for name in PARTS if name != "district"), "district"]
 
 
 def test_a_part_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

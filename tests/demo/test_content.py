@@ -13,7 +13,7 @@ import pytest
 from demo import catalogue, framework, items, resources, roster
 from demo.framework import GRADES, SUBJECTS, beneath, of_grade, skills, teaching_order
 from demo.school import GRADES as TAUGHT
-from demo.school import school
+from demo.school import school, schools
 from services.evidence.alignment import from_json
 from services.mastery.case import read_package
 from services.pathing.api.reading import read_catalogue
@@ -66,6 +66,15 @@ def test_the_roster_is_taken_whole() -> None:
     learners = {row["userSourcedId"] for row in taken["roles.csv"] if row["role"] == "student"}
     enrolled = Counter(row["userSourcedId"] for row in taken["enrollments.csv"] if row["role"] == "student")
     assert enrolled == Counter(dict.fromkeys(learners, 2))
+
+
+def test_a_district_of_several_schools_is_taken_whole() -> None:
+    taken = read(roster.archive(*schools(100, 3, 1)))
+    assert Counter(row["orgSourcedId"] for row in taken["roles.csv"] if row["role"] == "student") == Counter(
+        {"org-willowbank": 33, "org-2": 33, "org-3": 34}
+    )
+    assert len({row["userIds"] for row in taken["users.csv"]}) == 100 + 3 * 16
+    assert len(taken["classes.csv"]) == 3 * 12
 
 
 def test_every_class_has_a_teacher_and_every_teacher_a_class() -> None:

@@ -27,6 +27,15 @@ def faults_of(content: bytes) -> set[tuple[str, str]]:
     return {(fault.place, fault.code) for fault in caught.value.faults}
 
 
+def test_rows_share_the_texts_that_they_refer_to() -> None:
+    """A district has several rows for each learner: an id that stands in all of them is kept once."""
+    taken = oneroster.read(District().zip())
+    named = [row["userSourcedId"] for file in ("roles.csv", "enrollments.csv") for row in taken[file] if row["userSourcedId"] == "u1"]
+    assert len(named) == 3
+    assert len({id(each) for each in named}) == 1
+    assert len({id(row.places) for row in taken["enrollments.csv"]}) == 1
+
+
 def test_a_good_file_set_is_read() -> None:
     roster = oneroster.read(District().zip())
     assert roster.rows == 3 + 2 + 2 + 2 + 6 + 6 + 5

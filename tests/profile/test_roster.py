@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from services.profile import oneroster
+from services.profile import roster as rosters
 from services.profile.person_iri import MAX_TEMPLATES, person_iris
 from services.profile.roster import Known, Plan, plan
 from shared.contracts.profile import ClassRostered, LearnerRostered, StaffRostered
@@ -22,6 +23,24 @@ LMS = "https://lms.example/users/{userIds:LMS}"
 
 def planned(district: District, known: Known | None = None, on: date = DAY, source: str = "sis", iris: Sequence[str] = ()) -> Plan:
     return plan(oneroster.read(district.zip()), source, on, KEY, known or Known(), person_iris(iris))
+
+
+def test_ids_of_schools_and_classes_are_made_once_however_many_learners_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    for name in ("school_id_of", "class_id_of"):
+        real = getattr(rosters, name)
+        monkeypatch.setattr(rosters, name, lambda *given, name=name, real=real: made.append(name) or real(*given))
+    counts = []
+    for students in (1, 40):
+        district = District()
+        for number in range(students):
+            district.student(f"n{number}")
+            enrollment = {"classSourcedId": "c1", "schoolSourcedId": "s1", "userSourcedId": f"n{number}", "role": "student"}
+            district.rows["enrollments.csv"].append({"sourcedId": f"en{number}"} | enrollment)
+        assert len(planned(district).learners) == 3 + students
+        counts.append(len(made))
+        made.clear()
+    assert counts[0] == counts[1] > 0
 
 
 def learners_of(plan: Plan) -> dict[str, LearnerRostered]:

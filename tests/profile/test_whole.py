@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from time import sleep
 from typing import Any
 from uuid import UUID
 
@@ -174,6 +175,27 @@ async def test_a_larger_roster_of_a_service_that_stops_is_under_way(profile: Any
     assert (answer["under_way"], answer["events"], answer["learners"]["created"]) == (True, EVENTS, 3)
     assert 0 < await under_way(profile) < EVENTS
     profile.asker._stopping = False  # The next process.
+    await profile.tick()
+    assert (await under_way(profile), sum((await types(profile)).values())) == (0, EVENTS)
+
+
+async def test_a_larger_roster_whose_comparison_took_long_is_answered_behind_it(profile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time counts from the request's beginning: gateways do not wait for both. What comes meanwhile is told so before it is read."""
+    steps_of(monkeypatch)
+    monkeypatch.setattr(imports, "FINISH_S", 0.1)
+    plan = imports.plan
+
+    def takes_long(*given: Any) -> Any:
+        sleep(2 * imports.FINISH_S)
+        return plan(*given)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(imports, "plan", takes_long)
+        answer = await send(profile, District(), 202)
+    assert (answer["under_way"], answer["events"], await under_way(profile)) == (True, EVENTS, EVENTS)
+    with monkeypatch.context() as unread:
+        unread.setattr(imports.oneroster, "read", lambda content: pytest.fail("it was read"))
+        assert (await send(profile, District(), 429))["type"] in LATER
     await profile.tick()
     assert (await under_way(profile), sum((await types(profile)).values())) == (0, EVENTS)
 

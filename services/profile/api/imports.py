@@ -33,8 +33,9 @@ MOST: Final = 10_000
 as a district's first, is recorded whole and taken in steps."""
 STEP: Final = 1_000
 """Commands of a step: a person's aliases and roster entry stay together."""
-FINISH_S: Final = 30.0
-"""Time that a request gives the steps of its roster; the ticker takes those that are left then."""
+FINISH_S: Final = 60.0
+"""Time after which a request whose roster is recorded waits for no more of its steps; the ticker takes those that are left. It counts from
+the request's beginning: where reading and comparing took as long already, it is answered at once. Gateways wait twice as long."""
 RETRY_AFTER_S: Final = 5
 FEW: Final = 20
 """Learners that a roster may withdraw, however many there are; more only where they are at most half of its source's."""
@@ -115,13 +116,17 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
         """
         require_content_type(request, "application/zip")
         templates = person_iris(iris)
-        if one_at_a_time.locked():  # Reading one is work.
+        until = asyncio.get_running_loop().time() + FINISH_S
+        if one_at_a_time.locked():
             raise _busy()
         async with one_at_a_time:
+            if await queries.under_way():  # Told before it is read, which is work.
+                raise _busy()
             roster = await asyncio.to_thread(oneroster.read, await request.body())
-            taking = _Taking(context, queries, keyring, roster, source, templates, dry_run, withdraw_many)
+            taking = _Taking(context, queries, keyring, [roster], source, templates, dry_run, withdraw_many)
+            del roster
             answers = await context.asker.ask_whole(taking.prepare)
-            under_way = taking.recorded > 0 and not await _finished(steps)
+            under_way = taking.recorded > 0 and not await _finished(steps, until)
         if under_way:
             response.status_code = 202
         return taking.answer(taking.recorded or sum(len(answer.events) for answer in answers), under_way)
@@ -148,7 +153,8 @@ class _Taking:
     context: Context
     queries: Queries
     keyring: Keyring
-    roster: oneroster.Roster
+    read: list[oneroster.Roster]
+    """The one that was read, until it is compared: a district's takes memory."""
     source: str
     templates: Sequence[PersonIri]
     dry_run: bool
@@ -169,7 +175,7 @@ class _Taking:
             raise _busy()
         known, now = await self.queries.known(), self.context.clock.now()
         planned = await asyncio.to_thread(
-            plan, self.roster, self.source, now.date(), self.context.settings.district(), known, self.templates
+            plan, self.read.pop(), self.source, now.date(), self.context.settings.district(), known, self.templates
         )
         if not (self.dry_run or self.withdraw_many):
             _check_withdrawals(planned, known, self.source)
@@ -212,10 +218,10 @@ class _Taking:
         )  # fmt: skip
 
 
-async def _finished(steps: Steps) -> bool:
-    """Take all steps that are left, and return whether that was done; what was not, the ticker does."""
+async def _finished(steps: Steps, until: float) -> bool:
+    """Take all steps that are left, and return whether that was done until then; what was not, the ticker does."""
     try:
-        async with asyncio.timeout(FINISH_S):
+        async with asyncio.timeout_at(until):
             while await steps.take():
                 pass
     except Exception as error:  # Whatever it is: the roster is recorded, and nobody may be told otherwise.

@@ -44,7 +44,8 @@ def read(content: bytes) -> Roster:
     faults = Faults()
     _check_manifest(found, faults)
     faults.check("the file set does not agree with its manifest")
-    tables = {file: read_table(file, found[file], columns, faults) for file, columns in FILES.items()}
+    known: dict[str, str] = {}
+    tables = {file: read_table(file, found[file], columns, faults, known) for file, columns in FILES.items()}
     faults.check("the roster cannot be taken")
     for file, columns in FILES.items():
         _check_references(file, columns, tables, faults)

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
@@ -30,13 +30,15 @@ _EXTENSION: Final = "metadata."
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row and the line it begins at, 1 being the header's."""
+    """A row and the line it begins at, 1 being the header's. A district has several hundred thousand: each holds its cells and no more."""
 
     line: int
-    cells: Mapping[str, str]
+    cells: tuple[str, ...]
+    places: Mapping[str, int] = field(repr=False)
+    """Place of each column, the same for all rows of a file."""
 
     def __getitem__(self, column: str) -> str:
-        return self.cells[column]
+        return self.cells[self.places[column]]
 
 
 def listed(cell: str) -> list[str]:
@@ -86,8 +88,12 @@ def raw_rows(file: str, text: str, faults: Faults) -> Iterator[tuple[int, list[s
             yield line, cells
 
 
-def read_table(file: str, content: bytes, columns: Sequence[Column], faults: Faults) -> list[Row]:
-    """Return the rows of a file. What is wrong is added to `faults`; the rows are then good for finding more of it only."""
+def read_table(file: str, content: bytes, columns: Sequence[Column], faults: Faults, known: dict[str, str] | None = None) -> list[Row]:
+    """Return the rows of a file. What is wrong is added to `faults`; the rows are then good for finding more of it only.
+
+    Args:
+        known: texts that come again and again, such as ids that other files refer to; each is kept once.
+    """
     text = text_of(file, content, faults)
     if text is None:
         return []
@@ -98,7 +104,7 @@ def read_table(file: str, content: bytes, columns: Sequence[Column], faults: Fau
         return []
     if not header_fits(file, header[1], [column.name for column in columns], faults):
         return []
-    return list(_rows(file, rows, columns, len(header[1]), faults))
+    return list(_rows(file, rows, columns, len(header[1]), faults, {} if known is None else known))
 
 
 def header_fits(file: str, found: Sequence[str], expected: Sequence[str], faults: Faults) -> bool:
@@ -117,8 +123,11 @@ def header_fits(file: str, found: Sequence[str], expected: Sequence[str], faults
     return True
 
 
-def _rows(file: str, rows: Iterator[tuple[int, list[str]]], columns: Sequence[Column], width: int, faults: Faults) -> Iterator[Row]:
-    names = [column.name for column in columns]
+def _rows(
+    file: str, rows: Iterator[tuple[int, list[str]]], columns: Sequence[Column], width: int, faults: Faults, known: dict[str, str]
+) -> Iterator[Row]:
+    places = {column.name: place for place, column in enumerate(columns)}
+    often = [place for place, column in enumerate(columns) if column.refers or column.words]
     lines: dict[str, int] = {}
     for line, cells in rows:
         if len(cells) != width:
@@ -126,13 +135,15 @@ def _rows(file: str, rows: Iterator[tuple[int, list[str]]], columns: Sequence[Co
             faults.add(file, line, None, "cells", detail, "write an empty cell for each value that is not known, and quote commas")
             continue
         for column, cell in zip(columns, cells, strict=False):
-            wrong = _wrong(column, cell)
+            wrong = _wrong(column, cell) if cell or column.needed else None
             if wrong is not None:
                 faults.add(file, line, column.name, *wrong)
-        known = cells[0]
-        if known and lines.setdefault(known, line) != line:
-            faults.add(file, line, names[0], "duplicate-id", f"line {lines[known]} has the same {names[0]}", "keep one of the rows")
-        yield Row(line, {name: cell if cell.strip() else "" for name, cell in zip(names, cells, strict=False)})
+        first, name = cells[0], columns[0].name
+        if first and lines.setdefault(first, line) != line:
+            faults.add(file, line, name, "duplicate-id", f"line {lines[first]} has the same {name}", "keep one of the rows")
+        for place in often:
+            cells[place] = known.setdefault(cells[place], cells[place])
+        yield Row(line, tuple(cell if cell.strip() else "" for cell in cells[: len(columns)]), places)
 
 
 def _wrong(column: Column, cell: str) -> tuple[str, str, str] | None:

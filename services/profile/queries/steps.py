@@ -50,11 +50,14 @@ async def _yes(connection: Connection, question: LiteralString, values: Sequence
 async def record(
     connection: Connection, steps: Sequence[Sequence[RosterCommand]], imported: RosterImported, request_id: UUID, at: datetime
 ) -> None:
-    """Record all steps of a roster. Names are sealed in them."""
-    texts = await asyncio.to_thread(lambda: [orjson.dumps([_written(command) for command in step]).decode() for step in steps])
-    rows = [(number, request_id, imported.content_hash, imported.source, at, text) for number, text in enumerate(texts)]
-    async with connection.cursor() as cursor:
-        await cursor.executemany(_KEEP, rows)
+    """Record all steps of a roster, one after another: the texts of a district's would take much memory. Names are sealed in them."""
+    for number, step in enumerate(steps):
+        text = await asyncio.to_thread(_text, step)
+        await connection.execute(_KEEP, [number, request_id, imported.content_hash, imported.source, at, text])
+
+
+def _text(step: Sequence[RosterCommand]) -> str:
+    return orjson.dumps([_written(command) for command in step]).decode()
 
 
 class Steps:
