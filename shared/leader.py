@@ -88,18 +88,23 @@ class Name:
             await connection.close()
 
 
-async def lead(dsn: str, lock: int, what: str, begin: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[None]]) -> None:
+async def lead(
+    dsn: str, lock: int, what: str, begin: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[None]],
+    answered: Callable[[], None] = lambda: None,
+) -> None:  # fmt: skip
     """Begin whenever this process gets the lock, end when it loses it or is cancelled. Returns never; a lost connection is made again.
 
     Args:
         dsn: of the database; one connection of its own holds the lock, and nothing else.
         what: is led, for the log.
+        answered: called each time when the database has said who has the lock.
     """
     while True:
         try:
             async with await _connect(dsn) as connection:
                 pause = 0.0
                 while not await _locked(connection, lock):
+                    answered()
                     pause = TAKE_OVER_S
                     await asyncio.sleep(LOCK_POLL_S)
                 await asyncio.sleep(pause)

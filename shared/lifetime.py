@@ -61,10 +61,7 @@ class Parties:
         silent_s = self.control.silent_s()
         if silent_s >= stalled_after_s:
             reasons.append(f"the control topic has not been read for {silent_s:.0f} s: what others hold, or lack, is not known")
-        silent_s = self.relay.silent_s()
-        if silent_s >= stalled_after_s:
-            reasons.append(f"the relay has not got round for {silent_s:.0f} s: what is recorded does not reach Kafka")
-        reasons += self.ticker.troubles()
+        reasons += [*self.relay.troubles(stalled_after_s), *self.ticker.troubles(stalled_after_s)]
         if self.consumer is None:
             return reasons
         progress = self.consumer.progress()

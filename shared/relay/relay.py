@@ -22,6 +22,7 @@ from shared.relay.compare import compare
 from shared.relay.control import Control, Length, Lengths, Refill, Told
 from shared.relay.fresh import Fresh, Row
 from shared.relay.topics import ensure_topics
+from shared.standing import Standing
 from shared.telemetry import traceparent_of_current
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ CHUNK: Final = 500
 CHUNK_BYTES: Final = 900_000
 """Bytes of events in such a batch, so that the topic's limit of 1 MiB is kept."""
 ANNOUNCE_S: Final = 5.0
-"""Time between two announcements of the lengths."""
+"""Time between two announcements of the lengths, and between two looks at whether what they say is published."""
 LOCK_POLL_S: Final = 1.0
 RETRY_S: Final = 0.5
 REQUEST_TIMEOUT_MS: Final = 20_000
@@ -66,7 +67,7 @@ MOVE: Final = """
     FROM unnest(%s::int[], %s::bigint[], %s::bigint[]) AS sent(partition, read, next)
     WHERE published.partition = sent.partition AND published.position = sent.read"""
 PUBLISHED: Final = "SELECT partition, position FROM published"
-LENGTHS: Final = "SELECT id, length, head FROM partition ORDER BY id"
+LENGTHS: Final = "SELECT id, length, head, position FROM partition JOIN published ON published.partition = id ORDER BY id"
 
 log = structlog.get_logger(__name__)
 
@@ -94,8 +95,10 @@ class Relay:
         self._fresh = Fresh()
         self._next: dict[int, int] = {}
         """Partition -> position to send next, as `published` has it; empty before it was read."""
-        self._looked = self._announced = self._freed = 0.0
+        self._looked = self._surveyed = self._freed = 0.0
         self._round_at = time.monotonic()
+        self._standing = Standing()
+        """Partitions with events that are not published, and the position from which they are not."""
         self.published = 0
         """Events sent to Kafka by this process, repeats included."""
         control.listeners.append(self._hear)
@@ -131,6 +134,16 @@ class Relay:
     def silent_s(self) -> float:
         """Return for how many seconds no round has ended: what was recorded since then may not be on Kafka."""
         return time.monotonic() - self._round_at
+
+    def troubles(self, after_s: float) -> list[str]:
+        """Return what stands still for so long: the relay itself, or what of the ledger is not on Kafka, whoever has to send it."""
+        found = []
+        if self.silent_s() >= after_s:
+            found.append(f"the relay has not got round for {self.silent_s():.0f} s: what is recorded does not reach Kafka")
+        for partition, seconds in self._standing.seconds(time.monotonic()).items():
+            if seconds >= after_s:
+                found.append(f"events of partition {partition} are recorded, and none was published for {seconds:.0f} s")
+        return found
 
     async def stop(self) -> None:
         """Let `run` end after what it is sending now."""
@@ -173,6 +186,8 @@ class Relay:
                 self._round_at = time.monotonic()
                 if row is not None and row[0]:
                     break
+                if self._is_time():
+                    await self._survey(connection)
                 await self._free(connection)
             await _within(self._stopping, LOCK_POLL_S)
         while not self._stopping.is_set():
@@ -199,8 +214,8 @@ class Relay:
             async with in_time():
                 sent = await self._relay(connection, producer)
                 more = await self._refill(connection, producer)
-                if time.monotonic() - self._announced >= ANNOUNCE_S:
-                    await self._announce(connection)
+                if self._is_time():
+                    await self._announce(await self._survey(connection))
                 await self._free(connection)
             self._round_at = time.monotonic()
             if sent < 1 and not more:
@@ -273,10 +288,18 @@ class Relay:
             if ended:
                 log.warning("sessions ended that stood still and held others up", sessions=ended)
 
-    async def _announce(self, connection: AsyncConnection[Any]) -> None:
+    def _is_time(self) -> bool:
+        return time.monotonic() - self._surveyed >= ANNOUNCE_S
+
+    async def _survey(self, connection: AsyncConnection[Any]) -> list[Any]:
+        """Look whether what is recorded gets published, apart from all that sends it; return how long each partition is."""
         rows = await (await connection.execute(LENGTHS)).fetchall()
-        self._announced = time.monotonic()
-        partitions = tuple(Length(partition=number, length=length, head=head) for number, length, head in rows)
+        self._surveyed = time.monotonic()
+        self._standing.see({number: position for number, length, _, position in rows if position < length}, self._surveyed)
+        return rows
+
+    async def _announce(self, rows: Sequence[Any]) -> None:
+        partitions = tuple(Length(partition=number, length=length, head=head) for number, length, head, _ in rows)
         if len(partitions) != self._partitions:
             raise LedgerError(f"the ledger of {self._service} has {len(partitions)} partitions instead of {self._partitions}")
         await self._control.send(Lengths(service=self._service, partitions=partitions))

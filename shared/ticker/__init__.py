@@ -16,8 +16,8 @@ import structlog
 
 from shared.leader import lead
 from shared.ledger.ledger import Ledger
-from shared.ledger.patience import ANSWER_S
 from shared.parts import Drain, Lapse, Search, Sweep, Tick, Work
+from shared.standing import Undone
 from shared.ticker.asking import tick_origin
 from shared.ticker.drains import Draining, Working
 from shared.ticker.lapses import Lapsing
@@ -30,9 +30,6 @@ __all__ = ["TICKER_LOCK", "Ticker", "tick_origin"]
 MAX_ROUNDS: Final = 1_000
 """Rounds of `settle` before it says that the work never ends."""
 FAILED_PAUSE_S: Final = 1.0
-LATE_S: Final = 4 * ANSWER_S
-"""Time after which a loop counts as standing still. Between two marks of progress it asks the database three times at most, each time for
-ANSWER_S at most; how long searches take does not count."""
 STOP_S: Final = 1.0
 """Time that a step under way is given when the service stops; a search may take longer, and is not waited for."""
 TICKER_LOCK: Final = 7_012_028
@@ -46,7 +43,11 @@ class Loop(Protocol):
 
     name: str
     watch: Stopwatch
-    """Is reset where it gets on; while it waits for what may take as long as it likes, it pauses it."""
+    """Runs while a step is under way, or fails again and again; begins anew where it gets on."""
+    undone: Undone
+    """What is due and was tried in vain, while the loop gets round."""
+    grace_s: float
+    """Time that a step may take beside the one after which whoever stands still says so."""
 
     async def begin(self) -> None:
         """Make ready, before the first step of a process that leads; another one may have led until now."""
@@ -75,29 +76,45 @@ class Ticker:
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
         self._leading: asyncio.Task[None] | None = None
+        self._asking = Stopwatch()
+        """Runs from the last answer to whether this process leads; stands at 0 while it does."""
 
     async def start(self, dsn: str) -> None:
         """Begin, in one of the processes that share this database: the others wait until it is gone."""
-        self._leading = asyncio.create_task(lead(dsn, TICKER_LOCK, "ticker", self._begin, self._end), name="ticker")
+        self._asking.start()
+        self._leading = asyncio.create_task(
+            lead(dsn, TICKER_LOCK, "ticker", self._begin, self._end, self._asking.restart), name="ticker"
+        )  # fmt: skip
 
-    def troubles(self) -> list[str]:
-        """Return what stands still here; nothing where another process leads."""
-        late = {loop.name: loop.watch.seconds() for loop in self._loops}
-        return [
-            f"the ticker has not got round with {name} for {seconds:.0f} s, and what time leads to there is not done: see whether "
-            f"PostgreSQL answers, and what the log says behind `tick failed`; to start the service again is safe"
-            for name, seconds in late.items()
-            if seconds >= LATE_S
-        ]
+    def troubles(self, after_s: float) -> list[str]:
+        """Return what has stood still here for so long; where another process leads, it says so of its own loops."""
+        found = []
+        if self._asking.seconds() >= after_s:
+            found.append(f"nobody has answered for {self._asking.seconds():.0f} s whether this process runs the ticker: does PostgreSQL?")
+        for loop in self._loops:
+            late_s, undone_s = loop.watch.seconds(), loop.undone.seconds()
+            if late_s >= after_s + loop.grace_s:
+                found.append(
+                    f"the ticker has not got round with {loop.name} for {late_s:.0f} s, and what time leads to there is not done: see "
+                    f"whether PostgreSQL answers, and what the log says behind `tick failed`; to start the service again is safe"
+                )
+            elif undone_s >= after_s:
+                found.append(
+                    f"{loop.name} has tried for {undone_s:.0f} s to do what is due, in vain: see what the log says about it; what else "
+                    f"is due there goes on"
+                )
+        return found
 
     async def stop(self) -> None:
         """Stop between two steps; one that takes too long is broken off, and done again by whoever leads next."""
         if self._leading is not None:
             self._leading.cancel()
             await asyncio.gather(self._leading, return_exceptions=True)
+        self._asking.reset()
 
     async def _begin(self) -> None:
         self._stopping.clear()
+        self._asking.reset()
         self._tasks = [asyncio.create_task(self._forever(loop), name=loop.name) for loop in self._loops]
 
     async def _end(self) -> None:
@@ -109,6 +126,8 @@ class Ticker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for loop in self._loops:
             loop.watch.reset()
+            loop.undone.clear()
+        self._asking.start()
 
     async def settle(self) -> int:
         """Run all ticks until none has anything to do, and return the number of rounds that did something. For tests."""

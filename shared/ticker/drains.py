@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic
 
 import structlog
 
 from shared.contracts.envelope import instant_text
 from shared.ledger.ledger import Ledger
 from shared.ledger.park import is_faulty
-from shared.ledger.patience import connected
+from shared.ledger.patience import WHOLE_S, connected
 from shared.ledger.types import Answer, Ask
 from shared.parts import Drain, Work
+from shared.standing import Undone
 from shared.ticker.asking import MAX_BROKEN, asked
 from shared.ticker.stopwatch import Stopwatch
 
@@ -19,10 +21,12 @@ log = structlog.get_logger(__name__)
 
 
 class Working:
-    """Takes the steps of one kind of work, each in a transaction of its own."""
+    """Takes the steps of one kind of work, each in a transaction of its own, which may be long."""
+
+    grace_s = WHOLE_S
 
     def __init__(self, work: Work, poll_s: float) -> None:
-        self.name, self.watch = work.name, Stopwatch()
+        self.name, self.watch, self.undone = work.name, Stopwatch(), Undone()
         self._work, self._poll_s = work, poll_s
 
     async def begin(self) -> None:
@@ -40,8 +44,10 @@ class Working:
 class Draining:
     """Does one kind of work as it comes; looks again at once while there is some."""
 
+    grace_s = 0.0
+
     def __init__(self, ledger: Ledger, drain: Drain, poll_s: float) -> None:
-        self.name, self.watch = drain.name, Stopwatch()
+        self.name, self.watch, self.undone = drain.name, Stopwatch(), Undone()
         self._ledger, self._drain, self._poll_s = ledger, drain, poll_s
 
     async def begin(self) -> None:
@@ -56,12 +62,13 @@ class Draining:
         async with connected(self._ledger.pool) as connection:
             due = await self._drain.due(connection, instant_text(self._ledger.clock.now()))
         asks = [asked(self._ledger.service, self.name, item) for item in due]
+        self.undone.due((ask.stream.name for ask in asks), monotonic())
         return bool(asks) and any(answer.events for answer in await self._taken(asks, []))
 
     async def _taken(self, asks: Sequence[Ask], broken: list[Ask]) -> list[Answer]:
         """Ask all in one transaction; where one of them breaks the code, in halves, so that it holds nothing up but itself."""
         try:
-            return await self._ledger.handle(asks)
+            answers = await self._ledger.handle(asks)
         except Exception as error:
             if not is_faulty(error) or len(broken) >= MAX_BROKEN:
                 raise
@@ -70,4 +77,8 @@ class Draining:
                 return [*await self._taken(asks[:middle], broken), *await self._taken(asks[middle:], broken)]
             log.error("work breaks the code", work=self.name, stream=asks[0].stream.name, exc_info=error)
             broken.append(asks[0])
+            self.undone.tried(asks[0].stream.name, False, monotonic())
             return []
+        for answer in answers:
+            self.undone.tried(answer.ask.stream.name, bool(answer.events), monotonic())
+        return answers

@@ -9,6 +9,7 @@ import structlog
 from shared.ledger.ledger import Ledger
 from shared.ledger.patience import connected
 from shared.parts import Lapse
+from shared.standing import Undone
 from shared.ticker.stopwatch import Stopwatch
 
 MAX_LAPSED: Final = 500
@@ -27,8 +28,10 @@ log = structlog.get_logger(__name__)
 class Lapsing:
     """Lets go of states of one kind of stream: once for each day, and once at the start."""
 
+    grace_s = 0.0
+
     def __init__(self, ledger: Ledger, lapse: Lapse, poll_s: float) -> None:
-        self.name, self.watch = f"lapse-{lapse.kind}", Stopwatch()
+        self.name, self.watch, self.undone = f"lapse-{lapse.kind}", Stopwatch(), Undone()
         self._ledger, self._lapse, self._poll_s = ledger, lapse, poll_s
         self._day = ""
 

@@ -18,6 +18,7 @@ from shared.ledger.park import is_faulty
 from shared.ledger.patience import connected
 from shared.ledger.types import Answer, Ask
 from shared.parts import Search, Sought
+from shared.standing import Undone
 from shared.telemetry import MAX_LINKS, span, traceparent_of_current
 from shared.ticker.asking import HELD_S, asked
 from shared.ticker.pool import ready
@@ -38,8 +39,10 @@ log = structlog.get_logger(__name__)
 class Searching:
     """Runs one kind of search. What is due at a look is brought in one by one, while the next is searched."""
 
+    grace_s = 0.0
+
     def __init__(self, ledger: Ledger, search: Search, executor: Callable[[], Executor]) -> None:
-        self.name, self.watch = search.name, Stopwatch()
+        self.name, self.watch, self.undone = search.name, Stopwatch(), Undone()
         self._ledger, self._search, self._executor = ledger, search, executor
         self._stale: dict[str, int] = {}
         self._held: dict[str, float] = {}
@@ -63,6 +66,7 @@ class Searching:
         self._held = {stream: until for stream, until in self._held.items() if until > now}
         async with connected(self._ledger.pool) as connection:
             due = await self._search.due(connection, instant_text(self._ledger.clock.now()))
+        self.undone.due((sought.stream for sought in due), now)
         loop = asyncio.get_running_loop()
         searches = [
             (sought, loop.run_in_executor(self._executor(), self._search.solve, sought.value))
@@ -78,15 +82,14 @@ class Searching:
     async def _found(self, sought: Sought, search: asyncio.Future[Command | Ask]) -> bool:
         """Bring in an answer as soon as it is there, and return whether it counts; what breaks the code rests for a while."""
         try:
-            with self.watch.paused():
-                command = await search
-            came = await self._bring_in(sought, command)
+            came = await self._bring_in(sought, await search)
             self.watch.restart()
             return came
         except Exception as error:
             if isinstance(error, BrokenExecutor) or not is_faulty(error):  # The other process was killed: the next look has a new one.
                 raise
             log.error("search breaks the code", stream=sought.stream, exc_info=error, again_in_s=HELD_S)
+            self.undone.tried(sought.stream, False, monotonic())
             self._hold(sought.stream)
             return False
 
@@ -115,7 +118,9 @@ class Searching:
         asks = [asked(self._ledger.service, self.name, item) for item in (*sought.before, command)]
         traces = self._traces_of(sought.causes)
         with span(self.name, parent=traces[0] if traces else None, links=traces[1:], causes=len(sought.causes)):
-            return (await self._ledger.handle(asks))[-1]
+            answer = (await self._ledger.handle(asks))[-1]
+        self.undone.tried(sought.stream, bool(answer.events), monotonic())
+        return answer
 
     def _remember(self, events: Sequence[Recorded[Any]]) -> None:
         """Keep the trace of what was committed: a search that follows from it is its next span."""

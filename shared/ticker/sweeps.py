@@ -16,6 +16,7 @@ from shared.ledger.park import is_faulty
 from shared.ledger.patience import connected
 from shared.ledger.types import Ask, Walk
 from shared.parts import Sweep
+from shared.standing import Undone
 from shared.ticker.asking import HELD_S, MAX_BROKEN, tick_origin
 from shared.ticker.stopwatch import Stopwatch
 
@@ -38,10 +39,11 @@ class Sweeping:
     """All sweeps of a service, one step at a time. It yields to live batches: a step is taken only while none is under way."""
 
     name = "sweeps"
+    grace_s = 0.0
 
     def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep], poll_s: float) -> None:
         self._ledger, self._sweeps, self._poll_s = ledger, sweeps, poll_s
-        self.watch = Stopwatch()
+        self.watch, self.undone = Stopwatch(), Undone()
         self._done: set[tuple[str, int]] = set()
         self._held: dict[tuple[str, int], float] = {}
         self._last_day: str | None = None
@@ -58,6 +60,7 @@ class Sweeping:
     async def step(self) -> bool:
         """Take one step of the first sweep that is not done; return whether there was one."""
         parameters, now = await self._ledger.parameters(), monotonic()
+        self.undone.due(self._held, now)
         self._held = {place: until for place, until in self._held.items() if until > now}
         for day in await self._days():
             for sweep in self._sweeps:
@@ -81,11 +84,13 @@ class Sweeping:
         try:
             if await self._walked(walk):
                 self._done.add((name, partition))
+            self.undone.tried((name, partition), True, monotonic())
         except Exception as error:
             if not self._running or not is_faulty(error):
                 raise
             log.error("sweep held", sweep=name, partition=partition, exc_info=error, again_in_s=HELD_S)
             self._held[name, partition] = monotonic() + HELD_S  # The other partitions go on.
+            self.undone.tried((name, partition), False, monotonic())
 
     async def _walked(self, walk: Walk) -> bool:
         """Take a step; where a stream breaks the code, one stream at a time, passing by those that do. Return whether the walk is done."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -17,6 +18,7 @@ from shared.ledger import patience
 from shared.relay import Lengths, Refill, Relay, ensure_topics
 from shared.relay import relay as relay_room
 from shared.relay.control import Told
+from shared.relay.fresh import Row
 from shared.stack import ServiceDatabase
 from tests.shared.wire import PARTITIONS, Note, Wire, asks, events, learners, name_in, rows, until
 
@@ -86,6 +88,32 @@ async def test_who_stands_still_in_a_copy_is_ended_where_others_wait_and_nowhere
         assert len(await waiting) == 12
         async with ledger.pool.connection() as connection:
             assert await (await connection.execute("SELECT name FROM cursor")).fetchall() == [("kept",)]
+
+
+async def test_a_partition_that_is_passed_over_turns_health_red_wherever_a_relay_runs(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_room, "ANNOUNCE_S", 0.1)
+    monkeypatch.setattr(relay_room, "LOCK_POLL_S", 0.1)
+    look = Relay._look
+
+    async def pass_over(self: Relay, connection: AsyncConnection[Any], batches: dict[int, list[Row]]) -> None:
+        await look(self, connection, batches)
+        batches.pop(3, None)
+
+    monkeypatch.setattr(Relay, "_look", pass_over)
+    async with wire.source() as ledger, wire.relaying() as first, wire.relaying() as second:
+
+        async def red() -> bool:
+            return all(any("partition 3" in said for said in relay.troubles(1.0)) for relay in (first, second))
+
+        async def green() -> bool:
+            return not first.troubles(1.0) and not second.troubles(1.0)
+
+        await until(green, "who has nothing to send is well")
+        await ledger.handle(asks(*some(60), Note(name_in(3), learners(1)[0])))
+        await until(red, "the one that sends, and the one that waits for its lock, say so")
+        monkeypatch.setattr(Relay, "_look", look)
+        await until(green, "it moves again")
+        assert sum(map(len, (await values(wire)).values())) == 61
 
 
 async def test_more_than_one_batch_holds_is_published_in_order(wire: Wire) -> None:

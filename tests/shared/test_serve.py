@@ -1,6 +1,7 @@
 """One process of a service: what it asks of its database."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -76,6 +77,17 @@ def test_a_relay_that_does_not_get_round_turns_health_red(monkeypatch: pytest.Mo
     assert "does not reach Kafka" in said
 
 
+def test_what_is_recorded_and_not_published_turns_health_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the relay gets round; and whoever has to send it."""
+    relay, now = a_relay(), time.monotonic()
+    relay._standing.see({0: 5, 1: 5}, now - 31)
+    assert len(troubles(relay)) == 2
+    relay._standing.see({0: 5, 1: 6}, now - 1)
+    assert troubles(relay) == ["events of partition 0 are recorded, and none was published for 31 s"]
+    relay._standing.see({}, now)
+    assert troubles(relay) == []
+
+
 def test_a_control_topic_that_is_not_read_turns_health_red(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lag is measured against what is told there: without it, nothing would seem to be missing."""
     relay = a_relay()
@@ -89,10 +101,10 @@ def test_a_ticker_that_does_not_get_round_turns_health_red(monkeypatch: pytest.M
         return []
 
     ticker = a_ticker(Drain("work", nothing_due), Drain("other", nothing_due))
-    monkeypatch.setattr(ticker._loops[0].watch, "seconds", lambda: 4 * patience.ANSWER_S)
-    monkeypatch.setattr(ticker._loops[1].watch, "seconds", lambda: 4 * patience.ANSWER_S - 1)
+    monkeypatch.setattr(ticker._loops[0].watch, "seconds", lambda: 30.0)
+    monkeypatch.setattr(ticker._loops[1].watch, "seconds", lambda: 29.0)
     (said,) = troubles(a_relay(), ticker)
-    assert said.startswith("the ticker has not got round with work for 240 s")
+    assert said.startswith("the ticker has not got round with work for 30 s")
 
 
 async def test_what_waits_is_metered_again_after_any_error(monkeypatch: pytest.MonkeyPatch, database: Callable[[str], Any]) -> None:

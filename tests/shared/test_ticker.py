@@ -6,8 +6,9 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool
 
 from shared.clock import FixedClock
+from shared.contracts.envelope import StreamId
 from shared.decider import Command, Refusal
 from shared.ledger import patience
 from shared.ledger.ledger import Ledger
@@ -335,14 +337,18 @@ async def test_no_tick_waits_without_end_for_a_connection_that_is_silent(
             await loop.step()
 
 
+LATE_S = 0.2
+"""After which these tests want to be told."""
+
+
 async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - what is looked at tells nobody.
-            await asyncio.sleep(0.01)
+    ends_at = monotonic() + 20
+    while not condition():
+        assert monotonic() < ends_at, "it never came to it"
+        await asyncio.sleep(0.01)
 
 
 async def test_a_loop_that_does_not_get_round_turns_health_red_as_long_as_it_leads(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.ticker.LATE_S", 0.2)
     monkeypatch.setattr("shared.ticker.FAILED_PAUSE_S", 0.01)
     broken = [True]
 
@@ -352,26 +358,36 @@ async def test_a_loop_that_does_not_get_round_turns_health_red_as_long_as_it_lea
         return []
 
     ticks, waiting = ticker(ledger, Drain("work", due)), ticker(ledger, Drain("work", due))
-    assert ticks.troubles() == []
+    assert ticks.troubles(LATE_S) == []
     await ticks.start(ledger.pool.conninfo)
-    await until(ticks.troubles)
+    await until(lambda: any("got round" in said for said in ticks.troubles(LATE_S)))
     await waiting.start(ledger.pool.conninfo)
-    (said,) = ticks.troubles()
+    (said,) = ticks.troubles(LATE_S)
     assert "has not got round with work for" in said
     assert "see whether PostgreSQL answers" in said
     broken[0] = False
-    await until(lambda: not ticks.troubles())
+    await until(lambda: not ticks.troubles(LATE_S))
     broken[0] = True
-    await until(ticks.troubles)
-    assert waiting.troubles() == [], "who waits for another process to lead is well"
+    await until(lambda: ticks.troubles(LATE_S))
+    await until(lambda: not waiting.troubles(LATE_S))  # Who waits for another process to lead is well.
     await waiting.stop()
     await ticks.stop()
-    assert ticks.troubles() == [], "who leads no more has nothing to get round with"
+    assert ticks.troubles(LATE_S) == [], "who leads no more has nothing to get round with"
 
 
-async def test_a_search_may_take_as_long_as_it_likes(ledger: Ledger) -> None:
+async def test_who_cannot_ask_whether_it_leads_says_so(ledger: Ledger) -> None:
+    lost = ticker(ledger, Drain("work", nothing_due))
+    await lost.start("host=127.0.0.1 port=1 user=nobody dbname=nothing")
+    await until(lambda: lost.troubles(LATE_S))
+    (said,) = lost.troubles(LATE_S)
+    assert "whether this process runs the ticker" in said
+    await lost.stop()
+    assert lost.troubles(LATE_S) == []
+
+
+async def test_a_search_that_does_not_come_to_an_end_turns_health_red(ledger: Ledger) -> None:
     begun, end = threading.Event(), threading.Event()
-    brought: list[float] = []
+    brought: list[Any] = []
 
     async def due(connection: Connection, now: str) -> list[Sought]:
         return [] if brought else sought("a")
@@ -382,18 +398,70 @@ async def test_a_search_may_take_as_long_as_it_likes(ledger: Ledger) -> None:
         return Note(value, LEARNERS[0])
 
     ticks = ticker(ledger, Search("search", due, solve, window_ms=1))
-    (loop,) = ticks._loops
-    ledger.on_commit.append(lambda events: brought.append(loop.watch.seconds()))
+    ledger.on_commit.append(brought.append)
     await ticks.start(ledger.pool.conninfo)
     try:
         await until(begun.is_set)
-        await asyncio.sleep(0.1)
-        before = loop.watch.seconds()
-        await asyncio.sleep(0.5)
-        assert loop.watch.seconds() == before
+        await until(lambda: ticks.troubles(LATE_S))
         end.set()
         await until(lambda: brought)
-        assert before < brought[0], "to bring in the answer counts"
+        await until(lambda: not ticks.troubles(LATE_S))
     finally:
         end.set()
+        await ticks.stop()
+
+
+def broken(ledger: Ledger, kind: str, well: list[bool]) -> Tick:
+    """A tick for which something is due until it is well; it gets round all the time, and does nothing of it."""
+
+    async def drained(connection: Connection, now: str) -> list[Command]:
+        return [] if done else [Note("a", LEARNERS[0])] if well[0] else [Bad("a")]
+
+    async def searched(connection: Connection, now: str) -> list[Sought]:
+        return [] if done else sought("a")
+
+    def solve(value: str) -> Command:
+        if not well[0]:
+            raise ValueError("poison")
+        return Note(value, LEARNERS[0])
+
+    def swept(id: str, parameters: Parameters, today: str) -> Sequence[Command]:
+        if not well[0]:
+            raise ValueError("poison")
+        return []
+
+    done: list[Any] = []
+    ledger.on_commit.append(done.extend)
+    return {
+        "drain": Drain("work", drained), "search": Search("search", searched, solve, window_ms=10),
+        "sweep": Sweep("note", lambda parameters, today: f"day/{today}", swept),
+    }[kind]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A command that breaks the code."""
+
+    name: str
+
+    @property
+    def stream(self) -> StreamId:
+        return Note(self.name, LEARNERS[0]).stream
+
+
+@pytest.mark.parametrize("kind", ["drain", "search", "sweep"])
+async def test_what_is_tried_in_vain_turns_health_red_though_the_loop_gets_round(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    for room in ("searches", "sweeps"):
+        monkeypatch.setattr(f"shared.ticker.{room}.HELD_S", 0.05)
+    await ledger.handle(asks(Note("swept", LEARNERS[0])))
+    well = [False]
+    ticks = ticker(ledger, broken(ledger, kind, well))
+    await ticks.start(ledger.pool.conninfo)
+    try:
+        await until(lambda: any("in vain" in said for said in ticks.troubles(LATE_S)))
+        well[0] = True
+        await until(lambda: not ticks.troubles(LATE_S))
+    finally:
         await ticks.stop()
