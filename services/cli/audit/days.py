@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby, islice
 from typing import Any, Final
 from uuid import UUID
@@ -77,12 +77,13 @@ def check_days(url: str, at_rest: bool, ids: frozenset[str], findings: Findings)
     told, schools = _Told(), dict[UUID, _School]()
     with psycopg.connect(url) as connection:
         connection.isolation_level, connection.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
-        settings = settings_of(connection)
+        settings = settings_of(connection.execute(SETTINGS).fetchall())
         count = 0
         for stream, events in _streams(connection):
             _Day(stream, settings, told, schools).follow(events)
             count += 1
-        open_now = open_days_of(connection, settings) if at_rest else {}
+        (newest,) = connection.execute(NEWEST).fetchone() or (None,)
+        open_now = open_days_of(newest, settings) if at_rest else {}
         untaken = _untaken(connection, schools, open_now) if at_rest else []
     if "I8" in ids:
         findings.count("I8", "days", count)
@@ -99,9 +100,9 @@ def check_days(url: str, at_rest: bool, ids: frozenset[str], findings: Findings)
             findings.wrong("I7", "an open day did not take a learner's newest demand", untaken)
 
 
-def settings_of(connection: psycopg.Connection[Any]) -> Settings:
-    """Return what was in force in scheduling at each version of its settings."""
-    return Settings(parts_of(SERVICE).kinds, [store.decoded(bytes(raw)) for (raw,) in connection.execute(SETTINGS).fetchall()])
+def settings_of(rows: Iterable[Sequence[Any]]) -> Settings:
+    """Return what was in force in scheduling at each version of its settings, from the rows of SETTINGS."""
+    return Settings(parts_of(SERVICE).kinds, [store.decoded(bytes(raw)) for (raw,) in rows])
 
 
 def _streams(connection: psycopg.Connection[Any]) -> Iterator[tuple[str, Iterator[Recorded[Any]]]]:
@@ -202,11 +203,10 @@ class _Day:
             school.unplanned[date.fromisoformat(on)] = f"{self._stream}@{self._state.version}"
 
 
-def open_days_of(connection: psycopg.Connection[Any], settings: Settings) -> dict[UUID, list[date]]:
-    """Return the days of each school that were open when scheduling recorded something last, and stay open for a while: only they must
-    have a plan of all that was asked before.
+def open_days_of(at: datetime | None, settings: Settings) -> dict[UUID, list[date]]:
+    """Return the days of each school that were open when scheduling recorded something last (NEWEST), and stay open for a while: only
+    they must have a plan of all that was asked before.
     """
-    (at,) = connection.execute(NEWEST).fetchone() or (None,)
     if at is None:
         return {}
     schools = schools_of(settings.at(settings.latest))

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final
+from uuid import UUID
 
 import httpx
 import psycopg
+from psycopg import IsolationLevel
 
 from services.cli.audit.book import Book
-from services.cli.audit.days import open_days_of, settings_of
+from services.cli.audit.days import NEWEST, SERVICE, SETTINGS, open_days_of, settings_of
 from services.cli.audit.facts import differences
 from services.cli.audit.findings import Findings
 from services.cli.audit.place import Installation, heard_by
 from services.scheduling.limits import MAX_LEARNERS
+from services.scheduling.queries.due import MAX_SEARCHES
 from shared.consume.health import AHEAD, Place
 from shared.ledger import read
 from shared.ledger.types import Connection
@@ -34,8 +38,8 @@ DIRTY: Final = f"""
     WITH last AS (
         SELECT school_id, day, day = max(day) OVER (PARTITION BY school_id) AS newest,
             row_number() OVER (PARTITION BY school_id ORDER BY day DESC) AS back FROM day_input)
-    SELECT school_id, day, newest FROM last JOIN day_input i USING (school_id, day) JOIN day_staff s USING (school_id, day)
-    LEFT JOIN day_plan p USING (school_id, day)
+    SELECT school_id, day, newest, coalesce(p.version, 0)
+    FROM last JOIN day_input i USING (school_id, day) JOIN day_staff s USING (school_id, day) LEFT JOIN day_plan p USING (school_id, day)
     WHERE last.back <= 2 AND s.staff <> '[]' AND (
         i.version > coalesce(p.version, 0)
         AND EXISTS (SELECT FROM day_demand d WHERE d.school_id = last.school_id AND d.day = last.day)
@@ -45,7 +49,20 @@ DIRTY: Final = f"""
                 OR (SELECT count(*) FROM day_demand d WHERE d.school_id = last.school_id AND d.day = last.day) < {MAX_LEARNERS})))
 """  # noqa: S608 - our own words
 """Days that took something and have no plan of it, or are to take what was noted: of each school the last one, and the one before it, which
-counts as long as it is open."""
+counts as long as it is open; and the version of the plan that each has."""
+
+SchoolDay = tuple[UUID, date]
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Work that waits in a service: it is done as soon as the service gets on."""
+
+    words: str
+    stands: object
+    """How far it is; becomes another one when some of it is done."""
+    own: bool = True
+    """Whether the service alone has to do it; else it must have been told by those that it hears, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +71,10 @@ class Look:
 
     lengths: Mapping[str, Mapping[int, int]]
     inboxes: Mapping[str, Mapping[Place, int]]
-    unpublished: int
-    dirty: int
+    published: Mapping[str, Mapping[int, int]]
+    """Of services whose events go to a Kafka that is known: for each partition, the position from which they are not on it."""
+    dirty: Mapping[SchoolDay, int]
+    """Days of scheduling that have to be planned, and the version of the plan that they have; 0: none."""
 
     def lags(self, service: str) -> dict[Place, int]:
         """Return how many events of each partition that a service hears it has not applied yet, where there are any."""
@@ -71,10 +90,35 @@ class Look:
         """Return how many events a service has not applied yet."""
         return sum(self.lags(service).values())
 
+    def unpublished(self, service: str) -> dict[int, int]:
+        """Return how many events of each partition of a service are not on Kafka, where there are any."""
+        at = self.published.get(service, {})
+        return {number: length - at[number] for number, length in self.lengths[service].items() if length > at.get(number, length)}
+
     @property
     def rests(self) -> bool:
         """Whether everything that was told was published, heard and taken."""
-        return not self.unpublished and not self.dirty and not any(self.behind(service) for service in self.inboxes)
+        return not self.dirty and not any(self.behind(service) or self.unpublished(service) for service in self.inboxes)
+
+    def backlogs(self, service: str) -> dict[Hashable, Backlog]:
+        """Return what waits in a service: as a whole, and each part of it whose turn it is, however much the others have to do."""
+        found: dict[Hashable, Backlog] = {}
+        at, lags = self.inboxes[service], self.lags(service)
+        total = sum(lags.values())
+        if lags:
+            found["heard"] = Backlog(f"{total:,} events behind", tuple(sorted(at.items())), own=False)
+        for place, lag in lags.items():
+            if total - lag <= AHEAD:
+                found["heard", place] = Backlog(f"{lag:,} events behind in partition {place[1]} of {place[0]}", at.get(place), own=False)
+        for number, count in self.unpublished(service).items():  # A relay sends some of each in turn.
+            words = f"{count:,} events of partition {number} are not on Kafka"
+            found["published", number] = Backlog(words, self.published[service][number])
+        days = self.dirty if service == SERVICE else {}
+        if days:
+            found["planned"] = Backlog(f"{len(days):,} days have no plan of what they took", tuple(sorted(days.items())))
+        for day, version in days.items() if len(days) <= MAX_SEARCHES else ():
+            found["planned", day] = Backlog(f"{day[1]} of school {day[0]} has no plan of what it took", version)
+        return found
 
 
 @dataclass
@@ -87,7 +131,7 @@ class Settled:
     silent: list[str] = field(default_factory=list)
     """Services that stood still with work before them and said that they were well."""
     watched: int = 0
-    """Looks at a service that was behind."""
+    """Looks at a service in which something waited."""
 
 
 async def settle(
@@ -107,9 +151,8 @@ async def settle(
     async with httpx.AsyncClient(timeout=HEALTH_LIMIT_S) as client:
 
         async def well(service: str) -> bool:
-            """Return whether a service and all it hears say that they are well: who is not told anything cannot know that it is behind."""
-            addresses = installation.addresses
-            return all([await _is_ready(client, addresses[each]) for each in (service, *heard_by(service)) if each in addresses])
+            """Return whether a service says that it is well."""
+            return await _is_ready(client, installation.addresses[service])
 
         stalls = Stalls(installation.addresses, stalled_after_s + TOLD_S, well)
         while settled is None:
@@ -127,64 +170,59 @@ async def settle(
 
 
 class Stalls:
-    """Watches services that are behind: one that does not move for so long must not be ready, and neither must one of whose partitions
-    one does not move, unless the others have so much to do that it may be waiting for its turn. Who was not ready is given as much time
-    again: a process that was started anew, or was cut off, has to find out anew."""
+    """Watches services in which something waits: one that does not move for so long must not be ready, and neither must one that leaves
+    a part of it, unless the rest is so much that the part may be waiting for its turn. Who hears others is told by them how much waits:
+    if one of them is not ready, nobody is silent. Who was not ready is given as much time again: a process that was started anew, or was
+    cut off, has to find out anew."""
 
     def __init__(self, services: Collection[str], patience_s: float, well: Callable[[str], Awaitable[bool]]) -> None:
         """Prepare.
 
         Args:
             services: those whose health can be asked for.
-            well: whether one of them, and all it hears, say that they are well.
+            well: whether one of them says that it is well.
         """
         self._services, self._patience_s, self._well = services, patience_s, well
-        self._since: dict[tuple[str, Place | None], tuple[object, float]] = {}
-        """Where a service, or one of its partitions, stands, and since when, or since it was last not ready."""
+        self._since: dict[tuple[str, bool], dict[Hashable, tuple[object, float]]] = {}
+        """Service -> where each backlog of it stands, and since when, or since it was last not ready; its own ones by themselves."""
         self.silent: list[str] = []
         self.watched = 0
 
     async def see(self, look: Look | None, now: float) -> bool:
         """Note a look; return whether there is a stall whose health is still to be seen."""
-        waits = False
+        waits, answers = False, dict[str, bool]()
         for service in look.inboxes if look else ():
-            lags = look.lags(service) if look and service in self._services else {}
-            if look is None or not lags:
-                self._forget(service, ())
-                continue
-            self.watched += 1
-            stands = self._stands(service, lags, look.inboxes[service], now)
-            if any(line.startswith(f"{service} ") for line in self.silent):
-                continue
-            place, stands_s = max(stands.items(), key=lambda each: each[1])
-            if not await self._well(service):
-                self._since |= {key: (stand, now) for key, (stand, _) in self._since.items() if key[0] == service}
-            elif stands_s >= self._patience_s:
-                where, lag = ("", sum(lags.values())) if place is None else (f" in partition {place[1]} of {place[0]}", lags[place])
-                self.silent.append(f"{service} is ready, {lag:,} events behind{where}, and did not move for {stands_s:.0f} s")
-            else:
-                waits = True
+            backlogs = look.backlogs(service) if look and service in self._services else {}
+            self.watched += bool(backlogs)
+            for own in (True, False):
+                mine = {key: backlog for key, backlog in backlogs.items() if backlog.own is own}
+                stands = self._stands((service, own), mine, now)
+                if not mine or any(line.startswith(f"{service} ") for line in self.silent):
+                    continue
+                key, seconds = max(stands.items(), key=lambda each: each[1])
+                if not await self._all_well((service,) if own else (service, *heard_by(service)), answers):
+                    self._since[service, own] = {key: (backlog.stands, now) for key, backlog in mine.items()}
+                elif seconds >= self._patience_s:
+                    self.silent.append(f"{service} is ready, {mine[key].words}, and did not move for {seconds:.0f} s")
+                else:
+                    waits = True
         return waits
 
-    def _stands(self, service: str, lags: Mapping[Place, int], at: Mapping[Place, int], now: float) -> dict[Place | None, float]:
-        """Return for how long a service as a whole (None), and each partition that is behind, has not moved though it was its turn."""
-        self._forget(service, lags)
-        total = sum(lags.values())
-        found: dict[Place | None, float] = {}
-        for place in (None, *lags):
-            stand: object = tuple(sorted(at.items())) if place is None else at.get(place)
-            crowded = place is not None and total - lags[place] > AHEAD
-            known = self._since.get((service, place))
-            if known is None or known[0] != stand or crowded:
-                known = self._since[service, place] = stand, now
-            found[place] = now - known[1]
-        return found
+    def _stands(self, whose: tuple[str, bool], backlogs: Mapping[Hashable, Backlog], now: float) -> dict[Hashable, float]:
+        """Return for how long each backlog has not moved; what does not wait any more is forgotten."""
+        before = self._since.get(whose, {})
+        since = self._since[whose] = {
+            key: before[key] if key in before and before[key][0] == backlog.stands else (backlog.stands, now)
+            for key, backlog in backlogs.items()
+        }
+        return {key: now - at for key, (_, at) in since.items()}
 
-    def _forget(self, service: str, behind: Collection[Place]) -> None:
-        """Forget since when a service's partitions stand that are not behind; where none is, the service."""
-        for name, place in list(self._since):
-            if name == service and (place not in behind if place is not None else not behind):
-                del self._since[name, place]
+    async def _all_well(self, services: Collection[str], answers: dict[str, bool]) -> bool:
+        """Return whether all of these say that they are well, as far as they can be asked: each once in a look."""
+        for each in services:
+            if each in self._services and each not in answers:
+                answers[each] = await self._well(each)
+        return all(answers[each] for each in services if each in answers)
 
 
 async def _is_ready(client: httpx.AsyncClient, address: str) -> bool:
@@ -198,30 +236,32 @@ async def look_at(installation: Installation) -> Look | None:
     """Return how far everything is; None while a database does not answer."""
     lengths: dict[str, Mapping[int, int]] = {}
     inboxes: dict[str, Mapping[Place, int]] = {}
-    unpublished = dirty = 0
+    published: dict[str, Mapping[int, int]] = {}
+    dirty: Mapping[SchoolDay, int] = {}
     try:
         for service, url in installation.urls.items():
             async with await psycopg.AsyncConnection.connect(url, connect_timeout=CONNECT_S) as connection:
+                await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+                await connection.set_read_only(True)
                 lengths[service] = {row[0]: row[1] for row in await _rows(connection, read.LENGTHS)}
                 inboxes[service] = {(row[0], row[1]): row[2] for row in await _rows(connection, read.INBOX)}
-                published: dict[int, int] = dict(await _rows(connection, read.PUBLISHED))
-                dirty += await _dirty(connection, url) if service == "scheduling" else 0
-            if installation.kafka_servers is not None:
-                unpublished += sum(max(0, length - published[number]) for number, length in lengths[service].items())
+                if installation.kafka_servers is not None:
+                    published[service] = dict(await _rows(connection, read.PUBLISHED))
+                if service == SERVICE:
+                    dirty = await _dirty(connection)
     except psycopg.OperationalError:
         return None
-    return Look(lengths, inboxes, unpublished, dirty)
+    return Look(lengths, inboxes, published, dirty)
 
 
-async def _dirty(connection: Connection, url: str) -> int:
-    """Return how many days have to be planned yet."""
+async def _dirty(connection: Connection) -> dict[SchoolDay, int]:
+    """Return the days that have to be planned yet, and the version of the plan that each has."""
     rows = await _rows(connection, DIRTY)
-    today = [(school, on) for school, on, newest in rows if not newest]
-    if today:  # Seldom, hence asked for by itself.
-        with psycopg.connect(url, connect_timeout=CONNECT_S) as other:
-            open_now = open_days_of(other, settings_of(other))
-        today = [(school, on) for school, on in today if on in open_now.get(school, ())]
-    return len(today) + sum(1 for _, _, newest in rows if newest)
+    open_now: Mapping[UUID, Sequence[date]] = {}
+    if not all(newest for _, _, newest, _ in rows):  # Seldom, hence asked for by itself.
+        ((at,),) = await _rows(connection, NEWEST)
+        open_now = open_days_of(at, settings_of(await _rows(connection, SETTINGS)))
+    return {(school, on): version for school, on, newest, version in rows if newest or on in open_now.get(school, ())}
 
 
 async def _rows(connection: Connection, statement: str) -> list[Any]:
@@ -232,7 +272,7 @@ def tell(settled: Settled, within_s: float, installation: Installation, findings
     """Put what waiting came to into the findings."""
     findings.seconds["convergence"] = settled.seconds
     findings.count("I5", "services that are to reach the same state", len(installation.urls))
-    findings.count("I9", "looks at services that were behind", settled.watched)
+    findings.count("I9", "looks at services in which something waited", settled.watched)
     if not installation.addresses:
         findings.leave_out("I9", "the services' addresses are not known, so nobody asked for their health")
     findings.wrong("I9", "a service stands still and says that it is well", settled.silent)
@@ -243,8 +283,9 @@ def tell(settled: Settled, within_s: float, installation: Installation, findings
         findings.wrong("I5", f"not at rest within {within_s:g} s", ["a database does not answer"])
         return
     behind = [f"{service} is {look.behind(service):,} events behind" for service in look.inboxes if look.behind(service)]
-    behind += [f"{look.unpublished:,} events are not published"] if look.unpublished else []
-    behind += [f"{look.dirty:,} days have no plan of what they took"] if look.dirty else []
+    unpublished = sum(sum(look.unpublished(service).values()) for service in look.inboxes)
+    behind += [f"{unpublished:,} events are not published"] if unpublished else []
+    behind += [f"{len(look.dirty):,} days have no plan of what they took"] if look.dirty else []
     findings.wrong("I5", f"not at rest within {within_s:g} s", behind or ["new events come without end"])
 
 

@@ -39,12 +39,19 @@ STATES: Final = """
     WHERE s.id IS NULL OR t.id IS NULL OR (s.key, s.partition, s.version) IS DISTINCT FROM (t.key, t.partition, t.version)
         OR (s.format = t.format AND s.state IS DISTINCT FROM t.state)"""
 """A state that another release encoded is folded again where it is needed: only its version is compared."""
-HALF_DAYS: Final = """
-    SELECT p.school_id, p.day FROM public.day_plan p LEFT JOIN public.day_head h USING (school_id, day)
-    WHERE h.version IS NULL OR h.version < p.version + p.moved
-        OR NOT (SELECT count(*) = p.moved AND coalesce(max(l.version), p.version) = p.version + p.moved FROM public.learner_day l
-            WHERE l.school_id = p.school_id AND l.day = p.day AND l.version > p.version)
-    ORDER BY 1, 2"""
+IS_HALF: Final = """
+    h.version IS NULL OR h.version < p.version + p.moved
+    OR NOT (SELECT count(*) = p.moved AND coalesce(max(l.version), p.version) = p.version + p.moved FROM public.learner_day l
+        WHERE l.school_id = p.school_id AND l.day = p.day AND l.version > p.version)"""
+HALF_DAYS: Final = f"""
+    SELECT p.school_id, p.day FROM public.day_plan p LEFT JOIN public.day_head h USING (school_id, day) WHERE {IS_HALF}
+    ORDER BY 1, 2"""  # noqa: S608 - our own words
+SEEN_DAYS: Final = f"""
+    SELECT p.school_id, p.day, ({IS_HALF}) OR h.version IS DISTINCT FROM (
+        SELECT max(e.version) FROM public.event e WHERE e.stream = concat_ws('/', 'scheduling', 'day', p.school_id, p.day))
+    FROM public.day_plan p LEFT JOIN public.day_head h USING (school_id, day)"""  # noqa: S608 - our own words
+"""The days that are published, and of each whether it can be seen half-written now: its rows are not those of its plan, or not of all that
+its stream holds. One statement, hence one snapshot, and cheap where there are few days."""
 
 
 @dataclass
