@@ -43,7 +43,9 @@ class Verdict:
     counts: dict[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
     looks: int = 0
-    """Looks at the health of services that were behind, from the beginning to the end."""
+    """Looks at the health of services in which something waited, from the beginning to the end."""
+    day_looks: int = 0
+    """Looks at a school day, whether it is visible half-written."""
     not_seen: list[str] = field(default_factory=list)
     """Invariants that the scenario says cannot be looked at, and why."""
 

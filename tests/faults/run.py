@@ -63,7 +63,7 @@ def run(scenario: Scenario, servers: Servers, folder: Path, seed: int) -> Result
     line = (
         f"{scenario.name:<22} seed {seed}  injected: {injected}  acknowledged {verdict.acknowledged} = applied {verdict.applied} + waiting "
         f"{verdict.waiting} + parked {verdict.parked}, {verdict.waited} had to wait  {settled}, all in {time.monotonic() - began:.0f} s  "
-        f"looks at who was behind {verdict.looks}  violations {len(verdict.violations)}"
+        f"looks at who was behind {verdict.looks}, at days {verdict.day_looks}  violations {len(verdict.violations)}"
     )
     line += "".join(f"\n  not looked at: {each}" for each in verdict.not_seen)
     return Result(scenario, line, verdict.violations, broken_off=broken_off)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from services.cli.audit.days import SERVICE
 from tests.faults import town as towns
 from tests.faults.judge import Verdict, judge
 from tests.faults.load import Load
@@ -48,7 +49,9 @@ class Stage:
                     yield made
             finally:
                 self.must(seen.looks, "I9: nobody could look at how far the services are")
+                self.must(seen.days or SERVICE not in services, "I8: nobody could look at a day")
                 self.verdict.looks += seen.behind
+                self.verdict.day_looks += seen.days
                 self.verdict.violations += seen.wrong
 
     def inject(self, what: str, times: int = 1) -> None:
