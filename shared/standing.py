@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Final
 
-FORGOTTEN_S: Final = 120.0
+FORGOTTEN_S: Final = 60.0
 """Time after which work that nobody has seen to be due any more is forgotten: where there is much, it is looked at in turn."""
 
 
