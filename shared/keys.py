@@ -18,7 +18,7 @@ from shared.errors import Misconfigured
 
 KEY_BYTES: Final = 32
 MAX_IRI: Final = 2_048
-"""Characters; what is longer is no IRI."""
+"""Bytes in UTF-8, which an index of PostgreSQL still takes; what is longer is no IRI."""
 _IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
 _UUID_VERSION: Final = 8  # RFC 9562: the version for ids whose content the maker defines.
 
@@ -59,7 +59,7 @@ def is_iri(text: str) -> bool:
     >>> is_iri("urn:uuid:1"), is_iri("https://lms.example/users/1"), is_iri("s-17"), is_iri("no: spaces")
     (True, True, False, False)
     """
-    return len(text) <= MAX_IRI and _IRI.fullmatch(text) is not None
+    return len(text.encode()) <= MAX_IRI and _IRI.fullmatch(text) is not None
 
 
 def person_alias(district_key: bytes, source: str, named: str) -> str:

@@ -6,7 +6,8 @@ Evidence is what scores a learner's work at an item:
 - AssessmentItemEvent, Completed, with a scored Response: the learner is the actor, the item the object; `scoreGiven` and `maxScore` stand
   in the Response, in its `score`, or in its `extensions` (Caliper has no place of its own for them).
 Everything else that is valid Caliper is taken and counted as no evidence, with the reason. The maximum may also stand at the item.
-It happened when the work ended; where that is not told, at the event's time.
+It happened when the work ended; where that is not told, at the event's time. Less than nothing, where mistakes cost points, counts as
+nothing reached; work that ended before it started, by the clocks that were asked, has no duration.
 """
 
 from __future__ import annotations
@@ -163,7 +164,10 @@ def _told(name: str, at: datetime, work: Work, reader: Reader) -> Heard:
     maximum = score if score.get("maxScore") is not None else work.item
     if maximum.get("maxScore") is None:
         return Heard(name, reason="no possible score")
-    share = share_of(score.get("scoreGiven"), maximum.get("maxScore"), f"{score.place}/scoreGiven", f"{maximum.place}/maxScore")
+    given, possible = score.number("scoreGiven"), maximum.number("maxScore")
+    if possible <= 0:  # Surveys, practice and extra credit.
+        return Heard(name, reason="no possible score")
+    share = share_of(max(given, 0), possible, f"{score.place}/scoreGiven", f"{maximum.place}/maxScore")
     if not is_iri(work.learner.id):  # A blank node is nobody: the next envelope may call someone else so.
         return Heard(name, reason="nobody is assigned")
     if not is_iri(work.item.id):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from services.evidence.told import Malformed, duration_ms, elapsed_ms, instant
+from services.evidence.told import Malformed, duration_ms, instant, number
 from shared.keys import is_iri
 
 VERSION: Final = "http://purl.imsglobal.org/ctx/caliper/v1p2"
@@ -95,7 +95,11 @@ class Entity:
         if self.get("duration") is not None:
             return duration_ms(self.get("duration"), f"{self.place}/duration")
         started, ended = self.at("startedAtTime"), self.at("endedAtTime")
-        return elapsed_ms(ended - started, f"{self.place}/endedAtTime") if started and ended else None
+        return (ended - started) // timedelta(milliseconds=1) if started and ended and started <= ended else None
+
+    def number(self, name: str) -> int | float:
+        """Return the number under a name. Raises `Malformed`."""
+        return number(self.get(name), f"{self.place}/{name}")
 
     def in_context(self) -> None:
         """Raise `Malformed` unless it names the context of Caliper 1.2."""
@@ -109,7 +113,7 @@ class Entity:
 def iri(value: Any, place: str) -> str:
     """Return the id of an entity: an IRI, or a blank node (`_:a`), or raise `Malformed`."""
     if not isinstance(value, str) or not (is_iri(value) or (value.startswith("_:") and is_iri(f"blank{value[1:]}"))):
-        raise Malformed(place, "not-an-iri", "the id of an entity is an IRI", "send an absolute IRI of at most 2048 characters")
+        raise Malformed(place, "not-an-iri", "the id of an entity is an IRI", "send an absolute IRI of at most 2048 bytes")
     return value
 
 

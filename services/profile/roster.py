@@ -1,8 +1,8 @@
 """What a whole roster asks for, against what is known: schools, classes, staff and learners that are new, changed or gone. Pure.
 
 A bulk file set is the whole truth of its source: whom it no longer names is withdrawn, never removed. Enrollments and roles that have ended
-by the day of the import do not count (`endDate` is the first day after). People are learners, or staff, or both; guardians and
-administrators are read and not taken.
+by the day of the import do not count (`endDate` is the first day after), nor do those that begin later, unless a person has no other: then
+those that begin next do. People are learners, or staff, or both; guardians and administrators are read and not taken.
 """
 
 from __future__ import annotations
@@ -199,15 +199,10 @@ class _Places:
 
 
 def _places(roster: Roster, source: str, on: date) -> _Places:
-    roles: dict[str, list[Row]] = defaultdict(list)
-    learns: dict[str, list[Row]] = defaultdict(list)
-    teaches: dict[str, list[Row]] = defaultdict(list)
-    for row in roster["roles.csv"]:
-        if not _ended(row, on):
-            roles[row["userSourcedId"]].append(row)
-    for row in roster["enrollments.csv"]:
-        if not _ended(row, on) and row["role"] != "administrator":
-            (learns if row["role"] == "student" else teaches)[row["userSourcedId"]].append(row)
+    taken = [row for row in roster["enrollments.csv"] if row["role"] != "administrator"]
+    roles = _in_force(roster["roles.csv"], on)
+    learns = _in_force((row for row in taken if row["role"] == "student"), on)
+    teaches = _in_force((row for row in taken if row["role"] != "student"), on)
     users = [row["sourcedId"] for row in roster["users.csv"]]
     return _Places(
         {row["sourcedId"]: school_id_of(source, row["sourcedId"]) for row in roster["orgs.csv"] if row["type"] == "school"},
@@ -217,8 +212,19 @@ def _places(roster: Roster, source: str, on: date) -> _Places:
     )  # fmt: skip
 
 
-def _ended(row: Row, on: date) -> bool:
-    return bool(row["endDate"]) and date.fromisoformat(row["endDate"]) <= on
+def _in_force(rows: Iterable[Row], on: date) -> Mapping[str, list[Row]]:
+    """Return each user's rows that count on a day: those that have begun and not ended; where there is none, those that begin next."""
+    found: dict[str, list[Row]] = defaultdict(list)
+    later: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if not row["endDate"] or date.fromisoformat(row["endDate"]) > on:
+            begins = row["beginDate"]
+            (later if begins and date.fromisoformat(begins) > on else found)[row["userSourcedId"]].append(row)
+    for user, coming in later.items():
+        if user not in found:
+            begins = min(row["beginDate"] for row in coming)
+            found[user] = [row for row in coming if row["beginDate"] == begins]
+    return found
 
 
 def _learners(

@@ -20,7 +20,7 @@ from shared.ledger import MAX_BATCH, Batch, InboxMoved, Incoming, Trouble
 from shared.ledger.group import is_passing
 from shared.ledger.ledger import Applied, Ledger
 from shared.ledger.park import FAULTY, reason_of
-from shared.ledger.patience import ALONE_MS, LOCK_MS
+from shared.ledger.patience import ALONE_MS, LOCK_MS, TookTooLong
 from shared.ledger.types import readable
 
 MAX_PARKED_IN_WINDOW: Final = 100
@@ -56,8 +56,8 @@ class Unparkable(LedgerError):
 
 
 class Impatient(Exception):
-    """A passing error lasts so long that Kafka would give the partitions away, or somebody holds one of them locked, and the records of the
-    others are applied: poll again, from the inbox.
+    """A passing error lasts so long that Kafka would give the partitions away, somebody holds one of them locked, and the records of the
+    others are applied, or a batch was too much for one transaction: poll again, from the inbox.
     """
 
 
@@ -81,6 +81,8 @@ class Writer:
             patience_s: longest time to wait for a passing error before `Impatient`.
         """
         self._ledger, self._stopping, self._patience_s = ledger, stopping, patience_s
+        self._most = MAX_BATCH
+        """Commands of a transaction; less where so many have taken too long, until it has worked again."""
         self._parked: deque[float] = deque()
 
     async def write(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane]) -> None:
@@ -92,7 +94,7 @@ class Writer:
             TooManyParked, Unparkable, LedgerError, psycopg.Error: the consumer must stop.
         """
         try:
-            for chunk in _chunks(records):
+            for chunk in _chunks(records, self._most):
                 await self._apply(chunk, lanes)
         except LockNotAvailable as error:
             raise Impatient(reason_of(error)) from error
@@ -118,6 +120,7 @@ class Writer:
             return
         for place, inbox in applied.inbox.items():
             lanes[place].committed(inbox)
+        self._most = min(2 * self._most, MAX_BATCH)
         self._count_parked(records)
 
     async def _by_partition(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane]) -> None:
@@ -145,6 +148,12 @@ class Writer:
                 return await self._ledger.apply(batch)
             except (InboxMoved, LedgerError, Misconfigured, LockNotAvailable):
                 raise
+            except TookTooLong as error:
+                reason = reason_of(error)
+                if len(records) > 1:  # Late evidence is weighed among all that its learners did: the same again would take as long.
+                    self._most = max(1, sum(len(record.asks) for record in records) // 2)
+                    log.warning("batch took too long and is cut", records=len(records), most=self._most, reason=reason)
+                    raise Impatient(reason) from error
             except Error as error:
                 _judge(error, attempt, any(record.asks for record in records))
                 reason = reason_of(error)
@@ -197,12 +206,12 @@ def _judge(error: Error, attempt: int, asks: bool) -> None:
         raise error
 
 
-def _chunks(records: Sequence[Incoming]) -> list[list[Incoming]]:
-    """Return the records in groups of at most MAX_BATCH commands; one with more stands alone."""
+def _chunks(records: Sequence[Incoming], most: int) -> list[list[Incoming]]:
+    """Return the records in groups of at most so many commands; one with more stands alone."""
     chunks: list[list[Incoming]] = []
     asks = 0
     for record in records:
-        if not chunks or (asks + len(record.asks) > MAX_BATCH and asks):
+        if not chunks or (asks + len(record.asks) > most and asks):
             chunks.append([])
             asks = 0
         chunks[-1].append(record)

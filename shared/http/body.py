@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 import math
 import re
@@ -112,12 +113,13 @@ def is_json(media: str) -> bool:
 
 
 def strict_json(body: bytes) -> Any:
-    """Return the value of a JSON text that every reader would read alike.
+    """Return the value of a JSON text that every reader would read alike; a byte order mark before it is passed over (RFC 8259, 8.1).
 
     Raises:
         MalformedInput: no UTF-8, no JSON, a key twice in an object, U+0000, a lone surrogate, an integer beyond 2^53 - 1, a number that is
             not finite, or more than 64 levels; the faults name the places as JSON pointers.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     plain = _plain(body)
     return _examined(body) if plain is _DOUBTFUL else plain
 

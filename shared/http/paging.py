@@ -18,7 +18,7 @@ from shared.http.body import strict_json
 
 MAX_PAGE: Final = 1000
 DEFAULT_PAGE: Final = 100
-MAX_CURSOR_CHARACTERS: Final = 2000
+MAX_CURSOR_CHARACTERS: Final = 4_000
 FIRST_ID: Final = UUID(int=0)
 """Before the id of anybody, and of anything."""
 LAST_ID: Final = UUID(int=2**128 - 1)

@@ -11,7 +11,6 @@ import orjson
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema
@@ -21,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared import errors
+from shared.ledger.group import is_passing
 from shared.telemetry import describe
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -86,6 +86,7 @@ _REMEDIES: Final = {
     "missing": "add it",
     "extra_forbidden": "take it away",
     "json_invalid": "send valid JSON",
+    "too_long": "send fewer",
     "in_clear": "have profile seal them first, at POST /profile/learners/{learner_id}/sealed, and send its answer; or leave them out",
 }
 _OTHERWISE: Final = "see /docs for what belongs there"
@@ -122,7 +123,7 @@ def respond(problem: Problem, path: str, headers: Mapping[str, str] | None = Non
 
 def respond_to(error: Exception, path: str) -> Response:
     """Return the response to any error: its problem, or a 500 that shows nothing of the inside, which is logged instead."""
-    if isinstance(error, OperationalError | PoolTimeout | errors.Diverged):  # It is away, has no connection left, or was restored.
+    if isinstance(error, PoolTimeout | errors.Diverged) or is_passing(error):  # It is away, has no connection left, or was restored.
         _log.warning("database unavailable", **describe(error))
         error = errors.Unavailable("the database")
     if isinstance(error, errors.CairnError):

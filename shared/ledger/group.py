@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 
 from shared.contracts.envelope import Origin, StreamId
 from shared.decider import Command
-from shared.errors import KeyChanged, Overloaded
+from shared.errors import KeyChanged, Overloaded, Unavailable
 from shared.ledger.ledger import Ledger
 from shared.ledger.types import Answer, Ask, Prepare
 from shared.parameters import Parameters
@@ -71,13 +71,13 @@ class GroupCommit:
 
     async def ask(self, commands: Sequence[Command], request_id: UUID | None = None) -> list[Answer]:
         """Return one answer per command, in order, after the commit; see `shared.parts.Asker`."""
-        if self.is_full(len(commands)):
+        if self.is_full(min(len(commands), self._most)):  # No more than that waits at a time.
             raise Overloaded("the ledger's queue")
         led = str(request_id or uuid7())
         answers: list[Answer] = []
         for start in range(0, len(commands), self._most):
-            if start and self._stopping:  # Nobody would take the rest any more.
-                raise Overloaded("the service is stopping, its queue")
+            if start and self._stopping:  # Nobody would take the rest any more; what came before it is stored.
+                raise Unavailable("the service, which is stopping,")
             request = _Request(commands[start : start + self._most], Origin(led, led), traceparent_of_current())
             self._waiting.append(request)
             self._count += len(request.commands)
@@ -127,7 +127,7 @@ class GroupCommit:
         try:
             answers = await self._handle(requests)
         except (Exception, asyncio.CancelledError) as error:
-            if len(requests) > 1 and not isinstance(error, OperationalError | asyncio.CancelledError):
+            if len(requests) > 1 and isinstance(error, Exception) and not is_passing(error):
                 for request in requests:  # One of them broke the rest: each for itself.
                     await self._commit([request])
                 return

@@ -45,19 +45,23 @@ NOTICED: Final = " ".join(f"-c tcp_keepalives_{name}={value}" for name, value in
 """The same on PostgreSQL's side, as `options`: a session whose client is gone gives back its locks, the relay's among them."""
 
 
+class TookTooLong(OperationalError):
+    """PostgreSQL was silent, or what was asked of it in one transaction was too much: either way whether a COMMIT was done is unknown."""
+
+
 @asynccontextmanager
 async def in_time(seconds: float | None = None) -> AsyncIterator[None]:
     """Do something with the database within so many seconds, by default ANSWER_S.
 
     Raises:
-        OperationalError: it took longer; like any lost connection it passes, and whether a COMMIT was done is unknown.
+        TookTooLong: it took longer; like any lost connection it passes.
     """
     seconds = seconds or ANSWER_S
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
-        raise OperationalError(f"PostgreSQL has not answered for {seconds:.0f} s") from error
+        raise TookTooLong(f"PostgreSQL has not answered for {seconds:.0f} s") from error
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """A reason in a person's own words: sealed by profile before another service has it, and read again there only."""
 
+import base64
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ import pytest
 from services.evidence.app import PARTS as EVIDENCE
 from services.mastery.app import PARTS as MASTERY
 from services.profile.app import PARTS as PROFILE
+from shared.sealing import MAX_CIPHER
 from shared.stack import ServiceDatabase
 from shared.testing import running
 from tests.evidence.lms import act, align, identify
@@ -92,6 +94,16 @@ async def test_words_in_clear_are_refused_with_the_address_that_seals_them(maste
     assert "Zebulon" not in str(fault)
     assert await get(mastery, f"/learners/{learner}/overrides") == []
     assert (await put(mastery, path, said))["events"]
+
+
+async def test_more_words_than_are_ever_sealed_are_refused(mastery: Any, profile: Any) -> None:
+    learner = await learner_of(profile)
+    assert len((await sealed(profile, learner, "\U0001f9d1" * 2_000))["cipher"]) <= MAX_CIPHER
+    path = f"/learners/{learner}/competencies/{FRAMEWORK['CFItems'][0]['identifier']}/override"
+    long = {"cipher": base64.b64encode(bytes(MAX_CIPHER)).decode(), "mac": "a" * 64}
+    said = {**SAID, "level": "mastered", "until": until(mastery, 30), "words": long}
+    (fault,) = (await put(mastery, path, said, status=422))["errors"]
+    assert (fault["place"], fault["code"]) == ("/words", "too-long")
 
 
 @pytest.mark.parametrize("words", ["", "   ", "x" * 2_001, 7])

@@ -17,7 +17,7 @@ from services.profile.api import imports
 from services.profile.app import PARTS
 from shared.clock import FixedClock
 from shared.contracts.envelope import Header
-from shared.keys import alias_of, learner_id_of
+from shared.keys import alias_of, learner_id_of, school_id_of
 from shared.replay import Settings, Verifier
 from shared.testing import SOME_TIME, running
 from tests.profile.district import District
@@ -136,6 +136,21 @@ async def test_whom_a_later_roster_no_longer_names_is_withdrawn_and_never_remove
     assert (await send(profile, District().without_user("u2").without_user("p2")))["events"] == 0
     assert (await send(profile, District()))["learners"] == {"created": 0, "changed": 1, "unchanged": 2, "withdrawn": 0}
     assert (await learners(profile))["Ben"] == ben
+
+
+async def test_who_teaches_elsewhere_from_now_on_is_withdrawn_from_the_school_before(profile: Any) -> None:
+    await send(profile, District())
+    before = len(await events(profile))
+    moved = District().put("users.csv", "p2", primaryOrgSourcedId="s1")
+    answer = await send(profile, moved)
+    assert (answer["staff"], answer["events"]) == ({"created": 0, "changed": 1, "unchanged": 1, "withdrawn": 0}, 3)
+    told = [Header.read(raw).attributes for raw in await events(profile)]
+    eve = [each["data"] for each in told if each["type"] == "profile.staff-rostered.v1" and each["streamversion"] > 1]
+    hill, brook = (str(school_id_of("sis", school)) for school in ("s2", "s1"))
+    assert [(each["school_id"], each.get("active", True)) for each in eve] == [(hill, False), (brook, True)]
+    assert len(told) == before + 3
+    assert (await send(profile, moved))["events"] == 0
+    assert (await send(profile, District().without_user("p2")))["staff"]["withdrawn"] == 1
 
 
 async def test_most_learners_are_withdrawn_only_on_purpose(profile: Any) -> None:

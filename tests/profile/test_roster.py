@@ -109,6 +109,34 @@ def test_what_has_ended_does_not_count() -> None:
     assert "Ben" not in learners_of(planned(district))
 
 
+def test_what_begins_later_counts_once_it_has_begun() -> None:
+    """As exports of autumn carry it: the classes of spring, and a move that is announced."""
+    district = District().put("enrollments.csv", "e1", beginDate="2026-11-24").put("enrollments.csv", "e2", beginDate="2026-11-25")
+    district.put("roles.csv", "r2", endDate="2027-01-01")
+    move = {
+        "sourcedId": "r7",
+        "userSourcedId": "u2",
+        "roleType": "primary",
+        "role": "student",
+        "orgSourcedId": "s2",
+        "beginDate": "2027-01-01",
+    }
+    district.rows["roles.csv"].insert(0, move)
+    now, then = (learners_of(planned(district, on=day)) for day in (DAY, date(2027, 1, 1)))
+    assert (len(now["Ada"].class_ids), len(then["Ada"].class_ids)) == (1, 2)
+    assert [each["Ben"].school_id for each in (now, then)] == [school_id_of("sis", school) for school in ("s1", "s2")]
+
+
+def test_before_the_year_begins_its_first_classes_and_schools_count() -> None:
+    district = District()
+    for file in ("roles.csv", "enrollments.csv"):
+        for row in district.rows[file]:
+            row["beginDate"] = "2026-08-31"
+    district.put("enrollments.csv", "e2", beginDate="2027-01-18")
+    plan = planned(district, on=date(2026, 8, 10))
+    assert (len(plan.learners), len(plan.staff), len(learners_of(plan)["Ada"].class_ids)) == (3, 2, 1)
+
+
 @pytest.mark.parametrize(
     ("on", "term"),
     [

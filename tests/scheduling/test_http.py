@@ -297,6 +297,18 @@ async def test_new_adults_and_new_resources_plan_the_days_again(service: Any) ->
     assert (await _versions(service))[WEDNESDAY].count("scheduling.plan-adopted.v1") == 3
 
 
+async def test_who_changed_schools_is_shown_the_day_of_the_new_one(service: Any) -> None:
+    await planned(service)
+    demand = made_demand(1, COUNT, 1, competencies=6)
+    elsewhere = UUID(int=78)
+    await service.hear(demanded(demand, elsewhere))
+    gone, here = Demand(learner_id=demand.learner_id, version=2), demand.model_copy(update={"version": 3})
+    await service.hear(demanded(gone, elsewhere), demanded(here))  # As pathing tells a move, in one batch.
+    await service.tick()
+    day = await got(service, f"learners/{demand.learner_id}/days/tomorrow")
+    assert day["school_id"] == str(SCHOOL)
+
+
 async def test_schools_without_adults_hold_nobody_up(service: Any) -> None:
     others = [UUID(int=number) for number in range(1, 4)]  # Before SCHOOL in every order, two days each.
     body = resources()

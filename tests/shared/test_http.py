@@ -80,6 +80,7 @@ RAISED: dict[str, Exception] = {
     "crowded": PoolTimeout("couldn't get a connection"),
     "restored": errors.Diverged(f"position 7 {CANARY}"),
     "stopped": errors.LedgerError(f"position 7 {CANARY}"),
+    "limited": psycopg.errors.ProgramLimitExceeded(f"index row size 3000 exceeds {CANARY}"),
     "broken": RuntimeError(CANARY),
 }
 STATUS_OF = {
@@ -93,6 +94,7 @@ STATUS_OF = {
     "crowded": 503,
     "restored": 503,
     "stopped": 500,
+    "limited": 500,
     "broken": 500,
 }
 
@@ -326,6 +328,7 @@ json_values = st.recursive(
 def test_strict_json_reads_what_others_write(value: Any) -> None:
     assert strict_json(orjson.dumps(value)) == value
     assert strict_json(json.dumps(value).encode()) == value
+    assert strict_json(json.dumps(value).encode("utf-8-sig")) == value
 
 
 @given(st.binary(max_size=60) | st.text('{}[]":,\\u0d8e12-.aN', max_size=60).map(str.encode))

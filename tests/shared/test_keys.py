@@ -139,3 +139,9 @@ def test_a_key_is_known_again_for_ever() -> None:
 def test_a_short_key_is_never_used() -> None:
     with pytest.raises(Misconfigured, match="5 bytes instead of 32"):
         keys.alias_of(b"short", SOURCE, "stu-1")
+
+
+def test_an_iri_fits_into_an_index_in_any_script() -> None:
+    assert keys.is_iri("urn:x:" + "a" * (keys.MAX_IRI - 6))
+    assert not keys.is_iri("urn:x:" + "a" * (keys.MAX_IRI - 5))
+    assert not keys.is_iri("urn:x:" + "\u6f22" * 1_500), "4,506 bytes, of which PostgreSQL indexes 2,704"

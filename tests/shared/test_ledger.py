@@ -18,7 +18,7 @@ from shared.clock import FixedClock
 from shared.contracts.envelope import Event, Origin, StreamId, chain_start, partition_of
 from shared.contracts.evidence import AliasNoted
 from shared.decider import Decider, History, Refusal, json_codec
-from shared.errors import Misconfigured, OutdatedDecider, Overloaded, PrivilegedRole
+from shared.errors import Misconfigured, OutdatedDecider, Overloaded, PrivilegedRole, Unavailable
 from shared.ledger.group import GroupCommit
 from shared.ledger.ledger import Ledger
 from shared.ledger.types import Ask, Batch, InboxMoved, Incoming, Projection, Trouble, Walk
@@ -32,7 +32,7 @@ LEARNERS = [UUID(int=n) for n in range(1, 2_000)]
 
 @dataclass(frozen=True)
 class Note:
-    """Note that a name belongs to a learner; `alias` "bad" breaks the code, "no" is refused."""
+    """Note that a name belongs to a learner; `alias` "bad" breaks the code, "long" an index, "no" is refused."""
 
     name: str
     learner_id: UUID
@@ -50,6 +50,8 @@ class State:
 def decide(command: Note, state: State, parameters: Parameters, history: History = ()) -> list[Event] | Refusal:
     if command.name == "bad":
         raise ValueError("poison")
+    if command.name == "long":
+        raise psycopg.errors.ProgramLimitExceeded("index row size 3000 exceeds btree maximum")
     if command.name == "no":
         return Refusal("unwanted", "not this one")
     if command.learner_id in state.learners:
@@ -317,9 +319,9 @@ async def test_requests_that_arrive_together_share_a_transaction_and_a_broken_on
         assert [len(one[0].events) for one in answers] == [1] * 50
         assert len(committed) < 10
         mixed = await asyncio.gather(
-            *(group.ask([Note(name, LEARNERS[60])], uuid4()) for name in ("x", "bad", "y")), return_exceptions=True
+            *(group.ask([Note(name, LEARNERS[60])], uuid4()) for name in ("x", "bad", "long", "y")), return_exceptions=True
         )
-        assert [type(one).__name__ for one in mixed] == ["list", "ValueError", "list"]
+        assert [type(one).__name__ for one in mixed] == ["list", "ValueError", "ProgramLimitExceeded", "list"]
     finally:
         await group.stop()
     assert await check_chain(ledger) == 52
@@ -331,8 +333,22 @@ async def test_who_asks_for_more_than_a_transaction_while_the_service_stops_is_t
     asked = asyncio.create_task(group.ask([Note(f"n{n}", LEARNERS[n]) for n in range(5)], uuid4()))
     await asyncio.sleep(0)
     await group.stop()
-    with pytest.raises(Overloaded, match="stopping"):
+    with pytest.raises(Unavailable, match="stopping"):  # Not 429: what came before is stored.
         await asyncio.wait_for(asked, 10)
+
+
+async def test_a_large_request_waits_part_by_part_beside_others(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.ledger.group.MAX_WAITING", 4)
+    group = GroupCommit(ledger, most=2)
+    await group.start()
+    try:
+        one = asyncio.create_task(group.ask([Note("n0", LEARNERS[0])], uuid4()))
+        await asyncio.sleep(0)
+        assert len(await group.ask([Note(f"n{n}", LEARNERS[n]) for n in range(1, 9)], uuid4())) == 8
+        await one
+    finally:
+        await group.stop()
+    assert await check_chain(ledger) == 9
 
 
 async def test_who_would_wait_for_too_long_is_told_to_come_back(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

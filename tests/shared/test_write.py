@@ -1,7 +1,9 @@
 """What a fault of the ledger makes of the records that are being applied."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from psycopg import OperationalError
@@ -9,12 +11,13 @@ from psycopg.errors import LockNotAvailable, QueryCanceled
 
 from shared.consume.reader import Lane
 from shared.consume.write import CANCELLED_TRIES, Impatient, Stopping, Writer
-from shared.contracts.envelope import chain_start
+from shared.contracts.envelope import Origin, chain_start
 from shared.errors import LedgerError
 from shared.ledger import Batch, InboxMoved
 from shared.ledger.ledger import Applied
-from shared.ledger.patience import ALONE_MS, LOCK_MS
-from shared.ledger.types import Inbox, Incoming, Trouble
+from shared.ledger.patience import ALONE_MS, LOCK_MS, TookTooLong
+from shared.ledger.types import Ask, Inbox, Incoming, Trouble
+from tests.shared.wire import Copy
 
 SOURCE = "/test/evidence"
 RECORDS = [Incoming("evidence", partition, offset, b"", position=offset) for offset in range(3) for partition in (0, 1)]
@@ -56,6 +59,37 @@ async def test_a_fault_ends_the_batch_as_what_it_is(fault: Exception, stops: boo
         await Writer(ledger, stopping, patience_s=60 if stops else 0).write(RECORDS, places)
     assert ledger.tries == [len(RECORDS)]
     assert {lane.inbox.position for lane in places.values()} == {-1}
+
+
+class Slow:
+    """A ledger that takes too long where a transaction has more than so many commands."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.sizes: list[int] = []
+
+    async def apply(self, batch: Batch) -> Any:
+        asks = sum(len(record.asks) for record in batch.records)
+        self.sizes.append(asks)
+        if asks > self.most:
+            raise TookTooLong("60 s")
+        return Applied((), 0, {place: replace(inbox, position=inbox.position + 1) for place, inbox in batch.before.items()})
+
+
+async def test_a_batch_that_is_too_much_for_a_transaction_is_cut_until_it_has_worked() -> None:
+    slow = Slow(3)
+    ledger: Any = slow
+    asks = [(Ask(Copy("a", UUID(int=n)), Origin("", ""), n),) for n in range(16)]
+    records = [Incoming("evidence", 0, n, b"", position=n, asks=asked) for n, asked in enumerate(asks)]
+    writer = Writer(ledger, asyncio.Event(), patience_s=60)
+    for _ in range(3):  # The subscriber polls again each time.
+        with pytest.raises(Impatient):
+            await writer.write(records, lanes())
+    await writer.write(records, lanes())
+    assert slow.sizes == [16, 8, 4, *[2] * 8]
+    slow.most, slow.sizes = 16, []
+    await writer.write(records, lanes())
+    assert slow.sizes == [16], "later ones are whole again"
 
 
 async def test_what_is_only_set_aside_is_waited_for_however_often_that_takes_too_long() -> None:

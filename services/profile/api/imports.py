@@ -92,12 +92,16 @@ class News:
     told: Told
     change: Change
     aliases: tuple[str, ...] = ()
+    left: StaffRostered | None = None
+    """Who goes to another school, withdrawn from the one before: that school hears nothing of the other."""
 
     def commands(self) -> list[RosterCommand]:
         """Return what to ask; nothing, where nothing changes."""
         learner = self.told.learner_id if isinstance(self.told, LearnerRostered) else None
-        identify: list[RosterCommand] = [IdentifyLearner(alias, learner) for alias in self.aliases if learner is not None]
-        return identify if self.change is Change.UNCHANGED else [*identify, TakeRostered(self.told)]
+        first: list[RosterCommand] = [IdentifyLearner(alias, learner) for alias in self.aliases if learner is not None]
+        if self.left is not None:
+            first.append(TakeRostered(self.left))
+        return first if self.change is Change.UNCHANGED else [*first, TakeRostered(self.told)]
 
 
 def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
@@ -255,9 +259,16 @@ def _news(planned: Plan, known: Known, keys: Mapping[UUID, bytes]) -> Iterator[N
             if isinstance(told, LearnerRostered)
             else ()
         )
-        yield News(told, change(told, before), tuple(sorted(new)))
+        yield News(told, change(told, before), tuple(sorted(new)), _left(told, before))
     for gone in planned.gone:
         yield News(gone, Change.WITHDRAWN)
+
+
+def _left(told: Told, before: Told | None) -> StaffRostered | None:
+    """Return a member of staff as her school is to know her from now on, if she goes to another one. A learner's path sees to hers."""
+    if not (isinstance(told, StaffRostered) and isinstance(before, StaffRostered)):
+        return None
+    return before.model_copy(update={"active": False}) if before.active and before.school_id != told.school_id else None
 
 
 def _sealed(named: Named, before: Told | None, key: bytes | None) -> Told:

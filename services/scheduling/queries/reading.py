@@ -25,7 +25,7 @@ _PLACEMENTS: Final = TypeAdapter(dict[UUID, tuple[Placement, ...]])
 _DEMANDS: Final = TypeAdapter(list[Demand])
 _STAFF: Final = TypeAdapter(list[StaffMember])
 
-_SCHOOL_OF: Final = "SELECT school_id FROM demand WHERE learner_id = %s ORDER BY noted_at DESC, version DESC LIMIT 1"
+_SCHOOL_OF: Final = "SELECT school_id FROM demand WHERE learner_id = %s ORDER BY demand_version DESC LIMIT 1"
 _LEARNER_DAY: Final = "SELECT demand_version, changed_at FROM learner_day WHERE school_id = %s AND day = %s AND learner_id = %s"
 _VERSION: Final = "SELECT head.version FROM day_head AS head JOIN day_plan USING (school_id, day) WHERE school_id = %s AND day = %s"
 _SAME: Final = "one.school_id = head.school_id AND one.day = head.day"
