@@ -10,12 +10,15 @@ Ids serve two ends, and are kept apart so that one column's `17` is never taken 
   makes the same of the actor of a Caliper event, an IRI, and of source and learner of a direct act. An LMS that no template declares names
   nobody: what it tells waits.
 
-The first match, that of the `sourcedId`, makes the person's id.
+The first match, that of the `sourcedId`, makes the person's id, and decides who a row is wherever it is known. Only for a row of an unknown
+`sourcedId` do the other ids count, those that no other row has, of people whom no other row is; where they say several people, or several
+rows the same one, the row is somebody new, with a warning. An id belongs to whom the roster gives it to now, so a SIS may correct, exchange
+or merge ids at any time. Only two rows whose `sourcedId`s are one person's are a fault.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -96,52 +99,69 @@ class Identified:
     row: Row
     person: UUID
     matches: tuple[str, ...]
+    lost: frozenset[str] = frozenset()
+    """Matches of hers until now that other rows have."""
 
 
 def identify(
-    rows: Sequence[Row], source: str, key: bytes, known: Persons, new_id: Callable[[bytes, str], UUID], faults: Faults
+    rows: Sequence[Row], source: str, key: bytes, known: Persons, new_id: Callable[[bytes, str], UUID], faults: Faults, warnings: Faults
 ) -> list[Identified]:
-    """Return who each row is; rows that cannot be told apart are faults.
+    """Return who each row is; two rows whose `sourcedId`s are one person's are a fault, all else that is doubtful a warning.
 
     Args:
         source: the SIS.
         key: the district key.
         new_id: makes a person's id from the key and her first match.
     """
-    result: list[Identified] = []
-    holders: dict[str, int] = {}
+    ids = [{alias_of(key, each.source, each.value): each for each in ids_of(row, source)} for row in rows]
+    firsts = [next(iter(matches)) for matches in ids]
+    holders = Counter(match for matches in ids for match in matches)
+    sure = {known.by_match[first] for first in firsts if first in known.by_match}
+    likely = [
+        {known.by_match[match] for match in matches if holders[match] == 1 and match in known.by_match} - sure
+        if first not in known.by_match
+        else set()
+        for first, matches in zip(firsts, ids, strict=True)
+    ]
+    claims = Counter(person for people in likely for person in people)
+    found: list[tuple[Row, UUID, dict[str, Id]]] = []
     taken: dict[UUID, int] = {}
-    for row in rows:
-        ids = ids_of(row, source)
-        matches = [alias_of(key, each.source, each.value) for each in ids]
-        for each, match in zip(ids, matches, strict=True):
-            if holders.setdefault(match, row.line) != row.line:
-                detail = f"line {holders[match]} has the same"
-                faults.add(
-                    _FILE, row.line, each.column, "duplicate-identity", detail, "ids tell people apart: correct it, or leave it empty"
-                )
-        found = {known.by_match[match] for match in matches if match in known.by_match}
-        if len(found) > 1:
-            detail = "its ids belong to different people of earlier imports"
-            faults.add(_FILE, row.line, "sourcedId", "ambiguous-identity", detail, "correct identifier, userMasterIdentifier and userIds")
-            continue
-        person = found.pop() if found else new_id(key, matches[0])
+    lost: dict[UUID, set[str]] = defaultdict(set)
+    for row, first, matches, people in zip(rows, firsts, ids, likely, strict=True):
+        person = known.by_match.get(first)
+        if person is None and len(people) == 1 and claims[next(iter(people))] == 1:
+            person = next(iter(people))
+        elif person is None and people:
+            detail = "her ids were those of several people, or other rows have ids of the same one; she is taken as somebody new"
+            warnings.add(_FILE, row.line, "sourcedId", "ambiguous-identity", detail, "if she was known before, give the row her sourcedId")
+        person = person or new_id(key, first)
         if taken.setdefault(person, row.line) != row.line:
             detail = f"the same person as line {taken[person]}, by the ids of earlier imports"
             faults.add(_FILE, row.line, "sourcedId", "duplicate-identity", detail, "keep one row for each person")
-            continue
-        result.append(Identified(row, person, tuple(dict.fromkeys(matches))))
-    return result
+        for match, each in matches.items():
+            owner = known.by_match.get(match, person)
+            if holders[match] > 1:
+                lost[owner].add(match)
+                detail = "other rows have the same, so it tells nobody"
+                warnings.add(_FILE, row.line, each.column, "duplicate-identity", detail, "correct it, or leave it empty")
+            elif owner != person:
+                lost[owner].add(match)
+                detail = "this id was another person's until now, and is hers from now on"
+                warnings.add(_FILE, row.line, each.column, "id-handed-on", detail, "nothing, if that is so; else correct it")
+        found.append((row, person, matches))
+    return [
+        Identified(row, person, tuple(match for match in matches if holders[match] == 1), frozenset(lost[person]))
+        for row, person, matches in found
+    ]
 
 
 def claimed(
-    learners: Sequence[Identified], source: str, person_iris: Sequence[PersonIri], key: bytes, known: Persons, faults: Faults,
-    warnings: Faults,
+    learners: Sequence[Identified], source: str, person_iris: Sequence[PersonIri], key: bytes, known: Persons, warnings: Faults
 ) -> dict[UUID, set[str]]:  # fmt: skip
     """Return the aliases of each learner.
 
-    An id that several rows have is the alias of the one whose `sourcedId` it is, or of none; the others are warned. A `sourcedId` that is
-    another learner's alias since earlier is a fault; any other id is then passed over with a warning.
+    An id that several rows have is the alias of the one whose `sourcedId` it is, or of none; the others are warned. What is
+    another learner's alias since earlier is passed over with a warning.
     """
     claims: dict[str, list[_Claim]] = defaultdict(list)
     for each in learners:
@@ -161,8 +181,8 @@ def claimed(
             if person == winner:
                 result[person].add(alias)
             elif owner is not None and name.is_first:
-                detail = "this id is another learner's since an earlier import"
-                faults.add(_FILE, line, name.column, "alias-taken", detail, "give one of them another id: evidence could be hers or his")
+                detail = "this id is another learner's alias since an earlier import, so evidence under it is not hers"
+                warnings.add(_FILE, line, name.column, "alias-taken", detail, "have evidence sent under another of her ids")
             else:
                 detail = "another learner has the same id, so evidence under it is not hers"
                 warnings.add(_FILE, line, name.column, "shared-id", detail, "give her one of her own, if an LMS calls her by it")

@@ -231,9 +231,9 @@ def _learners(
     rows: Sequence[Row], places: _Places, source: str, person_iris: Sequence[PersonIri], key: bytes, known: Known,
     classes: Mapping[str, ClassRostered], faults: Faults, warnings: Faults,
 ) -> list[Named]:  # fmt: skip
-    persons = Persons.of((each.learner_id, each.matches, each.aliases) for each in known.learners.values())
-    identified = identify(rows, source, key, persons, learner_id_of, faults)
-    aliases = claimed(identified, source, person_iris, key, persons, faults, warnings)
+    persons = Persons.of((each.learner_id, each.matches, each.aliases) for each in _enrolled_last(known.learners))
+    identified = identify(rows, source, key, persons, learner_id_of, faults, warnings)
+    aliases = claimed(identified, source, person_iris, key, persons, warnings)
     result: list[Named] = []
     for each in identified:
         row, before = each.row, known.learners.get(each.person)
@@ -248,7 +248,7 @@ def _learners(
             aliases=tuple(aliases[each.person].union(before.aliases if before else ())),
             grade=next(iter(listed(row["grades"])), ""),
             class_ids=tuple(classes[learnt["classSourcedId"]].class_id for learnt in enrollments),
-            matches=each.matches + (before.matches if before else ()),
+            matches=each.matches + tuple(set(before.matches if before else ()) - each.lost),
             source=source,
         )
         _take(result, told, row, faults)
@@ -259,9 +259,9 @@ def _staff(
     rows: Sequence[Row], places: _Places, source: str, key: bytes, known: Known, classes: Mapping[str, ClassRostered],
     faults: Faults, warnings: Faults,
 ) -> list[Named]:  # fmt: skip
-    persons = Persons.of((each.staff_id, each.matches, ()) for each in known.staff.values())
+    persons = Persons.of((each.staff_id, each.matches, ()) for each in _enrolled_last(known.staff))
     result: list[Named] = []
-    for each in identify(rows, source, key, persons, staff_id_of, faults):
+    for each in identify(rows, source, key, persons, staff_id_of, faults, warnings):
         row, before = each.row, known.staff.get(each.person)
         enrollments = places.teaches.get(row["sourcedId"], [])
         school = places.school_of(row, TEACHING, enrollments)
@@ -275,11 +275,16 @@ def _staff(
             school_id=places.schools[school],
             subjects=tuple(subject for course in taught for subject in course.subjects),
             class_ids=tuple(course.class_id for course in taught),
-            matches=each.matches + (before.matches if before else ()),
+            matches=each.matches + tuple(set(before.matches if before else ()) - each.lost),
             source=source,
         )
         _take(result, told, row, faults)
     return result
+
+
+def _enrolled_last(known: Mapping[UUID, P]) -> list[P]:
+    """Return the withdrawn before the others, whose an id is that both had."""
+    return sorted(known.values(), key=lambda each: each.active)
 
 
 def _take(result: list[Named], told: LearnerRostered | StaffRostered, row: Row, faults: Faults) -> None:

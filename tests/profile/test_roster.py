@@ -307,21 +307,84 @@ def test_an_id_that_two_rows_have_is_nobodys_alias_unless_it_is_the_sourced_id_o
     ]
 
 
-def test_two_rows_of_one_identity_are_a_fault() -> None:
-    assert faults_of(District().put("users.csv", "u2", identifier="1001")) == {("users.csv:3:identifier", "duplicate-identity")}
-    known = after(planned(District().put("users.csv", "u1", userMasterIdentifier="m1")))
-    assert faults_of(District().student("new-1", userMasterIdentifier="m1"), known) == {("users.csv:9:sourcedId", "duplicate-identity")}
+def warned(plan: Plan) -> set[tuple[str, str]]:
+    return {(fault.place, fault.code) for fault in plan.warnings.first}
 
 
-def test_ids_of_two_earlier_people_in_one_row_are_a_fault() -> None:
-    known = after(planned(District()))
-    district = District().without_user("u2").put("users.csv", "u1", userIds="", identifier="1002")
-    assert faults_of(district, known) == {("users.csv:2:sourcedId", "ambiguous-identity")}
+def test_two_rows_whose_sourced_ids_are_one_persons_are_a_fault() -> None:
+    first = planned(District())
+    second = planned(District().without_user("u1").student("new-1", identifier="1001"), after(first))
+    district = District().student("new-1")
+    assert faults_of(district, after(first, second)) == {("users.csv:9:sourcedId", "duplicate-identity")}
 
 
-def test_a_sourced_id_that_was_another_learners_alias_is_a_fault() -> None:
+@pytest.mark.parametrize("unknown", ["0", "N/A"])
+def test_a_placeholder_of_several_users_matches_nobody(unknown: str) -> None:
+    first = planned(District().put("users.csv", "u2", identifier=unknown))
+    second = planned(District().put("users.csv", "u2", identifier=unknown).put("users.csv", "u3", identifier=unknown), after(first))
+    assert {("users.csv:3:identifier", "duplicate-identity"), ("users.csv:4:identifier", "duplicate-identity")} <= warned(second)
+    assert alias(unknown, "identifier") not in {match for each in learners_of(second).values() for match in each.matches}
+    third = planned(District().without_user("u2").student("new-1", identifier=unknown), after(first, second))
+    assert learners_of(third)["Gus"].learner_id != learners_of(first)["Ben"].learner_id
+
+
+def check_told_apart(*districts: District) -> list[Plan]:
+    """Each import is taken, and `u1` and `u2` are who they were at first."""
+    plans: list[Plan] = []
+    for district in districts:
+        plans.append(planned(district, after(*plans)))
+        for name in ("Ada", "Ben"):
+            assert learners_of(plans[-1])[name].learner_id == learners_of(plans[0])[name].learner_id
+    return plans
+
+
+def test_a_number_typed_at_the_wrong_pupil_is_corrected_the_next_day() -> None:
+    wrong = District().put("users.csv", "u1", identifier="1002").put("users.csv", "u2", identifier="")
+    _, corrected, again = check_told_apart(wrong, District(), District())
+    assert ("users.csv:3:identifier", "id-handed-on") in warned(corrected)
+    assert not {code for _, code in warned(again)} & {"id-handed-on"}
+    assert alias("1002", "identifier") in learners_of(corrected)["Ben"].matches
+    assert alias("1002", "identifier") not in learners_of(corrected)["Ada"].matches
+
+
+def test_two_numbers_are_exchanged() -> None:
+    exchanged = District().put("users.csv", "u1", identifier="1002").put("users.csv", "u2", identifier="1001")
+    _, second, _ = check_told_apart(District(), exchanged, District())
+    assert {("users.csv:2:identifier", "id-handed-on"), ("users.csv:3:identifier", "id-handed-on")} <= warned(second)
+    assert alias("1001", "identifier") in learners_of(second)["Ben"].matches
+
+
+def test_an_id_is_handed_on_to_one_who_is_new() -> None:
+    handed = District().put("users.csv", "u1", userIds="").student("new-1", userIds="{LMS:lms-1}")
+    first, second = check_told_apart(District(), handed)
+    assert ("users.csv:9:userIds", "id-handed-on") in warned(second)
+    assert learners_of(second)["Gus"].learner_id not in {each.learner_id for each in learners_of(first).values()}
+
+
+def test_records_are_merged() -> None:
+    first = planned(District())
+    merged = District().without_user("u2").put("users.csv", "u1", identifier="1002")
+    second = planned(merged, after(first))
+    third = planned(merged, after(first, second))
+    for each in (second, third):
+        assert learners_of(each)["Ada"].learner_id == learners_of(first)["Ada"].learner_id
+    assert ("users.csv:2:identifier", "id-handed-on") in warned(second)
+    assert ("users.csv:2:identifier", "id-handed-on") not in warned(third), "said once"
+
+
+def test_a_new_row_with_ids_of_two_earlier_people_is_somebody_new() -> None:
+    first = planned(District())
+    both = District().without_user("u1").without_user("u2").student("new-1", identifier="1002", userIds="{LMS:lms-1}")
+    second = planned(both, after(first))
+    assert ("users.csv:7:sourcedId", "ambiguous-identity") in warned(second)
+    assert learners_of(second)["Gus"].learner_id not in {each.learner_id for each in learners_of(first).values()}
+
+
+def test_a_sourced_id_that_was_another_learners_alias_is_a_warning() -> None:
     known = after(planned(District().put("users.csv", "u1", userIds="{sis:x1}")))
-    assert faults_of(District().student("x1"), known) == {("users.csv:9:sourcedId", "alias-taken")}
+    plan = planned(District().student("x1"), known)
+    assert ("users.csv:9:sourcedId", "alias-taken") in warned(plan)
+    assert alias("x1") not in learners_of(plan)["Gus"].aliases
 
 
 def test_whom_the_roster_no_longer_names_is_withdrawn_and_comes_back_the_same() -> None:
