@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -333,6 +334,21 @@ async def test_a_learners_profile_says_where_she_belongs_and_who_said_what_when(
     assert (first["areas"], first["modalities"], first["avoided"], first["stated_at"]) == (
         ["space", "art"], ["video"], ["reading"], "2026-11-24T08:01:00Z",
     )  # fmt: skip
+
+
+async def test_an_author_is_heard_again_where_the_clock_was_put_back(profile: Any) -> None:
+    await send(profile, District())
+    ada = (await learners(profile))["Ada"]["learner_id"]
+    told = []
+    for minutes, modality in ((0, "video"), (-20, "project"), (1, "reading"), (20, "practice")):
+        profile.context.clock.at += timedelta(minutes=minutes)
+        said = {"author_id": ada, "role": "learner", "modalities": [modality]}
+        response = await profile.client.post(f"/profile/learners/{ada}/preferences", json=said)
+        assert (response.status_code, response.json()) == (200, {"recorded": True})
+        (latest,) = (await get(profile, f"/learners/{ada}"))["preferences"]
+        assert latest["modalities"] == [modality]
+        told.append(latest["stated_at"])
+    assert told == ["2026-11-24T08:00:00Z", "2026-11-24T08:00:00.000001Z", "2026-11-24T08:00:00.000002Z", "2026-11-24T08:01:00Z"]
 
 
 @pytest.mark.parametrize(

@@ -266,6 +266,28 @@ async def test_periods_that_have_begun_are_not_changed(service: Any) -> None:
     assert after["periods"][2:] != before["periods"][2:]
 
 
+async def test_what_has_begun_stays_begun_where_the_clock_is_put_back_unless_periods_are_new(service: Any) -> None:
+    await planned(service)
+    clock = service.context.clock
+    clock.advance(timedelta(hours=2))
+    await service.hear(*demands(2, [1]))
+    await service.tick()
+    before = await got(service, f"learners/{learner(3)}/days/today")
+    clock.at -= timedelta(hours=2)
+    await service.hear(demanded(made_demand(9, 3, 2, competencies=6)))
+    (sought,) = [one for one in await look(service, now=clock.now()) if one.value.on == TUESDAY]
+    assert sought.value.begun == 2, "as many as when it was planned last"
+    await service.tick()
+    after = await got(service, f"learners/{learner(3)}/days/today")
+    assert after["demand_version"] == 9
+    assert after["periods"][:2] == before["periods"][:2]
+    body = resources()
+    body["schools"][0]["closed"] = ["2026-12-24"]
+    assert (await service.client.put("/scheduling/resources", json=body)).status_code == 200
+    anew = [one.value.begun for one in await look(service, now=clock.now()) if one.value.on == TUESDAY]
+    assert anew == [0]
+
+
 async def test_without_room_learners_are_unserved_and_said_to_be(service: Any) -> None:
     await service.hear(*rostered(1), *demands())
     small = [{"id": "s", "title": "Small", "zones": [{"id": "z", "seats": 5}]}]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from services.profile.domain import StatePreferences
+from services.profile.domain import LearnerState, StatePreferences
 from services.profile.queries import WORDS, Keyring, Queries
+from shared.contracts.envelope import StreamId
 from shared.contracts.profile import Area, Modality, PreferencesStated, Role
 from shared.errors import NotFound
 from shared.http import Sent, events_of
@@ -18,6 +20,8 @@ from shared.seal import seal
 
 MAX_WORDS = 2_000
 """Characters of what somebody says in her own words."""
+TICK: Final = timedelta(microseconds=1)
+"""Between two statements at least: as fine as instants are written."""
 
 
 def _once(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -63,12 +67,13 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
         """
         if await queries.learner(learner_id) is None:
             raise NotFound("no roster named a learner with this id")
+        stated_at = await _stated_at(context, learner_id, said.author_id)
         keys = await keyring.ensure([learner_id]) if said.words else {}
         stated = PreferencesStated(
             learner_id=learner_id,
             author_id=said.author_id,
             role=said.role,
-            stated_at=context.clock.now(),
+            stated_at=stated_at,
             areas=said.areas,
             modalities=said.modalities,
             avoided=said.avoided,
@@ -77,3 +82,12 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
         return Stated(recorded=bool(await events_of(context, [StatePreferences(stated)])))
 
     return router
+
+
+async def _stated_at(context: Context, learner_id: UUID, author_id: UUID) -> datetime:
+    """Return the present instant, or one behind the author's latest statement, where the clock that stamped it was ahead of this one:
+    nobody is refused for hours because a clock was put back.
+    """
+    state: LearnerState = await context.asker.state(StreamId("profile", "learner", str(learner_id)))
+    before, now = state.statements.get(author_id), context.clock.now()
+    return now if before is None else max(now, before.at + TICK)

@@ -42,8 +42,8 @@ _NEWS: Final = """
     FROM unnest(%s::uuid[]) AS asked(school_id)
 """
 _STANDING: Final = """
-    SELECT coalesce(head.version, 0), coalesce(plan.version, 0), coalesce(plan.resources, ''), coalesce(had.version, 0),
-        coalesce(had.roster, 0), coalesce(had.staff, '[]')::text, input.version, input.event_id, input.correlation
+    SELECT coalesce(head.version, 0), coalesce(plan.version, 0), coalesce(plan.resources, ''), coalesce(plan.begun, 0),
+        coalesce(had.version, 0), coalesce(had.roster, 0), coalesce(had.staff, '[]')::text, input.version, input.event_id, input.correlation
     FROM (SELECT %(school)s::uuid AS school_id, %(day)s::date AS day) AS asked
     LEFT JOIN day_head AS head USING (school_id, day) LEFT JOIN day_plan AS plan USING (school_id, day)
     LEFT JOIN day_staff AS had USING (school_id, day) LEFT JOIN day_input AS input USING (school_id, day)
@@ -102,6 +102,8 @@ class _Standing:
     planned: int
     """Version with which the plan was adopted; 0: there is none."""
     resources: str
+    begun: int
+    """Periods that had begun when it was planned."""
     staffed: int
     roster: int
     staff: str
@@ -191,8 +193,10 @@ class Looks:
         before = [*self._staffing(one, roster, staff, new_staff), *self._demanding(one, news)]
         led = self._led(standing, one, before)
         anew = new_staff or not standing.planned or standing.resources != resources or standing.staffed > standing.planned
+        # What has begun stays as it was, also where the clock that said so was put back since. Other resources have other periods.
+        begun = max(one.begun, standing.begun) if standing.resources == resources else one.begun
         value = DaySearch(
-            school_id=one.school.school_id, on=one.on, asked_on=one.today, begun=one.begun, base_version=standing.version + len(before),
+            school_id=one.school.school_id, on=one.on, asked_on=one.today, begun=begun, base_version=standing.version + len(before),
             resources=resources, school=one.school.model_dump_json(), roster=staff, demands=taken, news="\n".join(row[1] for row in news),
             days=days, led=led, origin=before[-1].origin if before else led,
             changed=None if anew else tuple(sorted({*changed, *(row[0] for row in news)})),
