@@ -1,4 +1,4 @@
-"""Scenarios 9, 12 and 13: many workers that come and go, clocks that differ, and more evidence than can be taken."""
+"""Scenarios 9 and 13: many workers that come and go, and more evidence than can be taken."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from itertools import count, islice
 from threading import Event, Thread
 
 import psycopg
 
+from shared.consume.wiring import MAX_PARTITION_FETCH_BYTES
 from shared.leader import CLAIM_S
-from shared.ledger.group import MAX_WAIT_S, MAX_WAITING
+from shared.ledger.group import MAX_WAITING
+from shared.ledger.states import MAX_BYTES
 from tests.faults import seeds
-from tests.faults.load import Request, load
+from tests.faults.load import TAKEN, Load, Request, load
+from tests.faults.offered import Offered, offer
 from tests.faults.stage import Stage, scenario
 from tests.faults.town import REFUSED, SESSION_MS, Town, eventually
 
@@ -23,33 +26,28 @@ SCALES = (1, 8, 3)
 STEP_S = 6.0
 MOVED_S, REFUSED_S = 90.0, 2.0
 """Within which a batch is to be met by a rebalance; and time for it to be refused, after the lock is gone."""
-FAKETIME = ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1")
-SKEW_S = 1_200.0 + 5.0
-"""Between two clocks of which one is 10 minutes ahead and the other 10 behind."""
-TURNED_BACK = """
-    SELECT count(*) FROM (SELECT recorded_at < lag(recorded_at) OVER (PARTITION BY partition ORDER BY position) AS back FROM event) e
-    WHERE back"""
-AHEAD = "SELECT coalesce(max(recorded_at) > now() + interval '5 min', false) FROM event"
-"""Whether a service has recorded something at a time that is still to come."""
-BEFORE_DST = "2026-11-01T05:59:50Z"
-"""Ten seconds before clocks in New York are put back."""
-CROWD, AT_ONCE, RIVALS = 40, 500, 2
-"""Clients at least, acts of a request, and clients by whom the capacity is measured."""
+AT_ONCE, RIVALS = 500, 2
+"""Acts of a request of the crowd, and clients by whom the capacity is measured."""
 DISTRICT = 2_000
 """Learners that a crowd tells about. Evidence that comes late is weighed among all that its learner has done, here as in a district with
 little: what a few learners cost of whom everything comes late is another question than what a queue does."""
-FAIR = 6.0
-"""Times the crowd's requests would take at the measured capacity: for so long its clients ask again. None of them is served in turn, a
-machine that answers a crowd takes less than one that does not, and what does not fit waits for a second."""
-LEAST_PATIENCE_S = 60.0
-OVER_S = 8.0
+TIMES, OVER_S = 3.0, 10.0
+"""What is offered, in capacities, and for how long."""
+SPARE = 1.05
+"""More than that is due, so that a client that is a little late has still offered it."""
 MEASURE_S = 5.0
+CONNECTIONS = 2 * MAX_WAITING // AT_ONCE
+"""Of the crowd: the requests that fill the queue, and as many that are read, refused and answered meanwhile."""
+ORDINARY, ORDINARY_S = 0.1, 8.0
+"""Share of the capacity that is told before and after, quiz by quiz; and for how long it is looked at."""
+SLOWER = 3.0
+"""Times that an ordinary request may wait longer than before the overload, once that is over."""
+AGAIN_S = 60.0
+"""Within which the ordinary rate is taken again like that."""
 RSS_EVERY_S = 0.2
-TIMES = 3.0
-HASTE = 1.5
-"""Seconds between two requests of a client that is refused, on a machine that is busy."""
-MOST_RSS = 900 << 20
-"""Bytes that a service may hold while it is overloaded."""
+MOST_GROWTH = {"evidence": (MAX_WAITING * 4096) + MAX_BYTES, "mastery": (8 * MAX_PARTITION_FETCH_BYTES) + 2 * MAX_BYTES}
+"""Bytes beyond what a service holds at rest. Evidence: the acts that its queue takes, 4 KiB each as told and as parsed, and the states that
+it keeps. Mastery: what it fetches of eight partitions, the states that it keeps, and as much for the records in its hands."""
 RECOVER_S = 240.0
 LIMIT_S = 60.0
 
@@ -127,59 +125,97 @@ def name_taken(stage: Stage) -> None:
         stage.judge(town, client)
 
 
-def _clock(stage: Stage, town: Town, service: str, minutes: int) -> dict[str, str]:
-    """Return the environment of a process whose clock is so many minutes off."""
-    library = next((path for path in FAKETIME if Path(path).exists()), None)
-    if library is not None:
-        stage.inject(f"clock {minutes:+} min by libfaketime")
-        return {"LD_PRELOAD": library, "FAKETIME": f"{minutes:+}m", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
-    from datetime import UTC, datetime, timedelta
+@scenario("overload", 13)
+def overload(stage: Stage) -> None:
+    """Evidence is offered three times what it can take, answered or not: it says 429 and when to come back, stays small, recovers."""
+    with stage.town(CAIRN_CONSUME_MAX_RECORDS="1000") as town:
+        seeds.know(town.records["evidence"], DISTRICT)
+        town.begin()
+        evidence = town.of("evidence")[0]
+        capacity, calm = _capacity(stage, town)
+        eventually(lambda: _behind(town) == 0, "mastery has counted everything before it begins", RECOVER_S)
+        before = _ordinary(stage, town, capacity)
+        stage.must(before.all_taken, f"what is ordinary is not taken before the overload: {dict(before.answers)}")
+        rest = {worker.name: worker.rss() for worker in town.workers}
+        with _memory(town) as looks:
+            per_s = SPARE * TIMES * capacity / AT_ONCE
+            crowd = offer(evidence.address, islice(_large(stage.seed + 1), math.ceil(per_s * OVER_S)), per_s, CONNECTIONS)
+            again_s, after = _recovered(stage, town, capacity, before)
+            eventually(lambda: _behind(town) == 0, "mastery has counted everything", RECOVER_S)
+        stage.must(evidence.alive, "evidence ended")
+        stage.must(crowd.rate * AT_ONCE >= TIMES * capacity, f"{crowd.rate * AT_ONCE:.0f} acts/s were offered, {crowd.kept_back} kept back")
+        stage.must(crowd.answers[429], f"nobody was told to come back: {dict(crowd.answers)}")
+        stage.must(crowd.retry_after == crowd.answers[429], "429 without Retry-After")
+        stage.must(set(crowd.answers) <= {TAKEN, 429}, f"a request was answered otherwise, or not at all: {dict(crowd.answers)}")
+        grown = {name: max(look[name] for look in looks) - held for name, held in rest.items()}
+        for worker in town.workers:
+            most = MOST_GROWTH[worker.service]
+            stage.must(grown[worker.name] <= most, f"{worker.name} grew by {grown[worker.name] >> 20} MiB, {most >> 20} MiB are its limits")
+        told = ", ".join(f"{name} {rest[name] >> 20} + {more >> 20} MiB" for name, more in grown.items())
+        stage.inject(
+            f"overload {crowd.rate * AT_ONCE / capacity:.1f}x of {capacity:.0f} acts/s, {crowd.kept_back} requests kept back, {told}, 429"
+        )
+        stage.inject(f"ordinary rate taken {again_s:.0f} s later, {after.typical_s / before.typical_s:.1f}x as slow")
+        calm.acks += [*before.acks, *crowd.acks, *after.acks]
+        stage.judge(town, calm)
 
-    stage.inject(f"clock {minutes:+} min by CAIRN_NOW")
-    home = town.folder / f"home-{service}-{len(town.workers)}"
-    return {"CAIRN_HOME": str(home), "CAIRN_NOW": (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()}
+
+def _capacity(stage: Stage, town: Town) -> tuple[float, Load]:
+    """Return how many acts evidence takes in a second from clients that wait for their answers, and what they told."""
+    with load(town, stage.seed, requests=_large(stage.seed), clients=RIVALS, pause_s=0.0) as calm:
+        calm.until(AT_ONCE)
+        before, began = calm.told, time.monotonic()
+        time.sleep(MEASURE_S)
+        return (calm.told - before) / (time.monotonic() - began), calm
 
 
-@scenario("clock-skew", 12)
-def clock_skew(stage: Stage) -> None:
-    """Evidence's clock is 10 minutes ahead and mastery's behind, then the other way round, so that each goes back by 20."""
-    with stage.town() as town:
-        with load(town, stage.seed) as client:
-            for turn in (1, -1):
-                for service, minutes in (("evidence", 10 * turn), ("mastery", -10 * turn)):
-                    for worker in town.of(service):
-                        worker.end()
-                    town.start(service, **_clock(stage, town, service, minutes))
-                town.await_ready()
-                client.until(100)
-                ahead = "evidence" if turn > 0 else "mastery"
-                eventually(lambda ahead=ahead: town.ask(ahead, AHEAD)[0][0], f"the clock of {ahead} is ahead", LIMIT_S)
-        stage.judge(town, client, skew_s=SKEW_S)
-        for service in town.services:
-            ((back,),) = town.ask(service, TURNED_BACK)
-            stage.must(back == 0, f"time goes back {back} times in a partition of {service}")
+def _ordinary(stage: Stage, town: Town, capacity: float, number: int = 0) -> Offered:
+    """Tell quizzes for some seconds at the ordinary rate.
+
+    Args:
+        capacity: acts that evidence takes in a second.
+        number: of the time that this is done; each time other quizzes are told.
+    """
+    per_s = ORDINARY * capacity / seeds.IN_A_ROW
+    quizzes = seeds.quizzes(stage.seed, (5 + number) * 10_000, DISTRICT)
+    told = [("/evidence", {"items": quiz}) for quiz in islice(quizzes, math.ceil(per_s * ORDINARY_S))]
+    return offer(town.of("evidence")[0].address, told, per_s, CONNECTIONS)
 
 
-@scenario("dst", 12)
-def dst(stage: Stage) -> None:
-    """Clocks are put back in New York while evidence comes in; one process lives there, the other in Berlin."""
-    with stage.town(CAIRN_NOW=BEFORE_DST) as town:
-        town.start("evidence", TZ="America/New_York")
-        town.start("mastery", TZ="Europe/Berlin")
-        town.await_ready()
-        began = time.monotonic()
-        with load(town, stage.seed) as client:
-            client.until(50)
-            time.sleep(max(0.0, 15.0 - (time.monotonic() - began)))
-            client.until(50)
-            times = town.ask("evidence", "SELECT min(recorded_at), max(recorded_at) FROM event WHERE type = 'evidence.recorded.v1'")
-        first, last = times[0]
-        stage.must(last.hour == 6 and last.year == 2026, f"the hour was not passed: {first} to {last}")
-        stage.inject("clocks put back under load")
-        stage.judge(town, client, skew_s=30.0)
-        for service in town.services:
-            ((back,),) = town.ask(service, TURNED_BACK)
-            stage.must(back == 0, f"time goes back {back} times in a partition of {service}")
+def _recovered(stage: Stage, town: Town, capacity: float, before: Offered) -> tuple[float, Offered]:
+    """Return how many seconds after an overload the ordinary rate was taken again, as fast as before, and what was told meanwhile."""
+    began, acks = time.monotonic(), []
+    for number in count(1):
+        began_s = time.monotonic() - began
+        now = _ordinary(stage, town, capacity, number)
+        acks += now.acks
+        if (now.all_taken and now.typical_s <= SLOWER * before.typical_s) or time.monotonic() - began > AGAIN_S:
+            break
+    stage.must(now.all_taken, f"what is ordinary is not taken {AGAIN_S:.0f} s after the overload: {dict(now.answers)}")
+    stage.must(
+        now.typical_s <= SLOWER * before.typical_s, f"what is ordinary takes {now.typical_s / before.typical_s:.1f} times as long as before"
+    )
+    now.acks = acks
+    return began_s, now
+
+
+@contextmanager
+def _memory(town: Town) -> Iterator[list[dict[str, int]]]:
+    """Yield a list that gets, until the end, again and again the bytes that each process of the town holds."""
+    ending, looks = Event(), list[dict[str, int]]()
+
+    def look() -> None:
+        while not ending.is_set():
+            looks.append({worker.name: worker.rss() for worker in town.workers})
+            ending.wait(RSS_EVERY_S)
+
+    thread = Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield looks
+    finally:
+        ending.set()
+        thread.join()
 
 
 def _large(seed: int) -> Iterator[Request]:
@@ -187,72 +223,6 @@ def _large(seed: int) -> Iterator[Request]:
     quizzes = seeds.quizzes(seed, learners=DISTRICT)
     while True:
         yield "/evidence", {"items": [act for _ in range(AT_ONCE // seeds.IN_A_ROW) for act in next(quizzes)]}
-
-
-@scenario("overload", 13)
-def overload(stage: Stage) -> None:
-    """Evidence is offered three times what it can take: it says 429 and when to come back, stays small, and recovers."""
-    with stage.town(CAIRN_CONSUME_MAX_RECORDS="1000") as town:
-        seeds.know(town.records["evidence"], DISTRICT)
-        town.begin()
-        evidence = town.of("evidence")[0]
-        with load(town, stage.seed, requests=_large(stage.seed), clients=RIVALS, pause_s=0.0) as calm:
-            calm.until(AT_ONCE)
-            before, began = calm.told, time.monotonic()
-            time.sleep(MEASURE_S)
-            capacity = (calm.told - before) / (time.monotonic() - began)
-        clients = max(CROWD, _crowd(capacity))
-        patience_s = max(LEAST_PATIENCE_S, FAIR * clients * AT_ONCE / capacity)
-        with _memory(town) as peaks:
-            with load(town, stage.seed, requests=_large(stage.seed + 1), clients=clients, pause_s=0.0, patience_s=patience_s) as crowd:
-                began = time.monotonic()
-                time.sleep(OVER_S)
-                offered = sum(crowd.answers.values()) * AT_ONCE / (time.monotonic() - began)
-            with load(town, stage.seed, requests=_small(stage)) as after:
-                after.until(50)
-            stage.must(evidence.alive, "evidence ended")
-            eventually(lambda: _behind(town) == 0, "mastery has counted everything", RECOVER_S)
-        peak = max(peaks)
-        stage.must(crowd.answers[429], f"nobody was told to come back: {dict(crowd.answers)}")
-        stage.must(crowd.retry_after, "429 without Retry-After")
-        stage.must(offered >= TIMES * capacity, f"{offered:.0f} acts/s were offered, {TIMES} x {capacity:.0f} are wanted")
-        stage.must(peak < MOST_RSS, f"a service held {peak >> 20} MiB")
-        looks = f"{len(peaks)} looks to the end of recovery"
-        stage.inject(f"overload {offered / capacity:.1f}x of {capacity:.0f} acts/s, peak {peak >> 20} MiB in {looks}, 429")
-        calm.acks += crowd.acks + after.acks
-        stage.judge(town, calm)
-
-
-def _crowd(capacity: float) -> int:
-    """Return how many clients offer enough: some fill the queue, the others are refused, and come again within a second or so.
-
-    Args:
-        capacity: acts that evidence takes in a second.
-    """
-    return math.ceil((min(MAX_WAITING, MAX_WAIT_S * capacity) + HASTE * TIMES * capacity) / AT_ONCE)
-
-
-@contextmanager
-def _memory(town: Town) -> Iterator[list[int]]:
-    """Yield a list that gets, until the end, again and again the bytes that the largest process of the town holds."""
-    ending, peaks = Event(), list[int]()
-
-    def look() -> None:
-        while not ending.is_set():
-            peaks.append(max(worker.rss() for worker in town.workers))
-            ending.wait(RSS_EVERY_S)
-
-    thread = Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield peaks
-    finally:
-        ending.set()
-        thread.join()
-
-
-def _small(stage: Stage) -> Iterator[Request]:
-    return (("/evidence", {"items": quiz}) for quiz in seeds.quizzes(stage.seed, 50_000))
 
 
 def _behind(town: Town) -> int:

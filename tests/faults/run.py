@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.faults.stage import SCENARIOS, LeftOut, Scenario, Stage
 from tests.faults.town import Servers
 
-MODULES = ("kills", "zombies", "wires", "databases", "topics", "restores", "contents", "crowds", "clusters")
+MODULES = ("kills", "zombies", "wires", "databases", "topics", "restores", "contents", "crowds", "clocks", "clusters")
 """Where scenarios stand, in the order in which they run."""
 
 

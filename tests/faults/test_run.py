@@ -12,10 +12,8 @@ import pytest
 from demo.items import all_items
 from demo.school import school
 from services.cli.audit import IDS, Findings
-from shared.ledger.group import MAX_WAIT_S, MAX_WAITING
 from tests.faults import district
 from tests.faults import stage as stages
-from tests.faults.crowds import AT_ONCE, HASTE, TIMES, _crowd
 from tests.faults.district import LEARNERS, PARTS, District
 from tests.faults.judge import Verdict, not_looked_at, too_late
 from tests.faults.load import Load
@@ -131,13 +129,6 @@ def test_a_commit_counts_as_unknown_only_where_its_transaction_had_written() -> 
     assert not met_again("batch put back", [recorded, recorded])
     assert met_again("", [recorded, duplicate]) == {"act told again, a duplicate": 1}
     assert met_again(f"{REFUSED}\n{REFUSED}", [recorded]) == {"batch refused, it was written": 2}
-
-
-@pytest.mark.parametrize(("capacity", "clients"), [(500, 10), (7_000, 103)])
-def test_a_crowd_is_large_enough_to_be_refused(capacity: float, clients: int) -> None:
-    assert _crowd(capacity) == clients
-    waiting = min(MAX_WAITING, MAX_WAIT_S * capacity)
-    assert (clients * AT_ONCE - waiting) / HASTE >= (TIMES - 1) * capacity, "those who do not fit ask for what is too much"
 
 
 @pytest.mark.parametrize(
