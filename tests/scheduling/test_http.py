@@ -279,8 +279,11 @@ async def test_what_has_begun_stays_begun_where_the_clock_is_put_back_unless_per
     assert sought.value.begun == 2, "as many as when it was planned last"
     await service.tick()
     after = await got(service, f"learners/{learner(3)}/days/today")
-    assert after["demand_version"] == 9
-    assert after["periods"][:2] == before["periods"][:2]
+    assert (before["demand_version"], after["demand_version"]) == (1, 2)
+    shown = ("space_id", "zone_id", "staff_id", "competency_id", "activity_id")
+    assert [[one[name] for name in shown] for one in after["periods"][:2]] == [
+        [one[name] for name in shown] for one in before["periods"][:2]
+    ]
     body = resources()
     body["schools"][0]["closed"] = ["2026-12-24"]
     assert (await service.client.put("/scheduling/resources", json=body)).status_code == 200
