@@ -115,7 +115,7 @@ BAD = [
     (
         "POST",
         "/evidence/caliper",
-        body(envelope(graded(), put(graded("x"), "generated/maxScore", 0))),
+        body(envelope(graded(), put(graded("x"), "generated/maxScore", "4"))),
         JSON,
         422,
         "/data/1/generated/maxScore",

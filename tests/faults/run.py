@@ -71,7 +71,7 @@ def run(scenario: Scenario, servers: Servers, folder: Path, seed: int) -> Result
 
 def run_all(scenarios: Iterable[Scenario], servers: Servers, folder: Path, seed: int) -> int:
     """Run scenarios, print a line for each, and return the exit code: 1 at a violation, and in CI where one of `make test` is left out."""
-    results = []
+    results, began = [], time.monotonic()
     for scenario in scenarios:
         result = run(scenario, servers, folder, seed)
         print(result.line, flush=True)
@@ -83,6 +83,7 @@ def run_all(scenarios: Iterable[Scenario], servers: Servers, folder: Path, seed:
     left = [result.scenario for result in results if result.left_out]
     if left:
         print(f"{len(left)} left out: {', '.join(scenario.name for scenario in left)}")
+    print(f"{(time.monotonic() - began) / 60:.1f} minutes")
     print(f"{len(ran)} scenarios run, invariant violations = {violations}", flush=True)
     in_ci = os.environ.get("CI", "").lower() == "true"
     return int(bool(violations) or not ran or (in_ci and any(scenario.short for scenario in left)))
