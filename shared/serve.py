@@ -51,6 +51,8 @@ POOL_MIN: Final = 2
 POOL_MAX: Final = 8
 """Connections to PostgreSQL of one process, the relay's own aside."""
 SURVEY_S: Final = 5.0
+SURVEY_REST: Final = 20.0
+"""Times as long as a look at what waits took, before the next one: where millions wait, counting them is work."""
 REQUEST_VERSION: Final = 7
 REVISION: Final = "SELECT version_num FROM alembic_version"
 DURABLE: Final = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
@@ -158,6 +160,7 @@ def _meter_journeys(metrics: Metrics, last: type[Event], events: Sequence[Record
 async def _survey(service: Service, waiting: Callable[[Connection], Awaitable[int]]) -> None:
     """Meter, again and again, what waits. What is set aside the consumer meters, which alone sets something aside."""
     while True:
+        began = time.monotonic()
         try:
             async with patience.connected(service.pool) as connection:
                 service.metrics.waiting.set(await waiting(connection))
@@ -165,7 +168,7 @@ async def _survey(service: Service, waiting: Callable[[Connection], Awaitable[in
             log.warning("what waits is not metered", error=type(error).__name__, again_in_s=SURVEY_S)
         except Exception as error:
             log.error("what waits is not metered", exc_info=error, again_in_s=SURVEY_S)
-        await asyncio.sleep(SURVEY_S)
+        await asyncio.sleep(max(SURVEY_S, SURVEY_REST * (time.monotonic() - began)))
 
 
 def application(service: Service, health: Callable[[], Any], lifespan: Any = None) -> FastAPI:

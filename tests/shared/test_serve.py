@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -125,6 +126,28 @@ async def test_what_waits_is_metered_again_after_any_error(monkeypatch: pytest.M
         survey.cancel()
         await asyncio.gather(survey, return_exceptions=True)
         assert b"cairn_waiting 7.0" in service.metrics.render()
+
+
+async def test_what_takes_long_to_meter_is_metered_seldom(monkeypatch: pytest.MonkeyPatch, database: Callable[[str], Any]) -> None:
+    monkeypatch.setattr(serve, "SURVEY_S", 0.0)
+    looked: list[tuple[float, float]] = []
+    enough = asyncio.Event()
+
+    async def waiting(connection: Any) -> int:
+        began = time.monotonic()
+        await asyncio.sleep(0.02)
+        looked.append((began, time.monotonic()))
+        if len(looked) == 3:
+            enough.set()
+        return 0
+
+    async with running(PARTS, database("evidence")) as service:
+        survey = asyncio.create_task(serve._survey(service, waiting))
+        await asyncio.wait_for(enough.wait(), 60)
+        survey.cancel()
+        await asyncio.gather(survey, return_exceptions=True)
+    for (began, ended), (again, _) in pairwise(looked):
+        assert again - ended >= serve.SURVEY_REST * (ended - began)
 
 
 async def test_a_port_that_is_taken_is_named_by_a_service_of_one_process_as_well() -> None:
