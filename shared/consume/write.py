@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Final
@@ -20,7 +20,7 @@ from shared.ledger import MAX_BATCH, Batch, InboxMoved, Incoming, Trouble
 from shared.ledger.group import is_passing
 from shared.ledger.ledger import Applied, Ledger
 from shared.ledger.park import FAULTY, reason_of
-from shared.ledger.patience import ALONE_MS, LOCK_MS, TookTooLong
+from shared.ledger.patience import ALONE_MS, ANSWER_S, LOCK_MS, TookTooLong
 from shared.ledger.types import readable
 
 MAX_PARKED_IN_WINDOW: Final = 100
@@ -81,8 +81,8 @@ class Writer:
             patience_s: longest time to wait for a passing error before `Impatient`.
         """
         self._ledger, self._stopping, self._patience_s = ledger, stopping, patience_s
-        self._most = MAX_BATCH
-        """Commands of a transaction; less where so many have taken too long, until it has worked again."""
+        self._most: dict[Place, int] = {}
+        """Commands of a transaction that has records of a partition, where so many have taken too long; until they work again."""
         self._parked: deque[float] = deque()
 
     async def write(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane]) -> None:
@@ -93,54 +93,63 @@ class Writer:
             Impatient, Stopping: the rest was not applied.
             TooManyParked, Unparkable, LedgerError, psycopg.Error: the consumer must stop.
         """
-        try:
-            for chunk in _chunks(records, self._most):
-                await self._apply(chunk, lanes)
-        except LockNotAvailable as error:
-            raise Impatient(reason_of(error)) from error
+        rest, held = list(records), set[Place]()
+        while rest:
+            count = _count_of_first(rest, self._most)
+            chunk, rest = rest[:count], rest[count:]
+            now_held = await self._apply(chunk, lanes)
+            if now_held:  # Later records of these must wait for those before them; all others go on.
+                held |= now_held
+                rest = [record for record in rest if _place(record) not in now_held]
+        if held:
+            raise Impatient(f"somebody holds locked: {', '.join(f'partition {number} of {source}' for source, number in sorted(held))}")
 
-    async def _apply(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane], lock_ms: int = LOCK_MS) -> None:
-        """Apply records in one transaction; in halves, where one of them breaks it; by partitions, where somebody holds one of these."""
+    async def _apply(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane], lock_ms: int = LOCK_MS) -> set[Place]:
+        """Apply records in one transaction; in halves, where one of them breaks it; by partitions, where somebody holds one of these.
+
+        Returns:
+            The partitions that are held; none of their records that are left was applied.
+        """
+        began = time.monotonic()
         try:
             applied = await self._patiently(records, lanes, lock_ms)
         except LockNotAvailable:
-            if len({(record.source, record.partition) for record in records}) == 1:
-                raise
-            await self._by_partition(records, lanes)
-            return
+            places = dict.fromkeys(map(_place, records))
+            return set(places) if len(places) == 1 else await self._by_partition(records, places, lanes)
         except _Poison as poison:
             if len(records) > 1:
                 middle = len(records) // 2
-                await self._apply(records[:middle], lanes)
-                await self._apply(records[middle:], lanes)
-            elif records[0].trouble is None:
-                await self._apply([replace(records[0], asks=(), trouble=Trouble.POISON, reason=poison.reason)], lanes)
-            else:
-                raise Unparkable(records[0], poison.reason) from poison.__cause__
-            return
+                held = await self._apply(records[:middle], lanes, lock_ms)
+                later = [record for record in records[middle:] if _place(record) not in held]
+                return held | await self._apply(later, lanes, lock_ms) if later else held
+            if records[0].trouble is None:
+                return await self._apply([replace(records[0], asks=(), trouble=Trouble.POISON, reason=poison.reason)], lanes, lock_ms)
+            raise Unparkable(records[0], poison.reason) from poison.__cause__
         for place, inbox in applied.inbox.items():
             lanes[place].committed(inbox)
-        self._most = min(2 * self._most, MAX_BATCH)
+        if self._most and time.monotonic() - began < ANSWER_S / 4:
+            self._allow_more(records)
         self._count_parked(records)
+        return set()
 
-    async def _by_partition(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane]) -> None:
-        """Apply the records of each partition by themselves.
+    async def _by_partition(self, records: Sequence[Incoming], places: Iterable[Place], lanes: Mapping[Place, Lane]) -> set[Place]:
+        """Apply the records of each partition by themselves, and return the partitions that are still held."""
+        held = set[Place]()
+        for place in places:
+            held |= await self._apply([record for record in records if _place(record) == place], lanes, ALONE_MS)
+        return held
 
-        Raises:
-            LockNotAvailable: one is still held; the records of all others are applied.
-        """
-        held: LockNotAvailable | None = None
-        for place in dict.fromkeys((record.source, record.partition) for record in records):
-            alone = [record for record in records if (record.source, record.partition) == place]
-            try:
-                await self._apply(alone, lanes, ALONE_MS)
-            except LockNotAvailable as error:
-                held = error
-        if held is not None:
-            raise held
+    def _allow_more(self, records: Sequence[Incoming]) -> None:
+        """Let twice as many commands share a transaction again, where about as many as may have worked in good time."""
+        asks = _asks_of(records)
+        for place in set(map(_place, records)) & self._most.keys():
+            if 2 * asks > self._most[place]:
+                self._most[place] *= 2
+                if self._most[place] >= MAX_BATCH:
+                    del self._most[place]
 
     async def _patiently(self, records: Sequence[Incoming], lanes: Mapping[Place, Lane], lock_ms: int) -> Applied:
-        places = {(record.source, record.partition) for record in records}
+        places = set(map(_place, records))
         batch = Batch({place: lanes[place].inbox for place in places}, tuple(records), lock_ms)
         began = time.monotonic()
         for attempt in count():
@@ -151,8 +160,8 @@ class Writer:
             except TookTooLong as error:
                 reason = reason_of(error)
                 if len(records) > 1:  # Late evidence is weighed among all that its learners did: the same again would take as long.
-                    self._most = max(1, sum(len(record.asks) for record in records) // 2)
-                    log.warning("batch took too long and is cut", records=len(records), most=self._most, reason=reason)
+                    self._most |= dict.fromkeys(places, max(1, _asks_of(records) // 2))
+                    log.warning("batch took too long and is cut", records=len(records), reason=reason)
                     raise Impatient(reason) from error
             except Error as error:
                 _judge(error, attempt, any(record.asks for record in records))
@@ -206,14 +215,22 @@ def _judge(error: Error, attempt: int, asks: bool) -> None:
         raise error
 
 
-def _chunks(records: Sequence[Incoming], most: int) -> list[list[Incoming]]:
-    """Return the records in groups of at most so many commands; one with more stands alone."""
-    chunks: list[list[Incoming]] = []
-    asks = 0
-    for record in records:
-        if not chunks or (asks + len(record.asks) > most and asks):
-            chunks.append([])
-            asks = 0
-        chunks[-1].append(record)
+def _place(record: Incoming) -> Place:
+    return record.source, record.partition
+
+
+def _asks_of(records: Sequence[Incoming]) -> int:
+    return sum(len(record.asks) for record in records)
+
+
+def _count_of_first(records: Sequence[Incoming], most: Mapping[Place, int]) -> int:
+    """Return how many of the records share the first transaction: as many as have at most MAX_BATCH commands, or, where its partitions are
+    among those in `most`, so many; a record with more stands alone."""
+    asks, limit = 0, MAX_BATCH
+    for number, record in enumerate(records):
+        if most:
+            limit = min(limit, most.get(_place(record), limit))
+        if asks and asks + len(record.asks) > limit:
+            return number
         asks += len(record.asks)
-    return chunks
+    return len(records)

@@ -1,6 +1,7 @@
 """What a fault of the ledger makes of the records that are being applied."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ import pytest
 from psycopg import OperationalError
 from psycopg.errors import LockNotAvailable, QueryCanceled
 
+from shared.consume import write
 from shared.consume.reader import Lane
 from shared.consume.write import CANCELLED_TRIES, Impatient, Stopping, Writer
 from shared.contracts.envelope import Origin, chain_start
@@ -76,20 +78,43 @@ class Slow:
         return Applied((), 0, {place: replace(inbox, position=inbox.position + 1) for place, inbox in batch.before.items()})
 
 
-async def test_a_batch_that_is_too_much_for_a_transaction_is_cut_until_it_has_worked() -> None:
+def asking(count: int, partition: int = 0) -> list[Incoming]:
+    return [
+        Incoming("evidence", partition, n, b"", position=n, asks=(Ask(Copy("a", UUID(int=n)), Origin("", ""), n),)) for n in range(count)
+    ]
+
+
+async def test_a_batch_that_is_too_much_for_a_transaction_is_cut_until_it_has_worked(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow(3)
     ledger: Any = slow
-    asks = [(Ask(Copy("a", UUID(int=n)), Origin("", ""), n),) for n in range(16)]
-    records = [Incoming("evidence", 0, n, b"", position=n, asks=asked) for n, asked in enumerate(asks)]
     writer = Writer(ledger, asyncio.Event(), patience_s=60)
+    monkeypatch.setattr(write, "ANSWER_S", 0.0)  # What works takes nearly as long as it may.
     for _ in range(3):  # The subscriber polls again each time.
         with pytest.raises(Impatient):
-            await writer.write(records, lanes())
-    await writer.write(records, lanes())
+            await writer.write(asking(16), lanes())
+    await writer.write(asking(16), lanes())
     assert slow.sizes == [16, 8, 4, *[2] * 8]
+    monkeypatch.setattr(write, "ANSWER_S", 60.0)
     slow.most, slow.sizes = 16, []
-    await writer.write(records, lanes())
-    assert slow.sizes == [16], "later ones are whole again"
+    await writer.write(asking(16), lanes())
+    assert slow.sizes == [2, 4, 8, 2], "twice as many each time that was quick"
+    await writer.write(asking(16), lanes())
+    assert slow.sizes[4:] == [16]
+
+
+async def test_what_other_partitions_do_meanwhile_gives_a_heavy_one_no_larger_batches() -> None:
+    slow = Slow(6)
+    ledger: Any = slow
+    writer = Writer(ledger, asyncio.Event(), patience_s=60)
+    for expected in (16, 8, 4):
+        slow.sizes = []
+        with suppress(Impatient):
+            await writer.write(asking(16), lanes())
+        assert slow.sizes[0] == expected
+        slow.sizes = []
+        for _ in range(20):
+            await writer.write(asking(5, partition=1), lanes())
+        assert slow.sizes == [5] * 20
 
 
 async def test_what_is_only_set_aside_is_waited_for_however_often_that_takes_too_long() -> None:
@@ -126,6 +151,17 @@ async def test_a_partition_that_somebody_holds_holds_up_no_other() -> None:
     assert ledger.applied == [(0, 0), (0, 1), (0, 2)]
     assert {lane.partition: lane.inbox.position for lane in places.values()} == {0: 2, 1: -1}
     assert ledger.waits == [LOCK_MS, ALONE_MS, ALONE_MS], "once for all, once for each"
+
+
+async def test_where_a_poll_takes_several_transactions_a_held_partition_holds_up_its_own_records_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(write, "MAX_BATCH", 4)
+    ledger: Any = Held(1)
+    with pytest.raises(Impatient, match="partition 1 of evidence"):
+        await Writer(ledger, asyncio.Event(), patience_s=60).write([*asking(6, partition=1), *asking(6)], lanes())
+    assert ledger.applied == [(0, n) for n in range(6)]
+    assert ledger.waits == [LOCK_MS] * 3, "those behind the first are not tried"
 
 
 async def test_a_held_partition_alone_is_left_for_another_poll() -> None:
