@@ -13,7 +13,8 @@ Ids serve two ends, and are kept apart so that one column's `17` is never taken 
 The first match, that of the `sourcedId`, makes the person's id, and decides who a row is wherever it is known. Only for a row of an unknown
 `sourcedId` do the other ids count, those that no other row has, of people whom no other row is; where they say several people, or several
 rows the same one, the row is somebody new, with a warning. An id belongs to whom the roster gives it to now, so a SIS may correct, exchange
-or merge ids at any time. Only two rows whose `sourcedId`s are one person's are a fault.
+or merge ids at any time. Of two rows whose `sourcedId`s are one person's, whom an id typed wrong for a day had made one, the one whose
+`sourcedId` made her id is she, and the other one somebody new.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class Identified:
 def identify(
     rows: Sequence[Row], source: str, key: bytes, known: Persons, new_id: Callable[[bytes, str], UUID], faults: Faults, warnings: Faults
 ) -> list[Identified]:
-    """Return who each row is; two rows whose `sourcedId`s are one person's are a fault, all else that is doubtful a warning.
+    """Return who each row is; what is doubtful is a warning.
 
     Args:
         source: the SIS.
@@ -116,9 +117,9 @@ def identify(
     ids = [{alias_of(key, each.source, each.value): each for each in ids_of(row, source)} for row in rows]
     firsts = [next(iter(matches)) for matches in ids]
     holders = Counter(match for matches in ids for match in matches)
-    sure = {known.by_match[first] for first in firsts if first in known.by_match}
+    sure = _sure(firsts, key, known, new_id)
     likely = [
-        {known.by_match[match] for match in matches if holders[match] == 1 and match in known.by_match} - sure
+        {known.by_match[match] for match in matches if holders[match] == 1 and match in known.by_match} - sure.keys()
         if first not in known.by_match
         else set()
         for first, matches in zip(firsts, ids, strict=True)
@@ -129,7 +130,9 @@ def identify(
     lost: dict[UUID, set[str]] = defaultdict(set)
     for row, first, matches, people in zip(rows, firsts, ids, likely, strict=True):
         person = known.by_match.get(first)
-        if person is None and len(people) == 1 and claims[next(iter(people))] == 1:
+        if person is not None and sure[person] != first:  # Taken for one person by ids that were put right since.
+            person = new_id(key, first)
+        elif person is None and len(people) == 1 and claims[next(iter(people))] == 1:
             person = next(iter(people))
         elif person is None and people:
             detail = "her ids were those of several people, or other rows have ids of the same one; she is taken as somebody new"
@@ -153,6 +156,16 @@ def identify(
         Identified(row, person, tuple(match for match in matches if holders[match] == 1), frozenset(lost[person]))
         for row, person, matches in found
     ]
+
+
+def _sure(firsts: Iterable[str], key: bytes, known: Persons, new_id: Callable[[bytes, str], UUID]) -> dict[UUID, str]:
+    """Return who is known by her `sourcedId`, and its match. Of several that are one person's it is the one that made her id."""
+    sure: dict[UUID, str] = {}
+    for first in firsts:
+        person = known.by_match.get(first)
+        if person is not None and (person not in sure or new_id(key, first) == person):
+            sure[person] = first
+    return sure
 
 
 def claimed(

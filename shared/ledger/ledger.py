@@ -116,6 +116,7 @@ class Ledger:
                 connection aside: then it is unknown.
         """
         async with connected(self.pool, WHOLE_S) as connection, connection.transaction():
+            await self.furthest.recognize(connection)
             await connection.execute(MAY_STAND, [str(int(WHOLE_S * 1000))])
             asks = await prepare(connection)
             await connection.execute(MAY_STAND, [str(IDLE_LOCK_MS)])

@@ -32,6 +32,12 @@ HEARING = [point for point in POINTS if point.startswith(("batch", "inbox"))]
 """Points that only a service passes which hears another one."""
 OWN = [point for point in POINTS if point not in HEARING]
 WAITING = "SELECT count(*) FROM act WHERE learner_id IS NULL"
+DAWDLE = (
+    "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(30); RETURN NULL; END'",
+    "CREATE TRIGGER dawdle BEFORE INSERT ON event FOR EACH STATEMENT EXECUTE FUNCTION dawdle()",
+)
+"""Whoever appends to this ledger has a batch in hand for long."""
+TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 TERMINATE_RELAY = "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database WHERE datname = %s AND objid = %s"
 
 
@@ -136,7 +142,8 @@ def two_relays(stage: Stage) -> None:
 
 @scenario("drain", 1)
 def drain(stage: Stage) -> None:
-    """SIGTERM under load: what is in hand is finished, and the process ends well; the second SIGTERM ends it where it stands."""
+    """SIGTERM under load: what is in hand is finished, and the process ends well, also while somebody holds its partitions; a second one
+    ends it where it stands."""
     with stage.town() as town:
         town.begin()
         with load(town, stage.seed) as client:
@@ -145,16 +152,23 @@ def drain(stage: Stage) -> None:
                 stage.must(town.of(service)[0].end() == 0, f"{service} did not end well when it was asked to stop")
                 stage.inject(f"SIGTERM {service}")
                 town.begin(service)
-            mastery = town.of("mastery")[0]
             with psycopg.connect(town.records["mastery"]) as holder:
                 holder.execute("SELECT id FROM partition ORDER BY id FOR UPDATE")
                 client.until(50)
-                mastery.send(signal.SIGTERM)
-                time.sleep(DRAINS_S)
-                stage.must(mastery.alive, "mastery gave up the batch in hand at once")
-                mastery.send(signal.SIGTERM)
-                eventually(lambda: not mastery.alive, "the second SIGTERM ends mastery at once", DRAINS_S)
-                stage.inject("SIGTERM twice, with a batch in hand")
+                stage.must(town.of("mastery")[0].end() == 0, "mastery did not end well while somebody held its partitions")
+                stage.inject("SIGTERM, all partitions held by somebody")
+            town.begin("mastery")
+            mastery = town.of("mastery")[0]
+            town.own("mastery", *DAWDLE)
+            client.until(50)
+            mastery.send(signal.SIGTERM)
+            time.sleep(DRAINS_S)
+            stage.must(mastery.alive, "mastery gave up the batch in hand at once")
+            mastery.send(signal.SIGTERM)
+            eventually(lambda: not mastery.alive, "the second SIGTERM ends mastery at once", DRAINS_S)
+            stage.inject("SIGTERM twice, with a batch in hand")
+            town.administer(TERMINATE, town.database_name("mastery"))
+            town.own("mastery", "DROP FUNCTION dawdle CASCADE")
             stage.fault_ends()
             town.begin("mastery")
             client.until(50)

@@ -65,7 +65,7 @@ def offer(address: str, requests: Iterable[Request], per_s: float, connections: 
 
 
 async def _offer(requests: Sequence[tuple[str, bytes]], per_s: float, connections: int) -> Offered:
-    offered, under_way = Offered(), set[asyncio.Task[None]]()
+    offered, under_way, asked = Offered(), set[asyncio.Task[None]](), list[asyncio.Task[None]]()
     loop = asyncio.get_running_loop()
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     async with httpx.AsyncClient(limits=limits, timeout=REQUEST_S) as client:
@@ -77,11 +77,12 @@ async def _offer(requests: Sequence[tuple[str, bytes]], per_s: float, connection
                 offered.kept_back += 1
                 continue
             task = loop.create_task(_ask(client, request, due, offered))
+            asked.append(task)
             under_way.add(task)
             task.add_done_callback(under_way.discard)
             offered.sent += 1
         offered.seconds = max(len(requests) / per_s, loop.time() - began)
-        await asyncio.gather(*under_way)
+        await asyncio.gather(*asked)
     return offered
 
 

@@ -13,7 +13,7 @@ from services.profile.person_iri import MAX_TEMPLATES, person_iris
 from services.profile.roster import Known, Plan, plan
 from shared.contracts.profile import ClassRostered, LearnerRostered, StaffRostered
 from shared.errors import BadInput
-from shared.keys import alias_of, person_alias, school_id_of
+from shared.keys import alias_of, learner_id_of, person_alias, school_id_of
 from tests.profile.district import District
 
 KEY = bytes(32)
@@ -311,11 +311,19 @@ def warned(plan: Plan) -> set[tuple[str, str]]:
     return {(fault.place, fault.code) for fault in plan.warnings.first}
 
 
-def test_two_rows_whose_sourced_ids_are_one_persons_are_a_fault() -> None:
+def test_two_who_were_taken_for_one_are_parted_again() -> None:
+    """Ada was missing from an export in which her number stood at somebody new by mistake."""
     first = planned(District())
     second = planned(District().without_user("u1").student("new-1", identifier="1001"), after(first))
-    district = District().student("new-1")
-    assert faults_of(district, after(first, second)) == {("users.csv:9:sourcedId", "duplicate-identity")}
+    assert learners_of(second)["Gus"].learner_id == learners_of(first)["Ada"].learner_id
+    known, district = after(first, second), District().student("new-1")
+    third = planned(district, known)
+    assert learners_of(third)["Ada"].learner_id == learners_of(first)["Ada"].learner_id
+    assert learners_of(third)["Gus"].learner_id == learner_id_of(KEY, alias("new-1"))
+    assert ("users.csv:9:sourcedId", "id-handed-on") in warned(third)
+    again = planned(district, after(first, second, third))
+    assert [each.told for each in again.learners] == [each.told for each in third.learners]
+    assert "id-handed-on" not in {code for _, code in warned(again)}
 
 
 @pytest.mark.parametrize("unknown", ["0", "N/A"])

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -115,9 +116,9 @@ def value(kind: str, number: int) -> Any:
         case "text[]":
             return [f"text {number}"]
         case "date":
-            return f"2026-11-{number:02}"
+            return str(date(2026, 11, 1) + timedelta(days=number))
         case "timestamp with time zone":
-            return f"2026-11-{number:02} 08:00+00"
+            return f"{date(2026, 11, 1) + timedelta(days=number)} 08:00+00"
         case _:
             return number
 
