@@ -143,13 +143,14 @@ class Held:
         return Applied((), 0, {place: Inbox(*place, offset, "", offset + 1) for place, offset in last.items()})
 
 
-async def test_a_partition_that_somebody_holds_holds_up_no_other() -> None:
-    ledger: Any = Held(1)
-    places = lanes()
+@pytest.mark.parametrize("partition", [0, 1])
+async def test_a_partition_that_somebody_holds_holds_up_no_other(partition: int) -> None:
+    ledger: Any = Held(partition)
+    places, other = lanes(), 1 - partition
     with pytest.raises(Impatient):
         await Writer(ledger, asyncio.Event(), patience_s=60).write(RECORDS, places)
-    assert ledger.applied == [(0, 0), (0, 1), (0, 2)]
-    assert {lane.partition: lane.inbox.position for lane in places.values()} == {0: 2, 1: -1}
+    assert ledger.applied == [(other, 0), (other, 1), (other, 2)]
+    assert {lane.partition: lane.inbox.position for lane in places.values()} == {other: 2, partition: -1}
     assert ledger.waits == [LOCK_MS, ALONE_MS, ALONE_MS], "once for all, once for each"
 
 
