@@ -246,16 +246,26 @@ def _small_room(stage: Stage, town: Town, services: Sequence[str]) -> Iterator[P
         shutil.chown(inner, postgres.USER, postgres.USER)
         town.administer(f"CREATE TABLESPACE {space} LOCATION '{inner}'")
         for name in names:
-            town.administer(f"ALTER DATABASE {name} SET TABLESPACE {space}")
+            _move(town, name, space)
         yield room
     finally:
         for worker in town.workers:
             worker.kill()
         with suppress(psycopg.Error):
             for name in names:
-                town.administer(f"ALTER DATABASE {name} SET TABLESPACE pg_default")
+                _move(town, name, "pg_default")
             town.administer(f"DROP TABLESPACE {space}")
         subprocess.run(["umount", "-l", room], check=False)
+
+
+def _move(town: Town, name: str, space: str) -> None:
+    """Move a database, to which nobody may be connected meanwhile, not even who watches."""
+    town.administer(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    try:
+        town.administer(TERMINATE_ALL, [name], "")
+        town.administer(f"ALTER DATABASE {name} SET TABLESPACE {space}")
+    finally:
+        town.administer(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
 @scenario("disk-full", 8)
