@@ -1,11 +1,12 @@
-"""Caliper 1.2 (1EdTech, https://www.imsglobal.org/spec/caliper/v1p2): from an envelope to acts of assessment. Pure.
+"""Caliper 1.2 (1EdTech, https://www.imsglobal.org/spec/caliper/v1p2), and 1.1: from an envelope to acts of assessment. Pure.
 
 Evidence is what scores a learner's work at an item:
 - GradeEvent, Graded: the learner is the attempt's `assignee` (or the actor, where that is a Person and nobody is assigned), the item its
   `assignable`, the score the generated Score.
 - AssessmentItemEvent, Completed, with a scored Response: the learner is the actor, the item the object; `scoreGiven` and `maxScore` stand
   in the Response, in its `score`, or in its `extensions` (Caliper has no place of its own for them).
-Everything else that is valid Caliper is taken and counted as no evidence, with the reason. The maximum may also stand at the item.
+Everything else that is valid Caliper is taken and counted as no evidence, with the reason; so are actions at an item that Caliper does not
+have (Submitted). The maximum may also stand at the item; there it counts where the score names none above 0.
 It happened when the work ended; where that is not told, at the event's time. Less than nothing, where mistakes cost points, counts as
 nothing reached; work that ended before it started, by the clocks that were asked, has no duration.
 """
@@ -19,7 +20,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from services.evidence.entities import VERSION, Entity, Reader, iri, is_event
+from services.evidence.entities import VERSION, VERSIONS, Entity, Reader, iri, is_event
 from services.evidence.told import ANYWHERE, MAX_ACTS, Heard, Malformed, act_of_attempt, instant, share_of
 from shared.contracts.evidence import EvidenceAccepted, Kind
 from shared.errors import BadInput, Fault, MalformedInput, TooLarge
@@ -30,7 +31,6 @@ EVENT_TYPES: Final = frozenset({
     "MediaEvent", "MessageEvent", "NavigationEvent", "QuestionnaireEvent", "QuestionnaireItemEvent", "ResourceManagementEvent",
     "SearchEvent", "SessionEvent", "SurveyEvent", "SurveyInvitationEvent", "ThreadEvent", "ToolLaunchEvent", "ToolUseEvent", "ViewEvent",
 })  # fmt: skip
-ITEM_ACTIONS: Final = ("Started", "Skipped", "Completed")
 KINDS: Final = {"AssessmentItem": Kind.ITEM, "Assessment": Kind.QUIZ, "AssignableDigitalResource": Kind.PROJECT}
 """Kind by the type of what was worked at; everything else counts as an item."""
 _EVENT_ID: Final = re.compile(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -88,8 +88,8 @@ def _envelope(value: Any, latest: datetime) -> list[Any]:
             raise Malformed("/data", "not-a-list", "an envelope holds at least one event or entity", "send them as a list")
     except Malformed as malformed:
         raise MalformedInput(f"not a Caliper envelope. {malformed.fault}", [malformed.fault]) from None
-    if version != VERSION:
-        fault = Fault("/dataVersion", "unsupported-version", "another version of Caliper than 1.2", f"send {VERSION}")
+    if version not in VERSIONS:
+        fault = Fault("/dataVersion", "unsupported-version", "another version of Caliper than 1.2 and 1.1", f"send {VERSION}")
         raise BadInput(str(fault), [fault])
     if len(data) > MAX_ACTS:
         fault = Fault("/data", "too-many", f"{len(data)} events, at most {MAX_ACTS}", "send several envelopes")
@@ -116,8 +116,6 @@ def _read(value: Any, place: str, reader: Reader) -> Heard:
                 raise Malformed(f"{place}/action", "wrong-action", "a GradeEvent has the action Graded", "send Graded")
             return _told(name, at, _graded(event, actor), reader)
         case "AssessmentItemEvent":
-            if action not in ITEM_ACTIONS:
-                raise Malformed(f"{place}/action", "wrong-action", "not an action at an item", f"send {' or '.join(ITEM_ACTIONS)}")
             return _told(name, at, _completed(event, actor), reader) if action == "Completed" else Heard(name, reason="not completed")
         case _:
             return Heard(name, reason="not scored work")
@@ -161,12 +159,11 @@ def _told(name: str, at: datetime, work: Work, reader: Reader) -> Heard:
     score = next((each for each in work.scored if each.get("scoreGiven") is not None), None)
     if score is None:
         return Heard(name, reason="no score")
-    maximum = score if score.get("maxScore") is not None else work.item
-    if maximum.get("maxScore") is None:
+    told_at = [each for each in (score, work.item) if each.get("maxScore") is not None]
+    maximum = next((each for each in told_at if each.number("maxScore") > 0), None)
+    if maximum is None:  # Surveys, practice and extra credit have none.
         return Heard(name, reason="no possible score")
     given, possible = score.number("scoreGiven"), maximum.number("maxScore")
-    if possible <= 0:  # Surveys, practice and extra credit.
-        return Heard(name, reason="no possible score")
     share = share_of(max(given, 0), possible, f"{score.place}/scoreGiven", f"{maximum.place}/maxScore")
     if not is_iri(work.learner.id):  # A blank node is nobody: the next envelope may call someone else so.
         return Heard(name, reason="nobody is assigned")

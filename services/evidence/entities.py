@@ -12,6 +12,8 @@ from shared.keys import is_iri
 
 VERSION: Final = "http://purl.imsglobal.org/ctx/caliper/v1p2"
 """What `dataVersion` and `@context` say for Caliper 1.2."""
+VERSIONS: Final = (VERSION, "http://purl.imsglobal.org/ctx/caliper/v1p1")
+"""What is read: 1.2, and 1.1, which systems send; all that is read of scored work stands in both alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +104,12 @@ class Entity:
         return number(self.get(name), f"{self.place}/{name}")
 
     def in_context(self) -> None:
-        """Raise `Malformed` unless it names the context of Caliper 1.2."""
+        """Raise `Malformed` unless it names the context of a version that is read."""
         place, value = f"{self.place}/@context", self.get("@context")
         if value is None:
             raise Malformed(place, "missing", "every event and entity of an envelope names its context", f"send {VERSION}")
-        if VERSION not in (value if isinstance(value, list) else [value]):
-            raise Malformed(place, "unsupported-version", "the context is not that of Caliper 1.2", f"send {VERSION}")
+        if not any(version in (value if isinstance(value, list) else [value]) for version in VERSIONS):
+            raise Malformed(place, "unsupported-version", "the context is not that of Caliper 1.2 or 1.1", f"send {VERSION}")
 
 
 def iri(value: Any, place: str) -> str:

@@ -137,6 +137,7 @@ def test_events_may_name_what_the_envelope_describes() -> None:
     [
         (used(), "not scored work"),
         (put(answered(), "action", "Started"), "not completed"),
+        (put(answered(), "action", "Submitted"), "not completed"),
         (put(answered(), "generated/extensions", ...), "no score"),
         (put(answered(), "generated", ...), "no score"),
         (put(graded(), "generated", ...), "no score"),
@@ -169,7 +170,8 @@ BAD_EVENTS = [
     ("type", "", "not-a-text"),
     ("type", "GradingEvent", "unknown-type"),
     ("@context", ..., "missing"),
-    ("@context", CONTEXT.replace("v1p2", "v1p1"), "unsupported-version"),
+    ("@context", CONTEXT.replace("v1p2", "v1p0"), "unsupported-version"),
+    ("@context", [CONTEXT.replace("v1p2", "v1p0"), LMS], "unsupported-version"),
     ("actor", ..., "missing"),
     ("actor", None, "missing"),
     ("actor", 7, "not-an-entity"),
@@ -258,8 +260,21 @@ def test_what_is_no_envelope_is_refused_with_the_place(value: Any, place: str) -
 
 def test_another_version_is_not_supported() -> None:
     with pytest.raises(BadInput) as caught:
-        read(envelope(used(), dataVersion=CONTEXT.replace("v1p2", "v1p1")))
+        read(envelope(used(), dataVersion=CONTEXT.replace("v1p2", "v1p0")))
     assert (caught.value.faults[0].place, isinstance(caught.value, MalformedInput)) == ("/dataVersion", False)
+
+
+def test_caliper_1_1_is_read_as_1_2_is() -> None:
+    older = CONTEXT.replace("v1p2", "v1p1")
+    events = [graded(), answered(), used()]
+    sent = envelope(*[put(event, "@context", older) for event in events], dataVersion=older)
+    assert read(sent) == read(envelope(*events))
+    assert read(put(sent, "data/0/@context", ["https://lms.example/ctx", older])) == read(sent)
+
+
+def test_the_possible_score_of_the_item_stands_in_for_one_that_is_nothing() -> None:
+    event = put(put(graded(given=39.45205), "generated/maxScore", 0), "object/assignable/maxScore", 160)
+    assert told(event).score_e6 == 246_575
 
 
 def test_an_envelope_has_a_limit() -> None:

@@ -79,11 +79,12 @@ def _add_tellings(router: APIRouter, context: Context) -> None:
         counts = {name: sum(each.result == name for each in results) for name in dict.fromkeys(each.result for each in results)}
         return Outcome(results=results, counts=counts)
 
-    body = {"type": "object", "required": ["sensor", "sendTime", "dataVersion", "data"], "description": "Envelope of Caliper 1.2"}
+    body = {"type": "object", "required": ["sensor", "sendTime", "dataVersion", "data"], "description": "Envelope of Caliper 1.2 or 1.1"}
 
     @router.post("/caliper", openapi_extra=body_of({"application/json": body}))
     async def tell_by_caliper(request: Request) -> Outcome:
-        """Take a Caliper 1.2 envelope of at most 500 events. All of it is kept when this answers 200; one malformed event, and none is."""
+        """Take an envelope of Caliper 1.2 or 1.1, of at most 500 events. All of it is kept when this answers 200; one malformed event, and
+        none is."""
         value = await read_json(request, told.MAX_BODY_BYTES)
         return await keep(caliper.read_envelope(value, alias, context.clock.now() + told.MAX_AHEAD))
 
