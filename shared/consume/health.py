@@ -79,6 +79,14 @@ class Health:
         """Return how many events are not applied yet."""
         return sum(self._behind(place) for place in self._lengths)
 
+    def unmoved(self, now: float, for_s: float) -> dict[Place, int]:
+        """Return the partitions that are behind and where nothing was applied for so many seconds, each with its position."""
+        return {
+            place: self._positions[place]
+            for place in self._lengths.keys() & self._positions.keys()
+            if self._behind(place) and now - self._place_moved_at.get(place, now) >= for_s
+        }
+
     def progress(self, now: float, diverged: tuple[str, ...] = ()) -> Progress:
         """Return how the consumer stands."""
         lag, idle_s = self.lag(), now - self._moved_at

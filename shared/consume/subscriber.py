@@ -39,6 +39,8 @@ MAX_REREADS: Final = 5
 """Times that a batch is read again because the inbox moved under it, before it is fetched again."""
 LOOK_S: Final = 1.0
 """Time between two looks for lost records and partitions that stand still."""
+UNREAD_S: Final = 30.0
+"""Time that a partition may be behind and stand still, while this worker does not read it, before the group is joined again."""
 SURVEY_S: Final = 5.0
 """Time between two surveys of the whole inbox; committed offsets follow at the same pace, as a hint for lag metrics."""
 
@@ -71,6 +73,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         """Partitions whose records are being applied: their lanes are ahead of the inbox."""
         self._sought: set[TopicPartition] = set()
         """Partitions that were sought since the last poll: its records of theirs are not the next ones."""
+        self._asked: dict[tuple[str, int], int] = {}
+        """Partitions that the group was asked for, as others did not get on with them, with their positions."""
         self._failure: Exception | None = None
         self.broker, self._subscriber = batches(settings, service, list(self._source_of), self, self._handle)
         control.listeners.append(self._hear)
@@ -329,9 +333,23 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         except (IllegalStateError, AssertionError):  # Revoked meanwhile.
             return False
 
+    def _ask_for_unread(self, now: float) -> None:
+        """Let the group assign anew, once for each position at which a partition stands still that this worker does not read.
+
+        A member that comes again under its name is given what the name had, and nobody assigns anew, nor looks whether topics have come or
+        gone: what had a topic away in between would be read by nobody, for good.
+        """
+        mine = {lane.place for lane in self._lanes.values()}
+        unread = {place: at for place, at in self._health.unmoved(now, UNREAD_S).items() if place not in mine}
+        if unread.items() - self._asked.items():
+            log.warning("partitions stand still unread here, joining the group again", partitions=len(unread))
+            self._consumer.join_again()
+        self._asked = unread
+
     async def _survey(self) -> None:
         """Look how far the whole service is, and commit offsets, for lag metrics and autoscaling only."""
         self._health.applied(await self._ledger.inbox(self._sources), time.monotonic())
+        self._ask_for_unread(time.monotonic())
         self._health.parked(self._service, await unresolved(self._ledger.pool))
         offsets = {place: lane.inbox.kafka_offset for place, lane in self._lanes.items() if lane.inbox.kafka_offset is not None}
         if offsets:

@@ -1,6 +1,6 @@
 """A Kafka consumer that gets past records whose header names are no text, where aiokafka's own raises at them again and again, for ever;
-that takes records of even and of odd partitions alike, where aiokafka's takes all of one partition before it turns to the next; and that
-can be stopped while a broker is away.
+that takes records of even and of odd partitions alike, where aiokafka's takes all of one partition before it turns to the next; that
+can be stopped while a broker is away; and that can join its group again.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
             for fetch in self._fetcher._pending_tasks:
                 fetch.cancel()
             await self._client.close()
+
+    def join_again(self) -> None:
+        """Ask the group for partitions once more. Kafka assigns them all anew where this member leads the group, and else changes nothing."""
+        self._coordinator.request_rejoin()
 
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from shared.consume import TooManyParked, hands, reader, subscriber, write
+from shared.consume import TooManyParked, hands, reader, subscriber, wiring, write
 from shared.contracts.envelope import canonical, digest, partition_of
 from shared.ledger import Batch, InboxMoved
 from shared.ledger.ledger import Applied, Ledger
@@ -164,6 +164,27 @@ async def test_a_topic_made_anew_loses_nothing(wire: Wire, source: Ledger, heare
     await tell(source, 24, 2_000)
     async with wire.relaying(), wire.hearing(hearer):
         await heard(hearer, 184)
+    await same(source, hearer)
+
+
+async def test_a_worker_that_took_over_a_name_while_a_topic_was_away_reads_it_when_it_is_back(
+    wire: Wire, source: Ledger, hearer: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka gives a member that comes again under its name what the name had, and nobody assigns anew: the topic was assigned to nobody."""
+    monkeypatch.setattr(wiring, "METADATA_MAX_AGE_MS", 500)
+    monkeypatch.setattr(subscriber, "UNREAD_S", 3.0)
+    async with wire.relaying():
+        await tell(source, 80)
+        async with wire.hearing(hearer) as consumer:
+            await heard(hearer, 80)
+            async with wire.admin() as admin:
+                await admin.delete_topics([wire.topic])
+            await until(lambda: _reads(consumer, 0), "nobody is assigned what is not there")
+    await ensure_topics(wire.kafka, wire.prefix, ["evidence"], PARTITIONS)
+    await tell(source, 24, 2_000)
+    async with wire.relaying(), wire.hearing(hearer) as consumer:
+        await heard(hearer, 104)
+        assert await _reads(consumer, PARTITIONS)
     await same(source, hearer)
 
 
@@ -513,6 +534,10 @@ async def test_a_partition_that_is_not_fetched_beside_others_is_named(wire: Wire
         consumer._consumer.resume(place)
         await heard(hearer, 16 + first - 500)
         await until(lambda: _is_stuck(consumer, 0), "nobody stands still")
+
+
+async def _reads(consumer: object, count: int) -> bool:
+    return len(consumer._consumer.assignment()) == count  # type: ignore[attr-defined]
 
 
 async def _is_stuck(consumer: object, count: int) -> bool:
