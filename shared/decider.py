@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import TypeAdapter
 
 from shared.contracts.envelope import Event, Recorded, StreamId
-from shared.parameters import Parameters
+from shared.parameters import ParameterKind, Parameters
 
 S = TypeVar("S")
 History = Sequence[Recorded[Any]]
@@ -70,6 +70,8 @@ class Decider(Generic[S]):
     codec: Codec[S]
     needs_history: Callable[[Any, S], bool] = field(default=_never)
     """Whether the state alone is not enough, so that the stream's events must be passed as history."""
+    kinds: tuple[ParameterKind[Any], ...] | None = None
+    """How an earlier version read parameter sets, frozen with it; None: as the service reads them now."""
 
     @property
     def label(self) -> str:

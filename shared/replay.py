@@ -60,10 +60,11 @@ class Settings:
     """Which parameters were in force at each version of a service's settings stream."""
 
     def __init__(self, kinds: Sequence[ParameterKind[Any]], events: Iterable[Recorded[Any]]) -> None:
-        self._parser = Parser(kinds)
+        self._kinds = tuple(kinds)
+        self._parsers: dict[tuple[ParameterKind[Any], ...], Parser] = {}
         self._pages: dict[str, bytes] = {}
         self._in_force: list[Mapping[str, tuple[str, tuple[str, ...]]]] = [{}]
-        self._last = NO_PARAMETERS
+        self._last: dict[tuple[ParameterKind[Any], ...], Parameters] = {}
         for event in events:
             current = dict(self._in_force[-1])
             match event.data:
@@ -80,15 +81,23 @@ class Settings:
         """The version that is in force after all events."""
         return len(self._in_force) - 1
 
-    def at(self, version: int) -> Parameters:
+    def at(self, version: int, kinds: tuple[ParameterKind[Any], ...] | None = None) -> Parameters:
         """Return what was in force at a version of the settings stream.
+
+        Args:
+            kinds: those of a decider, which reads the sets as it always did; sets of other kinds it does not know.
 
         Raises:
             IndexError: the stream never had this version.
         """
-        if version != self._last.version or not version:  # Nearly always the same as for the decision before.
-            self._last = self._parser.parameters(version, self._in_force[version], self._pages)
-        return self._last
+        read = self._kinds if kinds is None else kinds
+        last = self._last.get(read, NO_PARAMETERS)
+        if version != last.version or not version:  # Nearly always the same as for the decision before.
+            parser = self._parsers.setdefault(read, Parser(read))
+            names = {kind.name for kind in read}
+            in_force = {name: found for name, found in self._in_force[version].items() if kinds is None or name in names}
+            last = self._last[read] = parser.parameters(version, in_force, self._pages)
+        return last
 
 
 class Verifier:
@@ -166,7 +175,7 @@ class Verifier:
         """Decide a command again whose answer is events[start:end]; return where the answer differs."""
         decider = self._deciders[first.decider]
         history = events[:start] if decider.needs_history(command, state) else ()
-        decided = decider.decide(command, state, self._settings.at(first.settings), history)
+        decided = decider.decide(command, state, self._settings.at(first.settings, decider.kinds), history)
         if isinstance(decided, Refusal):
             return Difference(first.stream, first.version, _where(first), f"its command is now refused: {decided.code}: {decided.detail}")
         stored = events[start:end]

@@ -39,7 +39,7 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
             await self._client.close()
 
     def join_again(self) -> None:
-        """Ask the group for partitions once more. Kafka assigns them all anew where this member leads the group, and else changes nothing."""
+        """Ask the group for partitions again. Kafka assigns all anew where this member leads the group, and else changes nothing."""
         self._coordinator.request_rejoin()
 
     async def getmany(

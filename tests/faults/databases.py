@@ -127,7 +127,7 @@ def connections_exhausted(stage: Stage) -> None:
     """All connections that PostgreSQL allows are taken by somebody else, and those of the services are ended, until each was refused."""
     with district(stage) as made:
         town = made.town
-        with busy(made) as client:
+        with busy(made) as client, psycopg.connect(town.servers.postgres, autocommit=True) as administrator:  # None is left afterwards.
             client.until(50)
             taken: list[psycopg.Connection] = []
             try:
@@ -139,7 +139,7 @@ def connections_exhausted(stage: Stage) -> None:
                     except psycopg.OperationalError:
                         stage.inject("connection refused to us too")
                         if time.monotonic() > ended_at + END_EVERY_S:  # Whoever was quicker than we were.
-                            town.administer(TERMINATE_ALL, [town.database_name(service) for service in EVERY], TAKER)
+                            administrator.execute(TERMINATE_ALL, [[town.database_name(service) for service in EVERY], TAKER])
                             ended_at = time.monotonic()
                         time.sleep(0.02)
                     if len(taken) >= MOST or time.monotonic() > began + LIMIT_S:

@@ -46,3 +46,11 @@ def test_every_version_before_the_newest_is_kept_for_replay(service: Topic) -> N
     before = {f"{decider.name}/{version}" for decider in parts.deciders for version in range(1, decider.version)}
     assert {decider.label for decider in parts.versions} == before
     assert len({decider.name for decider in parts.deciders}) == len(parts.deciders) > 0
+
+
+@pytest.mark.parametrize("service", list(Topic))
+def test_an_earlier_version_reads_parameter_sets_by_what_was_frozen_with_it(service: Topic) -> None:
+    parts = parts_of(service)
+    for decider in parts.versions:
+        assert (decider.kinds is None) == (not parts.kinds), f"{decider.label} reads sets as the service does today"
+        assert {kind.parse.__module__.rpartition(".")[0] for kind in decider.kinds or ()} <= {f"services.{service}.versions"}

@@ -6,15 +6,18 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, assert_never
+from types import SimpleNamespace
+from typing import Any, assert_never, cast
 from uuid import UUID
 
 import pytest
 
-from shared.contracts.envelope import Event, Header, Origin, StreamId, chain_start, digest, envelope
+from shared.contracts.envelope import Event, Header, Origin, Recorded, StreamId, chain_start, digest, envelope
 from shared.contracts.evidence import AliasNoted, ItemAligned
+from shared.contracts.mastery import FrameworkAdopted, PolicyAdopted
+from shared.contracts.parameters import ParameterPageAdded, set_id_of
 from shared.decider import Decider, History, json_codec
-from shared.parameters import Parameters
+from shared.parameters import ParameterKind, Parameters, page_hash
 from shared.replay import ChainWalk, Links, Settings, Verifier
 
 STREAM = StreamId("evidence", "note", "a")
@@ -95,6 +98,28 @@ def test_a_decider_that_breaks_is_a_difference_of_its_stream_and_replay_goes_on(
 def test_settings_that_never_were_are_a_difference(version: int) -> None:
     raw = raws((NOTED, "test.note/1", 0))[0].replace(b'"settings":0', b'"settings":%d' % version)
     assert len(verifier().stream(STREAM.name, [raw])) == 1
+
+
+def test_each_version_decides_with_parameter_sets_as_it_read_them() -> None:
+    """Sets are parsed by the code frozen with a decider; a set of a kind that came later is none of its business."""
+
+    def told(command: Note, state: State, parameters: Parameters, history: History = ()) -> Sequence[Event]:
+        return [ItemAligned(item_id=UUID(int=1), iri="urn:item", competency_ids=(parameters.values["framework"], *sorted(parameters.ids)))]
+
+    then, now = (
+        ParameterKind(FrameworkAdopted, lambda pages: f"then {pages}"),
+        ParameterKind(FrameworkAdopted, lambda pages: f"now {pages}"),
+    )
+    later = ParameterKind(PolicyAdopted, lambda pages: "later")
+    data: list[Event] = [ParameterPageAdded(content=[1])]
+    for adopted in (FrameworkAdopted, PolicyAdopted):
+        data.append(adopted(set_id=set_id_of(adopted.KIND, [page_hash([1])]), pages=(page_hash([1]),)))
+    settings = Settings((now, later), [cast("Recorded[Any]", SimpleNamespace(data=each)) for each in data])
+    deciders = (replace(FIRST, decide=told, evolve=evolve_second, kinds=(then,)), replace(SECOND, decide=told))
+    for _ in range(2):  # Kept apart, and from one another.
+        for decider, ids in zip(deciders, (("then [[1]]", "framework"), ("now [[1]]", "framework", "policy")), strict=True):
+            aligned = ItemAligned(item_id=UUID(int=1), iri="urn:item", competency_ids=ids)
+            assert Verifier(deciders, settings).stream(STREAM.name, raws((aligned, decider.label, 3))) == []
 
 
 def test_an_event_without_a_decider_of_this_release_is_a_difference() -> None:

@@ -1,10 +1,19 @@
-"""Frozen earlier deciders of mastery, kept for replay: each whole, resting on no live file of the service. Parameter
-sets come to them as the service parses them."""
+"""Frozen earlier deciders of mastery, kept for replay: each whole, resting on no live file of the service, and with the parameter sets as
+it read them.
+"""
 
+from dataclasses import replace
 from typing import Any, Final
 
 from services.mastery.versions.v1_domain import mastery as mastery_1
+from services.mastery.versions.v2_calibration import CALIBRATION
 from services.mastery.versions.v2_domain import mastery as mastery_2
+from services.mastery.versions.v2_framework import FRAMEWORK
+from services.mastery.versions.v2_policy import POLICY
 from shared.decider import Decider
 
-VERSIONS: Final[tuple[Decider[Any], ...]] = (mastery_1, mastery_2)
+VERSIONS: Final[tuple[Decider[Any], ...]] = (
+    replace(mastery_1, kinds=(CALIBRATION, FRAMEWORK)),
+    replace(mastery_2, kinds=(CALIBRATION, FRAMEWORK, POLICY)),
+)
+"""Version 1 was frozen without parsers of its own; it reads what the parsers of version 2 give, which are as they were then."""
