@@ -24,6 +24,10 @@ class Clock(Protocol):
         """Return the present instant, in UTC and aware of it."""
         ...
 
+    def shown_at(self, instant: datetime) -> datetime:
+        """Return what this clock shows at an instant of the wall, if its machine's clock is right."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class SystemClock:
@@ -35,6 +39,10 @@ class SystemClock:
         """Return the machine's time plus the offset."""
         return datetime.now(UTC) + self.offset
 
+    def shown_at(self, instant: datetime) -> datetime:
+        """Return the instant plus the offset."""
+        return instant.astimezone(UTC) + self.offset
+
 
 @dataclass(slots=True)
 class FixedClock:
@@ -45,6 +53,10 @@ class FixedClock:
     def now(self) -> datetime:
         """Return the instant it stands at."""
         return self.at.astimezone(UTC)
+
+    def shown_at(self, instant: datetime) -> datetime:
+        """Return the instant it stands at, whatever the wall shows."""
+        return self.now()
 
     def advance(self, by: timedelta) -> datetime:
         """Move on by `by` and return the new instant.

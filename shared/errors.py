@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,17 @@ class Unavailable(CairnError):
         self.retry_after_s = retry_after_s
 
 
+class ClockAhead(Unavailable):
+    """This machine's clock is too far ahead of PostgreSQL's to date with it what is kept for ever. Nothing was stored."""
+
+    def __init__(self, service: str, ahead: timedelta, most: timedelta) -> None:
+        super().__init__("the clock")
+        self.args = (
+            f"{service} writes nothing: this machine's clock is {_rounded(ahead)} ahead of PostgreSQL's, more than {_rounded(most)}, and "
+            f"what is recorded keeps its time for ever. Set the clock that is wrong; {service} goes on by itself then, and nothing is lost",
+        )
+
+
 class Misconfigured(CairnError):
     """A setting or the installation is wrong; the message names the setting and its remedy."""
 
@@ -106,3 +118,7 @@ class Diverged(LedgerError):
 
 class PrivilegedRole(Misconfigured):
     """A service runs with a role that could change its record."""
+
+
+def _rounded(time: timedelta) -> str:
+    return str(timedelta(minutes=round(time / timedelta(minutes=1))))[:-3] + " h"

@@ -61,7 +61,7 @@ class Parties:
         silent_s = self.control.silent_s()
         if silent_s >= stalled_after_s:
             reasons.append(f"the control topic has not been read for {silent_s:.0f} s: what others hold, or lack, is not known")
-        reasons += [*self.relay.troubles(stalled_after_s), *self.ticker.troubles(stalled_after_s)]
+        reasons += [*self.ledger.clocks.troubles(), *self.relay.troubles(stalled_after_s), *self.ticker.troubles(stalled_after_s)]
         if self.consumer is None:
             return reasons
         progress = self.consumer.progress()
@@ -85,7 +85,7 @@ async def until_ended(
     """
     listening = line.socket() if line else bound(settings.host, settings.port)
     troubles = partial(parties.troubles, settings.stalled_after_s)
-    server = _server(settings, application(partial(_health, troubles, line)))
+    server = _server(settings, application(partial(_health, troubles, parties.ledger.clocks.notes, line)))
     tasks = [asyncio.create_task(server.serve([listening]), name="http")]
     tasks += [asyncio.create_task(each.run(), name=type(each).__name__.lower()) for each in parties.working()]
     if line is not None:
@@ -141,7 +141,7 @@ async def _attend(line: Line, troubles: Callable[[], list[str]]) -> None:
     await following
 
 
-async def _health(troubles: Callable[[], list[str]], line: Line | None) -> Health:
+async def _health(troubles: Callable[[], list[str]], notes: Callable[[], list[str]], line: Line | None) -> Health:
     """Say whether the service gets on, on all workers of this machine: health is progress."""
     reasons = [*troubles(), *(line.others if line else ())]
-    return Health(ready=not reasons, reasons=reasons)
+    return Health(ready=not reasons, reasons=reasons, notes=notes())

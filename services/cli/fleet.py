@@ -219,7 +219,7 @@ def health(client: httpx.Client, entry: Entry) -> State:
     except ValueError:
         return State("its answer is not understood")
     if answer.status_code == httpx.codes.OK:
-        return State("ready", ready=True, answers=True)
+        return State("; ".join(["ready", *said.get("notes", [])]), ready=True, answers=True)
     return State(f"not ready: {'; '.join(said.get('reasons', [])) or answer.status_code}", answers=True)
 
 

@@ -15,7 +15,7 @@ from psycopg import DataError, Error
 from psycopg.errors import LockNotAvailable
 
 from shared.consume.reader import Lane
-from shared.errors import LedgerError, Misconfigured
+from shared.errors import ClockAhead, LedgerError, Misconfigured
 from shared.ledger import MAX_BATCH, Batch, InboxMoved, Incoming, Trouble
 from shared.ledger.group import is_passing
 from shared.ledger.ledger import Applied, Ledger
@@ -163,6 +163,8 @@ class Writer:
                     self._most |= dict.fromkeys(places, max(1, _asks_of(records) // 2))
                     log.warning("batch took too long and is cut", records=len(records), reason=reason)
                     raise Impatient(reason) from error
+            except ClockAhead as error:
+                reason = str(error)
             except Error as error:
                 _judge(error, attempt, any(record.asks for record in records))
                 reason = reason_of(error)

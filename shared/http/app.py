@@ -43,6 +43,7 @@ class Health(BaseModel):
 
     ready: bool
     reasons: list[str] = Field(default=[], description="Why it is not ready.")
+    notes: list[str] = Field(default=[], description="What should be known, and keeps it from nothing.")
 
 
 def create_app(

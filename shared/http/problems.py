@@ -123,7 +123,8 @@ def respond(problem: Problem, path: str, headers: Mapping[str, str] | None = Non
 
 def respond_to(error: Exception, path: str) -> Response:
     """Return the response to any error: its problem, or a 500 that shows nothing of the inside, which is logged instead."""
-    if isinstance(error, PoolTimeout | errors.Diverged) or is_passing(error):  # It is away, has no connection left, or was restored.
+    away = is_passing(error) and not isinstance(error, errors.Unavailable)
+    if away or isinstance(error, PoolTimeout | errors.Diverged):  # It has no connection left, or was restored.
         _log.warning("database unavailable", **describe(error))
         error = errors.Unavailable("the database")
     if isinstance(error, errors.CairnError):

@@ -18,6 +18,7 @@ from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool
 
 from shared.errors import Diverged
+from shared.ledger.clocks import Clocks
 from shared.ledger.patience import connected
 from shared.ledger.turn import Lane
 from shared.ledger.types import Connection
@@ -25,7 +26,8 @@ from shared.ledger.types import Connection
 LOOK_S: Final = 1.0
 """Time between two looks at all partitions."""
 LOOK: Final = """
-    SELECT concat_ws('/', c.system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8), d.oid, p.tableoid), p.id, p.length, p.head
+    SELECT concat_ws('/', c.system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8), d.oid, p.tableoid), p.id, p.length, p.head,
+        p.last_at, clock_timestamp()
     FROM partition p, pg_control_system() c, pg_database d WHERE d.datname = current_database() ORDER BY p.id"""
 """The first 8 digits of a segment's name are its timeline."""
 
@@ -33,8 +35,8 @@ LOOK: Final = """
 class Furthest:
     """The database that this process began with, and the end of each partition as it last saw it."""
 
-    def __init__(self, service: str) -> None:
-        self._service = service
+    def __init__(self, service: str, clocks: Clocks) -> None:
+        self._service, self._clocks = service, clocks
         self._database: str | None = None
         self._recognized: WeakSet[Connection] = WeakSet()
         self._ends: dict[int, tuple[int, str]] = {}
@@ -61,7 +63,7 @@ class Furthest:
         """
         known = dict(self._ends)  # What is committed from here on need not be in the answer.
         rows = await (await connection.execute(LOOK)).fetchall()
-        lanes = [Lane(number, length, head, None) for _, number, length, head in rows]
+        lanes = [Lane(*row[1:]) for row in rows]
         for database in {row[0] for row in rows}:
             if self._database not in (None, database):
                 raise self._divergence(
@@ -74,6 +76,7 @@ class Furthest:
         for lane in lanes:
             self._compare(lane, *known.get(lane.number, (0, "")))
         self.see(lanes)
+        self._clocks.look(lanes)
         return lanes
 
     def see(self, lanes: Iterable[Lane]) -> None:

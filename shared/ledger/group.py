@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 
 from shared.contracts.envelope import Origin, StreamId
 from shared.decider import Command
-from shared.errors import KeyChanged, Overloaded, Unavailable
+from shared.errors import ClockAhead, KeyChanged, Overloaded, Unavailable
 from shared.ledger.ledger import Ledger
 from shared.ledger.types import Answer, Ask, Prepare
 from shared.parameters import Parameters
@@ -163,7 +163,9 @@ class GroupCommit:
 
 
 def is_passing(error: Exception) -> bool:
-    """Return whether a database error passes by itself, so that the same transaction may be tried again."""
+    """Return whether an error passes by itself, or once a clock is set, so that the same transaction may be tried again."""
+    if isinstance(error, ClockAhead):
+        return True
     state = error.sqlstate if isinstance(error, Error) else None
     return isinstance(error, OperationalError) if state is None else state[:2] in PASSING or state in ENDED_IDLE
 

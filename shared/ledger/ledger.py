@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from psycopg_pool import AsyncConnectionPool
@@ -16,6 +17,7 @@ from shared.decider import Decider
 from shared.errors import Misconfigured, PrivilegedRole, Refused
 from shared.failpoints import reach
 from shared.ledger import histories, store
+from shared.ledger.clocks import Clocks
 from shared.ledger.furthest import Furthest
 from shared.ledger.patience import IDLE_LOCK_MS, WHOLE_S, connected
 from shared.ledger.states import States
@@ -36,6 +38,7 @@ ROLE_RIGHTS: Final = """
     SELECT r.rolsuper OR pg_has_role(current_user, t.tableowner, 'member') FROM pg_roles r, pg_tables t
     WHERE r.rolname = current_user AND t.schemaname = 'public' AND t.tablename = 'event'"""
 MAY_STAND: Final = "SELECT set_config('idle_in_transaction_session_timeout', %s, true)"
+TIME: Final = "SELECT clock_timestamp()"
 SETTINGS: Final = "SELECT version FROM stream WHERE id = %s"
 PAGES: Final = "SELECT hash, data FROM parameter_page WHERE hash = ANY(%s)"
 READ_INBOX: Final = "SELECT source, partition, position, head, kafka_offset FROM inbox WHERE source = ANY(%s)"
@@ -70,7 +73,8 @@ class Ledger:
         """Called with the events of each transaction after its commit, such as to wake the relay."""
         self.under_way = 0
         """Transactions of requests and records that are not over; sweeps wait for them."""
-        self.furthest = Furthest(service)
+        self.clocks = Clocks(service, clock)
+        self.furthest = Furthest(service, self.clocks)
         self._installation, self._release = installation, release
         self._deciders = {decider.kind: decider for decider in deciders}
         self._projections, self._seal, self._expand = tuple(projections), seal, expand
@@ -116,7 +120,7 @@ class Ledger:
                 connection aside: then it is unknown.
         """
         async with connected(self.pool, WHOLE_S) as connection, connection.transaction():
-            await self.furthest.recognize(connection)
+            await self.now(connection)  # What it keeps for later may hold today's date.
             await connection.execute(MAY_STAND, [str(int(WHOLE_S * 1000))])
             asks = await prepare(connection)
             await connection.execute(MAY_STAND, [str(IDLE_LOCK_MS)])
@@ -136,6 +140,17 @@ class Ledger:
         """
         reach("batch.before")
         return await self._transact((), batch)
+
+    async def now(self, connection: Connection) -> datetime:
+        """Return the present instant, for whoever writes beside the ledger what keeps its date.
+
+        Raises:
+            ClockAhead: nothing may be written with our clock.
+            Diverged: nor with this connection.
+        """
+        await self.furthest.recognize(connection)
+        ((database_at,),) = await (await connection.execute(TIME)).fetchall()
+        return self.clocks.now(database_at)
 
     async def walk(self, walk: Walk) -> bool:
         """Ask the commands of the next streams of a walk and move its cursor, in one transaction; return whether the walk is done."""
@@ -159,6 +174,7 @@ class Ledger:
     async def inbox(self, sources: Sequence[str]) -> dict[tuple[str, int], Inbox]:
         """Return how far each partition of these services was applied, opening the inbox of those never heard before."""
         async with connected(self.pool) as connection:
+            await self.furthest.recognize(connection)
             async with connection.cursor() as cursor:
                 await cursor.executemany(
                     OPEN_INBOX,
@@ -242,6 +258,7 @@ class Ledger:
 
         Raises:
             KeysChanged: roll back and do it again.
+            ClockAhead: nothing may be written with our clock.
             Diverged: the database was restored from a backup since this process last saw it.
         """
         lock_all = lock_all or (self._expand is not None and len(asks) > MANY * self.partitions)
@@ -273,7 +290,7 @@ class Ledger:
         held = await self._load(connection, streams, lanes_of)
         turn = Turn(
             source=self.source, release=self._release, deciders=self._deciders, parameters=parameters, lanes=lanes, held=held,
-            now=self.clock.now(),
+            now=self.clocks.now(max(lane.asked_at for lane in lanes.values())),
         )  # fmt: skip
         await histories.run(connection, turn, asks, self._deciders)
         if turn.events:

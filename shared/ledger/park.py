@@ -18,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import ValidationError
 
 from shared.contracts.envelope import Header
-from shared.errors import BadInput, LedgerError, Misconfigured, NotFound
+from shared.errors import BadInput, ClockAhead, LedgerError, Misconfigured, NotFound
 from shared.ledger.ledger import Ledger
 from shared.ledger.patience import connected
 from shared.ledger.store import BLOCKED
@@ -246,7 +246,7 @@ def is_faulty(error: Exception) -> bool:
     """Return whether what was asked is at fault for this error, rather than the database, the installation or the release."""
     if isinstance(error, Error):
         return isinstance(error, DataError) or (error.sqlstate or "")[:2] in FAULTY
-    return not isinstance(error, LedgerError | Misconfigured)
+    return not isinstance(error, LedgerError | Misconfigured | ClockAhead)
 
 
 async def _read(connection: Connection, statement: LiteralString, *values: Any) -> list[Parked]:

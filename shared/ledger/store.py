@@ -37,7 +37,7 @@ PARK: Final = """
     INSERT INTO parked (source, partition, position, kafka_offset, key, trouble, reason, bytes, hash)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (source, partition, kafka_offset, hash) WHERE position IS NULL DO NOTHING"""
-LOCK_LANES: Final = "SELECT id, length, head, last_at FROM partition WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+LOCK_LANES: Final = "SELECT id, length, head, last_at, clock_timestamp() FROM partition WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
 LOAD_STREAMS: Final = """
     SELECT r.id, s.key, s.partition, s.version, s.format, CASE WHEN s.version <> r.known THEN s.state END AS state
     FROM unnest(%s, %s) AS r(id, known) CROSS JOIN LATERAL (SELECT * FROM stream WHERE id = r.id LIMIT 1) s"""

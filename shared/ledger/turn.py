@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from shared.contracts.envelope import Event, Origin, Recorded, StreamId, digest, envelope, event_id
 from shared.decider import Decider, Refusal
 from shared.errors import KeyChanged, OutdatedDecider
 from shared.ledger.types import Answer, Ask
 from shared.parameters import Parameters
+
+UNKNOWN: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -22,6 +24,8 @@ class Lane:
     length: int
     head: str
     last_at: datetime | None
+    asked_at: datetime = UNKNOWN
+    """What PostgreSQL's clock showed when it was asked for the partition, before it waited for a lock."""
 
 
 @dataclass(slots=True)

@@ -50,6 +50,7 @@ class Lapsing:
         prefix = f"{self._ledger.service}/{self._lapse.kind}"
         over = {"first": f"{prefix}/", "beyond": f"{prefix}0", "before": self._lapse.before(today), "most": MAX_LAPSED}
         async with connected(self._ledger.pool) as connection:
+            await self._ledger.now(connection)
             gone: int = (await connection.execute(LAPSE, over)).rowcount
         if gone < MAX_LAPSED:
             self._day = today

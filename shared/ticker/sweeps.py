@@ -126,6 +126,7 @@ class Sweeping:
         today = self._ledger.clock.now().date()
         if self._last_day is None:
             async with connected(self._ledger.pool) as connection:
+                today = (await self._ledger.now(connection)).date()
                 await connection.execute(FIRST_DAY, [DAYS, today.isoformat()])
                 row = await (await connection.execute(READ_DAY, [DAYS])).fetchone()
             self._last_day = row[0] if row else today.isoformat()
@@ -138,5 +139,6 @@ class Sweeping:
     async def _end_day(self, day: str) -> None:
         if day != self._last_day:
             async with connected(self._ledger.pool) as connection:
+                await self._ledger.now(connection)  # A day that is still to come would leave out all those before it.
                 await connection.execute(KEEP_DAY, [DAYS, day])
             self._last_day = day

@@ -430,7 +430,7 @@ def test_a_cursor_that_holds_no_such_key_is_refused(first: tuple[Any, ...]) -> N
 
 async def test_ready_means_progress(client: httpx.AsyncClient) -> None:
     assert (await client.get("/health/live")).json() == {"status": "live"}
-    assert (await client.get("/health/ready")).json() == {"ready": True, "reasons": []}
+    assert (await client.get("/health/ready")).json() == {"ready": True, "reasons": [], "notes": []}
 
     async def stalled() -> Health:
         return Health(ready=False, reasons=["evidence/3: 12 events wait, none applied for 31 s"])

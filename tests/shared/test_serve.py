@@ -14,7 +14,9 @@ from psycopg.sql import SQL, Identifier
 
 from services.evidence.app import PARTS
 from shared import lifetime, serve
+from shared.clock import SystemClock
 from shared.ledger import patience
+from shared.ledger.clocks import Clocks
 from shared.ledger.group import is_passing
 from shared.ledger.types import Connection
 from shared.parts import Drain, Tick
@@ -39,7 +41,8 @@ def a_ticker(*ticks: Tick) -> Ticker:
 
 def troubles(relay: Relay, ticker: Ticker | None = None) -> list[str]:
     nobody: Any = None
-    return lifetime.Parties(relay._control, relay, nobody, ticker or a_ticker(), nobody).troubles(30)
+    ledger: Any = SimpleNamespace(clocks=Clocks("evidence", SystemClock()))
+    return lifetime.Parties(relay._control, relay, nobody, ticker or a_ticker(), ledger).troubles(30)
 
 
 async def test_a_transaction_that_stands_still_loses_its_locks_and_its_worker_goes_on(
