@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -103,12 +103,26 @@ class Ledger:
             if empty and empty.head != chain_start(self.source, empty.number):
                 raise Misconfigured(f"this database belongs to another installation than {self._installation}: mend CAIRN_INSTALLATION")
 
-    async def handle(self, asks: Sequence[Ask]) -> list[Answer]:
+    async def handle(self, asks: Sequence[Ask], lock_ms: int = 0, sparing: bool = False) -> list[Answer]:
         """Decide and record these asks in one transaction, and return an answer for each, those that `expand` added included.
 
-        Raises what a decider raises; then nothing was recorded.
+        Args:
+            lock_ms: longest time to wait for each lock; 0: as long as it takes.
+            sparing: lock no partition that is not needed, also where guessing which these are costs more than it is worth.
+
+        Raises what a decider raises, and LockNotAvailable; then nothing was recorded.
         """
-        return list((await self._transact(asks, None)).answers)
+        return list((await self._transact(asks, None, lock_ms, sparing)).answers)
+
+    async def held(self, asks: Sequence[Ask]) -> dict[int | None, frozenset[int]]:
+        """Return, for each record or request item of these asks, which of the partitions that it needs somebody holds locked now."""
+        async with connected(self.pool) as connection:
+            expanded = await self._expand(connection, asks) if self._expand else asks
+            free = await store.free_lanes(connection)
+        needed = defaultdict[int | None, set[int]](set)
+        for ask in expanded:
+            needed[ask.record].add(partition_of(ask.stream.key, self.partitions))
+        return {record: frozenset(numbers - free) for record, numbers in needed.items()}
 
     async def handle_whole(self, prepare: Prepare) -> list[Answer]:
         """Record what `prepare` returns, and keep what it writes, in one transaction: all of it, or nothing.
@@ -201,7 +215,7 @@ class Ledger:
             held = await store.load_streams(connection, {stream: -1}, {}, self._deciders)
         return (held[stream].version, held[stream].state) if stream in held else (0, decider.initial)
 
-    async def _transact(self, asks: Sequence[Ask], batch: Batch | None) -> Applied:
+    async def _transact(self, asks: Sequence[Ask], batch: Batch | None, lock_ms: int = 0, sparing: bool = False) -> Applied:
         started = time.perf_counter()
         guesses = 0
         self.under_way += 1
@@ -209,7 +223,7 @@ class Ledger:
             while True:
                 try:
                     async with connected(self.pool) as connection, connection.transaction():
-                        turn, applied = await self._once(connection, asks, batch, lock_all=guesses >= MAX_GUESSES)
+                        turn, applied = await self._once(connection, asks, batch, guesses >= MAX_GUESSES, lock_ms, sparing)
                         reach("commit.before")
                     break
                 except KeysChanged:
@@ -239,21 +253,25 @@ class Ledger:
         for type_name, events in Counter(event.type for event in turn.events).items():
             self.metrics.ledger_events.labels(type_name).inc(events)
 
-    async def _once(self, connection: Connection, asks: Sequence[Ask], batch: Batch | None, lock_all: bool) -> tuple[Turn | None, Applied]:
+    async def _once(
+        self, connection: Connection, asks: Sequence[Ask], batch: Batch | None, lock_all: bool, lock_ms: int, sparing: bool
+    ) -> tuple[Turn | None, Applied]:
         records: list[Incoming] = []
         if batch is not None:
             await self.furthest.recognize(connection)
             await store.lock_inbox(connection, batch)
+            lock_ms = batch.lock_ms
             records = await store.part_blocked(connection, batch)
             asks = [ask for record in records if record.trouble is None for ask in record.asks]
-        turn = await self.decide(connection, asks, lock_all) if asks else None
+        lock_all = lock_all or (not sparing and self._expand is not None and len(asks) > MANY * self.partitions)
+        turn = await self.decide(connection, asks, lock_all, lock_ms) if asks else None
         answers = tuple(turn.answers) if turn else ()
         if batch is None:
             return turn, Applied(answers, 0, {})
         parked = await store.park(connection, [*records, *_refused(records, answers)], self._seal)
         return turn, Applied(answers, parked, await store.move_inbox(connection, batch))
 
-    async def decide(self, connection: Connection, asks: Sequence[Ask], lock_all: bool) -> Turn:
+    async def decide(self, connection: Connection, asks: Sequence[Ask], lock_all: bool, lock_ms: int = 0) -> Turn:
         """Lock, load, decide and write within the caller's transaction; after its commit, call `committed`.
 
         Raises:
@@ -261,11 +279,10 @@ class Ledger:
             ClockAhead: nothing may be written with our clock.
             Diverged: the database was restored from a backup since this process last saw it.
         """
-        lock_all = lock_all or (self._expand is not None and len(asks) > MANY * self.partitions)
         guess = await self._expand(connection, asks) if self._expand and not lock_all else asks
         lanes_of = {key: partition_of(key, self.partitions) for key in {ask.stream.key for ask in guess}}
         numbers = range(self.partitions) if lock_all else lanes_of.values()
-        lanes = await self._lock(connection, set(numbers))
+        lanes = await self._lock(connection, set(numbers), lock_ms)
         parameters = await self._in_force(connection)
         if self._expand:
             asks = await self._expand(connection, asks)
@@ -276,9 +293,9 @@ class Ledger:
             asks = self._settle(asks, parameters)
         return await self._run(connection, asks, lanes, lanes_of, parameters)
 
-    async def _lock(self, connection: Connection, numbers: Iterable[int]) -> dict[int, Lane]:
+    async def _lock(self, connection: Connection, numbers: Iterable[int], lock_ms: int = 0) -> dict[int, Lane]:
         await self.furthest.recognize(connection)
-        lanes = await store.lock_lanes(connection, numbers)
+        lanes = await store.lock_lanes(connection, numbers, lock_ms)
         self.furthest.check(lanes.values())
         return lanes
 

@@ -37,7 +37,10 @@ PARK: Final = """
     INSERT INTO parked (source, partition, position, kafka_offset, key, trouble, reason, bytes, hash)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (source, partition, kafka_offset, hash) WHERE position IS NULL DO NOTHING"""
-LOCK_LANES: Final = "SELECT id, length, head, last_at, clock_timestamp() FROM partition WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+LOCK_LANES: Final = """
+    SELECT id, length, head, last_at, clock_timestamp() FROM set_config('lock_timeout', %s, true), partition
+    WHERE id = ANY(%s) ORDER BY id FOR UPDATE OF partition"""
+FREE_LANES: Final = "SELECT id FROM partition FOR KEY SHARE SKIP LOCKED"
 LOAD_STREAMS: Final = """
     SELECT r.id, s.key, s.partition, s.version, s.format, CASE WHEN s.version <> r.known THEN s.state END AS state
     FROM unnest(%s, %s) AS r(id, known) CROSS JOIN LATERAL (SELECT * FROM stream WHERE id = r.id LIMIT 1) s"""
@@ -129,10 +132,20 @@ async def park(connection: Connection, records: Iterable[Incoming], seal: Callab
     return len(rows)
 
 
-async def lock_lanes(connection: Connection, numbers: Iterable[int]) -> dict[int, Lane]:
-    """Lock partitions in the order of their numbers."""
-    rows = await (await connection.execute(LOCK_LANES, [sorted(numbers)])).fetchall()
+async def lock_lanes(connection: Connection, numbers: Iterable[int], lock_ms: int = 0) -> dict[int, Lane]:
+    """Lock partitions in the order of their numbers; from here on the transaction waits `lock_ms` for each lock at most, 0: for as long as
+    it takes.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: somebody held one for longer.
+    """
+    rows = await (await connection.execute(LOCK_LANES, [str(lock_ms), sorted(numbers)])).fetchall()
     return {row[0]: Lane(*row) for row in rows}
+
+
+async def free_lanes(connection: Connection) -> set[int]:
+    """Return the partitions that nobody holds locked now."""
+    return {row[0] for row in await (await connection.execute(FREE_LANES)).fetchall()}
 
 
 async def load_streams(

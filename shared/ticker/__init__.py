@@ -47,7 +47,7 @@ class Loop(Protocol):
     undone: Undone
     """What is due and was tried in vain, while the loop gets round."""
     grace_s: float
-    """Time that a step may take beside the one after which whoever stands still says so."""
+    """Time that a step under way may take beside the one after which whoever stands still says so; one that has failed may not."""
 
     async def begin(self) -> None:
         """Make ready, before the first step of a process that leads; another one may have led until now."""
@@ -73,6 +73,8 @@ class Ticker:
         self._loops += [Working(tick, poll_s) for tick in ticks if isinstance(tick, Work)]
         self._loops += [Searching(ledger, tick, executor) for tick in ticks if isinstance(tick, Search)]
         self._loops += [Lapsing(ledger, tick, poll_s) for tick in ticks if isinstance(tick, Lapse)]
+        self._failed: set[str] = set()
+        """Loops whose last step failed."""
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
         self._leading: asyncio.Task[None] | None = None
@@ -93,7 +95,7 @@ class Ticker:
             found.append(f"nobody has answered for {self._asking.seconds():.0f} s whether this process runs the ticker: does PostgreSQL?")
         for loop in self._loops:
             late_s, undone_s = loop.watch.seconds(), loop.undone.seconds()
-            if late_s >= after_s + loop.grace_s:
+            if late_s >= after_s + (0.0 if loop.name in self._failed else loop.grace_s):
                 found.append(
                     f"the ticker has not got round with {loop.name} for {late_s:.0f} s, and what time leads to there is not done: see "
                     f"whether PostgreSQL answers, and what the log says behind `tick failed`; to start the service again is safe"
@@ -127,6 +129,7 @@ class Ticker:
         for loop in self._loops:
             loop.watch.reset()
             loop.undone.clear()
+        self._failed.clear()
         self._asking.start()
 
     async def settle(self) -> int:
@@ -150,7 +153,9 @@ class Ticker:
                 worked = await loop.step()
                 rest_s = loop.rest_s(worked, monotonic() - started)
                 loop.watch.reset()
+                self._failed.discard(loop.name)
             except Exception as error:  # The watch runs on: what fails again and again does not get round.
+                self._failed.add(loop.name)
                 log.error("tick failed", tick=loop.name, exc_info=error, again_in_s=FAILED_PAUSE_S)
                 rest_s = FAILED_PAUSE_S
             with suppress(TimeoutError):

@@ -10,7 +10,7 @@ import structlog
 from shared.contracts.envelope import instant_text
 from shared.ledger.ledger import Ledger
 from shared.ledger.park import is_faulty
-from shared.ledger.patience import WHOLE_S, connected
+from shared.ledger.patience import ANSWER_S, WHOLE_S, connected
 from shared.ledger.types import Answer, Ask
 from shared.parts import Drain, Work
 from shared.standing import Undone
@@ -44,7 +44,7 @@ class Working:
 class Draining:
     """Does one kind of work as it comes; looks again at once while there is some."""
 
-    grace_s = 0.0
+    grace_s = ANSWER_S
 
     def __init__(self, ledger: Ledger, drain: Drain, poll_s: float) -> None:
         self.name, self.watch, self.undone = drain.name, Stopwatch(), Undone()

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from shared.ledger.ledger import Ledger
-from shared.ledger.patience import connected
+from shared.ledger.patience import ANSWER_S, connected
 from shared.parts import Lapse
 from shared.standing import Undone
 from shared.ticker.stopwatch import Stopwatch
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 class Lapsing:
     """Lets go of states of one kind of stream: once for each day, and once at the start."""
 
-    grace_s = 0.0
+    grace_s = ANSWER_S
 
     def __init__(self, ledger: Ledger, lapse: Lapse, poll_s: float) -> None:
         self.name, self.watch, self.undone = f"lapse-{lapse.kind}", Stopwatch(), Undone()

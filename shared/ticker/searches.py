@@ -40,6 +40,7 @@ class Searching:
     """Runs one kind of search. What is due at a look is brought in one by one, while the next is searched."""
 
     grace_s = 0.0
+    """Days that are not planned are what people wait for; each search that ends begins the time anew."""
 
     def __init__(self, ledger: Ledger, search: Search, executor: Callable[[], Executor]) -> None:
         self.name, self.watch, self.undone = search.name, Stopwatch(), Undone()

@@ -13,7 +13,7 @@ import structlog
 
 from shared.ledger.ledger import Ledger
 from shared.ledger.park import is_faulty
-from shared.ledger.patience import connected
+from shared.ledger.patience import ANSWER_S, connected
 from shared.ledger.types import Ask, Walk
 from shared.parts import Sweep
 from shared.standing import Undone
@@ -39,7 +39,7 @@ class Sweeping:
     """All sweeps of a service, one step at a time. It yields to live batches: a step is taken only while none is under way."""
 
     name = "sweeps"
-    grace_s = 0.0
+    grace_s = ANSWER_S
 
     def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep], poll_s: float) -> None:
         self._ledger, self._sweeps, self._poll_s = ledger, sweeps, poll_s

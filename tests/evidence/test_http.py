@@ -1,5 +1,6 @@
 """HTTP of evidence: what clients are told, and that bad input leaves the store as it was."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -7,8 +8,10 @@ import orjson
 import pytest
 
 from services.evidence import told
+from shared.contracts.envelope import partition_of
 from shared.errors import Overloaded
-from tests.evidence.lms import ANN, CONTEXT, act, answered, envelope, graded, item_iri, put, used
+from shared.ledger import patience
+from tests.evidence.lms import ANN, CONTEXT, act, alias, answered, envelope, graded, item_iri, put, used
 
 pytestmark = pytest.mark.usefixtures("known")
 JSON = {"content-type": "application/json"}
@@ -192,3 +195,22 @@ async def test_nothing_that_names_a_person_is_kept_or_answered(service: Any) -> 
             rows = await (await connection.execute(f"SELECT * FROM {table}")).fetchall()  # noqa: S608 - our own words
             assert rows
             assert canary not in str(rows)
+
+
+async def test_who_tells_of_a_learner_does_not_wait_for_a_partition_of_others_that_somebody_holds(service: Any) -> None:
+    name, *others = [f"s-{number}" for number in range(20, 100)]
+    number = partition_of(alias(name), 8)
+    other = next(each for each in others if partition_of(alias(each), 8) != number)
+
+    async def tell(learner: str) -> list[str]:
+        return results(await service.client.post("/evidence", json={"items": [act(id=f"of {learner}", learner=learner)]}))
+
+    async with service.pool.connection() as holder:
+        await holder.execute("SELECT FROM partition WHERE id = %s FOR UPDATE", [number])
+        held = asyncio.create_task(tell(name))
+        await asyncio.sleep(patience.LOCK_MS / 1_000 + 1)
+        async with asyncio.timeout(patience.LOCK_MS / 1_000):
+            assert await tell(other) == ["waiting"]
+        assert not held.done()
+    async with asyncio.timeout(20):
+        assert await held == ["waiting"]

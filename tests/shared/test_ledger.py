@@ -2,9 +2,12 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -355,9 +358,9 @@ async def test_who_would_wait_for_too_long_is_told_to_come_back(ledger: Ledger, 
     monkeypatch.setattr("shared.ledger.group.MAX_WAIT_S", 0.0)
     group, handle, gate = GroupCommit(ledger, most=1), ledger.handle, asyncio.Event()
 
-    async def slow(asked: Sequence[Ask]) -> Any:
+    async def slow(asked: Sequence[Ask], *how: Any) -> Any:
         await gate.wait()
-        return await handle(asked)
+        return await handle(asked, *how)
 
     monkeypatch.setattr(ledger, "handle", slow)
     await group.start()
@@ -376,6 +379,108 @@ async def test_who_would_wait_for_too_long_is_told_to_come_back(ledger: Ledger, 
     finally:
         await group.stop()
     assert await check_chain(ledger) == 4
+
+
+@asynccontextmanager
+async def grouping(ledger: Ledger, **given: Any) -> AsyncIterator[GroupCommit]:
+    group = GroupCommit(ledger, **given)
+    await group.start()
+    try:
+        yield group
+    finally:
+        await group.stop()
+
+
+def notes_in(partition: int, count: int) -> list[str]:
+    """Return names whose streams lie in a partition."""
+    return list(islice((name for name in map(str, range(10_000)) if partition_of(name, PARTITIONS) == partition), count))
+
+
+HOLD = "SELECT FROM partition WHERE id = 3 FOR UPDATE"
+
+
+async def test_requests_of_other_partitions_do_not_wait_with_one_that_somebody_holds(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.ledger.group.LOCK_MS", 1_500)
+    held, other = notes_in(3, 10), notes_in(4, 40)
+    async with grouping(ledger) as group:
+        async with ledger.pool.connection() as holder:
+            await holder.execute(HOLD)
+            waiting = [asyncio.create_task(group.ask([Note(name, LEARNERS[0])])) for name in held[:5]]
+            async with asyncio.timeout(10):
+                await asyncio.gather(*(group.ask([Note(name, LEARNERS[0])]) for name in other[:10]))  # These came into one group with them.
+                for name in other[10:]:
+                    began = time.monotonic()
+                    await group.ask([Note(name, LEARNERS[0])])
+                    assert time.monotonic() - began < 1.5, "who comes later waits for no lock at all"
+            waiting += [asyncio.create_task(group.ask([Note(name, LEARNERS[0])])) for name in held[5:]]
+            waiting.append(asyncio.create_task(group.ask([Note(held[0], LEARNERS[1]), Note(other[0], LEARNERS[1])])))
+            await asyncio.sleep(0.5)
+            assert not any(task.done() for task in waiting)
+        async with asyncio.timeout(10):
+            answers = await asyncio.gather(*waiting)
+    assert [len(answer.events) for each in answers for answer in each] == [1] * 12
+    assert await check_chain(ledger) == 52
+
+
+async def test_many_requests_lock_no_partition_that_they_do_not_need_while_somebody_waits(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise as many lock all at once, which spares guessing."""
+    monkeypatch.setattr("shared.ledger.group.LOCK_MS", 300)
+
+    async def expand(connection: Any, asked: Sequence[Ask]) -> list[Ask]:
+        return list(asked)
+
+    guessing, other = a_ledger(ledger.pool, expand=expand), notes_in(4, 100)
+    async with grouping(guessing) as group, ledger.pool.connection() as holder:
+        await holder.execute(HOLD)
+        async with asyncio.timeout(10):
+            answers = await group.ask([Note(name, LEARNERS[0]) for name in other])
+    assert len(answers) == 100
+
+
+async def test_who_waits_for_a_lock_for_too_long_is_told_so(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.ledger.group.LOCK_MS", 100)
+    monkeypatch.setattr("shared.ledger.group.ASIDE_S", 0.3)
+    monkeypatch.setattr("shared.ledger.group.MAX_ASIDE", 4)
+    held = notes_in(3, 10)
+    async with grouping(ledger) as group:
+        async with ledger.pool.connection() as holder:
+            await holder.execute(HOLD)
+            async with asyncio.timeout(20):
+                said = await asyncio.gather(*(group.ask([Note(name, LEARNERS[0])]) for name in held), return_exceptions=True)
+            assert [type(each).__name__ for each in said] == ["Unavailable"] * 4 + ["Overloaded"] * 6
+        assert await group.ask([Note(held[0], LEARNERS[0])])
+    assert await check_chain(ledger) == 1
+
+
+async def test_a_service_that_stops_waits_for_no_lock(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.ledger.group.LOCK_MS", 100)
+    async with ledger.pool.connection() as holder:
+        await holder.execute(HOLD)
+        async with grouping(ledger) as group, asyncio.timeout(10):
+            waiting = asyncio.create_task(group.ask([Note(notes_in(3, 1)[0], LEARNERS[0])]))
+            await asyncio.sleep(0.5)
+        with pytest.raises(Overloaded, match="stopping"):
+            await waiting
+    assert await check_chain(ledger) == 0
+
+
+async def test_what_is_locked_beside_the_partitions_is_waited_for_too(
+    database: Callable[[str], ServiceDatabase], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.ledger.group.LOCK_MS", 100)
+    place = database("evidence")
+    async with AsyncConnectionPool(place.app_url, min_size=1, max_size=4, open=False) as pool, grouping(a_ledger(pool)) as group:
+        async with await psycopg.AsyncConnection.connect(place.owner_url) as holder:
+            await holder.execute("LOCK TABLE event IN SHARE ROW EXCLUSIVE MODE")
+            waiting = asyncio.create_task(group.ask([Note("a", LEARNERS[0])]))
+            await asyncio.sleep(0.5)
+            assert not waiting.done()
+        async with asyncio.timeout(10):
+            assert (await waiting)[0].events
 
 
 async def test_keys_that_change_between_guess_and_lock_are_guessed_again(ledger: Ledger) -> None:

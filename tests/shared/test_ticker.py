@@ -375,6 +375,33 @@ async def test_a_loop_that_does_not_get_round_turns_health_red_as_long_as_it_lea
     assert ticks.troubles(LATE_S) == [], "who leads no more has nothing to get round with"
 
 
+async def test_a_step_under_way_has_as_long_as_a_transaction_may_take_unless_it_has_failed(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.ticker.FAILED_PAUSE_S", 0.01)
+    gate, fails = asyncio.Event(), [True]
+
+    async def due(connection: Connection, now: str) -> list[Command]:
+        await gate.wait()
+        if fails[0]:
+            gate.clear()
+            raise RuntimeError("a fault of ours")
+        return []
+
+    ticks = ticker(ledger, Drain("work", due))
+    await ticks.start(ledger.pool.conninfo)
+    loop = ticks._loops[0]
+    await until(lambda: loop.watch.seconds() > 2 * LATE_S)
+    assert ticks.troubles(LATE_S) == []
+    assert loop.grace_s == patience.ANSWER_S
+    gate.set()
+    await until(lambda: ticks.troubles(LATE_S))
+    fails[0] = False
+    gate.set()
+    await until(lambda: not ticks.troubles(LATE_S))
+    await ticks.stop()
+
+
 async def test_who_cannot_ask_whether_it_leads_says_so(ledger: Ledger) -> None:
     lost = ticker(ledger, Drain("work", nothing_due))
     await lost.start("host=127.0.0.1 port=1 user=nobody dbname=nothing")
