@@ -39,6 +39,8 @@ class Codec(Generic[S]):
     format: int
     encode: Callable[[S], bytes]
     decode: Callable[[bytes], S]
+    bulk: int = 1
+    """How many times as much memory as other states its own take, decoded, for each byte of their encoded form; by it they are kept."""
 
 
 def json_codec(state_class: type[S], format: int = 1) -> Codec[S]:

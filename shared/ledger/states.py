@@ -7,7 +7,7 @@ from typing import Any, Final
 
 MAX_STATES: Final = 50_000
 MAX_BYTES: Final = 16 * 1024 * 1024
-"""Of the states as they are encoded; decoded they take six to forty times as much."""
+"""Of the states as they are encoded, times the bulk of their codec; decoded they take six to ten times as much."""
 
 
 class States:
@@ -29,7 +29,7 @@ class States:
         return found[0], found[1]
 
     def keep(self, stream: str, version: int, state: Any, size: int) -> None:
-        """Keep a state in place of an earlier one; `size` is that of its encoded form, in bytes."""
+        """Keep a state in place of an earlier one; `size` is that of its encoded form, in bytes, times its codec's bulk."""
         before = self._kept.pop(stream, None)
         self._bytes += size - (before[2] if before else 0)
         self._kept[stream] = version, state, size

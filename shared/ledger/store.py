@@ -224,7 +224,7 @@ async def keep_streams(connection: Connection, changed: Sequence[Held], deciders
     for held in changed:
         decider = deciders[held.id.split("/", 2)[1]]
         state = decider.codec.encode(held.state)
-        held.size = len(state)
+        held.size = len(state) * decider.codec.bulk
         if held.read_version:
             moved.append((held.id, held.read_version, held.version, decider.format, state))
         else:

@@ -43,7 +43,7 @@ class Held:
     fresh: list[Recorded[Any]] = field(default_factory=list)
     """Its events decided in this transaction."""
     size: int = 0
-    """Bytes of the state as it was written."""
+    """Bytes of the state as it was written, times its codec's bulk."""
 
 
 class NeedsHistory(Exception):

@@ -18,6 +18,7 @@ from psycopg import OperationalError
 from services.profile.api import imports
 from services.profile.app import PARTS
 from services.profile.domain import IdentifyLearner
+from services.profile.queries import Queries, reading
 from services.profile.queries.steps import Steps
 from shared.clock import FixedClock
 from shared.keys import person_alias
@@ -275,3 +276,25 @@ async def test_those_who_write_meanwhile_are_answered(profile: Any, monkeypatch:
     finally:
         go.set()
     assert (await sending)["learners"]["created"] == 1
+
+
+async def test_what_is_known_of_a_whole_district_is_not_parsed_where_others_wait(profile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    await send(profile, District())
+    read, parsing = list[Any](), set[bool]()
+    rows_of, parsed = Queries.rows, reading._parsed
+
+    async def noted(self: Queries, statement: str, values: Any = ()) -> Any:
+        found = await rows_of(self, statement, values)
+        read.extend(row["body"] for row in found if "body" in row)
+        return found
+
+    def elsewhere(kind: Any, body: Any) -> Any:
+        parsing.add(threading.current_thread() is threading.main_thread())
+        return parsed(kind, body)
+
+    monkeypatch.setattr(Queries, "rows", noted)
+    monkeypatch.setattr(reading, "_parsed", elsewhere)
+    monkeypatch.setattr(reading, "OWN_THREAD_ROWS", 0)
+    assert (await send(profile, District()))["events"] == 0
+    assert {type(body) for body in read} == {str}
+    assert parsing == {False}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from shared.errors import Unavailable
 from shared.ledger import histories, store
 from shared.ledger.group import GroupCommit
 from shared.ledger.ledger import Ledger
-from shared.ledger.states import States
+from shared.ledger.states import MAX_BYTES, States
 from shared.ledger.types import Walk
 from shared.parameters import Parameters
 from shared.stack import ServiceDatabase
@@ -146,6 +147,15 @@ async def test_a_ledger_forgets_states_and_decides_all_the_same(pool: AsyncConne
             await ledger.handle(asks(Note(f"{n}", LEARNERS[turn])))
     assert (await ledger.state("evidence/note/0"))[0] == 3
     assert await check_chain(ledger) == 18
+
+
+async def test_a_bulky_state_takes_its_share_of_the_memory(pool: AsyncConnectionPool[Any]) -> None:
+    light, codec = a_ledger(pool), noting().codec
+    await light.handle(asks(Note("a", LEARNERS[0])))
+    assert len(light._states) == 1
+    heavy = a_ledger(pool, deciders=[replace(noting(), codec=replace(codec, bulk=MAX_BYTES))])
+    await heavy.handle(asks(Note("b", LEARNERS[0])))
+    assert len(heavy._states) == 0
 
 
 async def test_a_request_in_several_transactions_is_told_when_the_service_stops_in_between(pool: AsyncConnectionPool[Any]) -> None:

@@ -28,7 +28,7 @@ from shared.contracts.profile import ClassRostered, LearnerRostered, Preferences
 from shared.ledger.tables import Tables, Values
 
 OWN_THREAD_ROWS: Final = 1_000
-"""More rows are parsed beside the event loop."""
+"""More rows are parsed beside the event loop; where there may be many, they are read as text."""
 
 _OF_PLACE: Final = """
     (%(school)s::uuid IS NULL OR school_id = %(school)s) AND (%(class)s::jsonb IS NULL OR class_ids @> %(class)s::jsonb)
@@ -66,10 +66,10 @@ class Queries(Tables):
 
     async def known(self) -> Known:
         """Return everything that rosters told and that stands: what the next roster is compared with."""
-        schools = await self._told(SchoolRostered, "SELECT body FROM school")
-        classes = await self._told(ClassRostered, "SELECT body FROM school_class")
-        staff = await self._told(StaffRostered, "SELECT body FROM staff")
-        learners = await self._told(LearnerRostered, "SELECT body FROM learner")
+        schools = await self._told(SchoolRostered, "SELECT body::text FROM school")
+        classes = await self._told(ClassRostered, "SELECT body::text FROM school_class")
+        staff = await self._told(StaffRostered, "SELECT body::text FROM staff")
+        learners = await self._told(LearnerRostered, "SELECT body::text FROM learner")
         return Known(
             {each.school_id: each for each in schools}, {each.class_id: each for each in classes},
             {each.staff_id: each for each in staff}, {each.learner_id: each for each in learners},
@@ -138,8 +138,13 @@ class Queries(Tables):
         """Return what was told last, as the events' own classes."""
         bodies = [row["body"] for row in await self.rows(statement, values)]
         if len(bodies) <= OWN_THREAD_ROWS:
-            return [kind.model_validate(body) for body in bodies]
-        return await asyncio.to_thread(lambda: [kind.model_validate(body) for body in bodies])
+            return [_parsed(kind, body) for body in bodies]
+        return await asyncio.to_thread(lambda: [_parsed(kind, body) for body in bodies])
+
+
+def _parsed(kind: type[T], body: str | Mapping[str, Any]) -> T:
+    """Return what a body holds; one that was read as text is parsed here, and not by whoever waits for the database on the event loop."""
+    return kind.model_validate_json(body) if isinstance(body, str) else kind.model_validate(body)
 
 
 def _asked(school: UUID | None, class_id: UUID | None, withdrawn: bool, after: UUID, most: int) -> dict[str, Any]:

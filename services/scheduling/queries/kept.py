@@ -11,8 +11,8 @@ from uuid import UUID
 from services.scheduling.explain import SchoolDay
 from shared.contracts.scheduling import SchoolResources
 
-MAX_KEPT: Final = 4_000
-"""Learners in all days that are kept together, such as of 16 days of 240 learners; each takes about 24 KiB."""
+MAX_KEPT: Final = 2_000
+"""Learners in all days that are kept together, such as of 8 days of 240 learners; each takes about 24 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
