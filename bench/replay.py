@@ -26,7 +26,7 @@ def measure(home: Path, quick: bool, bars: Bars) -> None:
     stack = find_stack(home, lambda step: print(f"  {step}", flush=True))
     try:
         place = a_place(stack)
-        of_mastery(place, fill(place, count), 1.0, servers_of(home))
+        of_mastery(place, home, fill(place, count), 1.0, servers_of(home))
         (report,) = verify({Topic.MASTERY: place.urls["mastery"]}, "local", [Topic.MASTERY], None, lambda report: None)
     finally:
         down(home)
