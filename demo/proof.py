@@ -131,7 +131,7 @@ def _looked_at(copy: str, partition: int) -> Sequence[Difference]:
         lanes = {number: (length, head) for number, length, head in target.execute("SELECT id, length, head FROM partition").fetchall()}
     length, head = lanes[partition]
     settings_of.cache_clear()  # Another copy may have stood at the same address.
-    return replay_lane(Lane(copy, Topic.MASTERY, NAME, partition, len(lanes), length, head, None)).differences
+    return replay_lane(Lane(copy, Topic.MASTERY, NAME, partition, len(lanes), length, head)).differences
 
 
 def _short(difference: Difference) -> str:

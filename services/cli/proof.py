@@ -82,12 +82,15 @@ def verify_command(
 def show_command(
     learner: Annotated[UUID, typer.Option(help="Whose story to tell.")],
     at: Annotated[str | None, typer.Option(help="Up to this instant, such as 2026-11-24T09:00:00Z: what was known then.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Read every ledger from end to end for whatever names the learner; takes long.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Tell a learner's story in order across services - evidence, estimate, level, path, group - each with its cause. Reads only."""
     from services.cli import story
 
-    chapters = asyncio.run(story.tell(urls_of(home_of(home)), learner, _instant(at)))
+    chapters = asyncio.run(story.tell(urls_of(home_of(home)), learner, _instant(at), everything))
     if not chapters:
         raise BadInput(f"no record names learner {learner}" + (f" before {at}" if at else "") + ": ids are listed by GET /profile/learners")
     table = Table("when (UTC)", "service", "what happened", "because of", box=None, pad_edge=False)

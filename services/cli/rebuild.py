@@ -1,43 +1,51 @@
 """`cairn rebuild`: a read table, or the cache of states, made again from the ledger beside the old one, and put in its place at the end.
 
-One transaction: readers see the old table until it commits, writers wait only for its last step, and stopping it changes nothing.
+The new table is filled in a schema of its own, in steps of which each is a transaction, while others read and write the old one. For the
+last step the old one is locked: what was recorded since the step before is put in, and the new one takes its place. Stopping it before
+changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import psycopg
 from psycopg import sql
 
+from services.cli import likeness, spool
 from shared.contracts.envelope import Recorded, partition_of
 from shared.decider import Decider
-from shared.errors import NotFound
-from shared.ledger import Projection, store
-from shared.ledger.read import LENGTHS
+from shared.errors import LedgerError, NotFound
+from shared.ledger import Projection, read, store
+from shared.ledger.read import Lengths
 from shared.ledger.turn import Held
 from shared.ledger.types import Connection
 from shared.parts import Parts
 from shared.serve import all_deciders
 
 STREAM: Final = "stream"
-LOCK_ALL: Final = "SELECT id FROM partition ORDER BY id FOR UPDATE"
-BETWEEN: Final = """
-    SELECT e.bytes FROM event e JOIN jsonb_to_recordset(%s) AS b(partition int, since bigint, until bigint) USING (partition)
-    WHERE e.position >= b.since AND e.position < b.until ORDER BY e.recorded_at, e.partition, e.position"""
-FOLDED: Final = "SELECT stream, bytes FROM event ORDER BY stream, version"
-CHANGED: Final = """
-    SELECT e.stream FROM (SELECT stream, max(version) AS version FROM event GROUP BY stream) e
-    LEFT JOIN pg_temp.stream s ON s.id = e.stream WHERE s.version IS DISTINCT FROM e.version"""
-COLUMNS: Final = """
-    SELECT column_name FROM information_schema.columns
-    WHERE table_schema = 'public' AND table_name = %s AND is_generated = 'NEVER' ORDER BY ordinal_position"""
+SCHEMA: Final = "rebuild"
+"""Where the new table grows. What a rebuild that was killed has left there, the next one removes."""
+ALONE: Final = 7_012_027
+"""Advisory lock under which one rebuild at a time runs in a database."""
+FEW: Final = 1_000
+"""Events that may be left for the last step, while readers and writers of the table wait."""
+MAX_STEPS: Final = 20
+"""Steps after which the last one takes what is left, however much: others write faster than they are followed."""
+LOCK_MS: Final = 1_500
+"""Time to wait for the table's lock: whoever asks for the table meanwhile waits behind us. An autovacuum gives way after a second."""
+MAX_LOCKS: Final = 60
+PAUSE_S: Final = 1.0
+"""Between two tries to lock."""
 
 Progress = Callable[[int], None]
 """Told how many events were gone through so far."""
-Lengths = Mapping[int, int]
+Fill = Callable[[Lengths, Lengths], Awaitable[None]]
+"""Puts into the new table what was recorded between these lengths."""
 
 
 @dataclass(frozen=True)
@@ -74,103 +82,174 @@ async def rebuild(owner_url: str, parts: Parts, table: str, batch_size: int, pro
 
     Raises:
         NotFound: the service has no such table, or none that comes from its ledger.
-        psycopg.Error: the database refuses; then nothing has changed.
+        LedgerError: another rebuild is under way, the table is in use without a pause, or a new one would not be like it.
+        psycopg.Error: the database refuses. Whatever is raised, nothing has changed.
     """
     if table not in tables_of(parts):
         raise NotFound(f"{parts.name} has no table {table} that comes from its ledger: name one of {', '.join(tables_of(parts))}")
     count = Count(progress)
-    async with await psycopg.AsyncConnection.connect(owner_url) as connection, connection.transaction():
-        name = sql.Identifier(table)
-        columns = sql.SQL(", ").join(sql.Identifier(row[0]) for row in await (await connection.execute(COLUMNS, [table])).fetchall())
-        before = await _count(connection, sql.Identifier("public", table))
-        # A temporary table is found before the public one of its name: the same statements as ever fill it.
-        await connection.execute(sql.SQL("CREATE TEMPORARY TABLE {} (LIKE public.{} INCLUDING ALL) ON COMMIT DROP").format(name, name))
-        if table == STREAM:
-            await _fold_all(connection, parts, batch_size, count)
-        else:
-            chosen = [projection for projection in parts.projections if projection.table == table]
-            await _project_all(connection, chosen, batch_size, count)
-        await connection.execute(sql.SQL("DELETE FROM public.{}").format(name))
-        await connection.execute(
-            sql.SQL("INSERT INTO public.{} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM pg_temp.{}").format(name, columns, columns, name)
+    async with await psycopg.AsyncConnection.connect(owner_url, autocommit=True) as connection, _schema(connection):
+        before = await _count(connection, table)
+        await likeness.create_like(connection, table, SCHEMA)
+        fill = (
+            _folding(connection, parts, batch_size, count) if table == STREAM else _projecting(connection, parts, table, batch_size, count)
         )
-        after = await _count(connection, sql.Identifier("public", table))
+        seen = await _follow(connection, fill)
+        await connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(SCHEMA, table)))
+        await _put_in_place(connection, table, fill, seen)
+        after = await _count(connection, table)
     return Rebuilt(count.events, before, after)
 
 
-async def _project_all(connection: Connection, projections: Sequence[Projection], batch_size: int, count: Count) -> None:
-    """Go through the record while others write; then hold them off and go through what they added meanwhile."""
-    seen = await _lengths(connection)
-    await project_between(connection, projections, dict.fromkeys(seen, 0), seen, batch_size, count)
-    await connection.execute(LOCK_ALL)
-    await project_between(connection, projections, seen, await _lengths(connection), batch_size, count)
+@asynccontextmanager
+async def _schema(connection: Connection) -> AsyncIterator[None]:
+    """Have an empty schema whose tables are found before those of `public`: the same statements as ever fill them."""
+    if not (await _rows(connection, "SELECT pg_try_advisory_lock(%s)", [ALONE]))[0][0]:
+        raise LedgerError("another rebuild is under way in this database: let it end first")
+    await connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+    await connection.execute(f"CREATE SCHEMA {SCHEMA}")
+    await connection.execute(f"SET search_path TO {SCHEMA}, public")
+    await connection.execute("SET synchronous_commit TO off")  # But for the last step, by which all before it is on disk.
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            await connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+
+
+async def _follow(connection: Connection, fill: Fill) -> Lengths:
+    """Put in what is recorded, and what is recorded meanwhile, until little is left; return up to where."""
+    until = await _lengths(connection)
+    seen: Lengths = dict.fromkeys(until, 0)
+    for _ in range(MAX_STEPS):
+        await fill(seen, until)
+        seen, until = until, await _lengths(connection)
+        if sum(until.values()) - sum(seen.values()) <= FEW:
+            break
+    return seen
+
+
+async def _put_in_place(connection: Connection, table: str, fill: Fill, seen: Lengths) -> None:
+    """Lock the old table, put in what was recorded since, and let the new one take its place.
+
+    With the lock, all that is recorded and concerns the table is in it; who has recorded something and waits to write to it will find the
+    new one. We ask for no other lock behind it, so nobody waits for us in a circle.
+    """
+    old, new = sql.Identifier("public", table), sql.Identifier(SCHEMA, table)
+    for _ in range(MAX_LOCKS):
+        try:
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL synchronous_commit TO on; SET LOCAL lock_timeout TO {LOCK_MS}")
+                await connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(old))
+                await fill(seen, await _lengths(connection))
+                if await likeness.shape(connection, "public", table) != await likeness.shape(connection, SCHEMA, table):
+                    raise LedgerError(f"the new {table} would not be like the old one in all its keys, indexes and rights: report it")
+                await connection.execute(sql.SQL("DROP TABLE {}").format(old))
+                await connection.execute(sql.SQL("ALTER TABLE {} SET SCHEMA public").format(new))
+            return
+        except psycopg.errors.LockNotAvailable:
+            until = await _lengths(connection)
+            await fill(seen, until)
+            seen = until
+            await asyncio.sleep(PAUSE_S)
+    raise LedgerError(f"{table} was in use whenever it was to be replaced: end what reads it for long, and run this again")
+
+
+def _projecting(connection: Connection, parts: Parts, table: str, batch_size: int, count: Count) -> Fill:
+    projections = [projection for projection in parts.projections if projection.table == table]
+
+    async def fill(since: Lengths, until: Lengths) -> None:
+        await project_between(connection, projections, since, until, batch_size, count)
+
+    return fill
 
 
 async def project_between(
     connection: Connection, projections: Sequence[Projection], since: Lengths, until: Lengths, batch_size: int, count: Count
 ) -> None:
     """Project the events between these lengths in the order of recording; those of one transaction, as then, together."""
-    bounds = store.rows_json({"partition": number, "since": since[number], "until": until[number]} for number in since)
     batch: list[Recorded[Any]] = []
-    async with connection.cursor("events") as cursor:
-        cursor.itersize = batch_size
-        await cursor.execute(BETWEEN, [bounds])
-        async for (raw,) in cursor:
-            event = store.decoded(bytes(raw))
-            if len(batch) >= batch_size and event.time != batch[-1].time:
-                await store.project(connection, projections, batch)
-                count.add(len(batch))
-                batch = []
-            batch.append(event)
+    async for raw in read.merged(connection, since, until):
+        event = store.decoded(raw)
+        if len(batch) >= batch_size and event.time != batch[-1].time:
+            await store.project(connection, projections, batch)
+            count.add(len(batch))
+            batch = []
+        batch.append(event)
     await store.project(connection, projections, batch)
     count.add(len(batch))
 
 
-async def _fold_all(connection: Connection, parts: Parts, batch_size: int, count: Count) -> None:
-    """Fold every stream while others write; then hold them off and fold those again that they added to."""
+def _folding(connection: Connection, parts: Parts, batch_size: int, count: Count) -> Fill:
+    async def fill(since: Lengths, until: Lengths) -> None:
+        if any(since.values()):
+            await _fold_again(connection, parts, since, until, batch_size, count)
+        else:
+            await fold_until(connection, parts, until, batch_size, count)
+
+    return fill
+
+
+async def fold_until(connection: Connection, parts: Parts, until: Lengths, batch_size: int, count: Count) -> None:
+    """Fold every stream up to these lengths into an empty table of states."""
     deciders = {decider.kind: decider for decider in all_deciders(parts)}
-    partitions = len(await _lengths(connection))
     batch: list[Held] = []
-    async for stream, events in streams_of(connection, FOLDED, []):
-        batch.append(folded(stream, events, deciders, partitions))
-        count.add(len(events))
-        if len(batch) >= batch_size:
-            await store.keep_streams(connection, batch, deciders)
-            batch = []
+    waiting = 0
+    for number, length in until.items():
+        with spool.Spool(length) as spooled:
+            since, rows = 0, None
+            while rows is None or len(rows) == read.FETCH:
+                rows = await read.page(connection, spool.COLUMNS, number, since, length, read.FETCH)
+                spooled.put(rows)
+                since = rows[-1][0] + 1 if rows else length
+            for stream, events in spooled.streams():
+                batch.append(_folded(stream, [store.decoded(raw) for *_, raw in events], deciders, len(until)))
+                waiting += len(events)
+                if waiting >= batch_size:
+                    await store.keep_streams(connection, batch, deciders)
+                    count.add(waiting)
+                    batch, waiting = [], 0
     await store.keep_streams(connection, batch, deciders)
-    await connection.execute(LOCK_ALL)
-    changed = [row[0] for row in await (await connection.execute(CHANGED)).fetchall()]
-    await connection.execute("DELETE FROM pg_temp.stream WHERE id = ANY(%s)", [changed])
-    again = [folded(stream, events, deciders, partitions) async for stream, events in streams_of(connection, store.LOAD_EVENTS, [changed])]
-    await store.keep_streams(connection, again, deciders)
+    count.add(waiting)
 
 
-def folded(stream: str, events: Sequence[Recorded[Any]], deciders: Mapping[str, Decider[Any]], partitions: int) -> Held:
+async def _fold_again(connection: Connection, parts: Parts, since: Lengths, until: Lengths, batch_size: int, count: Count) -> None:
+    """Fold the streams again that have grown between these lengths."""
+    deciders = {decider.kind: decider for decider in all_deciders(parts)}
+    changed: dict[str, None] = {}
+    for number, start in since.items():
+        rows = None
+        while rows is None or len(rows) == read.FETCH:
+            rows = await read.page(connection, "position, stream", number, start, until[number], read.FETCH)
+            start = rows[-1][0] + 1 if rows else start
+            changed |= {stream: None for _, stream in rows}
+            count.add(len(rows))
+    names = list(changed)
+    for first in range(0, len(names), batch_size):
+        some = names[first : first + batch_size]
+        found: dict[str, list[Recorded[Any]]] = {name: [] for name in some}
+        for stream, raw in await _rows(connection, store.LOAD_EVENTS, [some]):
+            found[stream].append(store.decoded(bytes(raw)))
+        await connection.execute("DELETE FROM stream WHERE id = ANY(%s)", [some])
+        held = [_folded(stream, events, deciders, len(until)) for stream, events in found.items()]
+        await store.keep_streams(connection, held, deciders)
+
+
+def _folded(stream: str, events: Sequence[Recorded[Any]], deciders: Mapping[str, Decider[Any]], partitions: int) -> Held:
     """Return a stream as it is after all its events."""
     last = events[-1]
     state = deciders[stream.split("/", 2)[1]].fold(event.data for event in events)
     return Held(stream, last.key, partition_of(last.key, partitions), last.version, state, 0)
 
 
-async def streams_of(connection: Connection, statement: str, parameters: Sequence[Any]) -> AsyncIterator[tuple[str, list[Recorded[Any]]]]:
-    """Yield each stream with its events, in order."""
-    name, events = "", list[Recorded[Any]]()
-    async with connection.cursor("streams") as cursor:
-        await cursor.execute(statement, parameters)
-        async for stream, raw in cursor:
-            if stream != name and events:
-                yield name, events
-                events = []
-            name = stream
-            events.append(store.decoded(bytes(raw)))
-    if events:
-        yield name, events
-
-
 async def _lengths(connection: Connection) -> dict[int, int]:
-    return {row[0]: row[1] for row in await (await connection.execute(LENGTHS)).fetchall()}
+    return {row[0]: row[1] for row in await _rows(connection, read.LENGTHS)}
 
 
-async def _count(connection: Connection, table: sql.Identifier) -> int:
-    row = await (await connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table))).fetchone()
-    return int(row[0]) if row else 0
+async def _count(connection: Connection, table: str) -> int:
+    rows = await _rows(connection, sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier("public", table)))
+    return int(rows[0][0])
+
+
+async def _rows(connection: Connection, statement: Any, values: Any = None) -> list[Any]:
+    return await (await connection.execute(statement, values)).fetchall()

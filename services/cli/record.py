@@ -66,7 +66,8 @@ def rebuild(
     batch_size: Annotated[int, typer.Option(min=1, max=10_000, help="Events that are put in at once.")] = 500,
     home: HomeOption = None,
 ) -> None:
-    """Make a read table again from the ledger. Safe while the service runs, to stop (then nothing has changed) and to run again."""
+    """Make a read table again from the ledger, beside the old one, which is locked for a moment at the end. Safe while the service runs, to
+    stop (then nothing has changed) and to run again."""
     from services.cli.rebuild import rebuild as make_again
     from services.cli.verify import parts_of
 

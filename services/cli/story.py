@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from services.cli.verify import reading
+from services.cli.verify import reading, streams_of
 from shared.contracts import evidence, mastery, pathing, profile, scheduling
 from shared.contracts.envelope import MICRO, Recorded
 from shared.contracts.topics import Topic
@@ -16,6 +16,10 @@ from shared.ledger import read, store
 
 UNTOLD: Final = (scheduling.PlanAdopted, scheduling.DayDemanded, scheduling.DayStaffed)
 """Events about a whole school, which a learner's story does not tell; what they mean for her is an event of its own."""
+PLACED: Final = """
+    SELECT e.bytes FROM learner_day l JOIN placement_change c USING (school_id, day, learner_id)
+    JOIN event e ON e.stream = concat_ws('/', 'scheduling', 'day', l.school_id, l.day) AND e.version = c.version WHERE l.learner_id = %s"""
+"""What placed a learner, by the read tables that say on which days: no key of the record does."""
 SHORT: Final = 8
 
 
@@ -56,21 +60,41 @@ class Chapter:
         return f"{self.cause.type} of {self.cause.time:%H:%M:%S.%f}"[:-3]
 
 
-async def tell(urls: Mapping[str, str], learner: UUID, until: datetime | None) -> list[Chapter]:
-    """Return a learner's story up to an instant. Causes come before effects; events of one instant stand in the order of the services."""
+async def tell(urls: Mapping[str, str], learner: UUID, until: datetime | None, everything: bool = False) -> list[Chapter]:
+    """Return a learner's story up to an instant. Causes come before effects; events of one instant stand in the order of the services.
+
+    Args:
+        everything: read every ledger from end to end for whatever names her, not only the streams that are known to.
+    """
     names = Names()
     events: list[Recorded[Any]] = []
     for service in Topic:
         async with reading(urls[service]) as pool:
             if service in (Topic.MASTERY, Topic.PATHING, Topic.SCHEDULING):
                 await _learn_names(pool, service, names)
-            events.extend(store.decoded(raw) for raw in await read.naming(pool, str(learner)))
-    by_id = {event.id: event for event in events}
-    told = [event for event in events if not isinstance(event.data, UNTOLD) and (until is None or event.time <= until)]
+            raws = read.naming(pool, str(learner)) if everything else _of_learner(pool, service, str(learner))
+            events += [event async for raw in raws if not isinstance((event := store.decoded(raw)).data, UNTOLD)]
     order = {str(service): place for place, service in enumerate(Topic)}
-    told.sort(key=lambda event: (event.time, order[event.service], event.partition, event.position))
+    events.sort(key=lambda event: (event.time, order[event.service], event.partition, event.position))
+    by_id = {event.id: event for event in events}
+    told = [event for event in events if until is None or event.time <= until]
     heard = {event.data.demand.version: event for event in events if isinstance(event.data, scheduling.DemandNoted)}
     return [Chapter(event.time, event.service, words(event.data, names), event, _cause(event, by_id, heard)) for event in told]
+
+
+async def _of_learner(pool: read.Pool, service: Topic, learner: str) -> AsyncIterator[bytes]:
+    """Yield the events of a service that name a learner: of her own streams, of aliases, and where she was placed on a day."""
+    for name in await streams_of(pool, service, learner):
+        async for raw in read.stream(pool, name):
+            yield raw
+    if service in (Topic.PROFILE, Topic.EVIDENCE):
+        async for raw in read.naming_under(pool, f"{service}/alias/", learner):
+            yield raw
+    if service == Topic.SCHEDULING:
+        async with pool.connection() as connection:
+            placed = await (await connection.execute(PLACED, [learner], binary=True)).fetchall()
+        for (raw,) in placed:
+            yield bytes(raw)
 
 
 def _cause(event: Recorded[Any], by_id: Mapping[str, Recorded[Any]], heard: Mapping[int, Recorded[Any]]) -> Recorded[Any] | None:
@@ -82,7 +106,7 @@ def _cause(event: Recorded[Any], by_id: Mapping[str, Recorded[Any]], heard: Mapp
 
 async def _learn_names(pool: read.Pool, service: Topic, names: Names) -> None:
     """Read what ids are called from the pages of a service's settings stream, the latest name of each."""
-    async for _, raw in read.streams(pool, f"{service}/settings"):
+    async for raw in read.stream(pool, f"{service}/settings"):
         content = getattr(store.decoded(raw).data, "content", None)
         for entry in content if isinstance(content, list) else ():
             if not isinstance(entry, dict):

@@ -1,6 +1,7 @@
 """`cairn replay verify`: every decision of every ledger is decided again and must give the same bytes; every chain must be whole.
 
-A record is replayed partition by partition, on all processors: partitions share no stream.
+A record is replayed partition by partition, on all processors: partitions share no stream. It is read in pages, so that no transaction
+lasts, and sorted by streams in temporary files: they take as much disk as the partitions that are in work.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from itertools import groupby
 from multiprocessing import get_context
-from operator import itemgetter
 from typing import Any, Final
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
+from services.cli import spool
 from shared.contracts.topics import Topic
 from shared.errors import LedgerError
 from shared.ledger import read, store
@@ -33,9 +33,8 @@ from shared.ticker.pool import rare_gc
 SHOWN_DIFFERENCES: Final = 5
 """Differences that are shown whole; the others are counted."""
 MAX_WORKERS: Final = 16
-STREAMS: Final = """
-    SELECT stream, position, bytes FROM event
-    WHERE partition = %(lane)s AND (%(like)s::text IS NULL OR stream LIKE %(like)s) ORDER BY stream, version"""
+DEMANDS: Final = f"{Topic.SCHEDULING}/demand/"
+"""How the streams begin of what scheduling heard of learners: the school's id follows, and then the learner's."""
 
 Progress = Callable[["Report"], None]
 
@@ -63,7 +62,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Lane:
-    """One partition of one record, replayed by one process."""
+    """One partition of one record, or a few of its streams, replayed by one process."""
 
     url: str
     service: str
@@ -72,7 +71,8 @@ class Lane:
     partitions: int
     length: int
     head: str
-    like: str | None
+    streams: tuple[str, ...] = ()
+    """Only these, whatever their partition; the length is theirs."""
 
     @property
     def source(self) -> str:
@@ -99,49 +99,53 @@ def settings_of(url: str, service: str) -> Settings:
 
     async def events() -> list[Any]:
         async with reading(url) as pool:
-            return [store.decoded(raw) async for _, raw in read.streams(pool, f"{service}/settings")]
+            return [store.decoded(raw) async for raw in read.stream(pool, f"{service}/settings")]
 
     return Settings(parts_of(service).kinds, asyncio.run(events()))
 
 
 def replay_lane(lane: Lane) -> Report:
-    """Return what the replay of one partition found. Runs in a process of its own."""
+    """Return what the replay of one partition, or of a few streams, found. Runs in a process of its own."""
     began = time.process_time()
     parts = parts_of(lane.service)
-    links = None if lane.like else Links(lane.source, lane.number, lane.partitions, lane.length)
+    links = None if lane.streams else Links(lane.source, lane.number, lane.partitions, lane.length)
     verifier = Verifier([*all_deciders(parts), *parts.versions], settings_of(lane.url, lane.service), links)
-    with psycopg.connect(lane.url) as connection:
-        _decide_again(connection, lane, verifier)
-        broken = [] if links is None or links.whole(lane.head) else _walk(connection, lane)
+    broken: list[Difference] = []
+    if lane.streams:
+        asyncio.run(_decide_streams_again(lane, verifier))
+    else:
+        with psycopg.connect(lane.url, autocommit=True) as connection:
+            _decide_again(connection, lane, verifier)
+            broken = _walk(connection, lane) if links is not None and not links.whole(lane.head) else []
     return Report(
         lane.service, lane.length, verifier.tally.events, verifier.tally.decisions, time.process_time() - began,
-        [*broken, *verifier.tally.differences], 0 if lane.like else 1,
+        [*broken, *verifier.tally.differences], 0 if lane.streams else 1,
     )  # fmt: skip
 
 
 def _decide_again(connection: psycopg.Connection, lane: Lane, verifier: Verifier) -> None:
-    """Decide the streams of a partition again."""
-    for name, rows in groupby(_read(connection, STREAMS, {"like": lane.like, "lane": lane.number}), key=itemgetter(0)):
-        _, positions, raws = zip(*rows, strict=True)
-        verifier.stream(name, raws, positions)
+    """Decide the streams of a partition again, up to its length: what was written since belongs to the next replay."""
+    with spool.Spool(lane.length) as spooled:
+        for rows in read.pages(connection, spool.COLUMNS, lane.number, lane.length):
+            spooled.put(rows)
+        for name, events in spooled.streams():
+            positions, _, _, raws = zip(*events, strict=True)
+            verifier.stream(name, raws, positions)
+
+
+async def _decide_streams_again(lane: Lane, verifier: Verifier) -> None:
+    async with reading(lane.url) as pool:
+        for name in lane.streams:
+            verifier.stream(name, [raw async for raw in read.stream(pool, name)])
 
 
 def _walk(connection: psycopg.Connection, lane: Lane) -> list[Difference]:
     """Return where the chain of a partition is broken; nothing where it only has holes that were recorded."""
     chain = ChainWalk(lane.source, lane.number, lane.partitions)
-    for position, raw in _read(connection, read.PARTITION, [lane.number, 0]):
-        if position < lane.length:  # What was written since belongs to the next replay.
+    for rows in read.pages(connection, "position, bytes", lane.number, lane.length):
+        for position, raw in rows:
             chain.take(position, raw)
     return chain.end(lane.length, lane.head)
-
-
-def _read(connection: psycopg.Connection, query: str, values: Mapping[str, Any] | Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a query for events. A process that does nothing else may stand still while they come, and they come as bytes, not
-    as text in hexadecimal digits: a third of what the service's own way of reading them costs."""
-    with connection.cursor("replay", binary=True) as cursor:
-        cursor.itersize = read.FETCH
-        cursor.execute(query, values)
-        yield from cursor
 
 
 def verify(urls: Mapping[str, str], installation: str, services: Sequence[Topic], learner: str | None, progress: Progress) -> list[Report]:
@@ -150,8 +154,7 @@ def verify(urls: Mapping[str, str], installation: str, services: Sequence[Topic]
     Raises:
         LedgerError: there is nothing to replay, which proves nothing.
     """
-    like = f"%/{learner}" if learner else None
-    lanes = [lane for service in services for lane in asyncio.run(_lanes(urls[service], service, installation, like))]
+    lanes = [lane for service in services for lane in asyncio.run(_lanes(urls[service], service, installation, learner))]
     reports = {str(service): Report(service) for service in services}
     for lane in lanes:
         reports[lane.service].total += lane.length
@@ -180,15 +183,24 @@ def _replayed(lanes: Sequence[Lane]) -> Iterator[Report]:
             yield done.result()
 
 
-async def _lanes(url: str, service: str, installation: str, like: str | None) -> list[Lane]:
+async def _lanes(url: str, service: str, installation: str, learner: str | None) -> list[Lane]:
     async with reading(url) as pool:
         lengths = await read.lengths(pool)
-        counted = {number: await read.count(pool, like, number) for number in lengths} if like else None
-    return [
-        Lane(url, service, installation, number, len(lengths), counted[number] if counted else length, head, like)
-        for number, (length, head) in lengths.items()
-        if not counted or counted[number]
-    ]
+        if learner is None:
+            return [Lane(url, service, installation, number, len(lengths), length, head) for number, (length, head) in lengths.items()]
+        names = await streams_of(pool, service, learner)
+        count = await read.count(pool, names)
+    return [Lane(url, service, installation, 0, len(lengths), count, "", tuple(names))] if count else []
+
+
+async def streams_of(pool: read.Pool, service: str, learner: str) -> list[str]:
+    """Return the names that a service's streams of one learner have, whether there are any or not."""
+    parts = parts_of(service)
+    kinds = dict.fromkeys(decider.kind for decider in (*all_deciders(parts), *parts.versions))
+    names = [f"{service}/{kind}/{learner}" for kind in kinds]
+    if service == Topic.SCHEDULING:
+        names += [f"{DEMANDS}{school}/{learner}" async for school in read.parts_under(pool, DEMANDS)]
+    return names
 
 
 def verdict(reports: Sequence[Report]) -> str:

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from services.cli.audit import Findings, Options, check
-from services.cli.audit.reading import FETCH
+from shared.ledger.read import FETCH
 from tests.audit.district import District
 from tests.audit.plant import Owner, append, edit, named, one, pass_over, remove, some_event
 

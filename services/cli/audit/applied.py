@@ -105,7 +105,8 @@ def _check_silent(installation: Installation, service: str, source: str, book: B
     places = book.rows(SILENT.format(names=names), number_of(service), number_of(source))
     skipped: list[str] = []
     count = 0
-    with psycopg.connect(installation.urls[source]) as told, psycopg.connect(installation.urls[service]) as held:
+    urls = installation.urls
+    with psycopg.connect(urls[source], autocommit=True) as told, psycopg.connect(urls[service], autocommit=True) as held:
         asker = _Asker(service, held, book)
         while some := list(islice(places, ASKED)):
             count += len(some)

@@ -1,14 +1,17 @@
 """I8, and I7 for school days: each published version of each day is sound and whole, and each day is planned once for what it took.
 
 A day's stream is folded from its beginning; wherever a plan is in force, the checker that shares nothing with the search looks at it.
+Streams are read in the order of their names, in pages up to the lengths that the partitions had at first.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,25 +19,28 @@ import psycopg
 
 from services.cli.audit.bookings import Bookings
 from services.cli.audit.findings import Findings
-from services.cli.verify import parts_of
+from services.cli.verify import DEMANDS, parts_of
 from services.scheduling.checker import Inputs, check
 from services.scheduling.domain import DayState, day
 from services.scheduling.hours import open_days
 from services.scheduling.limits import MAX_LEARNERS
 from services.scheduling.resources import adults, schools_of
 from shared.contracts.envelope import Recorded
-from shared.contracts.scheduling import DayDemanded, DayStaffed, DemandNoted, PlacementChanged, PlanAdopted
+from shared.contracts.scheduling import DayDemanded, DayStaffed, PlacementChanged, PlanAdopted
 from shared.ledger import store
+from shared.ledger.read import Lengths, beyond
 from shared.replay import Settings
 
 SERVICE: Final = "scheduling"
 FETCH: Final = 500
 TOLD: Final = 3
 """Rules of one version of a day that are named."""
-DAYS: Final = "SELECT stream, bytes FROM event WHERE starts_with(stream, 'scheduling/day/') ORDER BY stream, version"
-DEMANDS: Final = """
-    SELECT DISTINCT ON (stream) bytes FROM event WHERE type = 'scheduling.demand-noted.v1' ORDER BY stream, version DESC"""
+DAYS: Final = f"{SERVICE}/day/"
+SOME: Final = """
+    SELECT stream, version, partition, position, bytes FROM event
+    WHERE (stream, version) > (%(stream)s, %(version)s) AND stream < %(beyond)s ORDER BY stream, version LIMIT %(most)s"""
 SETTINGS: Final = "SELECT bytes FROM event WHERE stream = 'scheduling/settings' ORDER BY version"
+LENGTHS: Final = "SELECT id, length, max(last_at) OVER () FROM partition"
 NEWEST: Final = "SELECT max(last_at) FROM partition"
 CLOSING: Final = timedelta(minutes=5)
 """Before a day's last period begins: what comes then may find the day closed."""
@@ -75,16 +81,16 @@ def check_days(url: str, at_rest: bool, ids: frozenset[str], findings: Findings)
         ids: the invariants that are wanted, of I7 and I8.
     """
     told, schools = _Told(), dict[UUID, _School]()
-    with psycopg.connect(url) as connection:
-        connection.isolation_level, connection.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
+    with psycopg.connect(url, autocommit=True) as connection:
+        lanes = connection.execute(LENGTHS).fetchall()
+        lengths = {number: length for number, length, _ in lanes}
         settings = settings_of(connection.execute(SETTINGS).fetchall())
         count = 0
-        for stream, events in _streams(connection):
+        for stream, events in _streams(connection, DAYS, lengths):
             _Day(stream, settings, told, schools).follow(events)
             count += 1
-        (newest,) = connection.execute(NEWEST).fetchone() or (None,)
-        open_now = open_days_of(newest, settings) if at_rest else {}
-        untaken = _untaken(connection, schools, open_now) if at_rest else []
+        open_now = open_days_of(lanes[0][2], settings) if at_rest else {}
+        untaken = _untaken(connection, lengths, schools, open_now) if at_rest else []
     if "I8" in ids:
         findings.count("I8", "days", count)
         findings.count("I8", "versions of days that were published", told.versions)
@@ -105,12 +111,21 @@ def settings_of(rows: Iterable[Sequence[Any]]) -> Settings:
     return Settings(parts_of(SERVICE).kinds, [store.decoded(bytes(raw)) for (raw,) in rows])
 
 
-def _streams(connection: psycopg.Connection[Any]) -> Iterator[tuple[str, Iterator[Recorded[Any]]]]:
-    with connection.cursor("days") as cursor:
-        cursor.itersize = FETCH
-        cursor.execute(DAYS)
-        for stream, rows in groupby(cursor, key=lambda row: str(row[0])):
-            yield stream, (store.decoded(bytes(raw)) for _, raw in rows)
+def _streams(connection: psycopg.Connection[Any], prefix: str, lengths: Lengths) -> Iterator[tuple[str, Iterator[Recorded[Any]]]]:
+    """Yield the streams whose names begin so, each with its events below these lengths."""
+    rows = (row for some in _pages(connection, prefix) for row in some if row[3] < lengths[row[2]])
+    for stream, events in groupby(rows, key=itemgetter(0)):
+        yield stream, (store.decoded(raw) for *_, raw in events)
+
+
+def _pages(connection: psycopg.Connection[Any], prefix: str) -> Iterator[list[Any]]:
+    """Yield a page of rows at a time, each in a transaction of its own."""
+    values, rows = {"stream": prefix, "version": 0, "beyond": beyond(prefix), "most": FETCH}, None
+    while rows is None or len(rows) == FETCH:
+        rows = connection.execute(SOME, values, binary=True).fetchall()
+        if rows:
+            values |= {"stream": rows[-1][0], "version": rows[-1][1]}
+        yield rows
 
 
 class _Day:
@@ -221,11 +236,13 @@ def _unplanned(schools: Mapping[UUID, _School], open_now: Mapping[UUID, Sequence
     return [school.unplanned[on] for id, school in schools.items() for on in school.owing(open_now.get(id, ())) if on in school.unplanned]
 
 
-def _untaken(connection: psycopg.Connection[Any], schools: Mapping[UUID, _School], open_now: Mapping[UUID, Sequence[date]]) -> list[str]:
+def _untaken(
+    connection: psycopg.Connection[Any], lengths: Lengths, schools: Mapping[UUID, _School], open_now: Mapping[UUID, Sequence[date]]
+) -> list[str]:
     """Return the newest demands that a day of the learner's school did not take though it was open and has room."""
     found = []
-    for (raw,) in connection.execute(DEMANDS).fetchall():
-        event: Recorded[DemandNoted] = store.decoded(bytes(raw))
+    for _, events in _streams(connection, DEMANDS, lengths):
+        (event,) = deque(events, maxlen=1)
         id, demand = event.data.school_id, event.data.demand
         school = schools.get(id)
         if school is None:

@@ -1,9 +1,12 @@
-"""One pass over each ledger, in one snapshot of its database: the chain is walked, and what the invariants need goes into the workbook."""
+"""One pass over each ledger: the chain is walked, and what the invariants need goes into the workbook.
+
+How a record stands is read in one short transaction. What is below the lengths of then never changes, and is read in pages behind it.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,10 +21,9 @@ from services.cli.audit.findings import Findings
 from services.cli.audit.place import Installation, heard_by
 from shared.contracts.envelope import Header, canonical, digest
 from shared.contracts.ledger import hole_before
+from shared.ledger import read
 from shared.replay import ChainWalk
 
-FETCH: Final = 2_000
-"""Rows that one round trip brings, and that go into the workbook at once."""
 SHORT: Final = 8
 """Bytes of a hash where two of one place are compared, not found among all."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,14 +33,13 @@ LANES: Final = "SELECT p.id, p.length, p.head, q.position FROM partition p JOIN 
 INBOX: Final = "SELECT source, partition, position, head FROM inbox"
 PARKED: Final = """
     SELECT source, partition, position, resolved_at IS NULL, coalesce(starts_with(resolution, 'discarded'), false) FROM parked"""
-EVENTS: Final = """
-    SELECT position, stream, version, key, type, bytes FROM event WHERE partition = %s AND position < %s ORDER BY position"""
+EVENTS: Final = "position, stream, version, key, type, bytes"
 SWEEPS: Final = "SELECT DISTINCT name FROM cursor"
 
 
 @dataclass
 class Standing:
-    """How a service's record stands in the snapshot that was read, beside what went into the workbook."""
+    """How a service's record stood at the instant that is looked at, beside what went into the workbook."""
 
     lengths: dict[int, int]
     published: dict[int, int]
@@ -58,18 +59,19 @@ def read_all(installation: Installation, book: Book, findings: Findings) -> dict
 
 
 def _read(installation: Installation, service: str, book: Book, findings: Findings) -> Standing:
-    with psycopg.connect(installation.urls[service]) as connection:
+    with psycopg.connect(installation.urls[service], autocommit=True) as connection:
         connection.isolation_level, connection.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
-        lanes = connection.execute(LANES).fetchall()
-        sweeps = {str(name) for (name,) in connection.execute(SWEEPS).fetchall()}
-        standing = Standing({row[0]: row[1] for row in lanes}, {row[0]: row[3] for row in lanes}, sweeps)
-        _put_standing(connection, service, standing, book)
+        with connection.transaction():
+            lanes = connection.execute(LANES).fetchall()
+            sweeps = {str(name) for (name,) in connection.execute(SWEEPS).fetchall()}
+            standing = Standing({row[0]: row[1] for row in lanes}, {row[0]: row[3] for row in lanes}, sweeps)
+            _put_standing(connection, service, standing, book)
         broken: list[Any] = []
         otherwise: list[str] = []
         for number, length, head, _ in lanes:
             chain = ChainWalk(f"/{installation.name}/{service}", number, len(lanes))
             reader = _Reader(service, number, book, standing, chain)
-            for rows in _batches(connection, number, length):
+            for rows in read.pages(connection, EVENTS, number, length):
                 reader.take(rows)
             otherwise += reader.otherwise
             broken += chain.end(length, head)
@@ -93,14 +95,6 @@ def _put_standing(connection: psycopg.Connection[Any], service: str, standing: S
     parked = connection.execute(PARKED).fetchall()
     rows = ((me, number_of(source), partition, position, int(open), int(gone)) for source, partition, position, open, gone in parked)
     book.put("aside", rows)
-
-
-def _batches(connection: psycopg.Connection[Any], number: int, length: int) -> Iterator[list[Any]]:
-    with connection.cursor(f"lane_{number}") as cursor:
-        cursor.itersize = FETCH
-        cursor.execute(EVENTS, [number, length], binary=True)
-        while rows := cursor.fetchmany(FETCH):
-            yield rows
 
 
 class _Reader:

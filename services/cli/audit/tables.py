@@ -1,29 +1,33 @@
 """I2 and I8 in read tables: every table and every cached state equals a fold of the ledger from scratch, and no day is half there.
 
-Each service's tables are filled anew as temporary tables, by the same statements as ever, and compared in the database: all in one
-snapshot, so that a service may run meanwhile. Temporary tables need the owner's role; nothing of the service's own is written.
+Each table is copied at one instant, and made anew from the ledger up to the lengths of that instant, by the same statements as ever; the
+two, both temporary tables, are compared in the database. So a service may run meanwhile: only copying holds a snapshot, for as long as it
+takes to write a table's rows once. Temporary tables need the owner's role; nothing of the service's own is written.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final
+from uuid import UUID
 
 import psycopg
 from psycopg import IsolationLevel, sql
 
 from services.cli.audit.findings import Findings
-from services.cli.rebuild import FOLDED, STREAM, Count, folded, project_between, streams_of, tables_of
+from services.cli.rebuild import STREAM, Count, fold_until, project_between, tables_of
 from services.cli.verify import parts_of
-from shared.ledger import store
 from shared.ledger.read import LENGTHS
-from shared.ledger.turn import Held
 from shared.ledger.types import Connection
-from shared.parts import Parts
-from shared.serve import all_deciders
 
+SCHEDULING: Final = "scheduling"
 BATCH: Final = 1_000
+DAYS: Final = 100
+"""Days that are looked at in one statement."""
+COPY: Final = "copy_of_"
 NAMED: Final = 5
 """Rows of one table that are named."""
 LEDGERS_OWN: Final = frozenset(
@@ -35,7 +39,7 @@ KEY: Final = """
     SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
     WHERE i.indrelid = ('public.' || quote_ident(%s))::regclass AND i.indisprimary ORDER BY array_position(i.indkey::int2[], a.attnum)"""
 STATES: Final = """
-    SELECT coalesce(s.id, t.id) FROM public.stream s FULL JOIN pg_temp.stream t USING (id)
+    SELECT coalesce(s.id, t.id) FROM pg_temp.copy_of_stream s FULL JOIN pg_temp.stream t USING (id)
     WHERE s.id IS NULL OR t.id IS NULL OR (s.key, s.partition, s.version) IS DISTINCT FROM (t.key, t.partition, t.version)
         OR (s.format = t.format AND s.state IS DISTINCT FROM t.state)"""
 """A state that another release encoded is folded again where it is needed: only its version is compared."""
@@ -44,8 +48,9 @@ IS_HALF: Final = """
     OR NOT (SELECT count(*) = p.moved AND coalesce(max(l.version), p.version) = p.version + p.moved FROM public.learner_day l
         WHERE l.school_id = p.school_id AND l.day = p.day AND l.version > p.version)"""
 HALF_DAYS: Final = f"""
-    SELECT p.school_id, p.day FROM public.day_plan p LEFT JOIN public.day_head h USING (school_id, day) WHERE {IS_HALF}
-    ORDER BY 1, 2"""  # noqa: S608 - our own words
+    SELECT p.school_id, p.day, {IS_HALF}
+    FROM (SELECT * FROM public.day_plan WHERE (school_id, day) > (%(school)s, %(day)s) ORDER BY school_id, day LIMIT %(most)s) p
+    LEFT JOIN public.day_head h USING (school_id, day) ORDER BY 1, 2"""  # noqa: S608 - our own words
 SEEN_DAYS: Final = f"""
     SELECT p.school_id, p.day, ({IS_HALF}) OR h.version IS DISTINCT FROM (
         SELECT max(e.version) FROM public.event e WHERE e.stream = concat_ws('/', 'scheduling', 'day', p.school_id, p.day))
@@ -75,51 +80,64 @@ def compare_tables(owner_url: str, service: str) -> Compared:
 
 async def _compare(owner_url: str, service: str) -> Compared:
     parts, result = parts_of(service), Compared(service)
-    async with await psycopg.AsyncConnection.connect(owner_url) as connection:
+    tables, told = tables_of(parts), Count(lambda events: None)
+    async with await psycopg.AsyncConnection.connect(owner_url, autocommit=True) as connection:
         await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
-        tables = tables_of(parts)
+        seen = {table: await _copy(connection, table) for table in tables}
         for table in tables:
             name = sql.Identifier(table)
             await connection.execute(sql.SQL("CREATE TEMPORARY TABLE {} (LIKE public.{} INCLUDING ALL)").format(name, name))
-        lengths = dict(await _all(connection, LENGTHS_ONLY))
-        await project_between(connection, parts.projections, dict.fromkeys(lengths, 0), lengths, BATCH, Count(lambda events: None))
-        await _fold(connection, parts, len(lengths))
+        first = seen[tables[0]]
+        await project_between(connection, parts.projections, dict.fromkeys(first, 0), first, BATCH, told)
+        for table in tables[1:]:  # What was recorded before its turn came to be copied.
+            chosen = [projection for projection in parts.projections if projection.table == table]
+            await project_between(connection, chosen, first, seen[table], BATCH, told)
+        try:
+            await fold_until(connection, parts, seen[STREAM], BATCH, told)
+        except psycopg.errors.UniqueViolation as error:
+            result.different[STREAM] = [f"a stream stands in several partitions: {error.diag.message_detail}"]
         for table in tables:
             await _differences(connection, table, result)
-        if service == "scheduling":
-            result.halves = [f"{school} on {on}" for school, on in await _all(connection, HALF_DAYS)]
+        if service == SCHEDULING:
+            result.halves = [each async for each in _half_days(connection)]
         result.apart = [name for (name,) in await _all(connection, ALL_TABLES) if name not in {*LEDGERS_OWN, *tables}]
-        await connection.rollback()
     return result
 
 
-LENGTHS_ONLY: Final = f"SELECT id, length FROM ({LENGTHS}) AS lane"  # noqa: S608 - our own words
+async def _copy(connection: Connection, table: str) -> dict[int, int]:
+    """Keep a table as it is at one instant, and return the lengths of the partitions then. This is all that takes a snapshot for as long as
+    a table is large: what is compared with the copy may take its time."""
+    async with connection.transaction():
+        lengths = {row[0]: row[1] for row in await _all(connection, LENGTHS)}
+        copy = sql.SQL("CREATE TEMPORARY TABLE {} AS TABLE public.{}").format(sql.Identifier(COPY + table), sql.Identifier(table))
+        await connection.execute(copy)
+    return lengths
 
 
-async def _fold(connection: Connection, parts: Parts, partitions: int) -> None:
-    """Fold every stream into the temporary table."""
-    deciders = {decider.kind: decider for decider in all_deciders(parts)}
-    batch: list[Held] = []
-    async for stream, events in streams_of(connection, FOLDED, []):
-        batch.append(folded(stream, events, deciders, partitions))
-        if len(batch) >= BATCH:
-            await store.keep_streams(connection, batch, deciders)
-            batch = []
-    await store.keep_streams(connection, batch, deciders)
+async def _half_days(connection: Connection) -> AsyncIterator[str]:
+    """Yield the days that are half-written, looked at a few at a time: each day by itself must be whole at every instant."""
+    some, rows = {"school": UUID(int=0), "day": date.min, "most": DAYS}, None
+    while rows is None or len(rows) == DAYS:
+        rows = await _all(connection, HALF_DAYS, some)
+        for school, on, half in rows:
+            some |= {"school": school, "day": on}
+            if half:
+                yield f"{school} on {on}"
 
 
 async def _differences(connection: Connection, table: str, result: Compared) -> None:
     name = sql.Identifier(table)
     result.tables += 1
-    result.rows += (await _all(connection, sql.SQL("SELECT count(*) FROM public.{}").format(name)))[0][0]
+    copy = sql.Identifier(COPY + table)
+    result.rows += (await _all(connection, sql.SQL("SELECT count(*) FROM pg_temp.{}").format(copy)))[0][0]
     if table == STREAM:
-        found = [row[0] for row in await _all(connection, STATES)]
+        found = [*result.different.get(STREAM, ()), *(row[0] for row in await _all(connection, STATES))]
     else:
         keys = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(row[0])) for row in await _all(connection, KEY, [table]))
         question = sql.SQL("""
             SELECT DISTINCT {keys} FROM (
-                (TABLE public.{name} EXCEPT ALL TABLE pg_temp.{name}) UNION ALL (TABLE pg_temp.{name} EXCEPT ALL TABLE public.{name})
-            ) AS different ORDER BY {keys}""").format(keys=keys, name=name)
+                (TABLE pg_temp.{copy} EXCEPT ALL TABLE pg_temp.{name}) UNION ALL (TABLE pg_temp.{name} EXCEPT ALL TABLE pg_temp.{copy})
+            ) AS different ORDER BY {keys}""").format(keys=keys, name=name, copy=copy)
         found = [" ".join(row) for row in await _all(connection, question)]
     if found:
         result.different[table] = found
