@@ -91,10 +91,8 @@ async def _of_learner(pool: read.Pool, service: Topic, learner: str) -> AsyncIte
         async for raw in read.naming_under(pool, f"{service}/alias/", learner):
             yield raw
     if service == Topic.SCHEDULING:
-        async with pool.connection() as connection:
-            placed = await (await connection.execute(PLACED, [learner], binary=True)).fetchall()
-        for (raw,) in placed:
-            yield bytes(raw)
+        for (raw,) in await read.found(pool, PLACED, [learner]):
+            yield raw
 
 
 def _cause(event: Recorded[Any], by_id: Mapping[str, Recorded[Any]], heard: Mapping[int, Recorded[Any]]) -> Recorded[Any] | None:

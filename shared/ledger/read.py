@@ -6,7 +6,7 @@ old version of the rows of `partition`, `inbox` and `published`, which each tran
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Any, Final
 
@@ -63,9 +63,9 @@ def pages(connection: BlockingConnection[Any], columns: str, number: int, until:
         since = rows[-1][0] + 1
 
 
-async def page(connection: Connection, columns: str, number: int, since: int, until: int, most: int, **more: Any) -> list[tuple[Any, ...]]:
+async def page(connection: Connection, columns: str, number: int, since: int, until: int, most: int) -> list[tuple[Any, ...]]:
     """Return the rows of at most so many positions of a partition, from `since` on and below `until`, in order."""
-    values = {"number": number, "since": since, "until": until, "most": most} | more
+    values = {"number": number, "since": since, "until": until, "most": most}
     return await (await connection.execute(PAGE.format(columns=columns).encode(), values, binary=True)).fetchall()
 
 
@@ -91,12 +91,19 @@ async def merged(connection: Connection, since: Lengths, until: Lengths) -> Asyn
             heappush(heap, (first[1], number, first[0]))
 
 
+async def found(pool: Pool, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+    """Return what a statement finds, in a transaction of its own."""
+    async with pool.connection() as connection:
+        rows: list[tuple[Any, ...]] = await (await connection.execute(statement.encode(), values, binary=True)).fetchall()
+        return rows
+
+
 async def partition(pool: Pool, number: int, start: int = 0) -> AsyncIterator[tuple[int, bytes]]:
     """Yield (position, event bytes) of a partition from `start` on, in order."""
     rows = None
     while rows is None or len(rows) == FETCH:
-        async with pool.connection() as connection:
-            rows = await page(connection, "position, bytes", number, start, FOREVER, FETCH)
+        values = {"number": number, "since": start, "until": FOREVER, "most": FETCH}
+        rows = await found(pool, PAGE.format(columns="position, bytes"), values)
         for position, raw in rows:
             yield position, bytes(raw)
             start = position + 1
@@ -107,8 +114,8 @@ async def naming(pool: Pool, text: str) -> AsyncIterator[bytes]:
     for number, (length, _) in (await lengths(pool)).items():
         rows, start = None, 0
         while rows is None or len(rows) == FETCH:
-            async with pool.connection() as connection:
-                rows = await page(connection, NAMING, number, start, length, FETCH, text=text)
+            values = {"number": number, "since": start, "until": length, "most": FETCH, "text": text}
+            rows = await found(pool, PAGE.format(columns=NAMING), values)
             for position, raw in rows:
                 start = position + 1
                 if raw is not None:
@@ -119,8 +126,7 @@ async def stream(pool: Pool, name: str) -> AsyncIterator[bytes]:
     """Yield the events of one stream, in order; none, where there is no such stream."""
     rows, last = None, 0
     while rows is None or len(rows) == FETCH:
-        async with pool.connection() as connection:
-            rows = await (await connection.execute(STREAM, [name, last, FETCH], binary=True)).fetchall()
+        rows = await found(pool, STREAM, [name, last, FETCH])
         for version, raw in rows:
             last = version
             yield bytes(raw)
@@ -131,8 +137,7 @@ async def naming_under(pool: Pool, prefix: str, text: str) -> AsyncIterator[byte
     values = {"text": text, "stream": prefix, "version": 0, "beyond": beyond(prefix), "most": FETCH}
     rows = None
     while rows is None or len(rows) == FETCH:
-        async with pool.connection() as connection:
-            rows = await (await connection.execute(UNDER, values, binary=True)).fetchall()
+        rows = await found(pool, UNDER, values)
         for name, version, raw in rows:
             values |= {"stream": name, "version": version}
             if raw is not None:
@@ -144,12 +149,12 @@ async def parts_under(pool: Pool, prefix: str) -> AsyncIterator[str]:
     with "/"."""
     after: str | None = prefix
     while after is not None:
-        async with pool.connection() as connection:
-            row = await (await connection.execute(NEXT, [after, beyond(prefix)])).fetchone()
-        part = str(row[0]).removeprefix(prefix).partition("/")[0] if row else ""
-        if row:
+        rows = await found(pool, NEXT, [after, beyond(prefix)])
+        after = None
+        for (name,) in rows:
+            part = name.removeprefix(prefix).partition("/")[0]
             yield part
-        after = beyond(f"{prefix}{part}/") if row else None
+            after = beyond(f"{prefix}{part}/")
 
 
 def beyond(prefix: str) -> str:
@@ -163,18 +168,14 @@ def beyond(prefix: str) -> str:
 
 async def lengths(pool: Pool) -> dict[int, tuple[int, str]]:
     """Return partition -> (length, hash of the last event)."""
-    async with pool.connection() as connection:
-        return {row[0]: (row[1], row[2]) for row in await (await connection.execute(LENGTHS)).fetchall()}
+    return {number: (length, head) for number, length, head in await found(pool, LENGTHS)}
 
 
 async def count(pool: Pool, names: list[str]) -> int:
     """Return the number of events of these streams."""
-    async with pool.connection() as connection:
-        row = await (await connection.execute(COUNT, [names])).fetchone()
-    return int(row[0]) if row else 0
+    return int((await found(pool, COUNT, [names]))[0][0])
 
 
 async def aside(pool: Pool) -> set[tuple[str, int, int]]:
     """Return source, partition and position of every event that was set aside and not taken up again: parked, or discarded."""
-    async with pool.connection() as connection:
-        return {(row[0], row[1], row[2]) for row in await (await connection.execute(ASIDE)).fetchall()}
+    return {(source, number, position) for source, number, position in await found(pool, ASIDE)}

@@ -34,7 +34,7 @@ ENDLESS = {
 
 BORROWS = {
     "shared/ledger/patience.py": 1,  # `connected`, by which all others come to one.
-    "shared/ledger/read.py": 8,  # Commands that read a whole record, for as long as that takes; whoever runs one sees it.
+    "shared/ledger/read.py": 1,  # Commands that read a whole record, for as long as that takes; whoever runs one sees it.
 }
 """`pool.connection()` in shared and services: bare, it is waited for without end where it falls silent."""
 
