@@ -38,6 +38,20 @@ def adults(school: SchoolResources, roster: Iterable[StaffMember]) -> tuple[Staf
     return tuple(everybody[staff_id] for staff_id in sorted(everybody))
 
 
+def days_alike(before: SchoolResources, now: SchoolResources) -> bool:
+    """Return whether a day is the same with both: in which time zone it is, and which days are closed, does not tell what a day holds."""
+    return (before.spaces, before.periods, before.staff, before.rules) == (now.spaces, now.periods, now.staff, now.rules)
+
+
+def takes_repair(before: SchoolResources, now: SchoolResources) -> bool:
+    """Return whether a plan made with one can be repaired for the other: the same periods, and the same is done in groups."""
+    return _frame(before) == _frame(now)
+
+
+def _frame(school: SchoolResources) -> tuple[object, ...]:
+    return [(period.id, period.subject) for period in school.periods], {rule.modality for rule in school.rules}
+
+
 def is_school_day(school: SchoolResources, day: date) -> bool:
     """Return whether there is school: no Saturday, no Sunday, not named as closed."""
     return day.weekday() < SATURDAY and day not in school.closed

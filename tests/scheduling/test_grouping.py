@@ -243,6 +243,19 @@ def test_many_changes_are_planned_anew_and_few_repaired() -> None:
     assert search(later, {learner(number) for number in range(10)})[1] is True
 
 
+def test_an_adult_who_is_away_for_a_period_moves_few_of_a_school() -> None:
+    before = Problem(made_school(1, 240), staff(16), made_demands(1, 240), {})
+    running = applied(before, plan(before))
+    ill = before.staff[3].model_copy(update={"away": ("p4",)})
+    later = replace(before, staff=(*before.staff[:3], ill, *before.staff[4:]), running=running, begun=3)
+
+    def moved(told: Plan) -> int:
+        return sum(day != running[who] for who, day in applied(later, told).items())
+
+    assert violations(later, repair(later, set())) == []
+    assert moved(repair(later, set())) < 20 < 100 < moved(plan(later))
+
+
 FINGERPRINT = """
 import hashlib
 from dataclasses import replace

@@ -285,7 +285,7 @@ async def test_what_has_begun_stays_begun_where_the_clock_is_put_back_unless_per
         [one[name] for name in shown] for one in before["periods"][:2]
     ]
     body = resources()
-    body["schools"][0]["closed"] = ["2026-12-24"]
+    body["schools"][0]["periods"][3]["ends"] = "11:30"
     assert (await service.client.put("/scheduling/resources", json=body)).status_code == 200
     anew = [one.value.begun for one in await look(service, now=clock.now()) if one.value.on == TUESDAY]
     assert anew == [0]
@@ -320,6 +320,69 @@ async def test_new_adults_and_new_resources_plan_the_days_again(service: Any) ->
     sessions = await everything(service, f"schools/{SCHOOL}/days/tomorrow", "sessions")
     assert str(UUID(int=9001)) not in {one["staff_id"] for one in sessions if one["period_id"] == "p0"}
     assert (await _versions(service))[WEDNESDAY].count("scheduling.plan-adopted.v1") == 3
+
+
+async def test_what_others_say_of_their_schools_moves_nobody(service: Any) -> None:
+    await planned(service)
+    before = await _versions(service)
+    body = resources(closed=(date(2026, 12, 24),))
+    body["schools"].append(body["schools"][0] | {"school_id": str(UUID(int=5))})
+    assert (await service.client.put("/scheduling/resources", json=body)).json()["events"] == 2
+    assert await look(service) == []
+    await service.tick()
+    assert await _versions(service) == before
+    await service.hear(*demands(2, [4]))
+    await service.tick()
+    assert (await got(service, f"schools/{SCHOOL}/days/today"))["status"] == "repaired"
+
+
+async def test_an_adult_who_is_away_moves_those_she_was_with(service: Any) -> None:
+    await planned(service)
+    sessions = await everything(service, f"schools/{SCHOOL}/days/tomorrow", "sessions")
+    ill = next(one["staff_id"] for one in sessions if one["period_id"] == "p1")
+    led = {who for one in sessions if (one["period_id"], one["staff_id"]) == ("p1", ill) for who in one["learners"]}
+    body = resources()
+    body["schools"][0]["staff"] = [{"staff_id": ill, "subjects": ["reading"], "away": ["p1"]}]
+    await service.client.put("/scheduling/resources", json=body)
+    await service.tick()
+    day = await got(service, f"schools/{SCHOOL}/days/tomorrow")
+    assert (day["status"], day["unserved"]) == ("repaired", 0)
+    changes = await everything(service, f"schools/{SCHOOL}/days/tomorrow/changes")
+    moved = {one["learner_id"] for one in changes[: len(changes) - COUNT]}
+    assert led <= moved
+    assert len(moved) < COUNT // 2
+    after = await everything(service, f"schools/{SCHOOL}/days/tomorrow", "sessions")
+    assert ill not in {one["staff_id"] for one in after if one["period_id"] == "p1"}
+
+
+async def test_other_periods_and_a_roster_that_is_still_coming_in_plan_everybody_anew(service: Any) -> None:
+    await planned(service)
+    await service.hear(*rostered(4, first=40))
+    await service.tick()
+    assert (await got(service, f"schools/{SCHOOL}/days/tomorrow"))["status"] == "greedy"
+    body = resources()
+    body["schools"][0]["periods"] = body["schools"][0]["periods"][:3]
+    await service.client.put("/scheduling/resources", json=body)
+    await service.tick()
+    view = await got(service, f"learners/{learner(3)}/days/tomorrow")
+    assert [one["period_id"] for one in view["periods"]] == ["p0", "p1", "p2"]
+
+
+async def test_those_who_left_take_nobodys_place(service: Any) -> None:
+    service.context.clock.advance(timedelta(hours=5))  # After school: only tomorrow is planned.
+    await service.client.put("/scheduling/resources", json=resources())
+    for start in range(0, MAX_LEARNERS, 500):
+        gone = (Demand(learner_id=learner(5_000 + number), version=1) for number in range(start, start + 500))
+        await service.hear(*map(demanded, gone))
+    service.context.clock.advance(timedelta(seconds=1))
+    await service.hear(*rostered(8), *demands())
+    await service.tick()
+    day = await got(service, f"schools/{SCHOOL}/days/tomorrow")
+    assert (day["learners"], day["left_out"]) == (COUNT, 0)
+    assert {one["lacking"] for one in await everything(service, f"schools/{SCHOOL}/days/tomorrow/unserved")} <= {"check-in", "activity"}
+    await service.hear(demanded(Demand(learner_id=learner(3), version=2)))
+    await service.tick()
+    assert (await got(service, f"schools/{SCHOOL}/days/tomorrow"))["learners"] == COUNT - 1
 
 
 async def test_who_changed_schools_is_shown_the_day_of_the_new_one(service: Any) -> None:
@@ -538,7 +601,7 @@ async def test_where_nothing_is_new_a_look_reads_no_day(service: Any, monkeypatc
         assert await look(service, looks) == []
     assert read == [TUESDAY, WEDNESDAY] * 3
     await service.client.put("/scheduling/resources", json=resources(closed=(WEDNESDAY,)))
-    assert {sought.value.on for _ in range(2) for sought in await look(service, looks)} == {TUESDAY, date(2026, 11, 26)}
+    assert {sought.value.on for _ in range(2) for sought in await look(service, looks)} == {date(2026, 11, 26)}
 
 
 async def test_the_state_of_a_day_that_is_long_over_goes_and_is_folded_again_when_asked(service: Any) -> None:

@@ -113,4 +113,4 @@ def _session(day: Day, period: int, team: Team) -> Session:
     )
 
 
-__all__ = ["SOLVER", "Plan", "Problem", "plan", "repair", "search"]
+__all__ = ["ANEW_SHARE", "SOLVER", "Plan", "Problem", "plan", "repair", "search"]

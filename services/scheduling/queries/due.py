@@ -15,9 +15,10 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from services.scheduling.domain import TakeDemands, TakeStaff
+from services.scheduling.grouping import ANEW_SHARE
 from services.scheduling.hours import begun_periods, local_day, open_days
 from services.scheduling.limits import MAX_LEARNERS
-from services.scheduling.resources import RESOURCES, schools_of
+from services.scheduling.resources import RESOURCES, adults, days_alike, schools_of, takes_repair
 from services.scheduling.search import DaySearch
 from shared.contracts.envelope import Origin, event_id
 from shared.contracts.scheduling import MAX_DEMANDS, Demand, SchoolResources, StaffMember
@@ -43,7 +44,7 @@ _NEWS: Final = """
 """
 _STANDING: Final = """
     SELECT coalesce(head.version, 0), coalesce(plan.version, 0), coalesce(plan.resources, ''), coalesce(plan.begun, 0),
-        coalesce(had.version, 0), coalesce(had.roster, 0), coalesce(had.staff, '[]')::text, input.version, input.event_id, input.correlation
+        coalesce(had.roster, 0), coalesce(had.staff, '[]')::text, input.version, input.event_id, input.correlation
     FROM (SELECT %(school)s::uuid AS school_id, %(day)s::date AS day) AS asked
     LEFT JOIN day_head AS head USING (school_id, day) LEFT JOIN day_plan AS plan USING (school_id, day)
     LEFT JOIN day_staff AS had USING (school_id, day) LEFT JOIN day_input AS input USING (school_id, day)
@@ -52,11 +53,14 @@ _ROSTER: Final = """
     SELECT max(version), coalesce(jsonb_agg(member ORDER BY staff_id) FILTER (WHERE active), '[]')::text FROM staff
     WHERE school_id = %(school)s
 """
+ASKS: Final = "(demand ? 'needs' OR demand ? 'check_in')"
+"""What a demand asks for. Who left the school has one that asks for nothing: it is news only for a day that took her before."""
 _NEW_DEMANDS: Final = f"""
     WITH news AS (
         SELECT new.*, had.demand_version IS NULL AS first FROM demand AS new
         LEFT JOIN day_demand AS had ON had.school_id = new.school_id AND had.day = %(day)s AND had.learner_id = new.learner_id
-        WHERE new.school_id = %(school)s AND (had.demand_version IS NULL OR had.demand_version < new.demand_version)
+        WHERE new.school_id = %(school)s AND (had.demand_version < new.demand_version
+            OR had.demand_version IS NULL AND (new.demand ? 'needs' OR new.demand ? 'check_in'))
     ), ranked AS (
         SELECT *, row_number() OVER (PARTITION BY first ORDER BY noted_at, learner_id) AS number FROM news
     )
@@ -75,6 +79,13 @@ _DAYS: Final = r"""
     SELECT coalesce(string_agg(learner_id || ' ' || placements::text, E'\n' ORDER BY learner_id), '')
     FROM learner_day WHERE school_id = %(school)s AND day = %(day)s
 """
+
+_ENTRY: Final = """
+    SELECT school::text FROM parameter_set, unnest(pages) AS named(hash) JOIN parameter_page USING (hash),
+        jsonb_array_elements(convert_from(data, 'utf8')::jsonb) AS school
+    WHERE id = %(resources)s AND school->>'school_id' = %(school)s::text
+"""
+"""What a set of resources says of one school."""
 
 _STAFF_LIST: Final = TypeAdapter(list[StaffMember])
 
@@ -104,7 +115,6 @@ class _Standing:
     resources: str
     begun: int
     """Periods that had begun when it was planned."""
-    staffed: int
     roster: int
     staff: str
     demanded: int | None
@@ -184,24 +194,25 @@ class Looks:
         staff = staff if new_staff else standing.staff
         if staff == "[]" and not one.school.staff:
             return None
-        stale = standing.resources != resources or standing.planned < (standing.demanded or 0)
+        before = await _entry(connection, one.school, standing.resources) if standing.resources != resources else one.school
+        stale = before is None or not days_alike(before, one.school) or standing.planned < (standing.demanded or 0)
         if not (news or new_staff or stale):
             return None
         (((taken, changed),), ((days,),)) = await _read(connection, (_TAKEN, place | {"plan": standing.planned}), (_DAYS, place))
         if not (news or taken):
             return None
-        before = [*self._staffing(one, roster, staff, new_staff), *self._demanding(one, news)]
-        led = self._led(standing, one, before)
-        anew = new_staff or not standing.planned or standing.resources != resources or standing.staffed > standing.planned
-        # What has begun stays as it was, also where the clock that said so was put back since. Other resources have other periods.
-        begun = max(one.begun, standing.begun) if standing.resources == resources else one.begun
+        asked = [*self._staffing(one, roster, staff, new_staff), *self._demanding(one, news)]
+        led = self._led(standing, one, asked)
+        anew = before is None or not takes_repair(before, one.school) or _many_new(before, standing.staff, one.school, staff)
+        # What has begun stays as it was, also where the clock that said so was put back since; but for periods at other times.
+        begun = max(one.begun, standing.begun) if before is not None and before.periods == one.school.periods else one.begun
         value = DaySearch(
-            school_id=one.school.school_id, on=one.on, asked_on=one.today, begun=begun, base_version=standing.version + len(before),
+            school_id=one.school.school_id, on=one.on, asked_on=one.today, begun=begun, base_version=standing.version + len(asked),
             resources=resources, school=one.school.model_dump_json(), roster=staff, demands=taken, news="\n".join(row[1] for row in news),
-            days=days, led=led, origin=before[-1].origin if before else led,
+            days=days, led=led, origin=asked[-1].origin if asked else led,
             changed=None if anew else tuple(sorted({*changed, *(row[0] for row in news)})),
         )  # fmt: skip
-        return Sought(value.stream, value, before, [str(row[2]) for row in news])
+        return Sought(value.stream, value, asked, [str(row[2]) for row in news])
 
     def _staffing(self, one: OpenDay, roster: int, staff: str, new: bool) -> Iterator[Ask]:
         if new:
@@ -214,13 +225,26 @@ class Looks:
             # All of them led to it. It is said to follow the oldest, so that nobody's way to a plan is metered shorter than the longest.
             yield Ask(TakeDemands(one.school.school_id, one.on, one.today, demands), Origin(str(part[0][2]), str(part[0][3])))
 
-    def _led(self, standing: _Standing, one: OpenDay, before: Sequence[Ask]) -> Origin:
+    def _led(self, standing: _Standing, one: OpenDay, asked: Sequence[Ask]) -> Origin:
         """Return what the plan follows: what the day takes last, which is an event of its own by then."""
-        if before:
-            return Origin(event_id(before[-1].stream.name, standing.version + len(before)), before[-1].origin.correlation)
+        if asked:
+            return Origin(event_id(asked[-1].stream.name, standing.version + len(asked)), asked[-1].origin.correlation)
         if standing.event_id is not None and standing.correlation is not None:
             return Origin(str(standing.event_id), str(standing.correlation))
         return self._origin
+
+
+async def _entry(connection: Connection, school: SchoolResources, resources: str) -> SchoolResources | None:
+    """Return what another set says of the school, such as the one that its day was planned with; None where it does not name it."""
+    found = await (await connection.execute(_ENTRY, {"resources": resources, "school": str(school.school_id)})).fetchone()
+    return None if found is None else SchoolResources.model_validate_json(found[0])
+
+
+def _many_new(before: SchoolResources, had: str, school: SchoolResources, staff: str) -> bool:
+    """Return whether so many adults are new that everybody is grouped anew, as in a school whose roster is still coming in."""
+    known = {adult.staff_id for adult in adults(before, _STAFF_LIST.validate_json(had))}
+    now = {adult.staff_id for adult in adults(school, _STAFF_LIST.validate_json(staff))}
+    return len(now - known) * ANEW_SHARE > len(now)
 
 
 async def _read(connection: Connection, *asked: tuple[str, dict[str, Any]]) -> list[list[Any]]:

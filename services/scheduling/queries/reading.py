@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from services.scheduling.explain import SchoolDay
 from services.scheduling.hours import last_moment
 from services.scheduling.limits import MAX_LEARNERS
+from services.scheduling.queries.due import ASKS
 from services.scheduling.queries.kept import Kept, PlanRow, Seen
 from services.scheduling.queries.views import ChangeView, UnservedView
 from services.scheduling.resources import adults
@@ -37,7 +38,7 @@ _SEEN: Final = f"""
     FROM day_head AS head JOIN day_plan USING (school_id, day) WHERE head.school_id = %s AND head.day = %s
 """  # noqa: S608 - our own words
 _FULL: Final = f"""
-    FROM demand WHERE school_id = %(school)s AND noted_at <= %(until)s
+    FROM demand WHERE school_id = %(school)s AND noted_at <= %(until)s AND {ASKS}
         AND {MAX_LEARNERS} <= (SELECT count(*) FROM day_demand AS taken WHERE taken.school_id = %(school)s AND taken.day = %(day)s)
         AND NOT EXISTS (SELECT FROM day_demand AS had WHERE had.learner_id = demand.learner_id
             AND had.school_id = %(school)s AND had.day = %(day)s)
