@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from shared.contracts.mastery import (
 )
 
 
+@lru_cache(maxsize=4_096)  # Many pieces of evidence of one learner come together.
 def learner_stream(learner_id: UUID) -> StreamId:
     """Return the stream of a learner's estimates."""
     return StreamId("mastery", "learner", str(learner_id))

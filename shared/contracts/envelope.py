@@ -320,21 +320,21 @@ _ATTRIBUTES: Final = {  # In the order of `Recorded`.
 _VALUES: Final = itemgetter(*_ATTRIBUTES)
 _NUMBERS: Final = itemgetter(*(place for place, kind in enumerate(_ATTRIBUTES.values()) if kind is int))
 _TEXTS: Final = itemgetter(*(place for place, kind in enumerate(_ATTRIBUTES.values()) if kind is str))
-_KINDS: Final = tuple(_ATTRIBUTES.values())
 
 
 def _is_sound(attributes: Mapping[str, Any]) -> bool:
     try:
         values = _VALUES(attributes)
-    except KeyError:
+        texts = "".join(_TEXTS(values))
+    except (KeyError, TypeError):  # One is missing, or is no text.
         return False
-    if tuple(map(type, values)) != _KINDS:
+    if type(values[-1]) is not dict or "\0" in texts:
         return False
-    texts: tuple[str, ...] = _TEXTS(values)
-    if "\0" in "".join(texts) or max(map(len, texts)) > MAX_ATTRIBUTE:
+    if len(texts) > MAX_ATTRIBUTE and max(map(len, _TEXTS(values))) > MAX_ATTRIBUTE:
         return False
-    numbers: tuple[int, int, int, int] = _NUMBERS(values)
-    version, partition, position, settings = numbers
+    version, partition, position, settings = _NUMBERS(values)
+    if not type(version) is type(partition) is type(position) is type(settings) is int:
+        return False
     return 0 <= version <= MAX_INTEGER and 0 <= partition <= MAX_INTEGER and 0 <= position <= MAX_INTEGER and 0 <= settings <= MAX_INTEGER
 
 
