@@ -32,6 +32,10 @@ CHUNK: Final = 500
 """Events of one partition that are read and sent at once; the rest follows in the next round."""
 CHUNK_BYTES: Final = 900_000
 """Bytes of events in such a batch, so that the topic's limit of 1 MiB is kept."""
+MANY: Final = 500
+"""Events of a round from which on the next one lets more come together: a batch costs the broker as much with few of them."""
+GATHER_S: Final = 0.25
+"""Time for which it does. What is recorded by thousands each second comes as much later, and nothing else does."""
 ANNOUNCE_S: Final = 5.0
 """Time between two announcements of the lengths, and between two looks at whether what they say is published."""
 LOCK_POLL_S: Final = 1.0
@@ -212,22 +216,24 @@ class Relay:
         while not self._stopping.is_set():
             self._woken.clear()
             async with in_time():
-                sent = await self._relay(connection, producer)
+                counts = await self._relay(connection, producer)
                 more = await self._refill(connection, producer)
                 if self._is_time():
                     await self._announce(await self._survey(connection))
                 await self._free(connection)
             self._round_at = time.monotonic()
-            if sent < 1 and not more:
+            if not counts and not more:
                 await _within(self._woken, self._poll_s)
+            elif may_gather(counts) and not more:
+                await _within(self._stopping, GATHER_S)
 
-    async def _relay(self, connection: AsyncConnection[Any], producer: AIOKafkaProducer) -> int:
-        """Send the next events of every partition, one batch each, and return how many were sent."""
+    async def _relay(self, connection: AsyncConnection[Any], producer: AIOKafkaProducer) -> list[int]:
+        """Send the next events of every partition, one batch each, and return how many each of them held."""
         batches = self._fresh.next(self._next, CHUNK, CHUNK_BYTES)
         if time.monotonic() - self._looked >= self._poll_s:
             await self._look(connection, batches)
         if not batches:
-            return 0
+            return []
         counts = await asyncio.gather(*(self._send(producer, batch) for batch in batches.values()))
         first = [batch[0][1] for batch in batches.values()]
         after = [read + count for read, count in zip(first, counts, strict=True)]
@@ -238,7 +244,7 @@ class Relay:
             self._next.update(zip(batches, after, strict=True))
         else:  # Another relay has moved them, or a crash of PostgreSQL moved them back: only repeats follow.
             self._next = await _published(connection)
-        return sum(counts)
+        return counts
 
     async def _look(self, connection: AsyncConnection[Any], batches: dict[int, list[Row]]) -> None:
         """Add what the ledger holds of the other partitions: what other processes wrote, and what is not kept."""
@@ -315,6 +321,12 @@ class Relay:
 
 async def _published(connection: AsyncConnection[Any]) -> dict[int, int]:
     return dict(await (await connection.execute(PUBLISHED)).fetchall())
+
+
+def may_gather(counts: Sequence[int]) -> bool:
+    """Return whether a round whose batches held so many events shows that more of them would fill the next ones better: they were many, and
+    no partition has a whole batch waiting."""
+    return sum(counts) >= MANY and max(counts) < CHUNK
 
 
 async def _within(event: asyncio.Event, seconds: float) -> None:

@@ -140,6 +140,27 @@ async def test_after_a_crash_before_the_position_was_moved_events_are_repeated(w
             assert records == stored[partition][:first] + stored[partition]
 
 
+async def test_after_many_events_more_come_together_before_the_next_round(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_room, "GATHER_S", 60.0)
+    async with wire.source() as ledger:
+        async with wire.relaying() as relay:
+            ledger.on_commit.append(relay.wake)
+            await ledger.handle(asks(*some(relay_room.MANY)))
+            await sent(wire, relay_room.MANY)
+            await ledger.handle(asks(*some(12, 1_000)))
+            await asyncio.sleep(5 * relay._poll_s)
+            assert relay.published == relay_room.MANY
+        monkeypatch.undo()  # It has stopped at once, whatever it waited for.
+        async with wire.relaying():
+            assert await sent(wire, relay_room.MANY + 12) == await events(ledger)
+
+
+def test_few_events_are_not_waited_for_nor_is_a_partition_that_has_more() -> None:
+    assert relay_room.may_gather([relay_room.MANY - 1, 1])
+    assert not relay_room.may_gather([relay_room.MANY - 2, 1])
+    assert not relay_room.may_gather([relay_room.CHUNK, relay_room.MANY])
+
+
 class Losing:
     """A producer whose batches are taken and never acknowledged; the relay is asked to stop meanwhile."""
 
