@@ -20,8 +20,9 @@ from tests.audit.district import District
 AT_ONCE = Options(within_s=0)
 OPEN = """
     SELECT datname, state, query, backend_xmin FROM pg_stat_activity
-    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname = ANY(%s)
+    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname = ANY(%s) AND state <> 'idle'
         AND (xact_start IS NOT NULL OR backend_xmin IS NOT NULL)"""
+"""One that is idle and has a transaction all the same has ended: it drops its temporary tables."""
 PAGE, MANY = 7, 30
 
 
