@@ -232,7 +232,7 @@ def decode_learner(encoded: bytes) -> LearnerState:
 
 @dataclass(frozen=True, slots=True)
 class NoteAlias:
-    """Note which learner an alias is, as profile says. Another learner than before counts for later acts."""
+    """Note which learner an alias is, as profile says. Another learner than before counts for acts that are accepted later."""
 
     noted: AliasNoted
 

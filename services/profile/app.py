@@ -10,6 +10,7 @@ from services.profile.domain import DECIDERS
 from services.profile.projections import PROJECTIONS
 from services.profile.settings import Settings
 from services.profile.subscribers import ticks
+from services.profile.versions import VERSIONS
 from shared.contracts.topics import Topic
 from shared.parts import Parts
 
@@ -23,4 +24,5 @@ PARTS: Final = Parts(
     routes=routes,
     settings=Settings,
     ticks=ticks,
+    versions=VERSIONS,
 )

@@ -25,7 +25,7 @@ from shared.decider import Decider, History, Refusal, json_codec
 from shared.parameters import Parameters
 
 MAX_AUTHORS: Final = 16
-"""People whose statements about one learner stand beside each other."""
+"""People whose statements about one learner stand beside each other: whoever speaks takes the place of who has been silent longest."""
 
 Told: TypeAlias = LearnerRostered | StaffRostered | SchoolRostered | ClassRostered
 """What a roster says of one person or thing, in place of what it said before."""
@@ -33,7 +33,10 @@ Told: TypeAlias = LearnerRostered | StaffRostered | SchoolRostered | ClassRoster
 
 @dataclass(frozen=True)
 class IdentifyLearner:
-    """Say that another system's name for a person, as an alias, belongs to this learner."""
+    """Say that another system's name for a person, as an alias, belongs to this learner from now on, whosever it was.
+
+    Whether it may pass on is for the roster to say, the whole truth of its source: see `people.claimed`.
+    """
 
     alias: str
     learner_id: UUID
@@ -108,7 +111,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class LearnerState:
-    """What the roster last told of a learner, as a hash, and each author's latest statement."""
+    """What the roster last told of a learner, as a hash, and each author's latest statement, in the order in which they were told."""
 
     told: str = ""
     statements: dict[UUID, Statement] = field(default_factory=dict)
@@ -123,13 +126,9 @@ def fingerprint(told: Event) -> str:
     return digest(canonical(body))
 
 
-def _decide_alias(command: IdentifyLearner, state: AliasState, parameters: Parameters, history: History = ()) -> list[Event] | Refusal:
-    """Return the alias's learner as an event; nothing, if it was known; a refusal, if it is another learner's."""
-    if state.learner_id == command.learner_id:
-        return []
-    if state.learner_id is not None:
-        return Refusal("alias-taken", "this alias belongs to another learner: two people of the roster share an id")
-    return [LearnerIdentified(alias=command.alias, learner_id=command.learner_id)]
+def _decide_alias(command: IdentifyLearner, state: AliasState, parameters: Parameters, history: History = ()) -> list[Event]:
+    """Return the alias's learner as an event; nothing, if it was known."""
+    return [] if state.learner_id == command.learner_id else [LearnerIdentified(alias=command.alias, learner_id=command.learner_id)]
 
 
 def _evolve_alias(state: AliasState, event: LearnerIdentified) -> AliasState:
@@ -162,8 +161,6 @@ def _decide_statement(stated: PreferencesStated, state: LearnerState) -> Sequenc
         return Refusal("unknown-learner", "no roster names this learner: import it first")
     before = state.statements.get(stated.author_id)
     if before is None:
-        if len(state.statements) >= MAX_AUTHORS:
-            return Refusal("too-many-authors", f"{MAX_AUTHORS} people have spoken about this learner: one of them may speak again")
         return [stated]
     if before.said == _said(stated):
         return []
@@ -182,7 +179,8 @@ def _evolve_learner(state: LearnerState, event: LearnerRostered | PreferencesSta
         case LearnerRostered():
             return replace(state, told=fingerprint(event))
         case PreferencesStated(author_id=author_id, stated_at=at):
-            return replace(state, statements=state.statements | {author_id: Statement(at, _said(event))})
+            others = [(author, said) for author, said in state.statements.items() if author != author_id]
+            return replace(state, statements=dict([*others, (author_id, Statement(at, _said(event)))][-MAX_AUTHORS:]))
 
 
 def _learner_command_of(event: LearnerRostered | PreferencesStated) -> TakeRostered | StatePreferences:
@@ -199,11 +197,11 @@ def _evolve_import(state: RosteredState, event: RosterImported) -> RosteredState
 
 
 aliases: Final = Decider(
-    "profile.alias", 1, "alias", AliasState(), _decide_alias, _evolve_alias,
+    "profile.alias", 2, "alias", AliasState(), _decide_alias, _evolve_alias,
     lambda event: IdentifyLearner(event.alias, event.learner_id), json_codec(AliasState),
 )  # fmt: skip
 learners: Final = Decider(
-    "profile.learner", 1, "learner", LearnerState(), _decide_learner, _evolve_learner, _learner_command_of, json_codec(LearnerState)
+    "profile.learner", 2, "learner", LearnerState(), _decide_learner, _evolve_learner, _learner_command_of, json_codec(LearnerState)
 )
 staff: Final = Decider(
     "profile.staff", 1, "staff", RosteredState(), _decide_rostered, _evolve_rostered, TakeRostered, json_codec(RosteredState)

@@ -15,12 +15,15 @@ The first match, that of the `sourcedId`, makes the person's id, and decides who
 rows the same one, the row is somebody new, with a warning. An id belongs to whom the roster gives it to now, so a SIS may correct, exchange
 or merge ids at any time. Of two rows whose `sourcedId`s are one person's, whom an id typed wrong for a day had made one, the one whose
 `sourcedId` made her id is she, and the other one somebody new.
+
+User names and LMS ids are given to others in time, and a child's work must not come into the record of one who had her user name before. So
+an alias stays with its learner while her SIS names her under it, and passes on where the roster names somebody else under it, and her not.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -168,13 +171,26 @@ def _sure(firsts: Iterable[str], key: bytes, known: Persons, new_id: Callable[[b
     return sure
 
 
-def claimed(
-    learners: Sequence[Identified], source: str, person_iris: Sequence[PersonIri], key: bytes, known: Persons, warnings: Faults
-) -> dict[UUID, set[str]]:  # fmt: skip
-    """Return the aliases of each learner.
+class Aliases(NamedTuple):
+    """What a roster says of aliases, by learner."""
 
-    An id that several rows have is the alias of the one whose `sourcedId` it is, or of none; the others are warned. What is
-    another learner's alias since earlier is passed over with a warning.
+    held: Mapping[UUID, set[str]]
+    """Under what it names her."""
+    lost: Mapping[UUID, set[str]]
+    """What was hers until now, and is another's."""
+
+
+def claimed(
+    learners: Sequence[Identified], source: str, person_iris: Sequence[PersonIri], key: bytes, known: Persons,
+    elsewhere: Collection[UUID], warnings: Faults,
+) -> Aliases:  # fmt: skip
+    """Return under which aliases the roster names each learner, and who loses which of hers.
+
+    An id that several rows have is the alias of the one whose it was, or else of the one whose `sourcedId` it is, or of none; the others
+    are warned. What was the alias of a learner who does not have it any more passes on, with a warning that says from whom to whom.
+
+    Args:
+        elsewhere: learners of whom this roster is not the whole truth: what is theirs stays theirs.
     """
     claims: dict[str, list[_Claim]] = defaultdict(list)
     for each in learners:
@@ -186,20 +202,43 @@ def claimed(
             else:
                 detail = "with what stands here, the template of a person IRI gives no IRI"
                 warnings.add(_FILE, each.row.line, name.column, "no-iri", detail, "write the id as the other system does in its IRIs")
-    result: dict[UUID, set[str]] = {each.person: set() for each in learners}
+    held: dict[UUID, set[str]] = {each.person: set() for each in learners}
+    lost: dict[UUID, set[str]] = defaultdict(set)
+    passed: dict[_Passed, None] = {}
     for alias, claimants in claims.items():
         owner = known.by_alias.get(alias)
-        winner = owner if owner is not None else _winner(claimants)
+        keeps = owner is not None and (owner in elsewhere or any(claim.person == owner for claim in claimants))
+        winner = owner if keeps else _winner(claimants)
         for person, line, name in claimants:
             if person == winner:
-                result[person].add(alias)
+                held[person].add(alias)
+                if owner is not None and owner != person:
+                    lost[owner].add(alias)
+                    passed[_Passed(line, name.column, owner, person)] = None
             elif owner is not None and name.is_first:
                 detail = "this id is another learner's alias since an earlier import, so evidence under it is not hers"
                 warnings.add(_FILE, line, name.column, "alias-taken", detail, "have evidence sent under another of her ids")
+            elif owner is not None and not keeps and winner is None:
+                detail = "several rows have the id of one who has it no more, so evidence under it is still recorded for her"
+                warnings.add(_FILE, line, name.column, "shared-id", detail, "correct it soon: leave it with the one whose it is")
             else:
                 detail = "another learner has the same id, so evidence under it is not hers"
                 warnings.add(_FILE, line, name.column, "shared-id", detail, "give her one of her own, if an LMS calls her by it")
-    return result
+    for line, column, owner, person in passed:  # An id is several aliases, and said once.
+        detail = f"evidence under this id was recorded for learner {owner} until now, and is for learner {person} from now on"
+        warnings.add(
+            _FILE, line, column, "alias-handed-on", detail, "nothing, if that is so; else correct it, and void what was told since"
+        )
+    return Aliases(held, lost)
+
+
+class _Passed(NamedTuple):
+    """In which line and column an id stands that passes on, from whom, and to whom."""
+
+    line: int
+    column: str
+    owner: UUID
+    person: UUID
 
 
 class _Claim(NamedTuple):

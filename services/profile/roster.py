@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 from uuid import UUID
 
 from services.profile.domain import Told, fingerprint
 from services.profile.oneroster import Faults, Roster, Row, listed
-from services.profile.people import Persons, claimed, identify
+from services.profile.people import Aliases, Persons, claimed, identify
 from services.profile.person_iri import PersonIri
 from shared.contracts.envelope import canonical, digest
 from shared.contracts.profile import ClassRostered, LearnerRostered, SchoolRostered, StaffRostered
@@ -28,7 +28,16 @@ TEACHING: Final = frozenset({"teacher", "aide", "proctor"})
 MAX_TOLD_BYTES: Final = 64 * 1024
 """Of what is told of one person: far above hundreds of classes and ids, far below what an event may hold."""
 
+Held: TypeAlias = LearnerRostered | StaffRostered | ClassRostered
+"""What has a key of its own, and may be withdrawn."""
 P = TypeVar("P", LearnerRostered, StaffRostered)
+
+
+def id_of(told: Held) -> UUID:
+    """Return under which id its key lies."""
+    match told:
+        case LearnerRostered(learner_id=owner) | StaffRostered(staff_id=owner) | ClassRostered(class_id=owner):
+            return owner
 
 
 @dataclass(frozen=True)
@@ -40,24 +49,23 @@ class Known:
     staff: Mapping[UUID, StaffRostered] = field(default_factory=dict)
     learners: Mapping[UUID, LearnerRostered] = field(default_factory=dict)
 
-    def before(self, named: Named) -> ClassRostered | StaffRostered | LearnerRostered | None:
+    def before(self, told: Held) -> Held | None:
         """Return what was told of a class or person before; their ids have nothing in common."""
-        return self.classes.get(named.id) or self.staff.get(named.id) or self.learners.get(named.id)
+        id = id_of(told)
+        return self.classes.get(id) or self.staff.get(id) or self.learners.get(id)
 
 
 @dataclass(frozen=True)
 class Named:
     """What is told of a person or class, and the name or title, which the edge seals before it goes on."""
 
-    told: LearnerRostered | StaffRostered | ClassRostered
+    told: Held
     name: str = field(repr=False)
 
     @property
     def id(self) -> UUID:
         """Under which its key lies."""
-        match self.told:
-            case LearnerRostered(learner_id=owner) | StaffRostered(staff_id=owner) | ClassRostered(class_id=owner):
-                return owner
+        return id_of(self.told)
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,9 @@ class Plan:
     classes: list[Named]
     staff: list[Named]
     learners: list[Named]
-    gone: list[ClassRostered | StaffRostered | LearnerRostered]
+    gone: list[Held]
+    handed_on: int
+    """Aliases that were another learner's until now."""
     warnings: Faults
     content_hash: str
     rows: int
@@ -96,8 +106,8 @@ def change(told: Told, before: Told | None) -> Change:
         return Change.CREATED
     if fingerprint(told) == fingerprint(before):
         return Change.UNCHANGED
-    gone = not isinstance(told, SchoolRostered) and not told.active
-    return Change.WITHDRAWN if gone else Change.CHANGED
+    stays = isinstance(told, SchoolRostered) or isinstance(before, SchoolRostered) or told.active or not before.active
+    return Change.CHANGED if stays else Change.WITHDRAWN
 
 
 def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person_iris: Sequence[PersonIri] = ()) -> Plan:
@@ -118,17 +128,19 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
     rows = {row["sourcedId"]: row for row in roster["users.csv"]}
     places = _places(roster, source, on)
     staff = _staff([rows[user] for user in places.staff], places, source, key, known, classes, faults, warnings)
-    learners = _learners([rows[user] for user in places.learners], places, source, person_iris, key, known, classes, faults, warnings)
+    students = [rows[user] for user in places.learners]
+    learners, aliases = _learners(students, places, source, person_iris, key, known, classes, faults, warnings)
     faults.check("people of the roster cannot be told apart or placed")
-    gone: list[ClassRostered | StaffRostered | LearnerRostered] = [
+    gone: list[Held] = [
         *_gone(known.classes, {each.class_id for each in classes.values()}, source),
-        *_gone(known.staff, {each.told.staff_id for each in staff if isinstance(each.told, StaffRostered)}, source),
-        *_gone(known.learners, {each.told.learner_id for each in learners if isinstance(each.told, LearnerRostered)}, source),
+        *_gone(known.staff, {each.id for each in staff}, source),
+        *_gone_learners(known.learners, {each.id for each in learners}, source, aliases),
     ]
     content_hash = digest(canonical([source, roster.content_hash, *(each.text for each in person_iris)]))
     titled = [Named(classes[row["sourcedId"]], row["title"]) for row in roster["classes.csv"]]
+    handed_on = sum(map(len, aliases.lost.values()))
     first = min((date.fromisoformat(row["startDate"]) for row in roster["academicSessions.csv"]), default=None)
-    return Plan(schools, titled, staff, learners, gone, warnings, content_hash, roster.rows, first)
+    return Plan(schools, titled, staff, learners, gone, handed_on, warnings, content_hash, roster.rows, first)
 
 
 def class_id(source: str, school: str, name: str) -> UUID:
@@ -230,10 +242,11 @@ def _in_force(rows: Iterable[Row], on: date) -> Mapping[str, list[Row]]:
 def _learners(
     rows: Sequence[Row], places: _Places, source: str, person_iris: Sequence[PersonIri], key: bytes, known: Known,
     classes: Mapping[str, ClassRostered], faults: Faults, warnings: Faults,
-) -> list[Named]:  # fmt: skip
+) -> tuple[list[Named], Aliases]:  # fmt: skip
     persons = Persons.of((each.learner_id, each.matches, each.aliases) for each in _enrolled_last(known.learners))
     identified = identify(rows, source, key, persons, learner_id_of, faults, warnings)
-    aliases = claimed(identified, source, person_iris, key, persons, warnings)
+    elsewhere = {each.learner_id for each in known.learners.values() if each.active and each.source != source}
+    aliases = claimed(identified, source, person_iris, key, persons, elsewhere, warnings)
     result: list[Named] = []
     for each in identified:
         row, before = each.row, known.learners.get(each.person)
@@ -245,14 +258,20 @@ def _learners(
         told = LearnerRostered(
             learner_id=each.person,
             school_id=places.schools[school],
-            aliases=tuple(aliases[each.person].union(before.aliases if before else ())),
+            aliases=tuple(aliases.held[each.person].union(_kept(before, aliases) if before else ())),
             grade=next(iter(listed(row["grades"])), ""),
             class_ids=tuple(classes[learnt["classSourcedId"]].class_id for learnt in enrollments),
             matches=each.matches + tuple(set(before.matches if before else ()) - each.lost),
             source=source,
         )
         _take(result, told, row, faults)
-    return result
+    return result, aliases
+
+
+def _kept(before: LearnerRostered, aliases: Aliases) -> tuple[str, ...]:
+    """Return which of her aliases did not pass on to others."""
+    lost = aliases.lost.get(before.learner_id, ())
+    return tuple(alias for alias in before.aliases if alias not in lost)
 
 
 def _staff(
@@ -310,4 +329,13 @@ def _gone(known: Mapping[UUID, G], named: set[UUID], source: str) -> list[G]:
         before.model_copy(update={"active": False})
         for each, before in known.items()
         if each not in named and before.source == source and before.active
+    ]
+
+
+def _gone_learners(known: Mapping[UUID, LearnerRostered], named: set[UUID], source: str, aliases: Aliases) -> list[LearnerRostered]:
+    """Return those of this source whom the roster no longer names, withdrawn; and those withdrawn already who lose an alias."""
+    return [
+        before.model_copy(update={"active": False, "aliases": _kept(before, aliases)})
+        for each, before in known.items()
+        if each not in named and ((before.source == source and before.active) or each in aliases.lost)
     ]

@@ -74,6 +74,37 @@ async def test_every_order_of_what_must_be_known_ends_in_the_same_record(service
     assert (await counts(service))["recorded"] == 48
 
 
+async def test_an_act_is_of_whom_its_alias_was_of_when_it_was_accepted_whenever_its_item_is_aligned(service: Any) -> None:
+    """Ben's user name passes on to Gus: what waits was Ben's work, and what comes later is that of Gus."""
+    steps = ["first act", "ann", "hers", "bob", "his", "ann again", "hers again"]
+    for number in range(1, len(steps) + 2):
+        name, ann, bob = f"s-{number}", UUID(int=2 * number), UUID(int=2 * number + 1)
+        for step in [*steps[: number - 1], "item", *steps[number - 1 :]]:
+            match step:
+                case "ann" | "ann again":
+                    await identify(service, name, ann)
+                case "bob":
+                    await identify(service, name, bob)
+                case "item":
+                    await align(service, number)
+                case _:
+                    await tell(service, act(f"{number} {step}", name, number, share=int(step in ("first act", "his"))))
+            await service.tick()
+        found = [[each.score_e6 for each in await meant(service, learner)] for learner in (ann, bob)]
+        assert found == [[1_000_000, 0, 0], [1_000_000]], f"aligned before step {number}"
+    assert (await counts(service))["recorded"] == 4 * (len(steps) + 1)
+
+
+async def test_what_was_recorded_stays_where_it_is_when_its_alias_passes_on(service: Any) -> None:
+    await align(service)
+    await identify(service)
+    assert await tell(service, act("1")) == ["recorded"]
+    await identify(service, learner=BOB)
+    assert await tell(service, act("1"), act("1", share=0), act("2")) == ["duplicate", "conflict", "recorded"]
+    await service.tick()
+    assert [len(await meant(service, learner)) for learner in (ANN, BOB)] == [1, 1]
+
+
 async def test_what_waits_says_for_what(service: Any) -> None:
     await identify(service)
     await align(service)

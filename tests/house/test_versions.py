@@ -30,6 +30,8 @@ FROZEN: dict[str, str] = {
     "mastery/versions/v2_rule.py": "d8f7c14f279b51ab087055316b0686d4d9d57094b6969fc41c42008b854f97fe",
     "mastery/versions/v2_state.py": "4a072d640051ce377179718d65f0796594e0b8dd0d2291f201b85854adfcbb9e",
     "mastery/versions/v2_weigh.py": "412e2b509b87716078b5ac9f61a84ced714e7c1086f890a83c35aa20f36cc8de",
+    "profile/versions/v1_alias.py": "18d7e55435da638b29a5d92b89d3f8bd5431c17653c1012eccc05fe2271705b4",
+    "profile/versions/v1_learner.py": "f96d085f5cd567e5c7347830902468c6dc36f767677d86c59bb8ae55393701e2",
 }
 """Path below services/ -> SHA-256 of the file. A line is added with a new version, and never changed: `sha256sum FILE`."""
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from services.mastery.app import PARTS
 from shared.contracts import event_class
 from shared.contracts.envelope import Header, Origin, Recorded, StreamId, chain_start, digest, envelope
 from shared.decider import Command, Decider, Refusal
 from shared.parameters import Parameters
+from shared.parts import Parts
 from shared.replay import Difference, Settings, Verifier
+from shared.serve import all_deciders
 from shared.settings_stream import settings_decider
 from shared.testing import SOME_TIME, SOMEBODY
 
-SOURCE = "/test/mastery"
 SETTINGS = settings_decider("mastery", PARTS.page_added, PARTS.kinds) if PARTS.page_added else None
 
 
 class History:
     """A record of mastery with one partition, made by asking commands of any of its deciders, whatever their version."""
+
+    parts: ClassVar[Parts] = PARTS
+    """Of the service: a subclass may be of another one."""
 
     def __init__(self, lines: Sequence[bytes] = ()) -> None:
         self.lines: list[bytes] = list(lines)
@@ -35,10 +39,13 @@ class History:
 
     def parameters(self) -> Parameters:
         """Return what is in force at the end."""
-        told = self.of("mastery/settings")
-        return Settings(PARTS.kinds, told).at(len(told))
+        settings = self._settings()
+        return settings.at(settings.latest)
 
-    def ask(self, decider: Decider[Any], *commands: Command) -> History:
+    def _settings(self) -> Settings:
+        return Settings(self.parts.kinds, self.of(f"{self.parts.name}/settings"))
+
+    def ask(self, decider: Decider[Any], *commands: Command) -> Self:
         """Let a decider answer commands, none of which may be refused, and keep what it says."""
         for command in commands:
             past = self.of(command.stream.name)
@@ -51,16 +58,17 @@ class History:
                 self._keep(decider, command.stream, number, parameters.version, event)
         return self
 
-    def set(self, *commands: Command) -> History:
+    def set(self, *commands: Command) -> Self:
         """Change what is in force."""
         assert SETTINGS is not None
         return self.ask(SETTINGS, *commands)
 
     def _keep(self, decider: Decider[Any], stream: StreamId, version: int, settings: int, event: Any) -> None:
-        head = digest(self.lines[-1]) if self.lines else chain_start(SOURCE, 0)
+        source = f"/test/{self.parts.name}"
+        head = digest(self.lines[-1]) if self.lines else chain_start(source, 0)
         self.lines.append(
             envelope(
-                source=SOURCE, stream=stream, version=version, partition=0, position=len(self.lines), previous=head, at=SOME_TIME,
+                source=source, stream=stream, version=version, partition=0, position=len(self.lines), previous=head, at=SOME_TIME,
                 decider=decider.label, settings=settings, release="test", origin=Origin(SOMEBODY.causation, SOMEBODY.correlation),
                 event=event,
             )
@@ -68,8 +76,7 @@ class History:
 
     def replay(self) -> list[Difference]:
         """Decide everything again with the deciders of this release, frozen ones included, and return the differences."""
-        assert SETTINGS is not None
-        verifier = Verifier([*PARTS.deciders, *PARTS.versions, SETTINGS], Settings(PARTS.kinds, self.of("mastery/settings")))
+        verifier = Verifier([*all_deciders(self.parts), *self.parts.versions], self._settings())
         streams = dict.fromkeys(event.stream for event in self.events)
         return [found for name in streams for found in verifier.stream(name, [event.raw for event in self.of(name)])]
 

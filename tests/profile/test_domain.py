@@ -1,4 +1,4 @@
-"""What is told again is no news; an alias has one learner; each author's latest statement stands beside the others'."""
+"""What is told again is no news; an alias has one learner at a time; each author's latest statement stands beside the others'."""
 
 from datetime import date, timedelta
 from uuid import UUID
@@ -64,8 +64,11 @@ def test_an_alias_is_told_once() -> None:
     Spec(aliases).given(identified).when(IdentifyLearner(ALIAS, ADA)).then_nothing()
 
 
-def test_an_alias_never_changes_hands() -> None:
-    Spec(aliases).asked(IdentifyLearner(ALIAS, ADA)).when(IdentifyLearner(ALIAS, BEN)).then_refused("alias-taken")
+def test_an_alias_passes_on_and_may_come_back() -> None:
+    handed_on = Spec(aliases).asked(IdentifyLearner(ALIAS, ADA), IdentifyLearner(ALIAS, BEN))
+    assert [event.learner_id for event in handed_on.past if isinstance(event, LearnerIdentified)] == [ADA, BEN]
+    handed_on.when(IdentifyLearner(ALIAS, BEN)).then_nothing()
+    handed_on.when(IdentifyLearner(ALIAS, ADA)).then(LearnerIdentified(alias=ALIAS, learner_id=ADA))
 
 
 def test_a_learner_told_as_she_stands_is_no_news_however_her_name_was_sealed() -> None:
@@ -120,11 +123,22 @@ def test_nobody_speaks_of_a_learner_whom_no_roster_names() -> None:
     Spec(learners).when(says()).then_refused("unknown-learner")
 
 
-def test_a_learner_has_so_many_authors_at_most() -> None:
-    spec = Spec(learners).given(rostered()).asked(*(says(UUID(int=100 + number)) for number in range(MAX_AUTHORS)))
-    spec.when(says(UUID(int=99))).then_refused("too-many-authors")
-    spec.when(says(UUID(int=100), 5, areas=())).then_types(PreferencesStated)
+def test_who_speaks_after_so_many_takes_the_place_of_who_was_silent_longest() -> None:
+    first, *others = (UUID(int=100 + number) for number in range(MAX_AUTHORS))
+    spec = Spec(learners).given(rostered()).asked(*(says(author) for author in (first, *others)), says(first, 5, areas=()))
+    assert list(spec.state.statements) == [*others, first], "who speaks again was not silent"
+    spec = spec.asked(says(UUID(int=99), 6))
+    assert list(spec.state.statements) == [*others[1:], first, UUID(int=99)]
     assert len(learners.codec.encode(spec.state)) <= 3 * 1024
+    assert learners.codec.decode(learners.codec.encode(spec.state)).statements == spec.state.statements
+    spec.when(says(first, 7, areas=())).then_nothing()
+    spec.when(says(others[0], 7)).then_types(PreferencesStated)
+
+
+def test_who_speaks_by_a_clock_that_was_put_back_is_heard_and_stays() -> None:
+    told = (says(UUID(int=100 + number), 60) for number in range(MAX_AUTHORS))
+    spec = Spec(learners).given(rostered()).asked(*told, says(UUID(int=99)))
+    spec.when(says(UUID(int=99), 1)).then_nothing()
 
 
 def test_a_roster_is_noted_once() -> None:

@@ -16,9 +16,10 @@ import pytest
 
 from services.profile.api import imports
 from services.profile.app import PARTS
+from services.profile.domain import MAX_AUTHORS
 from shared.clock import FixedClock
 from shared.contracts.envelope import Header
-from shared.keys import alias_of, learner_id_of, school_id_of
+from shared.keys import alias_of, learner_id_of, person_alias, school_id_of
 from shared.replay import Settings, Verifier
 from shared.testing import SOME_TIME, running
 from tests.profile.district import District
@@ -201,10 +202,39 @@ async def test_a_bad_row_leaves_the_store_as_it_was(profile: Any) -> None:
 
 
 async def test_a_sourced_id_that_is_another_learners_alias_is_taken_with_a_warning(profile: Any) -> None:
-    await send(profile, District().put("users.csv", "u1", userIds="{sis:x1}"))
-    answer = await send(profile, District().student("x1"))
-    assert answer["learners"]["created"] == 1
+    def typed() -> District:
+        return District().put("users.csv", "u1", userIds="{sis:x1}")
+
+    await send(profile, typed())
+    answer = await send(profile, typed().student("x1"))
+    assert (answer["learners"]["created"], answer["handed_on"]) == (1, 0)
     assert ("users.csv:9:sourcedId", "alias-taken") in {(each["place"], each["code"]) for each in answer["warnings"]}
+
+
+async def test_a_user_name_that_is_handed_on_is_taken_from_who_left(profile: Any) -> None:
+    def handed() -> District:
+        return District().without_user("u2").student("u9", username="ben.o")
+
+    iri = "urn:lms:{username}"
+    await send(profile, District(), person_iri=iri)
+    ben = (await learners(profile))["Ben"]["learner_id"]
+    left = await send(profile, District().without_user("u2"), person_iri=iri)
+    assert (left["learners"]["withdrawn"], left["handed_on"], (await get(profile, f"/learners/{ben}"))["aliases"]) == (1, 0, 3)
+    tried = await send(profile, handed(), person_iri=iri, dry_run=True)
+    answer = await send(profile, handed(), person_iri=iri)
+    assert [(each["learners"]["created"], each["learners"]["changed"], each["learners"]["withdrawn"]) for each in (tried, answer)] == [
+        (1, 1, 0), (1, 1, 0),
+    ], "who left loses an alias, and does not leave twice"  # fmt: skip
+    assert (tried["handed_on"], answer["handed_on"], answer["aliases"]) == (1, 1, 2)
+    gus = (await learners(profile))["Gus"]["learner_id"]
+    (warning,) = answer["warnings"]
+    assert (warning["place"], warning["code"]) == ("users.csv:8:username", "alias-handed-on")
+    assert f"learner {ben} until now, and is for learner {gus} from now on" in warning["detail"]
+    assert [(await get(profile, f"/learners/{each}"))["aliases"] for each in (ben, gus)] == [2, 2]
+    assert (await get(profile, f"/learners/{ben}"))["active"] is False
+    assert (await send(profile, handed(), person_iri=iri))["events"] == 0
+    told = await profile.ledger.stream(f"profile/alias/{person_alias(KEY, '', 'urn:lms:ben.o')}")
+    assert [str(event.data.learner_id) for event in told] == [ben, gus]
 
 
 @pytest.mark.parametrize(
@@ -334,6 +364,19 @@ async def test_a_learners_profile_says_where_she_belongs_and_who_said_what_when(
     assert (first["areas"], first["modalities"], first["avoided"], first["stated_at"]) == (
         ["space", "art"], ["video"], ["reading"], "2026-11-24T08:01:00Z",
     )  # fmt: skip
+
+
+async def test_as_many_authors_are_shown_as_are_heard_the_latest_ones(profile: Any) -> None:
+    await send(profile, District())
+    ada = (await learners(profile))["Ada"]["learner_id"]
+    authors = [str(UUID(int=100 + number)) for number in range(MAX_AUTHORS + 2)]
+    for author in [*authors, authors[0], authors[0]]:
+        profile.context.clock.at += timedelta(minutes=1)
+        response = await profile.client.post(f"/profile/learners/{ada}/preferences", json={"author_id": author, "role": "teacher"})
+        assert response.status_code == 200, response.text
+    assert response.json() == {"recorded": False}
+    shown = (await get(profile, f"/learners/{ada}"))["preferences"]
+    assert [each["author_id"] for each in shown] == [authors[0], *reversed(authors[3:])]
 
 
 async def test_an_author_is_heard_again_where_the_clock_was_put_back(profile: Any) -> None:

@@ -388,11 +388,107 @@ def test_a_new_row_with_ids_of_two_earlier_people_is_somebody_new() -> None:
     assert learners_of(second)["Gus"].learner_id not in {each.learner_id for each in learners_of(first).values()}
 
 
-def test_a_sourced_id_that_was_another_learners_alias_is_a_warning() -> None:
-    known = after(planned(District().put("users.csv", "u1", userIds="{sis:x1}")))
-    plan = planned(District().student("x1"), known)
+def test_a_sourced_id_that_is_another_learners_alias_is_a_warning() -> None:
+    first = planned(District().put("users.csv", "u1", userIds="{sis:x1}"))
+    plan = planned(District().put("users.csv", "u1", userIds="{sis:x1}").student("x1"), after(first))
     assert ("users.csv:9:sourcedId", "alias-taken") in warned(plan)
     assert alias("x1") not in learners_of(plan)["Gus"].aliases
+
+
+USERNAME = "https://lms.example/users/{username}"
+BENS = person_alias(KEY, "", "https://lms.example/users/ben.o")
+"""What the LMS calls Ben, as long as the user name is his."""
+
+
+def holders(alias: str, *plans: Plan) -> list[str]:
+    """Return whose an alias is, as far as rosters told: names are of rows, and of the withdrawn the first ones."""
+    known = after(*plans).learners
+    named = {each.learner_id: given for plan in reversed(plans) for given, each in learners_of(plan).items()}
+    return sorted(named[id] for id, told in known.items() if alias in told.aliases)
+
+
+def hands_on(*districts: District) -> list[Plan]:
+    """Return what rosters ask for, one after another; the same one again asks for nothing, and an alias is one learner's."""
+    plans: list[Plan] = []
+    for district in districts:
+        plans.append(planned(district, after(*plans), iris=[USERNAME]))
+        again = planned(district, after(*plans), iris=[USERNAME])
+        assert (again.learners, again.gone, again.handed_on) == (plans[-1].learners, [], 0)
+        assert "alias-handed-on" not in {code for _, code in warned(again)}, "said once"
+        known = [alias for each in after(*plans).learners.values() for alias in each.aliases]
+        assert len(set(known)) == len(known)
+    return plans
+
+
+def test_a_user_name_of_one_who_left_passes_on_and_comes_back_by_a_roster_that_says_so() -> None:
+    left = District().without_user("u2")
+    first, second, third, back = hands_on(District(), left, District().without_user("u2").student("u9", username="ben.o"), District())
+    ben, gus = learners_of(first)["Ben"], learners_of(third)["Gus"]
+    assert holders(BENS, first, second) == ["Ben"], "nobody else has it"
+    assert holders(BENS, first, second, third) == ["Gus"]
+    assert third.gone == [ben.model_copy(update={"active": False, "aliases": tuple(each for each in ben.aliases if each != BENS)})]
+    assert third.handed_on == 1
+    (told,) = [fault for fault in third.warnings.first if fault.code == "alias-handed-on"]
+    assert told.place == "users.csv:8:username"
+    assert f"learner {ben.learner_id} until now, and is for learner {gus.learner_id} from now on" in told.detail
+    assert holders(BENS, first, second, third, back) == ["Ben"]
+    assert learners_of(back)["Ben"] == ben
+
+
+def test_an_lms_id_of_one_who_is_still_there_passes_on() -> None:
+    handed = District().put("users.csv", "u1", userIds="{LTI:lti-1}").put("users.csv", "u2", userIds="{LMS:lms-1}")
+    first, second = hands_on(District(), handed)
+    for of_lms in (alias_of(KEY, "LMS", "lms-1"), alias("lms-1", "userIds/LMS")):
+        assert (holders(of_lms, first), holders(of_lms, first, second)) == (["Ada"], ["Ben"])
+    assert holders(alias_of(KEY, "LTI", "lti-1"), first, second) == ["Ada"]
+    assert second.handed_on == 2
+    assert [fault.place for fault in second.warnings.first if fault.code == "alias-handed-on"] == ["users.csv:3:userIds"], (
+        "one id, said once"
+    )
+
+
+def test_two_user_names_are_exchanged() -> None:
+    exchanged = District().put("users.csv", "u1", username="ben.o").put("users.csv", "u2", username="ada.m")
+    first, second = hands_on(District(), exchanged)
+    assert holders(BENS, first, second) == ["Ada"]
+    assert second.handed_on == 2
+
+
+def test_an_id_that_its_learner_has_still_does_not_pass_on() -> None:
+    first, second = hands_on(District(), District().student("u9", username="ben.o"))
+    assert holders(BENS, first, second) == ["Ben"]
+    assert ("users.csv:9:username", "shared-id") in warned(second)
+    assert second.handed_on == 0
+
+
+def test_what_several_rows_have_does_not_pass_on_unless_it_is_the_sourced_id_of_one() -> None:
+    left = District().without_user("u2")
+    several = District().without_user("u2").student("u8", username="ben.o").student("u9", username="ben.o", userIds="{sis:u2}")
+    plans = hands_on(District(), left, several)
+    assert holders(BENS, *plans) == ["Ben"]
+    assert {fault.detail for fault in plans[-1].warnings.first if fault.place.endswith(":username")} == {
+        "several rows have the id of one who has it no more, so evidence under it is still recorded for her"
+    }
+    assert holders(alias("u2"), *plans) == ["Gus"]
+
+
+def test_an_alias_of_another_source_passes_on_once_its_learner_is_gone_there() -> None:
+    def other() -> District:
+        small = District().without_user("u1").without_user("u3").put("users.csv", "u2", sourcedId="o1", identifier="")
+        for file in ("roles.csv", "enrollments.csv"):
+            for row in small.rows[file]:
+                row["userSourcedId"] = row["userSourcedId"].replace("u2", "o1")
+        return small
+
+    first = planned(District(), iris=[USERNAME])
+    second = planned(other(), after(first), source="other", iris=[USERNAME])
+    assert learners_of(second)["Ben"].learner_id != learners_of(first)["Ben"].learner_id
+    assert BENS not in learners_of(second)["Ben"].aliases, "the other roster says nothing of her"
+    assert ("users.csv:2:username", "shared-id") in warned(second)
+    third = planned(District().without_user("u2"), after(first, second), iris=[USERNAME])
+    fourth = planned(other(), after(first, second, third), source="other", iris=[USERNAME])
+    assert BENS in learners_of(fourth)["Ben"].aliases
+    assert [BENS in each.aliases for each in fourth.gone if isinstance(each, LearnerRostered)] == [False]
 
 
 def test_whom_the_roster_no_longer_names_is_withdrawn_and_comes_back_the_same() -> None:

@@ -53,11 +53,17 @@ NEWS: Final = """
     SELECT EXISTS (SELECT FROM news WHERE calendar) OR EXISTS (
         SELECT FROM touched t JOIN alias USING (alias) JOIN alignment USING (item_id) LEFT JOIN calendar c ON true
         WHERE c.begins_at IS NULL OR t.occurred_at >= c.begins_at)"""
-DUE: Final = """
-    SELECT a.correlation, a.act_id AS evidence_id, l.learner_id, a.item_id, i.competency_ids, a.score_e6,
+# An alias that passed on: an act is of whom it was of when the act was accepted, in the same partition; or of the first whose it was.
+OWNER: Final = """
+    CASE WHEN l.version = 1 THEN l.learner_id ELSE coalesce((
+        SELECT (convert_from(e.bytes, 'UTF8')::jsonb #>> '{data,learner_id}')::uuid FROM event e
+        WHERE e.stream = 'evidence/alias/' || a.alias AND (e.version = 1 OR e.position < a.position) ORDER BY e.version DESC LIMIT 1
+    ), l.learner_id) END"""
+DUE: Final = f"""
+    SELECT a.correlation, a.act_id AS evidence_id, {OWNER} AS learner_id, a.item_id, i.competency_ids, a.score_e6,
         a.occurred_at, a.kind, a.duration_ms
     FROM act a JOIN alias l USING (alias) JOIN alignment i USING (item_id) LEFT JOIN calendar c ON true
-    WHERE a.learner_id IS NULL AND (c.begins_at IS NULL OR a.occurred_at >= c.begins_at) ORDER BY a.partition, a.position LIMIT %s"""
+    WHERE a.learner_id IS NULL AND (c.begins_at IS NULL OR a.occurred_at >= c.begins_at) ORDER BY a.partition, a.position LIMIT %s"""  # noqa: S608 - our own words
 
 
 async def expand(connection: Connection, asks: Sequence[Ask]) -> list[Ask]:

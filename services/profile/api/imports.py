@@ -77,6 +77,7 @@ class Imported(BaseModel):
     staff: Counts
     learners: Counts
     aliases: int = Field(description="Ids by which learners are newly known.")
+    handed_on: int = Field(description="Of these, ids that were another learner's until now; warnings say from whom to whom.")
     events: int = Field(description="Recorded by this request, or still to be recorded where it is under way; 0 in a dry run.")
     under_way: bool = Field(
         description="Whether some of it is still to be taken, which the service does by itself: see `/profile/oneroster/imports/under-way`."
@@ -217,8 +218,8 @@ class _Taking:
         return Imported(
             content_hash=planned.content_hash, source=self.source, dry_run=self.dry_run, rows=planned.rows, schools=counts(SchoolRostered),
             classes=counts(ClassRostered), staff=counts(StaffRostered), learners=counts(LearnerRostered),
-            aliases=sum(len(each.aliases) for each in news), events=events, under_way=under_way, warnings=warnings,
-            warnings_total=planned.warnings.total,
+            aliases=sum(len(each.aliases) for each in news), handed_on=planned.handed_on, events=events, under_way=under_way,
+            warnings=warnings, warnings_total=planned.warnings.total,
         )  # fmt: skip
 
 
@@ -240,7 +241,7 @@ def _busy() -> Overloaded:
 
 def _check_withdrawals(planned: Plan, known: Known, source: str) -> None:
     """Raise Refused where most learners of a source would go: an export that was cut short looks like that."""
-    gone = sum(isinstance(each, LearnerRostered) for each in planned.gone)
+    gone = sum(isinstance(each, LearnerRostered) and known.learners[each.learner_id].active for each in planned.gone)
     active = sum(each.active and each.source == source for each in known.learners.values())
     if gone > FEW and 2 * gone > active:
         detail = f"the roster no longer names {gone} of {active} learners: send a whole export, or the same with withdraw_many=true"
@@ -252,7 +253,7 @@ def _news(planned: Plan, known: Known, keys: Mapping[UUID, bytes]) -> Iterator[N
     for school in planned.schools:
         yield News(school, change(school, known.schools.get(school.school_id)))
     for named in planned.named:
-        before = known.before(named)
+        before = known.before(named.told)
         told = _sealed(named, before, keys.get(named.id))
         new = (
             set(told.aliases) - set(before.aliases if isinstance(before, LearnerRostered) else ())
@@ -261,7 +262,7 @@ def _news(planned: Plan, known: Known, keys: Mapping[UUID, bytes]) -> Iterator[N
         )
         yield News(told, change(told, before), tuple(sorted(new)), _left(told, before))
     for gone in planned.gone:
-        yield News(gone, Change.WITHDRAWN)
+        yield News(gone, change(gone, known.before(gone)))
 
 
 def _left(told: Told, before: Told | None) -> StaffRostered | None:

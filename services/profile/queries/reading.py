@@ -11,6 +11,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
+from services.profile.domain import MAX_AUTHORS
 from services.profile.queries.keyring import Keyring, open_name, open_title, open_words
 from services.profile.queries.views import (
     ClassView,
@@ -44,7 +45,7 @@ _CLASSES: Final = """
 _LEARNER: Final = "SELECT body FROM learner WHERE learner_id = %s"
 _SCHOOL: Final = "SELECT body FROM school WHERE school_id = %s"
 _CLASSES_BY_ID: Final = "SELECT body FROM school_class WHERE class_id = ANY(%s) ORDER BY class_id"
-_PREFERENCES: Final = "SELECT body FROM preference WHERE learner_id = %s ORDER BY version DESC"
+_PREFERENCES: Final = "SELECT body FROM preference WHERE learner_id = %s ORDER BY version DESC LIMIT %s"
 _IMPORTED: Final = "SELECT content_hash FROM roster_import WHERE content_hash = %s"
 _IMPORTS: Final = """
     SELECT content_hash, source, rows, person_iris, imported_at FROM roster_import
@@ -88,7 +89,7 @@ class Queries(Tables):
             return None
         schools = await self._told(SchoolRostered, _SCHOOL, [told[0].school_id])
         classes = await self._told(ClassRostered, _CLASSES_BY_ID, [list(told[0].class_ids)])
-        stated = await self._told(PreferencesStated, _PREFERENCES, [learner_id])
+        stated = await self._told(PreferencesStated, _PREFERENCES, [learner_id, MAX_AUTHORS])
         keys = await self._keyring.of([learner_id, *told[0].class_ids])
         return LearnerDetail(
             **_learner(told[0], keys),

@@ -73,7 +73,7 @@ class LearnerDetail(LearnerView):
     classes: list[ClassView]
     aliases: int = Field(description="Under how many ids other systems may know her.")
     source: str = Field(description="The SIS that names her.")
-    preferences: list[PreferenceView] = Field(description="Each author's latest, the newest first.")
+    preferences: list[PreferenceView] = Field(description="Each author's latest, the newest first, of the 16 who spoke last.")
 
 
 class UnderWay(BaseModel):
