@@ -48,6 +48,8 @@ class Known:
     classes: Mapping[UUID, ClassRostered] = field(default_factory=dict)
     staff: Mapping[UUID, StaffRostered] = field(default_factory=dict)
     learners: Mapping[UUID, LearnerRostered] = field(default_factory=dict)
+    elsewhere: Mapping[UUID, Sequence[StaffRostered]] = field(default_factory=dict)
+    """What was told last of staff at schools that were never told that they went to another one, as earlier releases had it."""
 
     def before(self, told: Held) -> Held | None:
         """Return what was told of a class or person before; their ids have nothing in common."""

@@ -117,6 +117,22 @@ def test_who_is_not_there_need_not_be_known() -> None:
     assert not of("membership", found(left))
 
 
+def test_who_was_told_of_another_school_last_is_at_no_other() -> None:
+    (name, version, data), (reader, _, held), _ = KINDS["staff"]
+    at_first, noted = (name, version, data), (reader, 7, held)
+    moved, noted_there = (name, version + 1, data | {"school_id": AUTHOR}), (reader, 8, held | {"school_id": AUTHOR, "version": 2})
+    assert not found(at_first, noted)
+    both = found(at_first, moved, noted, noted_there)
+    assert both == [("scheduling", f"staff in scheduling of {SCHOOL} {STAFF} is there, told last was {AUTHOR}")]
+    left = ((name, version + 1, data | {"active": False}), (name, version + 2, moved[2]))
+    gone = (reader, 9, held | {"active": False, "version": 2})
+    assert not found(at_first, *left, noted, gone, (reader, 8, noted_there[2] | {"version": 3}))
+    withdrawn = (name, version + 2, moved[2] | {"active": False})
+    assert [
+        case for _, case in found(at_first, moved, withdrawn, noted, (reader, 9, noted_there[2] | {"active": False, "version": 3}))
+    ] == [f"staff in scheduling of {SCHOOL} {STAFF} is there, told last was no school"]
+
+
 def test_people_may_know_of_an_earlier_first_day() -> None:
     told, (reader, version, _), _ = KINDS["calendar"]
     assert not found(told, (reader, version, {"first_day": "2026-08-01"}))

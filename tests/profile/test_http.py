@@ -16,9 +16,10 @@ import pytest
 
 from services.profile.api import imports
 from services.profile.app import PARTS
-from services.profile.domain import MAX_AUTHORS
+from services.profile.domain import MAX_AUTHORS, TakeRostered
 from shared.clock import FixedClock
 from shared.contracts.envelope import Header
+from shared.contracts.profile import StaffRostered
 from shared.keys import alias_of, learner_id_of, person_alias, school_id_of
 from shared.replay import Settings, Verifier
 from shared.testing import SOME_TIME, running
@@ -153,6 +154,30 @@ async def test_who_teaches_elsewhere_from_now_on_is_withdrawn_from_the_school_be
     assert len(told) == before + 3
     assert (await send(profile, moved))["events"] == 0
     assert (await send(profile, District().without_user("p2")))["staff"]["withdrawn"] == 1
+
+
+async def test_who_went_to_another_school_before_that_was_told_is_withdrawn_from_hers_by_the_next_import(profile: Any) -> None:
+    """An earlier release told the new school alone, of one who teaches there now and of one who has left the district since."""
+    await send(profile, District())
+    hill, brook = (school_id_of("sis", school) for school in ("s2", "s1"))
+    (dora,) = [StaffRostered.model_validate(body) for (body,) in await rows(profile, f"SELECT body FROM staff WHERE school_id = '{brook}'")]  # noqa: S608
+    (eve,) = [StaffRostered.model_validate(body) for (body,) in await rows(profile, f"SELECT body FROM staff WHERE school_id = '{hill}'")]  # noqa: S608
+    moved = eve.model_copy(update={"school_id": brook})
+    gone = [dora.model_copy(update={"school_id": hill, "active": active}) for active in (True, False)]
+    await profile.asker.ask([TakeRostered(moved)])
+    for each in gone:
+        await profile.asker.ask([TakeRostered(each)])
+    roster = District().put("users.csv", "p2", primaryOrgSourcedId="s1").without_user("p1")
+    assert (await send(profile, roster, dry_run=True))["staff"] == {"created": 0, "changed": 2, "unchanged": 0, "withdrawn": 0}
+    answer = await send(profile, roster)
+    assert (answer["staff"], answer["events"]) == ({"created": 0, "changed": 2, "unchanged": 0, "withdrawn": 0}, 5)
+    told = [[event.data for event in await profile.ledger.stream(f"profile/staff/{each.staff_id}")] for each in (eve, dora)]
+    assert told[0] == [eve, moved, eve.model_copy(update={"active": False}), moved]
+    assert told[1] == [dora, *gone, dora.model_copy(update={"active": False}), gone[-1]]
+    assert (await send(profile, roster))["events"] == 0, "healed once"
+    assert (await send(profile, District().put("users.csv", "p2", primaryOrgSourcedId="s1")))["events"] == 2, (
+        "who comes back, at one school, and that it was imported"
+    )
 
 
 async def test_most_learners_are_withdrawn_only_on_purpose(profile: Any) -> None:

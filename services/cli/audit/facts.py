@@ -1,8 +1,9 @@
 """I5's facts: what a service told last of a subject, and what its reader holds of it, side by side in the workbook.
 
-Compared: profile's aliases in evidence, class memberships in mastery, enrolments and preferences in pathing, and staff in scheduling;
-profile's first day of courses in evidence, which may hold an earlier one that people told; mastery's levels, framework and pages in
-pathing; pathing's demands, with all that they ask for, in scheduling. Content stands here as a hash, as everywhere in the workbook.
+Compared: profile's aliases in evidence, class memberships in mastery, enrolments and preferences in pathing, and staff in scheduling, whom
+no school but the one told last may have; profile's first day of courses in evidence, which may hold an earlier one that people told;
+mastery's levels, framework and pages in pathing; pathing's demands, with all that they ask for, in scheduling. Content stands here as a
+hash, as everywhere in the workbook.
 
 Not compared here: evidence in mastery, which is compared to the byte under I4 and counted under I10; its corrections and voids, which I3
 asks for again one by one, and I2 folds; the schools and classes that profile tells, and scheduling's days, which nobody keeps a copy of.
@@ -22,9 +23,11 @@ from shared.contracts.envelope import Header, canonical, digest, instant_text
 from shared.parameters import page_hash
 
 Fact = tuple[str, str, str, str | None, int]
-"""Side (told or held), kind, subject, value, and what is the larger the later it was told. No value: nothing needs to be held."""
+"""Side (told or held, or last: where a person is, in whatever school), kind, subject, value, and what is the larger the later it was told.
+No value: nothing needs to be held."""
 
 PREFERENCES: Final = "preferences in pathing"
+STAFF: Final = "staff in scheduling"
 TOLD_CALENDAR: Final = "calendar that was told"
 DIFFERENT: Final = """
     SELECT t.kind, t.subject, t.value, h.value FROM fact t LEFT JOIN fact h ON h.side = 'held' AND h.kind = t.kind AND h.subject = t.subject
@@ -32,6 +35,11 @@ DIFFERENT: Final = """
 CALENDAR: Final = f"""
     SELECT t.value, h.value FROM fact t LEFT JOIN fact h ON h.side = 'held' AND h.kind = 'calendar'
     WHERE t.side = 'told' AND t.kind = '{TOLD_CALENDAR}' AND (h.value IS NULL OR h.value > t.value)"""  # noqa: S608 - our own words
+ELSEWHERE: Final = f"""
+    SELECT h.subject, l.value FROM fact h
+    JOIN fact l ON l.side = 'last' AND l.kind = h.kind AND l.subject = substr(h.subject, instr(h.subject, ' ') + 1)
+    WHERE h.side = 'held' AND h.kind = '{STAFF}' AND h.value IS NOT NULL AND l.value IS NOT substr(h.subject, 1, instr(h.subject, ' ') - 1)
+"""  # noqa: S608 - our own words
 AUTHORS: Final = f"SELECT count(*) FROM fact WHERE side = 'told' AND kind = '{PREFERENCES}' AND subject BETWEEN ? AND ? || '~'"  # noqa: S608
 
 
@@ -63,11 +71,15 @@ def facts_of(header: Header) -> list[Fact]:
         case "pathing.preferences-noted.v1":
             return [("held", PREFERENCES, *_preferences(data))]
         case "profile.staff-rostered.v1":
-            return [("told", "staff in scheduling", f"{data['school_id']} {data['staff_id']}", _staff(data, data), version)]
+            school = data["school_id"] if data.get("active", True) else None
+            return [
+                ("told", STAFF, f"{data['school_id']} {data['staff_id']}", _staff(data, data), version),
+                ("last", STAFF, data["staff_id"], school, version),
+            ]
         case "scheduling.staff-noted.v1":
             member = data["member"]
             subject = f"{data['school_id']} {member['staff_id']}"
-            return [("held", "staff in scheduling", subject, _staff(member, data), data.get("version", 0))]
+            return [("held", STAFF, subject, _staff(member, data), data.get("version", 0))]
         case _:
             return _of_calendar(header) or _of_paths(header)
 
@@ -151,6 +163,8 @@ def differences(book: Book) -> list[tuple[str, str]]:
         reader = kind.rpartition(" in ")[2]
         if kind != TOLD_CALENDAR and not (kind == PREFERENCES and _has_many_authors(book, subject)):
             found.append((reader, f"{kind} of {subject} is {held}, told was {told}"))
+    for subject, school in book.rows(ELSEWHERE):
+        found.append(("scheduling", f"{STAFF} of {subject} is there, told last was {school or 'no school'}"))
     return found + [("evidence", f"work counts from {held}, told was {told}") for told, held in book.rows(CALENDAR)]
 
 

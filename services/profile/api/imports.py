@@ -18,7 +18,7 @@ from services.profile import oneroster
 from services.profile.domain import IdentifyLearner, NoteImport, TakeRostered, Told
 from services.profile.person_iri import MAX_TEMPLATES, PersonIri, person_iris
 from services.profile.queries import NAME, TITLE, ImportView, Keyring, Queries, RosterCommand, Steps, UnderWay, asks, is_free, record
-from services.profile.roster import Change, Known, Named, Plan, change, plan
+from services.profile.roster import Change, Known, Named, Plan, change, id_of, plan
 from shared.contracts.envelope import Sealed
 from shared.contracts.profile import ClassRostered, LearnerRostered, RosterImported, SchoolRostered, StaffRostered
 from shared.errors import Overloaded, Refused
@@ -93,15 +93,14 @@ class News:
     told: Told
     change: Change
     aliases: tuple[str, ...] = ()
-    left: StaffRostered | None = None
-    """Who goes to another school, withdrawn from the one before: that school hears nothing of the other."""
+    left: tuple[StaffRostered, ...] = ()
+    """Who goes to another school, withdrawn from those before: they hear nothing of the other."""
 
     def commands(self) -> list[RosterCommand]:
         """Return what to ask; nothing, where nothing changes."""
         learner = self.told.learner_id if isinstance(self.told, LearnerRostered) else None
         first: list[RosterCommand] = [IdentifyLearner(alias, learner) for alias in self.aliases if learner is not None]
-        if self.left is not None:
-            first.append(TakeRostered(self.left))
+        first += [TakeRostered(each) for each in self.left]
         return first if self.change is Change.UNCHANGED else [*first, TakeRostered(self.told)]
 
 
@@ -260,16 +259,27 @@ def _news(planned: Plan, known: Known, keys: Mapping[UUID, bytes]) -> Iterator[N
             if isinstance(told, LearnerRostered)
             else ()
         )
-        yield News(told, change(told, before), tuple(sorted(new)), _left(told, before))
+        yield _changed(told, before, known, tuple(sorted(new)))
     for gone in planned.gone:
-        yield News(gone, change(gone, known.before(gone)))
+        yield _changed(gone, known.before(gone), known)
+    named_or_gone = {each.id for each in planned.named} | {id_of(each) for each in planned.gone}
+    for id in sorted(known.elsewhere.keys() - named_or_gone):
+        yield _changed(known.staff[id], known.staff[id], known)
 
 
-def _left(told: Told, before: Told | None) -> StaffRostered | None:
-    """Return a member of staff as her school is to know her from now on, if she goes to another one. A learner's path sees to hers."""
-    if not (isinstance(told, StaffRostered) and isinstance(before, StaffRostered)):
-        return None
-    return before.model_copy(update={"active": False}) if before.active and before.school_id != told.school_id else None
+def _changed(told: Told, before: Told | None, known: Known, aliases: tuple[str, ...] = ()) -> News:
+    """Return what becomes of a person or class. Who leaves a school is told again as she stands, which is the last word about her."""
+    left, becomes = _left(told, before, known), change(told, before)
+    return News(told, Change.CHANGED if left and becomes is Change.UNCHANGED else becomes, aliases, left)
+
+
+def _left(told: Told, before: Told | None, known: Known) -> tuple[StaffRostered, ...]:
+    """Return a member of staff as each school that has her is to know her from now on, if she is at another one. A learner's path sees to
+    hers."""
+    if not isinstance(told, StaffRostered):
+        return ()
+    places = [*known.elsewhere.get(told.staff_id, ()), *([before] if isinstance(before, StaffRostered) and before.active else [])]
+    return tuple(each.model_copy(update={"active": False}) for each in places if each.school_id != told.school_id)
 
 
 def _sealed(named: Named, before: Told | None, key: bytes | None) -> Told:

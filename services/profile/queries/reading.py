@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -46,6 +47,13 @@ _LEARNER: Final = "SELECT body FROM learner WHERE learner_id = %s"
 _SCHOOL: Final = "SELECT body FROM school WHERE school_id = %s"
 _CLASSES_BY_ID: Final = "SELECT body FROM school_class WHERE class_id = ANY(%s) ORDER BY class_id"
 _PREFERENCES: Final = "SELECT body FROM preference WHERE learner_id = %s ORDER BY version DESC LIMIT %s"
+_ELSEWHERE: Final = """
+    SELECT body::text FROM (
+        SELECT DISTINCT ON (s.staff_id, e.body->>'school_id') s.school_id, e.body FROM staff s, LATERAL (
+            SELECT version, convert_from(bytes, 'UTF8')::jsonb->'data' AS body FROM event
+            WHERE stream = ('profile/staff/' || s.staff_id) COLLATE "C") e
+        WHERE s.version > 1 ORDER BY s.staff_id, e.body->>'school_id', e.version DESC) told
+    WHERE body->>'school_id' <> school_id::text AND coalesce((body->>'active')::boolean, true)"""
 _IMPORTED: Final = "SELECT content_hash FROM roster_import WHERE content_hash = %s"
 _IMPORTS: Final = """
     SELECT content_hash, source, rows, person_iris, imported_at FROM roster_import
@@ -71,9 +79,12 @@ class Queries(Tables):
         classes = await self._told(ClassRostered, "SELECT body::text FROM school_class")
         staff = await self._told(StaffRostered, "SELECT body::text FROM staff")
         learners = await self._told(LearnerRostered, "SELECT body::text FROM learner")
+        elsewhere: dict[UUID, list[StaffRostered]] = defaultdict(list)
+        for each in await self._told(StaffRostered, _ELSEWHERE):
+            elsewhere[each.staff_id].append(each)
         return Known(
             {each.school_id: each for each in schools}, {each.class_id: each for each in classes},
-            {each.staff_id: each for each in staff}, {each.learner_id: each for each in learners},
+            {each.staff_id: each for each in staff}, {each.learner_id: each for each in learners}, elsewhere,
         )  # fmt: skip
 
     async def learners(self, school: UUID | None, class_id: UUID | None, withdrawn: bool, after: UUID, most: int) -> list[LearnerView]:
