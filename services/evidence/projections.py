@@ -45,15 +45,19 @@ CONFLICT: Final = """
     ON CONFLICT (act_id, version) DO NOTHING
 """
 ALIAS: Final = """
-    INSERT INTO alias (alias, learner_id, version)
-    SELECT alias, learner_id, version FROM jsonb_to_recordset(%(rows)s) AS new(alias text, learner_id uuid, version bigint)
-    ON CONFLICT (alias) DO UPDATE SET learner_id = excluded.learner_id, version = excluded.version WHERE alias.version < excluded.version
+    INSERT INTO alias (alias, learner_id, version, partition, position)
+    SELECT alias, learner_id, version, partition, position FROM jsonb_to_recordset(%(rows)s) AS new(
+        alias text, learner_id uuid, version bigint, partition integer, position bigint)
+    ON CONFLICT (alias) DO UPDATE SET learner_id = excluded.learner_id, version = excluded.version, partition = excluded.partition,
+        position = excluded.position
+    WHERE alias.version < excluded.version
 """
 ALIGNMENT: Final = """
-    INSERT INTO alignment (item_id, iri, competency_ids, version)
-    SELECT item_id, iri, competency_ids, version
-    FROM jsonb_to_recordset(%(rows)s) AS new(item_id uuid, iri text, competency_ids jsonb, version bigint)
-    ON CONFLICT (item_id) DO UPDATE SET competency_ids = excluded.competency_ids, version = excluded.version
+    INSERT INTO alignment (item_id, iri, competency_ids, version, partition, position)
+    SELECT item_id, iri, competency_ids, version, partition, position FROM jsonb_to_recordset(%(rows)s) AS new(
+        item_id uuid, iri text, competency_ids jsonb, version bigint, partition integer, position bigint)
+    ON CONFLICT (item_id) DO UPDATE SET competency_ids = excluded.competency_ids, version = excluded.version,
+        partition = excluded.partition, position = excluded.position
     WHERE alignment.version < excluded.version
 """
 
@@ -110,11 +114,16 @@ def amendment_rows(event: Recorded[Any]) -> Iterable[Row]:
             return []
 
 
+def _place(event: Recorded[Any]) -> dict[str, Any]:
+    """Return the version of what is noted, and where in the ledger that was: what is behind it knows of it."""
+    return {"version": event.version, "partition": event.partition, "position": event.position}
+
+
 def alias_rows(event: Recorded[Any]) -> Iterable[Row]:
     """Return which learner an alias is now."""
     match event.data:
         case AliasNoted(alias=alias, learner_id=learner_id):
-            return [{"alias": alias, "learner_id": learner_id, "version": event.version}]
+            return [{"alias": alias, "learner_id": learner_id} | _place(event)]
         case _:
             return []
 
@@ -123,16 +132,17 @@ def alignment_rows(event: Recorded[Any]) -> Iterable[Row]:
     """Return what an item gives evidence about now."""
     match event.data:
         case ItemAligned(item_id=item_id, iri=iri, competency_ids=competency_ids):
-            return [{"item_id": item_id, "iri": iri, "competency_ids": competency_ids, "version": event.version}]
+            return [{"item_id": item_id, "iri": iri, "competency_ids": competency_ids} | _place(event)]
         case _:
             return []
 
 
 CALENDAR: Final = """
-    INSERT INTO calendar (id, first_day, begins_at, version)
-    SELECT id, first_day, begins_at, version FROM jsonb_to_recordset(%(rows)s) AS new(
-        id smallint, first_day date, begins_at timestamptz, version bigint)
-    ON CONFLICT (id) DO UPDATE SET first_day = excluded.first_day, begins_at = excluded.begins_at, version = excluded.version
+    INSERT INTO calendar (id, first_day, begins_at, version, partition, position)
+    SELECT id, first_day, begins_at, version, partition, position FROM jsonb_to_recordset(%(rows)s) AS new(
+        id smallint, first_day date, begins_at timestamptz, version bigint, partition integer, position bigint)
+    ON CONFLICT (id) DO UPDATE SET first_day = excluded.first_day, begins_at = excluded.begins_at, version = excluded.version,
+        partition = excluded.partition, position = excluded.position
     WHERE calendar.version < excluded.version
 """
 
@@ -141,7 +151,7 @@ def calendar_rows(event: Recorded[Any]) -> Iterable[Row]:
     """Return the one row of the calendar."""
     match event.data:
         case CalendarNoted(first_day=first_day):
-            return [{"id": 1, "first_day": first_day, "begins_at": begins_at(first_day), "version": event.version}]
+            return [{"id": 1, "first_day": first_day, "begins_at": begins_at(first_day)} | _place(event)]
         case _:
             return []
 

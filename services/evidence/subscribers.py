@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from services.evidence.calendar import NoteCalendar
 from services.evidence.domain import NoteAlias
-from services.evidence.queries import Releases
+from services.evidence.queries import due
 from shared.contracts.envelope import Recorded
 from shared.contracts.evidence import AliasNoted, CalendarNoted
 from shared.contracts.profile import LearnerIdentified, RosterImported
@@ -29,7 +29,7 @@ def commands_for(event: Recorded[Any]) -> list[NoteAlias | NoteCalendar]:
 
 def ticks(context: Context) -> Sequence[Tick]:
     """Return what evidence does in time."""
-    return (Drain("release", Releases().due),)
+    return (Drain("release", due),)
 
 
 SUBSCRIPTION: Final = Subscription((Topic.PROFILE,), commands_for, (LearnerIdentified, RosterImported))

@@ -36,7 +36,7 @@ async def import_roster(service: Any, first_session: date | None) -> None:
 
 
 async def waiting(service: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (await service.client.get("/evidence/waiting")).raise_for_status().json()["acts"]["items"]
+    found: list[dict[str, Any]] = (await service.client.get("/evidence/waiting")).raise_for_status().json()["items"]
     return found
 
 

@@ -12,10 +12,12 @@ import pytest
 
 from services.evidence.app import PARTS
 from services.evidence.domain import AcceptEvidence
-from services.evidence.queries import waiting
+from services.evidence.queries import reading, releasing, waiting, waiting_now
+from services.evidence.queries.reading import TOTALS, WAITING
 from shared.contracts.envelope import event_id
 from shared.contracts.evidence import EvidenceAccepted, EvidenceConflicted, EvidenceRecorded
 from shared.keys import item_id_of
+from shared.ledger.columns import Texts
 from shared.ledger.store import project
 from shared.replay import Settings, Verifier
 from shared.stack import ServiceDatabase
@@ -113,16 +115,16 @@ async def test_what_waits_says_for_what(service: Any) -> None:
     ]  # fmt: skip
     assert (await counts(service))["waiting"] == {"unknown-learner": 2, "unaligned": 1, "before-first-day": 0, "being-released": 0}
     first = (await service.client.get("/evidence/waiting?limit=2")).json()
-    rest = (await service.client.get(f"/evidence/waiting?limit=2&after={first['acts']['next']}")).json()
-    listed = first["acts"]["items"] + rest["acts"]["items"]
+    rest = (await service.client.get(f"/evidence/waiting?limit=2&after={first['next']}")).json()
+    listed = first["items"] + rest["items"]
     assert sorted(each["reason"] for each in listed) == ["unaligned", "unknown-learner", "unknown-learner"]
-    assert rest["acts"]["next"] is None
+    assert rest["next"] is None
     shown = (await service.client.get(f"/evidence/acts/{listed[0]['act_id']}")).json()
     assert (shown["status"], shown["reason"]) == ("waiting", listed[0]["reason"])
 
 
 async def test_waiting_acts_are_released_in_the_order_in_which_they_were_accepted(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "MAX_RELEASED", 3)
+    monkeypatch.setattr(releasing, "MAX_RELEASED", 3)
     await align(service)
     names = [f"a-{n}" for n in range(8)]
     for name in names:
@@ -228,63 +230,156 @@ async def test_a_release_that_is_asked_twice_records_once(service: Any) -> None:
     await tell(service, act("1"), act("2"))
     await identify(service)
     async with service.pool.connection() as connection:
-        due = await waiting.Releases().due(connection, "")
-    assert len(due) == 2
+        found = await releasing.due(connection, "")
+    assert len(found) == 2
     for _ in range(2):
-        await service.ledger.handle(due)
+        await service.ledger.handle(found)
     assert len(await meant(service)) == 2
 
 
-async def test_what_waits_is_walked_through_only_after_news_that_let_an_act_go(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    releases = waiting.Releases()
+async def due(service: Any) -> list[int]:
+    """The scores of what one look finds to release, in order."""
+    async with service.pool.connection() as connection:
+        return [ask.command.score_e6 for ask in await releasing.due(connection, "")]
 
-    async def due() -> int:
-        async with service.pool.connection() as connection:
-            return len(await releases.due(connection, ""))
 
+async def test_only_news_that_let_an_act_go_find_it(service: Any) -> None:
     await tell(service, act("1"), act("2", item=2))
-    assert await due() == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(waiting, "DUE", "SELECT 1 / (0 * %s)")
-        assert await due() == 0
-        await tell(service, act("3"))
-        await align(service, 1, 3)
-        await identify(service, "s-2")
-        assert await due() == 0, "nothing of this lets an act go"
+    assert await due(service) == []
+    await tell(service, act("3"))
+    await align(service, 1, 3)
+    await identify(service, "s-2")
+    assert await due(service) == [], "nothing of this lets an act go"
     await identify(service)
-    assert await due() == 2
-    assert await due() == 2, "they were not recorded, so they are found again"
+    assert len(await due(service)) == 2
+    assert len(await due(service)) == 2, "they were not recorded, so they are found again"
     await service.tick()
-    assert await due() == 0
+    assert await due(service) == []
     await align(service, 2)
-    assert await due() == 1
+    assert len(await due(service)) == 1
 
 
 async def test_an_act_that_just_missed_its_alignment_is_released(service: Any) -> None:
     await identify(service)
-    releases = waiting.Releases()
-    async with service.pool.connection() as connection:
-        assert await releases.due(connection, "") == []
+    assert await due(service) == []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(waiting, "COMPETENCIES", waiting.COMPETENCIES + " WHERE false")  # As it was a moment ago.
         await align(service)
-        async with service.pool.connection() as connection:
-            assert await releases.due(connection, "") == []
+        assert await due(service) == []
         assert await tell(service, act()) == ["waiting"]
-    async with service.pool.connection() as connection:
-        assert len(await releases.due(connection, "")) == 1
+    assert len(await due(service)) == 1
 
 
-async def test_more_news_than_are_looked_through_are_walked(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "MAX_NEWS", 2)
-    releases = waiting.Releases()
-    await align(service)
-    async with service.pool.connection() as connection:
-        assert await releases.due(connection, "") == []
-    await tell(service, *(act(f"a-{n}") for n in range(6)))
+@pytest.mark.parametrize("most", [1, 3, 7])
+async def test_what_an_event_lets_go_is_gone_through_in_parts_that_outlast_a_restart(
+    service: Any, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(releasing, "MAX_ACTS", most)
+    monkeypatch.setattr(releasing, "MAX_EVENTS", 2)
+    await import_calendar(service, "2026-09-01")
+    for number in range(4):
+        old = act(f"old-{number}", f"s-{number}", share=0.9, occurred_at="2026-08-01T08:00:00Z")
+        acts = [act(f"{number}-{n}", f"s-{number}", item=n % 3, share=n / 10) for n in range(6)]
+        assert await tell(service, *acts, old) == ["waiting"] * 7
+    for number in range(4):
+        await identify(service, f"s-{number}", UUID(int=number + 1))
+    await align(service, 0, 1, 2)
+    await import_calendar(service, "2026-07-01")
+    monkeypatch.setattr(releasing, "AT_ONCE_S", -1.0)  # One transaction of each look, of which nothing is remembered in the process.
+    looks = 0
+    while (found := await due(service)) == []:
+        looks += 1
+    assert looks > 8, "more than one for each event and each part of what it lets go"
+    assert len(found) == 28, "what is released is in the order of acceptance, so all is found before"
+    while await service.tick():
+        pass
+    for number in range(4):
+        scores = [each.score_e6 // 100_000 for each in await meant(service, UUID(int=number + 1))]
+        assert scores == [0, 1, 2, 3, 4, 5, 9]
+
+
+async def import_calendar(service: Any, first_day: str) -> None:
+    said = {"first_day": first_day, "author_id": str(UUID(int=9))}
+    (await service.client.put("/evidence/calendar", json=said)).raise_for_status()
+
+
+async def test_new_acts_go_behind_those_that_an_alignment_is_about_to_let_go(service: Any) -> None:
     await identify(service)
+    await align(service)
+    await tell(service, act("1", item=2, share=0.1))
+    await service.tick()
+    await align(service, 2)
+    assert await tell(service, act("2", share=0.2), act("3", "s-2")) == ["waiting", "waiting"]
+    assert await service.tick() == 1
+    assert await tell(service, act("4", share=0.4)) == ["recorded"]
+    assert [each.score_e6 // 100_000 for each in await meant(service)] == [1, 2, 4]
+
+
+FILL = """
+    INSERT INTO act SELECT gen_random_uuid(), %s, md5((g %% 50)::text)::uuid, 500000, now(), 'item', 'caliper', NULL, 0, g, now(),
+        gen_random_uuid(), NULL, NULL, NULL FROM generate_series(1, %s) g"""
+STATEMENTS: Any = {
+    "learners": (waiting.LEARNERS, lambda: [Texts([lms.alias()])]),
+    "news": (releasing.NEWS, list),
+    "gone": (releasing.GONE, lambda: [500]),
+    "due": (releasing.DUE, lambda: [500]),
+    "totals": (TOTALS, list),
+    "page": (WAITING, lambda: [0, 0, 10]),
+}
+
+
+async def test_what_waits_is_read_by_nobody_whom_it_does_not_concern(service: Any) -> None:
+    """Pages of PostgreSQL that each statement reads stay the same, however much waits."""
+
+    async def pages() -> dict[str, int]:
+        found = {}
+        async with service.pool.connection() as connection:
+            await connection.execute("ANALYZE act")
+            for name, (statement, values) in STATEMENTS.items():
+                explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
+                for _ in range(2):  # What the first finds dead, it marks.
+                    ((plan,),) = await (await connection.execute(explained, values())).fetchall()
+                found[name] = plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"]
+        return found
+
+    await identify(service)
+    await align(service)
+    assert await tell(service, act()) == ["recorded"]
+    await service.tick()
     async with service.pool.connection() as connection:
-        assert len(await releases.due(connection, "")) == 6
+        await connection.execute(FILL, [lms.alias(), 100])
+    few = await pages()
+    async with service.pool.connection() as connection:
+        await connection.execute(FILL.replace("0, g, now()", "0, 1000 + g, now()"), [lms.alias(), 20_000])
+    many = await pages()
+    assert {name: many[name] - few[name] for name in few if many[name] > 2 * few[name] + 20} == {}
+
+
+async def test_counts_are_right_before_and_after_the_ledger_is_gone_through(service: Any) -> None:
+    await tell(service, act("1"), act("2", "s-2"), act("1", share=0))
+    before = await counts(service)
+    await service.tick()
+    assert before == await counts(service)
+    assert (before["accepted"], before["recorded"], before["conflicts"]) == (2, 0, 1)
+    await identify(service)
+    await align(service)
+    await tell(service, act("3", "s-2"))
+    await service.tick()
+    after = await counts(service)
+    assert (after["accepted"], after["recorded"], after["conflicts"], after["aliases"], after["items"]) == (3, 1, 1, 1, 1)
+    async with service.pool.connection() as connection:
+        assert await waiting_now(connection) == 2
+
+
+async def test_of_what_is_too_much_to_count_a_sample_says_why_it_waits(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    await identify(service)
+    await tell(service, *(act(f"{n}", "s-1" if n % 2 else "s-2", n) for n in range(9)))
+    exact = await counts(service)
+    assert (exact["exact"], exact["waiting"]["unaligned"], exact["waiting"]["unknown-learner"]) == (True, 4, 5)
+    monkeypatch.setattr(reading, "MAX_COUNTED", 3)
+    assert await counts(service) == exact | {"exact": False}, "a sample of all of so few"
+    monkeypatch.setattr(reading, "WAITING_SAMPLE", "SELECT 'unaligned', 1 WHERE %s < 0")
+    assert await counts(service) == exact, "a sample without any says nothing"
 
 
 async def test_every_decision_replays_to_the_same_bytes(service: Any) -> None:

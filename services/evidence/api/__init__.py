@@ -50,13 +50,6 @@ class Aligned(BaseModel):
     changed: int = Field(description="Items that were not aligned so before.")
 
 
-class Waiting(BaseModel):
-    """What waits: how much for which reason, and a page of it."""
-
-    counts: Counts
-    acts: Page[WaitingView]
-
-
 def routes(context: Context) -> list[APIRouter]:
     """Return the routes of evidence, to be mounted under /evidence."""
     router = APIRouter(tags=["evidence"])
@@ -142,12 +135,11 @@ def _add_views(router: APIRouter, queries: Queries) -> None:
         return await queries.act(act_id)
 
     @router.get("/waiting")
-    async def list_waiting(paging: Paging) -> Waiting:
-        """Count what waits and why, and list it in the order in which it came in each partition."""
+    async def list_waiting(paging: Paging) -> Page[WaitingView]:
+        """List what waits, and for what, in the order in which it came in each partition."""
         partition, position = paging.behind(-1, -1)
         rows = await queries.waiting((partition, position), paging.most)
-        page = paging.page(rows, lambda row: [row["partition"], row["position"]], lambda row: WaitingView(**row))
-        return Waiting(counts=await queries.counts(), acts=page)
+        return paging.page(rows, lambda row: [row["partition"], row["position"]], lambda row: WaitingView(**row))
 
     @router.get("/counts")
     async def count() -> Counts:

@@ -1,9 +1,10 @@
 """What evidence reads: views for its routes, and what is known when an act arrives."""
 
 from services.evidence.queries.reading import Queries, waiting_now
+from services.evidence.queries.releasing import due
 from services.evidence.queries.views import ActView, AlignmentView, ConflictView, Counts, EvidenceView, WaitingView
-from services.evidence.queries.waiting import Releases, expand
+from services.evidence.queries.waiting import expand
 
 __all__ = [
-    "ActView", "AlignmentView", "ConflictView", "Counts", "EvidenceView", "Queries", "Releases", "WaitingView", "expand", "waiting_now",
+    "ActView", "AlignmentView", "ConflictView", "Counts", "EvidenceView", "Queries", "WaitingView", "due", "expand", "waiting_now",
 ]  # fmt: skip

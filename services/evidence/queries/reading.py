@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, get_args
 from uuid import UUID
@@ -17,16 +17,28 @@ from shared.ledger.tables import Tables
 from shared.ledger.types import Row
 
 MAX_CONFLICTS_SHOWN: Final = 16
+MAX_COUNTED: Final = 1_000_000
+"""Waiting acts that are counted one by one for why they wait; of more, a sample is."""
+SAMPLE: Final = 200_000
+"""Acts of a sample, waiting and recorded."""
 
 REASON: Final = """CASE WHEN l.learner_id IS NULL THEN 'unknown-learner' WHEN i.item_id IS NULL THEN 'unaligned'
     WHEN a.occurred_at < c.begins_at THEN 'before-first-day' ELSE 'being-released' END"""
 KNOWN: Final = "FROM act a LEFT JOIN alias l USING (alias) LEFT JOIN alignment i USING (item_id) LEFT JOIN calendar c ON true"
 WAITING_ACTS: Final = f"{KNOWN} WHERE a.learner_id IS NULL"
-COUNTS: Final = """
-    SELECT (SELECT count(*) FROM act WHERE alias IS NOT NULL) AS accepted,
-        (SELECT count(*) FROM act WHERE learner_id IS NOT NULL) AS recorded,
-        (SELECT count(*) FROM conflict) AS conflicts, (SELECT count(*) FROM alias) AS aliases, (SELECT count(*) FROM alignment) AS items"""
+TOTALS: Final = """
+    SELECT sum(n.accepted + e.accepted)::bigint AS accepted, sum(n.recorded + e.recorded)::bigint AS recorded,
+        sum(n.conflicts + e.conflicts)::bigint AS conflicts
+    FROM noticed n CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE type = 'evidence.accepted.v1') AS accepted,
+            count(*) FILTER (WHERE type = 'evidence.recorded.v1') AS recorded,
+            count(*) FILTER (WHERE type = 'evidence.conflicted.v1') AS conflicts
+        FROM event WHERE partition = n.partition AND position >= n.position) e"""
+"""What was counted when the ledger was gone through, and what came since."""
+COUNTS: Final = f"""
+    SELECT t.*, (SELECT count(*) FROM alias) AS aliases, (SELECT count(*) FROM alignment) AS items FROM ({TOTALS}) t"""  # noqa: S608 - our own words
 WAITING_COUNTS: Final = f"SELECT {REASON}, count(*) {WAITING_ACTS} GROUP BY 1"
+WAITING_SAMPLE: Final = WAITING_COUNTS.replace("FROM act a", "FROM act a TABLESAMPLE SYSTEM (%s)")
 WAITING: Final = f"""
     SELECT a.act_id, a.item_id, a.occurred_at, a.accepted_at, a.partition, a.position, {REASON} AS reason {WAITING_ACTS}
     AND (a.partition, a.position) > (%s, %s) ORDER BY a.partition, a.position LIMIT %s"""
@@ -57,10 +69,16 @@ class Queries(Tables):
         """Return how many acts are in each state, as of one instant."""
         async with connected(self._pool) as connection, connection.transaction():
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            waiting: dict[Any, int] = dict(await (await connection.execute(WAITING_COUNTS)).fetchall())
             async with connection.cursor(row_factory=dict_row) as cursor:
-                rows = await (await cursor.execute(COUNTS)).fetchall()
-        return Counts(waiting={reason: waiting.get(reason, 0) for reason in get_args(Reason)}, **rows[0])
+                (known,) = await (await cursor.execute(COUNTS)).fetchall()
+            waits, found = known["accepted"] - known["recorded"], dict[Any, int]()
+            if waits > MAX_COUNTED:
+                sample = await connection.execute(WAITING_SAMPLE, [min(100.0, 100.0 * SAMPLE / known["accepted"])])
+                found = shared_out(waits, dict(await sample.fetchall()))
+            exact = not found
+            if exact:
+                found = dict(await (await connection.execute(WAITING_COUNTS)).fetchall())
+        return Counts(waiting={reason: found.get(reason, 0) for reason in get_args(Reason)}, exact=exact, **known)
 
     async def act(self, act_id: UUID) -> ActView:
         """Return what has become of an act.
@@ -95,6 +113,20 @@ class Queries(Tables):
         return await self.all(AlignmentView, ALIGNMENTS, {"item": item, "after": after, "most": most})
 
 
+def shared_out(total: int, counted: Mapping[str, int]) -> dict[str, int]:
+    """Return the total in the proportions that were counted; nothing where nothing was.
+
+    >>> shared_out(1_000, {"unaligned": 2, "unknown-learner": 1})
+    {'unaligned': 667, 'unknown-learner': 333}
+    """
+    whole = sum(counted.values())
+    shares = {name: total * count // whole for name, count in counted.items()}
+    if shares:
+        shares[max(shares, key=lambda name: shares[name])] += total - sum(shares.values())
+    return shares
+
+
 async def waiting_now(connection: Connection) -> int:
     """Return how many accepted acts are not recorded yet."""
-    return sum(count for _, count in await (await connection.execute(WAITING_COUNTS)).fetchall())
+    ((accepted, recorded, _),) = await (await connection.execute(TOTALS)).fetchall()
+    return int(accepted - recorded)

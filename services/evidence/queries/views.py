@@ -95,6 +95,10 @@ class Counts(BaseModel):
     accepted: int
     recorded: int
     waiting: dict[Reason, int]
+    exact: bool = Field(
+        default=True,
+        description="False where more than a million wait: for what is then told by a sample. How many do is exact all the same.",
+    )
     conflicts: int
     aliases: int = Field(description="Names of learners that are known.")
     items: int = Field(description="Items that are aligned.")

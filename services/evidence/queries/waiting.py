@@ -1,26 +1,18 @@
-"""From told to meant: what decides, under the partition's lock, whether an act is recorded at once or waits; and what releases it later."""
+"""From told to meant: what decides, under the partition's lock, whether an act is recorded at once or waits. `releasing` finds it later."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from orjson import dumps
-from psycopg.rows import dict_row
-
 from services.evidence.domain import AcceptEvidence, RecordEvidence
-from shared.contracts.envelope import Origin, event_id
-from shared.contracts.evidence import Kind
+from services.evidence.queries.releasing import acceptance
+from shared.contracts.envelope import Origin
 from shared.ledger import Ask, Connection
 from shared.ledger.columns import Texts
-
-MAX_RELEASED: Final = 500
-"""Acts released in one transaction."""
-MAX_NEWS: Final = 2_000
-"""Events of a partition that are looked through, before everything that waits is."""
 
 # Each id is looked up by itself: planned as a join, or with `= ANY`, the tables may be read whole, or each id is weighed by the planner,
 # which costs more than the query.
@@ -29,48 +21,26 @@ KEPT: Final = """
     CROSS JOIN LATERAL (SELECT alias FROM act WHERE act_id = wanted.id::uuid AND alias IS NOT NULL LIMIT 1) found"""
 LEARNERS: Final = """
     SELECT wanted.alias, (
-        SELECT l.learner_id FROM alias l WHERE l.alias = wanted.alias AND (
-            SELECT 1 FROM act w JOIN alignment i USING (item_id) WHERE w.alias = l.alias AND w.learner_id IS NULL
-                AND (c.begins_at IS NULL OR w.occurred_at >= c.begins_at) LIMIT 1) IS NULL), c.begins_at
+        SELECT l.learner_id FROM alias l WHERE l.alias = wanted.alias
+        AND (SELECT 1 FROM due_act d WHERE d.alias = l.alias LIMIT 1) IS NULL
+        AND (NOT (
+            (SELECT 1 FROM noticed n, LATERAL (SELECT FROM alignment WHERE partition = n.partition AND position >= n.position LIMIT 1) i
+                LIMIT 1) IS NOT NULL
+            OR (SELECT 1 FROM noticed n WHERE n.partition = c.partition AND n.position <= c.position) IS NOT NULL
+            OR (SELECT 1 FROM noticed n WHERE n.partition = l.partition AND n.position <= l.position) IS NOT NULL
+        ) OR (SELECT 1 FROM act w WHERE w.alias = l.alias AND w.learner_id IS NULL LIMIT 1) IS NULL)), c.begins_at
     FROM unnest(%s) AS wanted(alias) LEFT JOIN calendar c ON true"""
+"""Of an alias whose acts are being released, or are still to be looked at since something was noted, there is no learner yet."""
 COMPETENCIES: Final = """
     SELECT wanted.id, found.competency_ids FROM unnest(%s) AS wanted(id)
     CROSS JOIN LATERAL (SELECT competency_ids FROM alignment WHERE item_id = wanted.id::uuid LIMIT 1) found"""
-LENGTHS: Final = "SELECT id, length FROM partition"
-NEWS: Final = """
-    WITH news AS MATERIALIZED (
-        SELECT CASE WHEN e.type = 'evidence.alias-noted.v1' THEN split_part(e.stream, '/', 3) END AS alias,
-            CASE WHEN e.type = 'evidence.item-aligned.v1' THEN split_part(e.stream, '/', 3)::uuid END AS item_id,
-            CASE WHEN e.type = 'evidence.accepted.v1' THEN split_part(e.stream, '/', 3)::uuid END AS act_id,
-            e.type = 'evidence.calendar-noted.v1' AS calendar
-        FROM jsonb_to_recordset(%(since)s) AS r(partition integer, position bigint), LATERAL (
-            SELECT type, stream FROM event WHERE partition = r.partition AND position >= r.position ORDER BY position LIMIT %(most)s) e
-    ), touched AS (
-        SELECT a.alias, a.item_id, a.occurred_at FROM news n JOIN act a ON a.alias = n.alias WHERE a.learner_id IS NULL
-        UNION ALL SELECT a.alias, a.item_id, a.occurred_at FROM news n JOIN act a ON a.item_id = n.item_id WHERE a.learner_id IS NULL
-        UNION ALL SELECT a.alias, a.item_id, a.occurred_at FROM news n JOIN act a ON a.act_id = n.act_id WHERE a.learner_id IS NULL
-    )
-    SELECT EXISTS (SELECT FROM news WHERE calendar) OR EXISTS (
-        SELECT FROM touched t JOIN alias USING (alias) JOIN alignment USING (item_id) LEFT JOIN calendar c ON true
-        WHERE c.begins_at IS NULL OR t.occurred_at >= c.begins_at)"""
-# An alias that passed on: an act is of whom it was of when the act was accepted, in the same partition; or of the first whose it was.
-OWNER: Final = """
-    CASE WHEN l.version = 1 THEN l.learner_id ELSE coalesce((
-        SELECT (convert_from(e.bytes, 'UTF8')::jsonb #>> '{data,learner_id}')::uuid FROM event e
-        WHERE e.stream = 'evidence/alias/' || a.alias AND (e.version = 1 OR e.position < a.position) ORDER BY e.version DESC LIMIT 1
-    ), l.learner_id) END"""
-DUE: Final = f"""
-    SELECT a.correlation, a.act_id AS evidence_id, {OWNER} AS learner_id, a.item_id, i.competency_ids, a.score_e6,
-        a.occurred_at, a.kind, a.duration_ms
-    FROM act a JOIN alias l USING (alias) JOIN alignment i USING (item_id) LEFT JOIN calendar c ON true
-    WHERE a.learner_id IS NULL AND (c.begins_at IS NULL OR a.occurred_at >= c.begins_at) ORDER BY a.partition, a.position LIMIT %s"""  # noqa: S608 - our own words
 
 
 async def expand(connection: Connection, asks: Sequence[Ask]) -> list[Ask]:
     """Return the asks, each act under the alias it was first told with; and behind each new act what it means, where that is known.
 
     It is not yet known where the alias is no learner, the item has no alignment, or earlier acts of the alias are still to be released;
-    nor is it where the act happened before any course began, as far as rosters and people say. Then it waits, and `Releases` finds it.
+    nor is it where the act happened before any course began, as far as rosters and people say. Then it waits, and `releasing.due` finds it.
     """
     told = [ask.command for ask in asks if isinstance(ask.command, AcceptEvidence)]
     if not told:
@@ -97,39 +67,8 @@ async def expand(connection: Connection, asks: Sequence[Ask]) -> list[Ask]:
             meant = RecordEvidence(
                 act.act_id, learner, act.item_id, competency_ids, act.score_e6, act.occurred_at, act.kind, act.duration_ms
             )  # fmt: skip
-            result.append(Ask(meant, Origin(_acceptance(id), ask.origin.correlation), ask.record))
+            result.append(Ask(meant, Origin(acceptance(id), ask.origin.correlation), ask.record))
     return result
-
-
-class Releases:
-    """Finds acts that wait although their learner and competencies are known by now, in the order in which they were accepted.
-
-    Everything that waits is walked through only after an event that lets an act go; many may wait for long.
-    """
-
-    def __init__(self) -> None:
-        self._settled: dict[int, int] | None = None
-        """Lengths of the partitions before the last walk that found nothing; None: walk, whatever happened."""
-
-    async def due(self, connection: Connection, now: str) -> list[Ask]:
-        """Return what the next waiting acts mean; nothing where none can be released."""
-        lengths: dict[int, int] = dict(await (await connection.execute(LENGTHS)).fetchall())
-        if self._settled is not None and not await _news(connection, self._settled, lengths):
-            self._settled = lengths
-            return []
-        async with connection.cursor(row_factory=dict_row) as cursor:
-            rows = await (await cursor.execute(DUE, [MAX_RELEASED])).fetchall()
-        self._settled = None if rows else lengths  # What was found may still fail to be recorded: look again.
-        return [_released(**row) for row in rows]
-
-
-async def _news(connection: Connection, since: Mapping[int, int], lengths: Mapping[int, int]) -> bool:
-    """Return whether an event after these lengths lets an act go, or so much happened that it is quicker to walk."""
-    moved = [{"partition": number, "position": since[number]} for number in since if lengths[number] > since[number]]
-    if any(lengths[number] - since[number] > MAX_NEWS for number in since):
-        return True
-    rows = await (await connection.execute(NEWS, {"since": dumps(moved).decode(), "most": MAX_NEWS})).fetchall() if moved else [[False]]
-    return bool(rows[0][0])
 
 
 async def _learners(connection: Connection, aliases: Collection[str]) -> tuple[dict[str, UUID], datetime | None]:
@@ -142,13 +81,3 @@ async def _pairs(connection: Connection, query: str, keys: Collection[str]) -> d
     """Return what a query finds for these keys, those without it left out."""
     rows = await (await connection.execute(query, [Texts(list(keys))])).fetchall() if keys else []
     return {key: value for key, value in rows if value is not None}
-
-
-def _released(correlation: UUID, competency_ids: list[str], kind: str, **other: Any) -> Ask:
-    meant = RecordEvidence(competency_ids=tuple(competency_ids), kind=Kind(kind), **other)
-    return Ask(meant, Origin(_acceptance(str(meant.evidence_id)), str(correlation)))
-
-
-def _acceptance(act_id: str) -> str:
-    """Return the id of the event by which the act was accepted, always the first of its stream."""
-    return event_id(f"evidence/act/{act_id}", 1)
