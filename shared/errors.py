@@ -81,6 +81,14 @@ class ClockAhead(Unavailable):
         )
 
 
+class Underway(Unavailable):
+    """An answer takes longer than anybody waits for it: what was done for it is kept, and goes on when the same is sent again."""
+
+    def __init__(self, done: str, retry_after_s: int = 1) -> None:
+        CairnError.__init__(self, f"{done}, and goes on from there: send the same again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
 class Misconfigured(CairnError):
     """A setting or the installation is wrong; the message names the setting and its remedy."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,7 @@ MAX_FAULTS = 20
 def compare(path: Path, report: Path | None, address: str | None, home: Path | None) -> None:
     """Send the groups of a file, and tell the answer."""
     learners = read_groups(path)
-    answer = httpx.post(f"{where(address, home)}/mastery/equity", json={"learners": learners}, timeout=IMPORT_LIMIT_S)
+    answer = _asked(f"{where(address, home)}/mastery/equity", learners)
     if not answer.is_success:
         raise refusal(answer, path)
     told = answer.json()
@@ -30,6 +31,16 @@ def compare(path: Path, report: Path | None, address: str | None, home: Path | N
         report.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     for line in told_lines(told):
         out.print(line)
+
+
+def _asked(address: str, learners: list[dict[str, Any]]) -> httpx.Response:
+    """Return the answer; as long as it is under way, the question is sent again."""
+    while True:
+        answer = httpx.post(address, json={"learners": learners}, timeout=IMPORT_LIMIT_S)
+        if answer.status_code != 503 or b':under-way"' not in answer.content:
+            return answer
+        out.print(answer.json()["detail"])
+        time.sleep(int(answer.headers["Retry-After"]))
 
 
 def read_groups(path: Path) -> list[dict[str, Any]]:

@@ -102,20 +102,15 @@ def _told(event: Recorded[Any]) -> Iterator[Row]:
 
 
 def _overrides(event: Recorded[Any]) -> Iterator[Row]:
-    if not isinstance(event.data, JudgementsMoved):
-        yield from _told(event)
-        return
-    for moved in event.data.overrides:
-        yield moved.model_dump(mode="json") | {"learner_id": str(event.data.learner_id), "version": event.version}
+    moved = event.data.overrides if isinstance(event.data, JudgementsMoved) else (event.data,)
+    for given in moved:
+        yield given.model_dump(mode="json") | {"learner_id": event.key, "ended": False, "version": event.version}
 
 
 def _override_ends(event: Recorded[Any]) -> Iterator[Row]:
-    if not isinstance(event.data, JudgementsMoved):
-        yield from _told(event)
-        return
-    for name in event.data.ended:
-        at = {"at": instant_text(event.time), "author_id": None, "version": event.version}
-        yield {"learner_id": str(event.data.learner_id), "competency_id": name} | at
+    ended = event.data.ended if isinstance(event.data, JudgementsMoved) else (event.data.competency_id,)
+    for name in ended:
+        yield {"learner_id": event.key, "competency_id": name, "version": event.version}
 
 
 def _waivers(event: Recorded[Any]) -> Iterator[Row]:
@@ -169,6 +164,11 @@ _AUTHOR: Final = {"author_id": "uuid", "role": "text", "reason": "text", "words"
 _LEVEL: Final = _IDS | {
     "level": "text", "probability_e6": "integer", "evidence_ids": "jsonb", "changed_at": "timestamptz", "override": "boolean",
 }  # fmt: skip
+_ENDED: Final = """
+    UPDATE override o SET ended = true
+    FROM jsonb_to_recordset(%(rows)s) AS new(learner_id uuid, competency_id text, version bigint)
+    WHERE (o.learner_id, o.competency_id) = (new.learner_id, new.competency_id) AND o.version <= new.version
+"""
 _PAGES: Final = """
     INSERT INTO framework_page (page, competency_id, code, subject, family, assessable, prerequisites)
     SELECT page, competency_id, code, subject, family, assessable, prerequisites FROM jsonb_to_recordset(%(rows)s) AS new(
@@ -194,8 +194,11 @@ PROJECTIONS: Final = (
         "person_needed", _told, (PersonNeeded,), _OF_COMPETENCY, **_IDS, needed="boolean", idle="integer", idle_days="integer",
         evidence_id="uuid", told_at="timestamptz",
     ),
-    _table("override", _overrides, (OverrideGiven, JudgementsMoved), _OF_COMPETENCY, **_IDS, level="text", until="timestamptz", **_AUTHOR),
-    _table("override_end", _override_ends, (OverrideEnded, JudgementsMoved), _OF_COMPETENCY, **_IDS, at="timestamptz", author_id="uuid"),
+    _table(
+        "override", _overrides, (OverrideGiven, JudgementsMoved), _OF_COMPETENCY, **_IDS, level="text", until="timestamptz", **_AUTHOR,
+        ended="boolean",
+    ),
+    Projection("override", _override_ends, _OF_COMPETENCY, _ENDED, (OverrideEnded, JudgementsMoved)),
     _table(
         "waiver", _waivers, (PrerequisiteWaived, WaiverWithdrawn, JudgementsMoved), (*_OF_COMPETENCY, "prerequisite_id"), **_IDS,
         prerequisite_id="text", waived="boolean", **_AUTHOR,

@@ -80,6 +80,7 @@ STATUS: Final[tuple[tuple[type[errors.CairnError], int, str, str], ...]] = (
     (errors.NotFound, 404, "not-found", "There is nothing under this id"),
     (errors.Refused, 409, "refused", "The request was refused"),
     (errors.Overloaded, 429, "overloaded", "More is waiting than can be taken"),
+    (errors.Underway, 503, "under-way", "The answer takes longer than one request"),
     (errors.Unavailable, 503, "unavailable", "The service cannot work for now"),
 )
 _REMEDIES: Final = {

@@ -1,21 +1,28 @@
 """Groups compared: sums as worked out by hand, few learners told of nowhere, and nothing kept."""
 
+import json
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.cli import comparing
 from services.cli.comparing import read_groups, told_lines
 from services.mastery import equity
+from services.mastery.api import equity as equity_api
 from services.mastery.equity import SMALLEST_GROUP, Facts, tellable
 from services.mastery.inputs import Inputs, inputs_of
+from services.mastery.queries import Queries
+from services.mastery.queries import equity as gathering
 from shared.contracts.mastery import Level
-from shared.errors import BadInput
+from shared.errors import BadInput, Overloaded, Underway
+from shared.http.problems import respond_to
 from shared.parameters import NO_PARAMETERS
 from tests.mastery.samples import evidence, told
 
@@ -155,6 +162,68 @@ async def test_groups_are_compared_and_small_ones_are_not_told_of(service: Any) 
     async with service.pool.connection() as connection:
         kept = await (await connection.execute("SELECT 1 FROM event WHERE strpos(convert_from(bytes, 'UTF8'), 'north') > 0")).fetchall()
     assert not kept
+
+
+def asked_of(learners: list[UUID]) -> dict[str, Any]:
+    return {"learners": [{"learner_id": str(learner), "groups": {"school": "north"}} for learner in learners]}
+
+
+async def test_what_takes_longer_than_a_request_goes_on_with_the_next(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    learners = [UUID(int=0x7D1F1A52_0000_4000_8000_0000000000A0 + at) for at in range(25)]
+    for at, learner in enumerate(learners):
+        await service.hear(told(evidence(at, learner=learner), at))
+    monkeypatch.setattr(gathering, "AT_ONCE", 10)
+    monkeypatch.setattr(equity_api, "WITHIN_S", -1.0)
+    for done in (10, 20):
+        answer = await service.client.post("/mastery/equity", json=asked_of(learners))
+        assert (answer.status_code, answer.json()["type"].rsplit(":")[-1]) == (503, "under-way")
+        assert answer.json()["detail"].startswith(f"the record of {done} of 25 learners is gone through")
+        assert int(answer.headers["Retry-After"]) == 1
+    for responses in (25, 26):  # All of it is kept by now, until there is more to read of a learner.
+        answer = await service.client.post("/mastery/equity", json=asked_of(learners))
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["columns"][0]["groups"][0]["responses"] == responses
+        await service.hear(told(evidence(99, learner=learners[3], day=1), 99))
+
+
+async def test_groups_are_compared_for_one_at_a_time_and_for_nobody_who_has_gone(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    learners = [UUID(int=0x7D1F1A52_0000_4000_8000_0000000000A0 + at) for at in range(3)]
+    for at, learner in enumerate(learners):
+        await service.hear(told(evidence(at, learner=learner), at))
+    monkeypatch.setattr(gathering, "MAX_EVENTS", 1)
+    gatherer, parameters = gathering.Gatherer(Queries(service.pool)), await service.asker.parameters()
+    parts = 0
+
+    async def gone() -> bool:
+        nonlocal parts
+        parts += 1
+        with pytest.raises(Overloaded):
+            await gatherer.facts_of(learners, parameters, gone)
+        return False
+
+    with pytest.raises(Underway, match="of 1 of 3 learners"):
+        await gatherer.facts_of(learners, parameters, gone)
+    assert parts == 1
+
+    async def stays() -> bool:
+        return True
+
+    assert sum(each.responses for each in (await gatherer.facts_of(learners, parameters, stays)).values()) == 3
+
+
+def test_the_command_asks_again_while_its_question_is_under_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    path.write_text(f"learner_id,school\n{ITEM},north\n")
+    done = {"unknown": 0, "smallest_group": 10, "columns": []}
+    answers = [respond_to(Underway(f"{n} of 2 done"), "/mastery/equity") for n in range(2)]
+    sent = iter([*(httpx.Response(each.status_code, headers=dict(each.headers), content=each.body) for each in answers),
+                 httpx.Response(200, json=done)])  # fmt: skip
+    slept: list[int] = []
+    monkeypatch.setattr(comparing.httpx, "post", lambda *_, **__: next(sent))
+    monkeypatch.setattr(comparing.time, "sleep", slept.append)
+    comparing.compare(path, tmp_path / "told.json", "http://cairn.test", None)
+    assert slept == [1, 1]
+    assert json.loads((tmp_path / "told.json").read_text()) == done
 
 
 async def test_a_learner_named_twice_is_refused(service: Any) -> None:

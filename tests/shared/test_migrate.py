@@ -31,7 +31,7 @@ MOVED = {"partition", "published", "inbox", "parked"}
 """Rows come and change; none goes."""
 READ = {"alembic_version"}
 OTHERS = {"cursor"}
-OWN_OTHERS = {"profile": {"roster_step"}}
+OWN_OTHERS = {"profile": {"roster_step"}, "evidence": {"noticed", "due_act"}}
 """Work on its way; read tables and states, which are made again from the ledger, aside."""
 TAKEN = ("UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {}")
 
@@ -43,9 +43,12 @@ MADE_WITH = {"alembic_version", "partition", "published"}
 """Tables that have rows from the first migration on."""
 NEW_COLUMNS = {
     ("mastery", "0002"): {"level": {"override": False}, "level_change": {"override": False}},
+    ("mastery", "0008"): {"override": {"ended": True}},  # `fill` gives each of them an end of the same version.
     ("scheduling", "0002"): {"demand": {"position": -1}},
+    ("evidence", "0008"): {table: {"partition": None, "position": None} for table in ("alias", "alignment", "calendar")},
 }
 """What a revision adds to rows that it finds; `_foreign`, which is in every service, aside."""
+DROPPED = {("mastery", "0008"): {"override_end"}}
 FOREIGN = {"parked": {"hash": None}}
 
 
@@ -164,6 +167,8 @@ def test_each_upgrade_of_each_service_keeps_the_rows_that_it_finds(service: Topi
             with psycopg.connect(place.owner_url) as owner:
                 after = content(owner)
             added = FOREIGN if names[revision] == "foreign" else NEW_COLUMNS.get((service, revision), {})
+            for table in DROPPED.get((service, revision), ()):
+                del before[table]
             for table, rows in before.items():
                 assert after[table] == sorted((row | added.get(table, {}) for row in rows), key=str), f"{service} {revision}: {table}"
 
@@ -223,3 +228,27 @@ async def test_demands_of_an_earlier_release_learn_where_in_the_ledger_they_were
         with psycopg.connect(place.owner_url) as owner:
             found = owner.execute("SELECT learner_id::text, position FROM demand ORDER BY learner_id").fetchall()
     assert found == [(noted, 41), (unknown, -1)]
+
+
+async def test_acts_of_an_earlier_release_are_counted_and_those_that_may_go_are_found(stack: Stack) -> None:
+    item, learner, due, unaligned, gone = (f"00000000-0000-0000-0000-{number:012}" for number in range(1, 6))
+    with older(stack, "evidence", "0007") as place:
+        with psycopg.connect(place.owner_url) as owner:
+            owner.execute("UPDATE partition SET length = 9 WHERE id = 3")
+            owner.execute("INSERT INTO alias VALUES ('a', %s, 1)", [learner])
+            owner.execute("INSERT INTO alignment VALUES (%s, 'urn:item', '[]', 2)", [item])
+            for position, version, stream in ((4, 1, "alias/a"), (5, 1, f"item/{item}"), (6, 2, f"item/{item}")):
+                owner.execute("INSERT INTO event VALUES (3, %s, %s, %s, '', '', now(), '')", [position, f"evidence/{stream}", version])
+            for position, (act, of, recorded) in enumerate(((due, item, None), (unaligned, learner, None), (gone, item, learner))):
+                owner.execute(
+                    "INSERT INTO act (act_id, alias, item_id, partition, position, learner_id) VALUES (%s, 'a', %s, 3, %s, %s)",
+                    [act, of, position, recorded],
+                )
+            owner.execute("INSERT INTO conflict VALUES (%s, 2, 0, now(), %s, true, now())", [gone, item])
+        migrate("evidence", place.owner_url)
+        with psycopg.connect(place.owner_url) as owner:
+            assert owner.execute("SELECT act_id::text, alias, partition, position FROM due_act").fetchall() == [(due, "a", 3, 0)]
+            assert owner.execute("SELECT position FROM noticed WHERE partition = 3").fetchall() == [(9,)]
+            assert owner.execute("SELECT sum(accepted), sum(recorded), sum(conflicts) FROM noticed").fetchall() == [(3, 1, 1)]
+            for table, position in (("alias", 4), ("alignment", 6)):
+                assert owner.execute(f"SELECT partition, position FROM {table}").fetchall() == [(3, position)]  # noqa: S608 - our own names

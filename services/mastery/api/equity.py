@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -10,8 +11,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.mastery.equity import AFTER, SMALLEST_GROUP, Facts, by_group, members_of, rate, tellable
-from services.mastery.inputs import inputs_of
-from services.mastery.queries import Queries, facts_of_learners
+from services.mastery.queries import Gatherer, Queries
 from shared.contracts.mastery import Level
 from shared.errors import BadInput, Fault
 from shared.http import body_of, read_model
@@ -19,6 +19,8 @@ from shared.parts import Context
 
 MAX_LEARNERS: Final = 20_000
 MAX_COLUMNS: Final = 20
+WITHIN_S: Final = 60.0
+"""Time for one answer: what it takes longer goes on with the same question. Gateways wait longer."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -74,18 +76,25 @@ class EquityView(BaseModel):
 def routes(context: Context, queries: Queries) -> APIRouter:
     """Return the route of the comparison."""
     router = APIRouter(tags=["equity"])
+    gatherer = Gatherer(queries)
 
     @router.post("/equity", openapi_extra=body_of({"application/json": Asked}))
     async def compare_groups(request: Request) -> EquityView:
         """Compare groups of learners: levels, bias, and decisions that were wrong or late. What is sent is used for the answer, and not
-        kept; groups of fewer than 10 learners are left out, and those that would give away so few when subtracted from others."""
+        kept; groups of fewer than 10 learners are left out, and those that would give away so few when subtracted from others. Where
+        it takes longer than a request may, this answers 503 with the problem `under-way`, and the same sent again goes on from there. One
+        question is answered at a time: others meanwhile are told 429."""
         asked = await read_model(request, Asked)
         members = {member.learner_id: member.groups for member in asked.learners}
         if len(members) < len(asked.learners):
             fault = Fault("/learners", "twice", "a learner is named twice", "name each once, with all groups")
             raise BadInput(str(fault), [fault])
-        inputs = inputs_of(await context.asker.parameters())
-        facts = await facts_of_learners(queries, sorted(members), inputs)
+        ends_at = monotonic() + WITHIN_S
+
+        async def goes_on() -> bool:
+            return monotonic() < ends_at and not await request.is_disconnected()
+
+        facts = await gatherer.facts_of(sorted(members), await context.asker.parameters(), goes_on)
         compared = by_group((facts[learner], groups) for learner, groups in members.items() if learner in facts)
         told = await asyncio.to_thread(tellable, members_of((learner, members[learner]) for learner in sorted(facts)))
         unknown = (len(members) - len(facts)) // SMALLEST_GROUP * SMALLEST_GROUP

@@ -51,25 +51,36 @@ _TOLD: Final = """
     SELECT stream, bytes FROM event WHERE stream = ANY(%s)
     AND type IN ('mastery.estimated.v1', 'mastery.level-changed.v1', 'mastery.re-estimated.v1') ORDER BY stream, version
 """
+_VERSIONS: Final = "SELECT id, version FROM stream WHERE id = ANY(%s)"
 _COUNTS: Final = "SELECT learner_id, level, count(*) AS many FROM level WHERE learner_id = ANY(%s) GROUP BY learner_id, level"
 _OVERRIDES: Final = """
-    SELECT o.competency_id, o.level, o.until, o.author_id, o.role, o.reason, o.words, o.at FROM override o
-    LEFT JOIN override_end e USING (learner_id, competency_id)
-    WHERE o.learner_id = %s AND (e.version IS NULL OR e.version < o.version) ORDER BY o.competency_id
+    SELECT competency_id, level, until, author_id, role, reason, words, at FROM override
+    WHERE learner_id = %s AND NOT ended ORDER BY competency_id
 """
 _WAIVERS: Final = """
     SELECT competency_id, prerequisite_id, author_id, role, reason, words, at FROM waiver
     WHERE learner_id = %s AND waived ORDER BY competency_id, prerequisite_id
 """
-UNNAMED: Final = """
-    FROM deferred d WHERE competency_ids <> '[]' AND NOT EXISTS (
-        SELECT FROM jsonb_array_elements_text(d.competency_ids) named(id) JOIN framework_page f ON f.competency_id = named.id
-        WHERE f.page IN (SELECT jsonb_array_elements_text(pages) FROM framework_in_force WHERE kind = 'framework'))
-"""
-_DEFERRED: Final = f"""
-    SELECT evidence_id, learner_id, item_id, competency_ids, occurred_at, deferred_at {UNNAMED} AND evidence_id > %s
-    ORDER BY evidence_id LIMIT %s
-"""
+_NEXT_NAMED: Final = """(SELECT md5(competency_ids::text)::uuid AS hash, competency_ids FROM deferred WHERE competency_ids <> '[]' {behind}
+        ORDER BY md5(competency_ids::text)::uuid LIMIT 1)"""
+UNNAMED: Final = f"""
+    WITH RECURSIVE named(hash, competency_ids) AS (
+        {_NEXT_NAMED.format(behind="")}
+        UNION ALL SELECT n.hash, n.competency_ids FROM named,
+            LATERAL {_NEXT_NAMED.format(behind="AND md5(deferred.competency_ids::text)::uuid > named.hash")} n
+    ), unnamed AS MATERIALIZED (
+        SELECT hash FROM named WHERE NOT EXISTS (
+            SELECT FROM jsonb_array_elements_text(named.competency_ids) each(id) JOIN framework_page f ON f.competency_id = each.id
+            WHERE f.page IN (SELECT jsonb_array_elements_text(pages) FROM framework_in_force WHERE kind = 'framework')))
+"""  # noqa: S608 - our own words
+"""What deferred evidence names, each once, however much names it; and which of that no framework in force does."""
+_DEFERRED: Final = f"""{UNNAMED}
+    SELECT d.* FROM unnamed u CROSS JOIN LATERAL (
+        SELECT evidence_id, learner_id, item_id, competency_ids, occurred_at, deferred_at FROM deferred
+        WHERE md5(competency_ids::text)::uuid = u.hash AND competency_ids <> '[]' AND evidence_id > %(after)s
+        ORDER BY evidence_id LIMIT %(most)s) d
+    ORDER BY d.evidence_id LIMIT %(most)s
+"""  # noqa: S608 - our own words
 _OF_LEARNER: Final = "SELECT %(subject)s::uuid AS learner_id"
 _OF_CLASS: Final = "SELECT learner_id FROM membership WHERE class_id = %(subject)s AND member"
 _NEEDS: Final = """
@@ -171,6 +182,11 @@ class Queries(Tables):
         """Return what the ledger holds of a learner's evidence, one event each, in order."""
         return [bytes(row["bytes"]) for row in await self.rows(_EVIDENCE, [f"mastery/learner/{learner_id}"])]
 
+    async def versions_of(self, learners: Sequence[UUID]) -> dict[UUID, int]:
+        """Return how many events there are of those learners of whom there are any."""
+        found = await self.rows(_VERSIONS, [[f"mastery/learner/{learner}" for learner in learners]])
+        return {UUID(row["id"].rsplit("/", 1)[-1]): row["version"] for row in found}
+
     async def told_of(self, learners: Sequence[UUID]) -> tuple[Sequence[Row], Sequence[Row]]:
         """Return what the ledger holds of these learners, stream by stream in order; and how many competencies stand at which level."""
         told = await self.rows(_TOLD, [[f"mastery/learner/{learner}" for learner in learners]])
@@ -186,7 +202,7 @@ class Queries(Tables):
 
     async def deferred(self, after: UUID, most: int) -> list[DeferredView]:
         """Return the evidence that waits for a framework, from behind this id."""
-        return await self.all(DeferredView, _DEFERRED, [after, most])
+        return await self.all(DeferredView, _DEFERRED, {"after": after, "most": most})
 
     async def needs_of(
         self, subject: UUID, of_class: bool, asked: Asked, after: tuple[UUID, str], most: int, inputs: Inputs, now: datetime
