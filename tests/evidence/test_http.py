@@ -113,7 +113,7 @@ BAD = [
     ("POST", "/evidence/caliper", body(envelope(graded())), {}, 415, None),
     ("POST", "/evidence/caliper", body([graded()]), JSON, 400, ""),
     ("POST", "/evidence/caliper", body(envelope()), JSON, 400, "/data"),
-    ("POST", "/evidence/caliper", body(envelope(graded(), dataVersion=CONTEXT[:-1] + "1")), JSON, 422, "/dataVersion"),
+    ("POST", "/evidence/caliper", body(envelope(graded(), dataVersion=CONTEXT[:-1] + "0")), JSON, 422, "/dataVersion"),
     ("POST", "/evidence/caliper", body(envelope(graded(), put(graded("x"), "eventTime", "2026"))), JSON, 422, "/data/1/eventTime"),
     (
         "POST",
