@@ -35,12 +35,12 @@ def compare(path: Path, report: Path | None, address: str | None, home: Path | N
 
 def _asked(address: str, learners: list[dict[str, Any]]) -> httpx.Response:
     """Return the answer; as long as it is under way, the question is sent again."""
-    while True:
-        answer = httpx.post(address, json={"learners": learners}, timeout=IMPORT_LIMIT_S)
-        if answer.status_code != 503 or b':under-way"' not in answer.content:
-            return answer
+    answer = httpx.post(address, json={"learners": learners}, timeout=IMPORT_LIMIT_S)
+    while answer.status_code == 503 and b':under-way"' in answer.content:
         out.print(answer.json()["detail"])
         time.sleep(int(answer.headers["Retry-After"]))
+        answer = httpx.post(address, json={"learners": learners}, timeout=IMPORT_LIMIT_S)
+    return answer
 
 
 def read_groups(path: Path) -> list[dict[str, Any]]:

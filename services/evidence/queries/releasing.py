@@ -80,12 +80,18 @@ _FIRST: Final = "SELECT partition, position, act_id FROM due_act ORDER BY partit
 GONE: Final = f"""
     DELETE FROM due_act d USING ({_FIRST}) f WHERE (d.partition, d.position) = (f.partition, f.position)
     AND (SELECT learner_id FROM act WHERE act_id = f.act_id LIMIT 1) IS NOT NULL"""  # noqa: S608 - our own words
+# An alias that passed on: an act is of whom it was of when the act was accepted, in the same partition; or of the first whose it was.
+OWNER: Final = """
+    CASE WHEN l.version = 1 THEN l.learner_id ELSE coalesce((
+        SELECT (convert_from(e.bytes, 'UTF8')::jsonb #>> '{data,learner_id}')::uuid FROM event e
+        WHERE e.stream = 'evidence/alias/' || a.alias AND (e.version = 1 OR e.position < a.position) ORDER BY e.version DESC LIMIT 1
+    ), l.learner_id) END"""
 DUE: Final = f"""
-    SELECT a.correlation, a.act_id AS evidence_id, l.learner_id, a.item_id, i.competency_ids, a.score_e6, a.occurred_at, a.kind,
+    SELECT a.correlation, a.act_id AS evidence_id, {OWNER} AS learner_id, a.item_id, i.competency_ids, a.score_e6, a.occurred_at, a.kind,
         a.duration_ms
     FROM ({_FIRST}) f
     CROSS JOIN LATERAL (SELECT * FROM act WHERE act_id = f.act_id AND learner_id IS NULL LIMIT 1) a
-    CROSS JOIN LATERAL (SELECT learner_id FROM alias WHERE alias = a.alias LIMIT 1) l
+    CROSS JOIN LATERAL (SELECT learner_id, version FROM alias WHERE alias = a.alias LIMIT 1) l
     CROSS JOIN LATERAL (SELECT competency_ids FROM alignment WHERE item_id = a.item_id LIMIT 1) i
     ORDER BY f.partition, f.position"""  # noqa: S608 - our own words
 
