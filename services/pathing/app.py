@@ -11,6 +11,7 @@ from services.pathing.domain import DECIDERS
 from services.pathing.projections import PROJECTIONS
 from services.pathing.settings import Settings
 from services.pathing.subscribers import SUBSCRIPTION, ticks
+from services.pathing.versions import VERSIONS
 from shared.contracts.pathing import PathingPageAdded
 from shared.contracts.topics import Topic
 from shared.parts import Parts
@@ -26,4 +27,5 @@ PARTS: Final = Parts(
     settings=Settings,
     subscription=SUBSCRIPTION,
     ticks=ticks,
+    versions=VERSIONS,
 )

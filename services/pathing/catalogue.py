@@ -71,6 +71,25 @@ class Framework:
     of_grade: Mapping[str, tuple[int, ...]]
     """Grade key -> indices of its assessable competencies, ascending."""
     gradeless: tuple[int, ...]
+    now: Mapping[str, tuple[int, ...]]
+    """Id of what a revision replaced -> those that stand in its place."""
+    former: Mapping[int, tuple[str, ...]]
+    """The other way round; ids in order."""
+
+    def places_of(self, competency_id: str) -> tuple[int, ...]:
+        """Return where a competency is learned today: its own place, or those of what replaced it; none where it is not known."""
+        place = self.index.get(competency_id)
+        return () if place is None else self.now.get(competency_id, (place,))
+
+    def levels_by_place(self, levels: Mapping[str, Level]) -> dict[int, Level]:
+        """Return a learner's levels by place. Until one is told of what stands in the place of others, it has the lowest of theirs."""
+        known = {self.index[id]: level for id, level in levels.items() if id in self.index and id not in self.now}
+        told = frozenset(known)
+        for id in self.now.keys() & levels.keys():
+            for place in self.now[id]:
+                if place not in told:
+                    known[place] = min(known.get(place, levels[id]), levels[id], key=CODE_OF.__getitem__)
+        return known
 
     def goals_of(self, grade: str) -> tuple[int, ...]:
         """Return the indices of the assessable competencies of a grade, ascending; none for a learner without grade."""
@@ -124,21 +143,34 @@ class Curriculum:
 
 
 def parse_framework(pages: Sequence[Any]) -> Framework:
-    """Return the graph of a framework. What mastery refused at import, unknown prerequisites and cycles, is passed over."""
+    """Return the graph of a framework. What mastery refused at import, unknown prerequisites and cycles, is passed over.
+
+    What was replaced by competencies that are known is a heading from then on: they are prerequisites, goals and steps in its place.
+    """
     known = {entry.id: entry for page in pages for entry in _COMPETENCIES.validate_python(page)}
-    entries = tuple(known[id] for id in _topological(known))
+    replaced = _replaced(known)
+    known |= {id: known[id].model_copy(update={"assessable": False}) for id in replaced}
+    named = {id: {now for p in entry.prerequisites for now in replaced.get(p, (p,)) if now in known} - {id} for id, entry in known.items()}
+    entries = tuple(known[id] for id in _topological(known, named))
     index = {entry.id: place for place, entry in enumerate(entries)}
     before = tuple(
-        tuple(sorted(index[p] for p in entry.prerequisites if p in index and known[p].assessable and index[p] < index[entry.id]))
-        for entry in entries
+        tuple(sorted(index[p] for p in named[entry.id] if known[p].assessable and index[p] < index[entry.id])) for entry in entries
     )
+    now = {id: tuple(sorted(index[end] for end in ends)) for id, ends in replaced.items()}
+    former: dict[int, list[str]] = {}
+    for id in sorted(now):
+        for place in now[id]:
+            former.setdefault(place, []).append(id)
     assessable = [place for place, entry in enumerate(entries) if entry.assessable]
     gradeless = tuple(place for place in assessable if not entries[place].grades)
     keys = {grade_key(grade) for place in assessable for grade in entries[place].grades}
     of_grade = {
         key: tuple(p for p in assessable if not entries[p].grades or key in map(grade_key, entries[p].grades)) for key in sorted(keys)
     }
-    return Framework(entries, index, before, tuple(_top_rank(entry) for entry in entries), of_grade, gradeless)
+    return Framework(
+        entries, index, before, tuple(_top_rank(entry) for entry in entries), of_grade, gradeless, now,
+        {place: tuple(ids) for place, ids in former.items()},
+    )  # fmt: skip
 
 
 def parse_catalogue(pages: Sequence[Any]) -> Catalogue:
@@ -158,7 +190,10 @@ CATALOGUE: Final = ParameterKind(CatalogueAdopted, parse_catalogue)
 @lru_cache(maxsize=64)
 def curriculum(framework: Framework, catalogue: Catalogue) -> Curriculum:
     """Return both together. Kept for the pairs last asked for (replay asks for many), known by identity: a set is parsed once."""
-    found = [catalogue.candidates.get(entry.id, ()) for entry in framework.entries]
+    found = [
+        tuple(candidate for id in (entry.id, *framework.former.get(place, ())) for candidate in catalogue.candidates.get(id, ()))
+        for place, entry in enumerate(framework.entries)
+    ]
     candidates = tuple(each if len({candidate.modality for candidate in each}) > 1 else (*each, A_TALK) for each in found)
     minutes = tuple(_effort([catalogue.activities[candidate.activity_id] for candidate in each]) for each in found)
     members = dict.fromkeys(MINUTE_CLASSES, 0)
@@ -167,14 +202,35 @@ def curriculum(framework: Framework, catalogue: Catalogue) -> Curriculum:
     return Curriculum(framework, candidates, minutes, tuple((effort, mask) for effort, mask in members.items() if mask))
 
 
-def _topological(known: Mapping[str, Competency]) -> Iterable[str]:
-    """Yield the ids, prerequisites first, and where there is a choice by grade, code and id; what lies on or behind a cycle comes last."""
-    waiting = {id: sum(p in known for p in entry.prerequisites) for id, entry in known.items()}
-    after: dict[str, list[str]] = {id: [] for id in known}
+def _replaced(known: Mapping[str, Competency]) -> dict[str, tuple[str, ...]]:
+    """Return what stands in the place of each replaced competency today: the ends of all revisions since that are known and assessable."""
+    found: dict[str, tuple[str, ...]] = {}
     for id, entry in known.items():
-        for prerequisite in entry.prerequisites:
-            if prerequisite in known:
-                after[prerequisite].append(id)
+        ends, waiting, seen = set[str](), list(entry.replaced_by), {id}
+        while waiting:  # Ends: nothing is looked at twice.
+            following = waiting.pop()
+            if following in seen or following not in known:
+                continue
+            seen.add(following)
+            waiting.extend(known[following].replaced_by)
+            if known[following].assessable and not any(further in known for further in known[following].replaced_by):
+                ends.add(following)
+        if ends:
+            found[id] = tuple(sorted(ends))
+    return found
+
+
+def _topological(known: Mapping[str, Competency], named: Mapping[str, Iterable[str]]) -> Iterable[str]:
+    """Yield the ids, prerequisites first, and where there is a choice by grade, code and id; what lies on or behind a cycle comes last.
+
+    Args:
+        named: the known prerequisites of each.
+    """
+    waiting = {id: len(list(named[id])) for id in known}
+    after: dict[str, list[str]] = {id: [] for id in known}
+    for id, prerequisites in named.items():
+        for prerequisite in prerequisites:
+            after[prerequisite].append(id)
     ready = [_order(known[id]) for id, count in waiting.items() if count == 0]
     heapq.heapify(ready)
     while ready:

@@ -24,6 +24,8 @@ class Target:
     place: int
     due: date
     weight_e6: int
+    late: bool = False
+    """Its own date is over: it comes first, and is due by the end of the school year."""
 
 
 Lanes = Mapping[str, Sequence[Target]]
@@ -41,14 +43,20 @@ def next_year_end(on: date) -> date:
 
 
 def targets_of(framework: Framework, goals: Sequence[Goal], grade: str, on: date) -> Lanes:
-    """Return the goals, or without any those of the grade, by subject. What the framework does not know, or a heading, is passed over."""
+    """Return the goals by subject, or those of the grade where there are none that the framework knows.
+
+    What was replaced is a goal in what stands in its place; headings are passed over. Of two goals in one the earlier date counts.
+    """
     year_end = next_year_end(on)
-    if not goals:
-        return _grade_targets(framework, grade, year_end)
-    known = [(framework.index[goal.competency_id], goal) for goal in goals if goal.competency_id in framework.index]
-    return _by_subject(
-        framework, [Target(p, goal.due or year_end, max(goal.weight_e6, 1)) for p, goal in known if framework.entries[p].assessable]
-    )
+    found: dict[int, Target] = {}
+    for goal in goals:
+        late = goal.due is not None and goal.due < on
+        for place in framework.places_of(goal.competency_id):
+            target = Target(place, year_end if late or goal.due is None else goal.due, max(goal.weight_e6, 1), late)
+            other = found.get(place, target)
+            if framework.entries[place].assessable and (not target.late, target.due) <= (not other.late, other.due):
+                found[place] = target
+    return _by_subject(framework, list(found.values())) if found else _grade_targets(framework, grade, year_end)
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from services.pathing.catalogue import Framework
@@ -20,7 +20,8 @@ def needs_of(framework: Framework, learner: Learner, steps: Sequence[Step]) -> t
     Subjects stand in the order of their first step. No need has an unmet prerequisite that is not an earlier need.
     """
     subjects: dict[str, list[Step]] = {step.subject: [] for step in steps}
-    unmet = [set() if step.reason is Reason.REVIEW else _unmet(framework, learner, step.competency_id) for step in steps]
+    known = framework.levels_by_place(learner.levels)
+    unmet = [set() if step.reason is Reason.REVIEW else _unmet(framework, known, step.competency_id) for step in steps]
     for step, missing in zip(steps, unmet, strict=True):
         if not missing and len(subjects[step.subject]) < NEEDS_PER_SUBJECT:
             subjects[step.subject].append(step)
@@ -32,6 +33,6 @@ def needs_of(framework: Framework, learner: Learner, steps: Sequence[Step]) -> t
     return tuple(step for needs in subjects.values() for step in needs)
 
 
-def _unmet(framework: Framework, learner: Learner, competency_id: str) -> set[str]:
+def _unmet(framework: Framework, known: Mapping[int, Level], competency_id: str) -> set[str]:
     before = framework.before[framework.index[competency_id]]
-    return {id for place in before if learner.levels.get(id := framework.entries[place].id) not in _KNOWN}
+    return {framework.entries[place].id for place in before if known.get(place) not in _KNOWN}

@@ -23,6 +23,18 @@ BUCKET_DAYS: Final = 21
 """Goals due within the same three weeks are equally urgent: then the cheapest comes first."""
 NEW_PER_REVIEW: Final = 4
 MAX_ENRICHMENT: Final = 3
+MAX_HELD: Final = MAX_STEPS // 4
+"""Chosen steps that stay on the path though it would go elsewhere: those chosen last."""
+HELD_DAYS: Final = 30
+"""For so long; on the path a choice counts until its step is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """An activity that a learner chose, and on which day."""
+
+    activity_id: str
+    on: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +47,8 @@ class Learner:
     taste: Taste
     goals: tuple[Goal, ...] = ()
     """None: the competencies of her grade."""
-    choices: Mapping[str, str] = field(default_factory=dict)
-    """Competency -> activity she chose."""
+    choices: Mapping[str, Chosen] = field(default_factory=dict)
+    """Competency -> activity she chose, oldest choice first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +94,19 @@ def plan(curriculum: Curriculum, learner: Learner) -> Plan:
     if pace is Pace.AHEAD:
         _enrich(curriculum, learner, targets, draft)
     _hold(curriculum, learner, draft)
-    steps = tuple(_step(curriculum, learner, *picked, known.get(picked[0], Level.UNKNOWN)) for picked in draft.picked)
+    chosen = _chosen(curriculum.framework, learner)
+    steps = tuple(
+        _step(curriculum, learner, *picked, known.get(picked[0], Level.UNKNOWN), chosen.get(picked[0])) for picked in draft.picked
+    )
     return Plan(steps, pace, minutes, due)
 
 
 def _known(framework: Framework, learner: Learner) -> tuple[dict[int, Level], set[int], list[int]]:
     """Return the learner's levels by place, the places she has mastered, and those of them that are due to be verified again, ascending."""
-    index, mastered, due = framework.index, Level.MASTERED, Level.REVERIFY
-    known: dict[int, Level] = {}
-    done: set[int] = set()
-    reviews: list[int] = []
-    for id, level in learner.levels.items():
-        place = index.get(id)
-        if place is not None:
-            known[place] = level
-            if level is mastered or level is due:
-                done.add(place)
-                if level is due:
-                    reviews.append(place)
-    return known, done, sorted(reviews)
+    mastered, due = Level.MASTERED, Level.REVERIFY
+    known = framework.levels_by_place(learner.levels)
+    done = {place for place, level in known.items() if level is mastered or level is due}
+    return known, done, sorted(place for place in done if known[place] is due)
 
 
 def _lane(curriculum: Curriculum, on: date, targets: Sequence[Target], draft: _Draft) -> Iterator[tuple[int, int]]:
@@ -108,7 +114,7 @@ def _lane(curriculum: Curriculum, on: date, targets: Sequence[Target], draft: _D
     buckets: dict[int, list[Target]] = {}
     for target in targets:
         if target.place in draft.closures:
-            buckets.setdefault(max((target.due - on).days, -1) // BUCKET_DAYS, []).append(target)
+            buckets.setdefault(-1 if target.late else (target.due - on).days // BUCKET_DAYS, []).append(target)
     for _, bucket in sorted(buckets.items()):
         seen = draft.planned
         left = {target.place: draft.closures[target.place] & ~seen for target in bucket}
@@ -173,11 +179,14 @@ def _enrich(curriculum: Curriculum, learner: Learner, targets: Lanes, draft: _Dr
 
 
 def _hold(curriculum: Curriculum, learner: Learner, draft: _Draft) -> None:
-    """Keep a step that the learner has chosen how to take, where it would leave the path before it is done: it takes a place at the end."""
+    """Keep a step that the learner lately chose how to take, where it would leave the path undone: it takes a place at the end."""
     framework = curriculum.framework
-    chosen = {framework.index[id] for id in learner.choices if id in framework.index}
-    off_path = sorted(place for place in chosen if place not in draft.done and not draft.planned >> place & 1)
-    lost = [place for place in off_path if draft.ready(framework.before[place])]
+    chosen = _chosen(framework, learner)
+    lately = [
+        place for place, choice in chosen.items() if (learner.on - choice.on).days < HELD_DAYS and framework.entries[place].assessable
+    ]
+    off_path = [place for place in lately if place not in draft.done and not draft.planned >> place & 1]
+    lost = sorted([place for place in off_path if draft.ready(framework.before[place])][-MAX_HELD:])
     if not lost:
         return
     kept, room = draft.picked, MAX_STEPS - len(lost)
@@ -191,9 +200,20 @@ def _hold(curriculum: Curriculum, learner: Learner, draft: _Draft) -> None:
             draft.take(place, reason, goal)
 
 
-def _step(curriculum: Curriculum, learner: Learner, place: int, reason: Reason, goal: int, level: Level) -> Step:
+def _chosen(framework: Framework, learner: Learner) -> dict[int, Chosen]:
+    """Return the choices by place, oldest first; those of what was replaced count for what stands in its place, where there is none yet."""
+    found: dict[int, Chosen] = {}
+    for id, choice in learner.choices.items():
+        for place in framework.places_of(id):
+            if id not in framework.now or framework.entries[place].id not in learner.choices:
+                found.pop(place, None)
+                found[place] = choice
+    return found
+
+
+def _step(curriculum: Curriculum, learner: Learner, place: int, reason: Reason, goal: int, level: Level, choice: Chosen | None) -> Step:
     entry = curriculum.framework.entries[place]
-    options, chosen = options_for(curriculum.candidates[place], level, learner.taste, learner.choices.get(entry.id, ""))
+    options, chosen = options_for(curriculum.candidates[place], level, learner.taste, "" if choice is None else choice.activity_id)
     goal_id = curriculum.framework.entries[goal].id if reason in _FOR_A_GOAL else ""
     return Step(competency_id=entry.id, subject=entry.subject, reason=reason, goal_id=goal_id, options=options, chosen=chosen)
 

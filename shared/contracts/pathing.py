@@ -89,6 +89,9 @@ class LevelNoted(Event):
     level: Level
     on: date = Field(description="The day of the decision, from which pace is counted.")
     version: int = Field(default=0, ge=0, description="Of the learner's stream in mastery that told it: the largest is in force.")
+    moved: bool = Field(
+        default=False, description="A revision has replaced the competency: the level before this one counts for what stands in its place."
+    )
 
 
 class PreferencesNoted(Event):

@@ -32,6 +32,15 @@ FROZEN: dict[str, str] = {
     "mastery/versions/v2_weigh.py": "412e2b509b87716078b5ac9f61a84ced714e7c1086f890a83c35aa20f36cc8de",
     "profile/versions/v1_alias.py": "18d7e55435da638b29a5d92b89d3f8bd5431c17653c1012eccc05fe2271705b4",
     "profile/versions/v1_learner.py": "f96d085f5cd567e5c7347830902468c6dc36f767677d86c59bb8ae55393701e2",
+    "pathing/versions/v1_catalogue.py": "e1dcb4e6f217b0e8f4b5002f6e32e3549cde75664999a47f1e9c1869fbe095a3",
+    "pathing/versions/v1_commands.py": "3a50044f6ad7f13a3920780fdaac5967539d2717d53c88b14f129342ddaca031",
+    "pathing/versions/v1_domain.py": "ef7afd88dce62b6433ac9aae8d119bcdfec2484bdf7feba4adce3fa89db4b418",
+    "pathing/versions/v1_goals.py": "6ccd29052fc6478610bb22418a41864fcf7afa1a07bb1e6755a110861ee8d9ea",
+    "pathing/versions/v1_needs.py": "fe562cc881c06800389dc48ec253d5081474fd76ffc23bc4bfb70b84329e53a1",
+    "pathing/versions/v1_options.py": "1fc65ba2133bcb3f1fa42512c6cf258b84372236abed1bf671afce66104a50e2",
+    "pathing/versions/v1_pace.py": "f08aae534c602d39ff65b86377b3917acf19c946e95577e6d480fce3e2849f6e",
+    "pathing/versions/v1_planner.py": "76bdbbcf20079b1c3b7c5ee5484c2644994d6f9841f556b230fbe1abd5846144",
+    "pathing/versions/v1_state.py": "1c1f71160ba24cb88985b07146e82690e31ba617e6c8afae5f499962f45e762e",
 }
 """Path below services/ -> SHA-256 of the file. A line is added with a new version, and never changed: `sha256sum FILE`."""
 

@@ -16,8 +16,6 @@ from shared.serve import all_deciders
 from shared.settings_stream import settings_decider
 from shared.testing import SOME_TIME, SOMEBODY
 
-SETTINGS = settings_decider("mastery", PARTS.page_added, PARTS.kinds) if PARTS.page_added else None
-
 
 class History:
     """A record of mastery with one partition, made by asking commands of any of its deciders, whatever their version."""
@@ -60,8 +58,8 @@ class History:
 
     def set(self, *commands: Command) -> Self:
         """Change what is in force."""
-        assert SETTINGS is not None
-        return self.ask(SETTINGS, *commands)
+        assert self.parts.page_added is not None
+        return self.ask(settings_decider(self.parts.name, self.parts.page_added, self.parts.kinds), *commands)
 
     def _keep(self, decider: Decider[Any], stream: StreamId, version: int, settings: int, event: Any) -> None:
         source = f"/test/{self.parts.name}"

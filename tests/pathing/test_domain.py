@@ -251,6 +251,35 @@ def test_what_a_learner_needs_now_comes_before_what_opens_later() -> None:
     assert ids(demand_in(events)) == ["B", "C", "T"]
 
 
+def test_a_revision_moves_a_path_once_and_the_levels_that_follow_move_nothing() -> None:
+    """Mastery tells level by level that what was replaced is known no more, and what stands in its place is: no news to a path."""
+    new = {id: f"{id}2" for id in "ABCST"}
+    old = [entry | {"replaced_by": [new[entry["id"]]], "assessable": False} for entry in FRAMEWORK_ENTRIES if entry["id"] in new]
+    made = [
+        entry | {"id": new[entry["id"]], "prerequisites": [new[before] for before in entry.get("prerequisites", [])]}
+        for entry in FRAMEWORK_ENTRIES if entry["id"] in new
+    ]  # fmt: skip
+    revised = in_force((FRAMEWORK, [*old, *made]), (CATALOGUE, CATALOGUE_ENTRIES), version=3)
+    spec = SPEC.asked(enrolled(), level("A"), level("S"), level("B", Level.NEARLY), choose("B", "B-video"))
+    moved = Spec(pathing, revised, spec.past).asked(replan(version=3))
+    assert ids(path_in(moved.past)) == [new[id] for id in ids(path_in(spec.past))]
+    assert [step.chosen for step in path_in(moved.past).steps] == [step.chosen for step in path_in(spec.past).steps]
+    known = {"A": Level.MASTERED, "S": Level.MASTERED, "B": Level.NEARLY}
+    told = [level(id, Level.UNKNOWN, 9) for id in known] + [level(new[id], each, 9) for id, each in known.items()]
+    for order in (told, told[::-1], told[1::2] + told[::2]):
+        after = moved.asked(*order)
+        assert {type(event) for event in after.past[len(moved.past) :]} == {LevelNoted}
+        assert ids(path_in(after.past)) == ids(path_in(moved.past))
+    moved.when(goals("C", minute=9)).then_refused("replaced")
+    before_it = spec.asked(*told)  # Heard before the framework, which comes by another partition: the same in the end.
+    assert path_in(Spec(pathing, revised, before_it.past).asked(replan(version=3)).past) == path_in(moved.past)
+
+
+def test_a_choice_made_again_on_another_day_is_held_from_then_on() -> None:
+    spec = SPEC.asked(enrolled(), choose("B", "B-video"))
+    assert isinstance(spec.when(choose("B", "B-video", minute=24 * 60)).events[0], ActivityChosen)
+
+
 def test_statements_and_choices_are_bounded() -> None:
     authors = [liked(Modality.VIDEO, author=UUID(int=100 + n), minute=n) for n in range(MAX_AUTHORS + 3)]
     framework = [competency(f"C{n:02d}") for n in range(30)]

@@ -19,7 +19,7 @@ from services.pathing.catalogue import CONFERENCE, Curriculum, curriculum, parse
 from services.pathing.needs import NEEDS_PER_SUBJECT, needs_of
 from services.pathing.options import taste_of
 from services.pathing.pace import school_days
-from services.pathing.planner import Learner, Plan, plan
+from services.pathing.planner import HELD_DAYS, MAX_HELD, Chosen, Learner, Plan, plan
 from shared.contracts.envelope import canonical
 from shared.contracts.mastery import Level
 from shared.contracts.pathing import MAX_OPTIONS, MAX_STEPS, Goal, Pace, PreferencesNoted, Reason
@@ -70,7 +70,7 @@ def cases(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]], 
     due = st.none() | st.integers(-5, 200).map(lambda days: TODAY + timedelta(days=days))
     goals = draw(st.lists(st.builds(Goal, competency_id=st.sampled_from(ids), due=due, weight_e6=st.integers(0, 1_000_000)), max_size=8))
     activities = {entry["competency_id"]: entry["id"] for entry in catalogue}
-    choices = {id: activities.get(id, CONFERENCE) for id in draw(st.lists(st.sampled_from(ids), max_size=6))}
+    choices = {id: Chosen(activities.get(id, CONFERENCE), TODAY) for id in draw(st.lists(st.sampled_from(ids), max_size=6))}
     some = st.lists(st.sampled_from(Modality), max_size=3)
     return framework, catalogue, learner(
         made_levels(seed, framework, draw(st.sampled_from((0.0, 0.3, 0.9)))), draw(st.sampled_from(("03", "5", "06", "09", ""))),
@@ -220,23 +220,82 @@ def test_the_learners_own_word_weighs_most() -> None:
 
 def test_a_choice_stands_first_while_its_activity_exists() -> None:
     framework, catalogue = [competency("A")], [activity(f"a{n}", "A", modality) for n, modality in enumerate(Modality)]
-    found = plan(both(framework, catalogue), learner(choices={"A": "a5"})).steps[0]
+    found = plan(both(framework, catalogue), learner(choices={"A": Chosen("a5", TODAY)})).steps[0]
     assert (found.chosen, found.options[0].activity_id, len(found.options)) == ("a5", "a5", MAX_OPTIONS)
-    gone = plan(both(framework, catalogue[:5]), learner(choices={"A": "a5"})).steps[0]
+    gone = plan(both(framework, catalogue[:5]), learner(choices={"A": Chosen("a5", TODAY)})).steps[0]
     assert (gone.chosen, [option.activity_id for option in gone.options]) == ("", ["a0", "a1", "a2"])
 
 
 def test_a_chosen_step_stays_on_the_path_until_it_is_done() -> None:
     framework = [competency(f"C{n:02d}") for n in range(20)]
     known = both(framework, [activity(f"x{n}", f"C{n:02d}") for n in range(20)])
+    lately = {"C15": Chosen("x15", TODAY - timedelta(days=HELD_DAYS - 1))}
     assert "C15" not in [id for id, _ in steps_of(plan(known, learner()))]
-    held = plan(known, learner(choices={"C15": "x15"}))
+    held = plan(known, learner(choices=lately))
     assert steps_of(held)[-1] == ("C15", Reason.CHOICE)
     assert len(held.steps) == MAX_STEPS
-    assert "C15" not in [id for id, _ in steps_of(plan(known, learner(mastered("C15"), choices={"C15": "x15"})))]
+    assert "C15" not in [id for id, _ in steps_of(plan(known, learner(mastered("C15"), choices=lately)))]
+    assert "C15" not in [id for id, _ in steps_of(plan(known, learner(choices={"C15": Chosen("x15", TODAY - timedelta(days=HELD_DAYS))})))]
 
 
-@pytest.mark.parametrize(("days", "pace"), [(3, Pace.AT_RISK), (4, Pace.ON_TRACK), (5, Pace.ON_TRACK), (6, Pace.AHEAD), (-1, Pace.AT_RISK)])
+def test_old_choices_leave_the_path_to_her_goals() -> None:
+    """Twelve chosen steps that were never finished take a quarter of it, those chosen last, and none after a month."""
+    framework = [competency(f"C{n:02d}", grade="05") for n in range(12)] + [competency(f"D{n:02d}", grade="06") for n in range(12)]
+    known = both(framework, [activity(f"x{n:02d}", f"C{n:02d}") for n in range(12)])
+    chosen = {f"C{n:02d}": Chosen(f"x{n:02d}", TODAY - timedelta(days=12 - n)) for n in range(12)}
+    steps = steps_of(plan(known, learner(grade="06", choices=chosen)))
+    assert steps[: MAX_STEPS - MAX_HELD] == [(f"D{n:02d}", Reason.GOAL) for n in range(MAX_STEPS - MAX_HELD)]
+    assert steps[MAX_STEPS - MAX_HELD :] == [(f"C{n:02d}", Reason.CHOICE) for n in (9, 10, 11)]
+    older = {id: Chosen(each.activity_id, TODAY - timedelta(days=HELD_DAYS)) for id, each in chosen.items()}
+    assert {reason for _, reason in steps_of(plan(known, learner(grade="06", choices=older)))} == {Reason.GOAL}
+
+
+def revised(*entries: dict[str, Any], **successors: str) -> list[dict[str, Any]]:
+    """Return entries of a framework of which some were replaced."""
+    return [entry | ({"replaced_by": successors[entry["id"]].split()} if entry["id"] in successors else {}) for entry in entries]
+
+
+def test_what_was_replaced_is_learned_in_what_stands_in_its_place() -> None:
+    """Its goals, activities, choices, levels and those that need it follow, through several revisions and into several parts."""
+    before = (competency("A"), competency("B", "A"), competency("C", "B"), competency("D", "A"), competency("E"), competency("F"))
+    known = both(revised(*before, A="D E", E="F"), [activity("a1", "A"), activity("a2", "A", Modality.READING), activity("f1", "F")])
+    assert steps_of(plan(known, learner(goals=(Goal(competency_id="A"),)))) == [("F", Reason.GOAL), ("D", Reason.GOAL)]
+    found = plan(known, learner(goals=(Goal(competency_id="C"),), choices={"A": Chosen("a2", TODAY)}))
+    assert [id for id, _ in steps_of(found)] == ["F", "D", "B", "C"]
+    assert [step.chosen for step in found.steps[:2]] == ["a2", "a2"]
+    assert [{option.activity_id for option in step.options} for step in found.steps[:2]] == [{"a1", "a2"}] * 2
+    assert [id for id, _ in steps_of(plan(known, learner({"A": Level.MASTERED}, goals=(Goal(competency_id="C"),))))] == ["B", "C"]
+    told = {"A": Level.MASTERED, "F": Level.NEARLY}
+    assert [id for id, _ in steps_of(plan(known, learner(told, goals=(Goal(competency_id="C"),))))] == ["F", "B", "C"]
+    assert needs_of(known.framework, learner({"A": Level.MASTERED}), plan(known, learner({"A": Level.MASTERED})).steps)
+
+
+def test_of_two_that_became_one_the_lower_level_counts_until_it_is_told_of() -> None:
+    known = both(revised(competency("A"), competency("B"), competency("N"), A="N", B="N"))
+    levels = {"A": Level.MASTERED, "B": Level.DEVELOPING}
+    assert steps_of(plan(known, learner(levels))) == steps_of(plan(known, learner(dict(reversed(levels.items()))))) == [("N", Reason.GOAL)]
+    assert plan(known, learner(levels | {"N": Level.MASTERED})).steps == ()
+
+
+def test_what_was_replaced_by_nothing_that_is_known_stays_what_it_is() -> None:
+    known = both(revised(competency("A"), competency("B", "A"), A="elsewhere", B="B"))
+    assert [id for id, _ in steps_of(plan(known, learner()))] == ["A", "B"]
+
+
+def test_goals_that_the_framework_does_not_know_give_way_to_those_of_the_grade() -> None:
+    known = both([competency("A"), competency("H", assessable=False)])
+    assert steps_of(plan(known, learner(goals=(Goal(competency_id="gone"), Goal(competency_id="H"))))) == [("A", Reason.GOAL)]
+
+
+def test_a_goal_past_its_date_comes_first_and_is_due_by_the_end_of_the_school_year() -> None:
+    framework = [competency("A"), competency("B"), competency("C")]
+    goals = (Goal(competency_id="A"), Goal(competency_id="C", due=TODAY - timedelta(days=1)), Goal(competency_id="B", due=TODAY))
+    found = plan(both(framework), learner(goals=goals[:2]))
+    assert ([id for id, _ in steps_of(found)], found.pace, found.due) == (["C", "A"], Pace.AHEAD, date(2027, 6, 15))
+    assert plan(both(framework), learner(goals=goals)).pace is Pace.AT_RISK
+
+
+@pytest.mark.parametrize(("days", "pace"), [(3, Pace.AT_RISK), (4, Pace.ON_TRACK), (5, Pace.ON_TRACK), (6, Pace.AHEAD), (0, Pace.AT_RISK)])
 def test_pace_is_minutes_needed_by_minutes_available(days: int, pace: Pace) -> None:
     framework = [competency("A"), competency("B"), competency("C")]
     monday = date(2026, 11, 23)

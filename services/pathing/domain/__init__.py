@@ -25,6 +25,7 @@ from services.pathing.domain.state import (
     MAX_AUTHORS,
     MAX_LEVELS,
     STATE_CODEC,
+    Fact,
     PathingEvent,
     State,
     evolve,
@@ -37,6 +38,7 @@ from services.pathing.needs import needs_of
 from services.pathing.options import taste_of
 from services.pathing.planner import Learner, Plan, plan
 from shared.contracts.envelope import Event
+from shared.contracts.mastery import Level
 from shared.contracts.pathing import (
     ActivityChosen,
     DemandChanged,
@@ -62,10 +64,11 @@ def decide(command: PathingCommand, state: State, parameters: Parameters, histor
         return news
     if not news:
         return []
-    planned = _replanned(command.fact.learner_id, evolve(state, command.fact), parameters)
+    fact = _moved(command.fact, parameters.get(FRAMEWORK))
+    planned = _replanned(fact.learner_id, evolve(state, fact), parameters)
     if isinstance(command, Replan) and not planned:
         return []
-    return [command.fact, *planned]
+    return [fact, *planned]
 
 
 def learner_of(state: State) -> Learner | None:
@@ -80,6 +83,16 @@ def curriculum_of(parameters: Parameters) -> Curriculum | None:
     """Return what paths are made of; None until both framework and catalogue are in force."""
     framework, catalogue = parameters.get(FRAMEWORK), parameters.get(CATALOGUE)
     return None if framework is None or catalogue is None else curriculum(framework, catalogue)
+
+
+def _moved(fact: Fact, framework: Framework | None) -> Fact:
+    """Return the fact; what is not known any more since a revision replaced it is known of what stands in its place.
+
+    Mastery tells that level by level, one after the other: until it has told of those, the level before counts for them.
+    """
+    if isinstance(fact, LevelNoted) and fact.level is Level.UNKNOWN and framework is not None and fact.competency_id in framework.now:
+        return fact.model_copy(update={"moved": True})
+    return fact
 
 
 def _is_news(command: PathingCommand, state: State, parameters: Parameters) -> bool | Refusal:
@@ -132,6 +145,10 @@ def _are_new_goals(told: GoalsSet, state: State, framework: Framework | None) ->
     unknown = [id for id in ids if id not in framework.index]
     if unknown:
         return Refusal("unknown-competency", f"not in the framework: {', '.join(unknown[:_NAMED])}")
+    replaced = [id for id in ids if id in framework.now]
+    if replaced:
+        instead = [framework.entries[place].id for id in replaced[:_NAMED] for place in framework.now[id]]
+        return Refusal("replaced", f"a revision has replaced {', '.join(replaced[:_NAMED])}: set {', '.join(instead)}")
     headings = [id for id in ids if not framework.entries[framework.index[id]].assessable]
     if headings:
         return Refusal("not-assessable", f"headings cannot be mastered, choose competencies beneath them: {', '.join(headings[:_NAMED])}")
@@ -139,7 +156,8 @@ def _are_new_goals(told: GoalsSet, state: State, framework: Framework | None) ->
 
 
 def _is_new_choice(told: ActivityChosen, state: State, parameters: Parameters) -> bool | Refusal:
-    if state.choices.get(told.competency_id) == told.activity_id:
+    chosen = state.choices.get(told.competency_id)
+    if chosen is not None and chosen.activity_id == told.activity_id and chosen.on == told.chosen_at.date():
         return False
     if state.chosen_at is not None and told.chosen_at < state.chosen_at:
         return Refusal("stale", "another choice was made since: look at the path and choose again")
@@ -181,7 +199,7 @@ def _replanned(learner_id: UUID, state: State, parameters: Parameters) -> list[E
     return [*events, gone, demand.model_copy(update={"version": demand.version + 1})]
 
 
-pathing: Final = Decider("pathing.plan", 1, "learner", State(), decide, evolve, command_of, STATE_CODEC)
+pathing: Final = Decider("pathing.plan", 2, "learner", State(), decide, evolve, command_of, STATE_CODEC)
 DECIDERS: Final = (pathing,)
 
 __all__ = [

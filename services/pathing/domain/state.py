@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from services.pathing.catalogue import CODE_OF, LEVELS
+from services.pathing.planner import Chosen
 from shared.contracts.envelope import canonical, digest
 from shared.contracts.mastery import Level
 from shared.contracts.pathing import (
@@ -52,12 +53,13 @@ class State:
     on: date | None = None
     """The latest day anything was told; pace counts from it. It never goes back."""
     levels: dict[str, int] = field(default_factory=dict)
-    """Competency -> version of mastery's stream that told the level, and its code in the lowest three bits."""
+    """Competency -> version of mastery's stream that told the level; the code of the level before, where a revision has moved it to what
+    stands in its place; and the level's code in the lowest three bits."""
     preferences: tuple[PreferencesNoted, ...] = ()
     """One for each author, in order of author."""
     goals: tuple[Goal, ...] = ()
     goals_at: datetime | None = None
-    choices: dict[str, str] = field(default_factory=dict)
+    choices: dict[str, Chosen] = field(default_factory=dict)
     """Competency -> activity, oldest choice first."""
     chosen_at: datetime | None = None
     path: str = ""
@@ -73,13 +75,13 @@ def level_in(packed: int) -> Level:
 
 
 def levels_of(state: State) -> dict[str, Level]:
-    """Return the learner's levels by competency."""
-    return {id: LEVELS[packed & _CODE_MASK] for id, packed in state.levels.items()}
+    """Return the learner's levels by competency; of what a revision has replaced, the level before it was moved."""
+    return {id: LEVELS[packed & _CODE_MASK or packed >> _CODE_BITS & _CODE_MASK] for id, packed in state.levels.items()}
 
 
 def version_in(packed: int) -> int:
     """Return the version in a value of `State.levels`."""
-    return packed >> _CODE_BITS
+    return packed >> 2 * _CODE_BITS
 
 
 def print_of(event: PathPlanned | DemandChanged) -> str:
@@ -99,10 +101,12 @@ def evolve(state: State, event: PathingEvent) -> State:
                 on=_later(state.on, event.on),
             )  # fmt: skip
         case LevelNoted():
-            levels = state.levels | {event.competency_id: event.version << _CODE_BITS | CODE_OF[event.level]}
+            was = state.levels.get(event.competency_id, 0) & _CODE_MASK if event.moved else 0
+            packed = (event.version << _CODE_BITS | was) << _CODE_BITS | CODE_OF[event.level]
+            levels = state.levels | {event.competency_id: packed}
             choices = state.choices
             if event.level is Level.MASTERED and event.competency_id in choices:  # The step is done.
-                choices = {id: activity for id, activity in choices.items() if id != event.competency_id}
+                choices = {id: choice for id, choice in choices.items() if id != event.competency_id}
             return replace(state, levels=levels, choices=choices, on=_later(state.on, event.on))
         case PreferencesNoted():
             others = [each for each in state.preferences if each.author_id != event.author_id]
@@ -111,9 +115,10 @@ def evolve(state: State, event: PathingEvent) -> State:
         case GoalsSet():
             return replace(state, goals=event.goals, goals_at=event.set_at, on=_later(state.on, event.set_at.date()))
         case ActivityChosen():
-            kept_choices = [(id, activity) for id, activity in state.choices.items() if id != event.competency_id]
-            choices = dict([*kept_choices, (event.competency_id, event.activity_id)][-MAX_CHOICES:])
-            return replace(state, choices=choices, chosen_at=event.chosen_at, on=_later(state.on, event.chosen_at.date()))
+            on = event.chosen_at.date()
+            kept_choices = [(id, choice) for id, choice in state.choices.items() if id != event.competency_id]
+            choices = dict([*kept_choices, (event.competency_id, Chosen(event.activity_id, on))][-MAX_CHOICES:])
+            return replace(state, choices=choices, chosen_at=event.chosen_at, on=_later(state.on, on))
         case ReplanAsked():
             return replace(state, on=_later(state.on, event.on))
         case PathPlanned():

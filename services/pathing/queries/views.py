@@ -102,6 +102,7 @@ class GoalView(BaseModel):
     due: date
     weight_e6: int
     is_default: bool = Field(description="Nobody set it: it belongs to the learner's grade.")
+    replaced_by: list[str] = Field(default=[], description="Competencies that a revision put in its place: they are the goals now.")
     author_id: UUID | None = None
     role: Role | None = None
     set_at: datetime | None = None
@@ -198,7 +199,7 @@ def goal_views(row: Mapping[str, Any], parameters: Parameters, today: date) -> l
         return [
             GoalView(
                 competency_id=goal.competency_id, statement=statement_of(framework, goal.competency_id), due=goal.due or year_end,
-                weight_e6=goal.weight_e6, **beside,
+                weight_e6=goal.weight_e6, replaced_by=_instead_of(framework, goal.competency_id), **beside,
             )
             for goal in goals
         ]  # fmt: skip
@@ -206,6 +207,10 @@ def goal_views(row: Mapping[str, Any], parameters: Parameters, today: date) -> l
     return [
         GoalView(competency_id=entry.id, statement=entry.statement, due=year_end, weight_e6=1_000_000, is_default=True) for entry in entries
     ]
+
+
+def _instead_of(framework: Framework | None, competency_id: str) -> list[str]:
+    return [] if framework is None else [framework.entries[place].id for place in framework.now.get(competency_id, ())]
 
 
 def pace_view(row: Mapping[str, Any]) -> PaceView:

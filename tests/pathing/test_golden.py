@@ -1,0 +1,96 @@
+"""Histories recorded by every version of the decider replay to the same bytes, and a later version goes on where an earlier one stopped.
+
+`python -m tests.pathing.test_golden` records that of the newest version, once: a file that is there is never written again.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from services.pathing.app import PARTS
+from services.pathing.catalogue import CATALOGUE, FRAMEWORK
+from services.pathing.domain import pathing
+from shared.contracts.mastery import Level
+from shared.contracts.pathing import EVENTS, CatalogueAdopted, FrameworkNoted, PathingPageAdded
+from shared.contracts.profile import Modality
+from shared.decider import Decider
+from shared.parts import Parts
+from shared.settings_stream import adoption
+from tests.mastery import histories
+from tests.pathing.district import TODAY
+from tests.pathing.test_domain import (
+    CATALOGUE_ENTRIES,
+    FRAMEWORK_ENTRIES,
+    LEARNER,
+    OTHER_SCHOOL,
+    choose,
+    enrolled,
+    goals,
+    level,
+    liked,
+    replan,
+)
+
+FOLDER = Path(__file__).parent / "golden"
+FILES = sorted(FOLDER.glob("*.jsonl"))
+STREAM = f"pathing/learner/{LEARNER}"
+OF_SETTINGS = {kind.TYPE for kind in (PathingPageAdded, FrameworkNoted, CatalogueAdopted)}
+
+
+class History(histories.History):
+    """A record of pathing."""
+
+    parts: ClassVar[Parts] = PARTS
+
+
+def read(path: Path) -> History:
+    return History(path.read_bytes().splitlines())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_golden_history_replays_to_its_bytes(path: Path) -> None:
+    history = read(path)
+    assert history.replay() == []
+    assert {event.decider for event in history.of(STREAM)} == {f"pathing.plan/{path.stem.removeprefix('v')}"}
+
+
+def test_every_version_has_a_golden_history_of_everything_it_says() -> None:
+    assert [path.stem for path in FILES] == [f"v{version}" for version in range(1, pathing.version + 1)]
+    for path in FILES:
+        told = {event.type for event in read(path).of(STREAM)}
+        assert told == {event.TYPE for event in EVENTS} - OF_SETTINGS, path.stem
+
+
+@pytest.mark.parametrize("path", FILES[:-1], ids=lambda path: path.stem)
+def test_a_record_of_an_earlier_version_goes_on_with_the_newest_and_both_replay(path: Path) -> None:
+    history = read(path)
+    length = len(history.of(STREAM))
+    history.ask(pathing, enrolled(version=90, on=TODAY + timedelta(days=90)), level("B", Level.DEVELOPING, 91), goals("T", minute=900))
+    told = history.of(STREAM)
+    assert {event.decider for event in told[length:]} == {pathing.label}
+    assert history.replay() == []
+
+
+def made(rules: Decider[Any]) -> History:
+    """Everything that pathing hears and is told, with a framework that is revised in the middle."""
+    history = History().set(*adoption("pathing", FRAMEWORK, FRAMEWORK_ENTRIES), *adoption("pathing", CATALOGUE, CATALOGUE_ENTRIES))
+    history.ask(rules, enrolled(), liked(Modality.READING, Modality.VIDEO), level("A"), level("S", Level.NEARLY), goals("C", "T"))
+    history.ask(rules, choose("B", "B-practice"), choose("S", "S-practice", minute=1), level("B", Level.DEVELOPING, 2))
+    revised = [entry | ({"assessable": False, "replaced_by": ["D"]} if entry["id"] == "C" else {}) for entry in FRAMEWORK_ENTRIES]
+    added = [entry | {"id": "D", "code": "D"} for entry in FRAMEWORK_ENTRIES if entry["id"] == "C"]
+    history.set(*adoption("pathing", FRAMEWORK, [*revised, *added]))
+    version = history.parameters().version
+    history.ask(rules, replan(TODAY + timedelta(days=1), version), goals("T", due=TODAY + timedelta(days=3), minute=30))
+    history.ask(rules, replan(TODAY + timedelta(days=9), version), level("B", Level.MASTERED, 3), level("D", Level.NEARLY, 4))
+    history.ask(rules, level("B", Level.REVERIFY, 5), goals(minute=60), enrolled(OTHER_SCHOOL, version=2), enrolled(grade="06", version=3))
+    return history.ask(rules, enrolled(active=False, version=4), enrolled(version=5))
+
+
+if __name__ == "__main__":
+    newest = FOLDER / f"v{pathing.version}.jsonl"
+    if not newest.exists():
+        newest.write_bytes(b"\n".join(made(pathing).lines) + b"\n")
