@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import signal
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Final
 
 from bench import growth, http, ingest, latency, memory, replay, scale, subscriber, throughput, workers
 from bench.bars import Bars
+from bench.room import room
 from services.cli.installation import stop
 
 CHAIN_COUNT, CHAIN_QUICK = 40_000, 8_000
@@ -67,18 +66,13 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=PARTS, help="run this part alone; may be given several times")
     parser.add_argument("--quick", action="store_true", help="smaller counts: a look in a few minutes, no proof; growth ends at 10^5")
     options, bars = parser.parse_args(), Bars()
-    folder = Path(tempfile.mkdtemp(prefix="cairn-bench-"))
-    folder.chmod(0o755)  # PostgreSQL runs as somebody else where we are root.
-    try:
+    with room() as folder:
         for name in options.only or [name for name, part in PARTS.items() if not part.asked_only]:
             print(f"== {name}: {PARTS[name].what}", flush=True)
             PARTS[name].run(folder / name, options.quick, bars)
             shutil.rmtree(folder / name, ignore_errors=True)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return bars.close()
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # What was started is ended, as after Ctrl-C.
     sys.exit(main())

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shutil
-import signal
 import sys
-import tempfile
-from pathlib import Path
 from typing import Final
 
 from bench import latency, throughput
 from bench.bars import Bars
+from bench.room import room
 
 PARTS: Final = ("throughput", "latency")
 
@@ -32,22 +29,14 @@ def asked() -> argparse.Namespace:
 def main() -> int:
     """Run the benches and return the exit code: 1 where a bar was missed."""
     options, bars = asked(), Bars()
-    folder = Path(tempfile.mkdtemp(prefix="cairn-bench-"))
-    folder.chmod(0o755)  # PostgreSQL runs as somebody else where we are root.
-    try:
+    with room("latency" if options.keep else "") as folder:
         if options.only in (None, "throughput"):
             throughput.measure(folder / "throughput", options.count, bars)
         if options.only in (None, "latency"):
             load = latency.Load(options.learners, options.rate, options.seconds, options.together)
             latency.measure(folder / "latency", load, bars, options.keep)
-    finally:
-        if options.keep:
-            print(f"kept: {folder} (`cairn down --wipe --home {folder / 'latency'}` ends and removes the installation)")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
     return bars.close()
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # What was started is ended, as after Ctrl-C.
     sys.exit(main())

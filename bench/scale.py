@@ -13,10 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import shutil
-import signal
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +28,7 @@ import psycopg
 from bench.bars import Bars
 from bench.figures import cpu_between, cpu_of_each, servers_of, shown
 from bench.memory import GATEWAY_BAR, SERVICE_BAR, held
+from bench.room import room
 from demo import caliper, catalogue, framework, items, learners, resources, roster
 from demo.client import Cairn, all_at_once
 from demo.counts import events
@@ -334,18 +332,10 @@ def main() -> int:
     parser.add_argument("--learners", type=int, default=LARGE)
     parser.add_argument("--keep", action="store_true", help="leave the installation running, for a look")
     options, bars = parser.parse_args(), Bars()
-    folder = Path(tempfile.mkdtemp(prefix="cairn-bench-"))
-    folder.chmod(0o755)  # PostgreSQL runs as somebody else where we are root.
-    try:
+    with room("district" if options.keep else "") as folder:
         measure_one(folder / "district", options.learners, bars, options.keep)
-    finally:
-        if options.keep:
-            print(f"kept: {folder} (`cairn down --wipe --home {folder / 'district'}` ends and removes the installation)")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
     return bars.close()
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # What was started is ended, as after Ctrl-C.
     sys.exit(main())

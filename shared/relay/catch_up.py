@@ -7,13 +7,11 @@ What was recorded and never reached Kafka is not there to be copied.
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import Any, Final
-
-from psycopg import AsyncConnection
 
 from shared.contracts.envelope import Header, Recorded, canonical, digest, event_id, partition_of
 from shared.contracts.ledger import HoleNoted, hole_before
@@ -24,9 +22,9 @@ from shared.ledger import Projection, store
 from shared.ledger.park import AsksOf
 from shared.ledger.turn import Held, Lane
 from shared.ledger.types import Connection
+from shared.relay.alone import alone
 from shared.relay.compare import compare
 from shared.relay.heard import causes, move_inbox
-from shared.relay.relay import RELAY_LOCK
 from shared.relay.topics import ensure_topics
 from shared.relay.walk import records
 
@@ -92,7 +90,7 @@ class CatchUp:
         """
         await ensure_topics(self._servers, self._prefix, [self._service], self._partitions)
         with ExitStack() as files:
-            async with self._alone() as connection:
+            async with alone(self._dsn, self._service) as connection:
                 rows = await (await connection.execute(LANES)).fetchall()
                 missing = {row[0]: files.enter_context(Missing(Lane(*row), self._service, self._source, self._partitions)) for row in rows}
                 await self._collect(missing)
@@ -114,17 +112,6 @@ class CatchUp:
                 heard += await move_inbox(connection, self._servers, self._prefix, self._installation, source, self._asks_of, applied)
         await connection.execute(END, [BEGUN])
         return heard
-
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[Connection]:
-        """Yield a connection that holds the relay's lock, so that the service is not running and does not begin to."""
-        async with await AsyncConnection.connect(self._dsn, autocommit=True) as connection:
-            row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", [RELAY_LOCK])).fetchone()
-            if row is None or not row[0]:
-                raise LedgerError(
-                    f"{self._service} runs on this database, or is being caught up already: stop it first, then run this again"
-                )
-            yield connection
 
     async def _collect(self, missing: Mapping[int, Missing]) -> None:
         """Read the topic until every partition's missing events are there; again, where a refill stands behind what follows it."""

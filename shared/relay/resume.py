@@ -6,14 +6,10 @@ holds, so that every reader can go on; nothing else of the lost stretch comes ba
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
-
-from psycopg import AsyncConnection
 
 from shared.contracts.envelope import Origin, digest
 from shared.contracts.ledger import HoleNoted
@@ -24,8 +20,8 @@ from shared.ledger import Ask, store
 from shared.ledger.turn import Lane, Turn, hold
 from shared.ledger.types import Connection
 from shared.parameters import Parameters
+from shared.relay.alone import alone
 from shared.relay.compare import BYTES_OF, compare
-from shared.relay.relay import RELAY_LOCK
 from shared.relay.topics import ensure_topics
 
 PASS: Final = "UPDATE published SET position = greatest(position, %s) WHERE partition = %s"
@@ -66,7 +62,7 @@ class Resume:
             psycopg.Error, aiokafka.errors.KafkaError: a server cannot be reached; run it again.
         """
         await ensure_topics(self._servers, self._prefix, [self._service], self._partitions)
-        async with self._alone() as connection:
+        async with alone(self._dsn, self._service) as connection:
             await compare(connection, self._servers, topic_name(self._prefix, self._service), self._source, self._partitions)
             async with connection.transaction():
                 lanes = await store.lock_lanes(connection, {each.partition for each in furthest})
@@ -110,12 +106,3 @@ class Resume:
         await store.keep_streams(connection, turn.changed(), deciders)
         await connection.execute(PASS, [each.after + 1, lane.number])
         return hole
-
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[Connection]:
-        """Yield a connection that holds the relay's lock, so that the service is not running and does not begin to."""
-        async with await AsyncConnection.connect(self._dsn, autocommit=True) as connection:
-            row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", [RELAY_LOCK])).fetchone()
-            if row is None or not row[0]:
-                raise LedgerError(f"{self._service} runs on this database, or is being mended already: stop it first, then run this again")
-            yield connection

@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from shared.leader import lead
 from shared.ledger.ledger import Ledger
 from shared.parts import Drain, Lapse, Search, Sweep, Tick, Work
-from shared.standing import Undone
 from shared.ticker.asking import tick_origin
 from shared.ticker.drains import Draining, Working
 from shared.ticker.lapses import Lapsing
+from shared.ticker.loop import Loop
 from shared.ticker.searches import Searching
 from shared.ticker.stopwatch import Stopwatch
 from shared.ticker.sweeps import Sweeping
@@ -36,30 +36,6 @@ TICKER_LOCK: Final = 7_012_028
 """Advisory lock of the one ticker that works, of all workers of a service; for economy, not for correctness."""
 
 log = structlog.get_logger(__name__)
-
-
-class Loop(Protocol):
-    """What is done again and again."""
-
-    name: str
-    watch: Stopwatch
-    """Runs while a step is under way, or fails again and again; begins anew where it gets on."""
-    undone: Undone
-    """What is due and was tried in vain, while the loop gets round."""
-    grace_s: float
-    """Time that a step under way may take beside the one after which whoever stands still says so; one that has failed may not."""
-
-    async def begin(self) -> None:
-        """Make ready, before the first step of a process that leads; another one may have led until now."""
-        ...
-
-    async def step(self) -> bool:
-        """Do what is due, and return whether that changed anything."""
-        ...
-
-    def rest_s(self, worked: bool, took_s: float) -> float:
-        """Return how long to wait before the next step, given how this one went."""
-        ...
 
 
 class Ticker:

@@ -10,52 +10,35 @@ import structlog
 from shared.contracts.envelope import instant_text
 from shared.ledger.ledger import Ledger
 from shared.ledger.park import is_faulty
-from shared.ledger.patience import ANSWER_S, WHOLE_S, connected
+from shared.ledger.patience import WHOLE_S, connected
 from shared.ledger.types import Answer, Ask
 from shared.parts import Drain, Work
-from shared.standing import Undone
 from shared.ticker.asking import MAX_BROKEN, asked
-from shared.ticker.stopwatch import Stopwatch
+from shared.ticker.loop import Loop
 
 log = structlog.get_logger(__name__)
 
 
-class Working:
+class Working(Loop):
     """Takes the steps of one kind of work, each in a transaction of its own, which may be long."""
 
     grace_s = WHOLE_S
 
     def __init__(self, work: Work, poll_s: float) -> None:
-        self.name, self.watch, self.undone = work.name, Stopwatch(), Undone()
-        self._work, self._poll_s = work, poll_s
-
-    async def begin(self) -> None:
-        """There is nothing to make ready."""
-
-    def rest_s(self, worked: bool, took_s: float) -> float:
-        """Return how long to wait before the next step."""
-        return 0.0 if worked else self._poll_s
+        super().__init__(work.name, poll_s)
+        self._work = work
 
     async def step(self) -> bool:
         """Take a step; return whether there was one to take."""
         return await self._work.step()
 
 
-class Draining:
+class Draining(Loop):
     """Does one kind of work as it comes; looks again at once while there is some."""
 
-    grace_s = ANSWER_S
-
     def __init__(self, ledger: Ledger, drain: Drain, poll_s: float) -> None:
-        self.name, self.watch, self.undone = drain.name, Stopwatch(), Undone()
-        self._ledger, self._drain, self._poll_s = ledger, drain, poll_s
-
-    async def begin(self) -> None:
-        """There is nothing to make ready."""
-
-    def rest_s(self, worked: bool, took_s: float) -> float:
-        """Return how long to wait before the next step."""
-        return 0.0 if worked else self._poll_s
+        super().__init__(drain.name, poll_s)
+        self._ledger, self._drain = ledger, drain
 
     async def step(self) -> bool:
         """Ask what is due in one transaction. Work that changes nothing is not done again at once: then this says False."""

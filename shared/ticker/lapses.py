@@ -7,10 +7,9 @@ from typing import Final
 import structlog
 
 from shared.ledger.ledger import Ledger
-from shared.ledger.patience import ANSWER_S, connected
+from shared.ledger.patience import connected
 from shared.parts import Lapse
-from shared.standing import Undone
-from shared.ticker.stopwatch import Stopwatch
+from shared.ticker.loop import Loop
 
 MAX_LAPSED: Final = 500
 """States that one step lets go of."""
@@ -25,21 +24,16 @@ LAPSE: Final = """
 log = structlog.get_logger(__name__)
 
 
-class Lapsing:
+class Lapsing(Loop):
     """Lets go of states of one kind of stream: once for each day, and once at the start."""
 
-    grace_s = ANSWER_S
-
     def __init__(self, ledger: Ledger, lapse: Lapse, poll_s: float) -> None:
-        self.name, self.watch, self.undone = f"lapse-{lapse.kind}", Stopwatch(), Undone()
-        self._ledger, self._lapse, self._poll_s = ledger, lapse, poll_s
+        super().__init__(f"lapse-{lapse.kind}", poll_s)
+        self._ledger, self._lapse = ledger, lapse
         self._day = ""
 
-    async def begin(self) -> None:
-        """There is nothing to make ready."""
-
     def rest_s(self, worked: bool, took_s: float) -> float:
-        """Return how long to wait before the next step."""
+        """Return how long to wait before the next step: there is no hurry."""
         return self._poll_s
 
     async def step(self) -> bool:

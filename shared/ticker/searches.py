@@ -18,11 +18,10 @@ from shared.ledger.park import is_faulty
 from shared.ledger.patience import connected
 from shared.ledger.types import Answer, Ask
 from shared.parts import Search, Sought
-from shared.standing import Undone
 from shared.telemetry import MAX_LINKS, span, traceparent_of_current
 from shared.ticker.asking import HELD_S, asked
+from shared.ticker.loop import Loop
 from shared.ticker.pool import ready
-from shared.ticker.stopwatch import Stopwatch
 
 MAX_STALE: Final = 2
 """Answers of a search that may come too late before the greedy search runs inside the decider."""
@@ -36,14 +35,14 @@ MAX_TRACES: Final = 10_000
 log = structlog.get_logger(__name__)
 
 
-class Searching:
+class Searching(Loop):
     """Runs one kind of search. What is due at a look is brought in one by one, while the next is searched."""
 
     grace_s = 0.0
     """Days that are not planned are what people wait for; each search that ends begins the time anew."""
 
     def __init__(self, ledger: Ledger, search: Search, executor: Callable[[], Executor]) -> None:
-        self.name, self.watch, self.undone = search.name, Stopwatch(), Undone()
+        super().__init__(search.name)
         self._ledger, self._search, self._executor = ledger, search, executor
         self._stale: dict[str, int] = {}
         self._held: dict[str, float] = {}

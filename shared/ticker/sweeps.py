@@ -13,12 +13,11 @@ import structlog
 
 from shared.ledger.ledger import Ledger
 from shared.ledger.park import is_faulty
-from shared.ledger.patience import ANSWER_S, connected
+from shared.ledger.patience import connected
 from shared.ledger.types import Ask, Walk
 from shared.parts import Sweep
-from shared.standing import Undone
 from shared.ticker.asking import HELD_S, MAX_BROKEN, tick_origin
-from shared.ticker.stopwatch import Stopwatch
+from shared.ticker.loop import Loop
 
 MAX_MISSED_DAYS: Final = 31
 """Days that a service which was down catches up with, one by one; earlier ones are left out, and a log line says so."""
@@ -35,15 +34,12 @@ KEEP_DAY: Final = """
 log = structlog.get_logger(__name__)
 
 
-class Sweeping:
+class Sweeping(Loop):
     """All sweeps of a service, one step at a time. It yields to live batches: a step is taken only while none is under way."""
 
-    name = "sweeps"
-    grace_s = ANSWER_S
-
     def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep], poll_s: float) -> None:
-        self._ledger, self._sweeps, self._poll_s = ledger, sweeps, poll_s
-        self.watch, self.undone = Stopwatch(), Undone()
+        super().__init__("sweeps", poll_s)
+        self._ledger, self._sweeps = ledger, sweeps
         self._done: set[tuple[str, int]] = set()
         self._held: dict[tuple[str, int], float] = {}
         self._last_day: str | None = None
@@ -52,10 +48,6 @@ class Sweeping:
     async def begin(self) -> None:
         """From now on a partition whose every stream breaks the code is held, so that the others go on."""
         self._running, self._last_day = True, None
-
-    def rest_s(self, worked: bool, took_s: float) -> float:
-        """Return how long to wait before the next step."""
-        return 0.0 if worked else self._poll_s
 
     async def step(self) -> bool:
         """Take one step of the first sweep that is not done; return whether there was one."""

@@ -21,6 +21,24 @@ from bench.serving import _given
 ROOT = Path(__file__).resolve().parents[2]
 
 
+WAITS = "import sys, time; from bench.room import room\nwith room(*sys.argv[1:]) as folder: print(folder, flush=True); time.sleep(60)"
+
+
+@pytest.mark.parametrize("kept", ["", "home"])
+def test_what_a_bench_made_is_gone_also_where_it_is_asked_to_stop_but_for_what_is_to_be_kept(kept: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", WAITS, *([kept] if kept else [])], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        folder = Path(process.stdout.readline().strip())
+        assert folder.is_dir()
+        process.terminate()
+        assert process.wait(20) == 128 + signal.SIGTERM
+        said = process.stdout.read()
+    assert folder.exists() == bool(kept)
+    assert (f"--home {folder}/home" in said) == bool(kept)
+    if kept:
+        folder.rmdir()
+
+
 def test_every_part_is_named_in_the_help(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["bench", "--help"])
     with pytest.raises(SystemExit) as ended:

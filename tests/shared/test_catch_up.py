@@ -23,7 +23,7 @@ from shared.contracts.topics import Topic
 from shared.errors import Diverged, LedgerError
 from shared.hole_stream import hole_decider
 from shared.ledger.ledger import Ledger
-from shared.relay import Control, Relay, catch_up, ensure_topics
+from shared.relay import catch_up, ensure_topics
 from shared.relay.catch_up import CatchUp, CaughtUp
 from shared.relay.tolerant import TolerantConsumer
 from shared.relay.walk import records
@@ -96,32 +96,9 @@ async def caught_up(wire: Wire, url: str, service: str = "evidence") -> CaughtUp
     return await catching_up(wire, url, service).run(lambda done, of: None)
 
 
-@asynccontextmanager
-async def relaying(wire: Wire, service: str, url: str) -> AsyncIterator[Relay]:
-    """A relay of any service at work."""
-    control = Control(wire.kafka, wire.prefix)
-    await control.start()
-    relay = Relay(
-        dsn=url, service=service, source=f"/local/{service}", partitions=PARTITIONS, kafka_servers=wire.kafka, prefix=wire.prefix,
-        control=control,
-    )  # fmt: skip
-    try:
-        await relay.start()
-        task = asyncio.create_task(relay.run())
-        try:
-            yield relay
-            await relay.stop()
-            await task
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-    finally:
-        await control.stop()
-
-
 async def publish(wire: Wire, service: str, url: str) -> None:
     """Relay until everything is on Kafka."""
-    async with relaying(wire, service, url), await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+    async with wire.relaying(url, service), await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
 
         async def done() -> bool:
             query = "SELECT count(*) FROM published JOIN partition ON id = partition WHERE position <> length"

@@ -154,17 +154,17 @@ class Wire:
         finally:
             await control.stop()
 
-    def relay(self, control: Control, url: str = "") -> Relay:
+    def relay(self, control: Control, url: str = "", service: str = "evidence") -> Relay:
         return Relay(
-            dsn=url or self.source_url, service="evidence", source="/local/evidence", partitions=PARTITIONS, kafka_servers=self.kafka,
+            dsn=url or self.source_url, service=service, source=f"/local/{service}", partitions=PARTITIONS, kafka_servers=self.kafka,
             prefix=self.prefix, control=control,
         )  # fmt: skip
 
     @asynccontextmanager
-    async def relaying(self, url: str = "") -> AsyncIterator[Relay]:
+    async def relaying(self, url: str = "", service: str = "evidence") -> AsyncIterator[Relay]:
         """A relay at work."""
         async with self.control() as control:
-            relay = self.relay(control, url)
+            relay = self.relay(control, url, service)
             await relay.start()
             task = asyncio.create_task(relay.run())
             try:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, timedelta
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from services.mastery.api.learners import CompetencyId
 from services.mastery.commands import EndOverride, GiveOverride, WaivePrerequisite, WithdrawWaiver
 from services.mastery.inputs import inputs_of
 from services.mastery.policy import POLICY, entry_of, read_policies
@@ -24,7 +25,6 @@ from shared.settings_stream import adopted_id, adoption
 
 MAX_OVERRIDE: Final = timedelta(days=400)
 """A person's word lasts for a school year at most; then it is said again, or the estimate counts."""
-CompetencyId = Annotated[str, Path(min_length=1, max_length=64, description="GUID of the CASE item.")]
 
 
 class Judging(BaseModel):

@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from services.profile.api.words import MAX_WORDS
 from services.profile.domain import LearnerState, StatePreferences
 from services.profile.queries import WORDS, Keyring, Queries
 from shared.contracts.envelope import StreamId
@@ -18,8 +19,6 @@ from shared.http import Sent, events_of
 from shared.parts import Context
 from shared.seal import seal
 
-MAX_WORDS = 2_000
-"""Characters of what somebody says in her own words."""
 TICK: Final = timedelta(microseconds=1)
 """Between two statements at least: as fine as instants are written."""
 

@@ -16,7 +16,7 @@ from shared.seal import Unreadable, seal, unseal
 from shared.sealing import Use
 
 MAX_WORDS: Final = 2_000
-"""Characters of a reason in somebody's own words."""
+"""Characters of what somebody says in own words."""
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_WORDS)]
 
