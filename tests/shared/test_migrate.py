@@ -24,6 +24,7 @@ from shared.ledger.store import PARK
 from shared.migrate import migrate, newest_revision
 from shared.stack import ServiceDatabase, Stack, create_database, drop_database, drop_roles
 
+ROOT = Path(__file__).parents[2]
 ADDED_TO = {"event", "parameter_page", "parameter_set", "key_check"}
 """Of every service: rows come, and neither change nor go."""
 OWN_ADDED_TO = {"profile": {"person_key"}}
@@ -155,7 +156,7 @@ def content(owner: psycopg.Connection[Any]) -> dict[str, list[dict[str, Any]]]:
 @pytest.mark.parametrize("service", Topic)
 def test_each_upgrade_of_each_service_keeps_the_rows_that_it_finds(service: Topic, stack: Stack) -> None:
     newest = int(newest_revision(service))
-    names = {path.name[:4]: path.stem[5:] for path in (Path("services") / service / "migrations").glob("0*.py")}
+    names = {path.name[:4]: path.stem[5:] for path in (ROOT / "services" / service / "migrations").glob("0*.py")}
     with older(stack, service, "0001") as place:
         for step in range(2, newest + 1):
             revision = f"{step:04}"
@@ -177,7 +178,7 @@ def test_each_upgrade_of_each_service_keeps_the_rows_that_it_finds(service: Topi
 async def with_parked(request: pytest.FixtureRequest, stack: Stack) -> AsyncIterator[tuple[AsyncConnectionPool[Any], Callable[[], Any]]]:
     """A database as it was before foreign records were told apart, with what was parked then; and what brings it to the newest release."""
     service = request.param
-    (path,) = (Path("services") / service / "migrations").glob("*_foreign.py")
+    (path,) = (ROOT / "services" / service / "migrations").glob("*_foreign.py")
     parked = (
         "INSERT INTO parked (source, partition, position, kafka_offset, key, trouble, reason, bytes) VALUES (%s, 3, %s, %s, %s, %s, '', %s)"
     )
