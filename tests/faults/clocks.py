@@ -81,7 +81,7 @@ MOMENTS = (
 """Saturday's midnight to Monday's is 25 hours in November and 23 in March; periods begin at 08:30, the last one at 13:50."""
 
 
-@scenario("clock-skew", 12)
+@scenario("clock-skew", 12, whole=True)
 def clock_skew(stage: Stage) -> None:
     """All five services' clocks are up to 10 minutes wrong, each its own way, then the other way round, so that some go back by 20."""
     with district(stage, CAIRN_NOW=PERIOD_NEAR) as made:
@@ -102,7 +102,7 @@ def clock_skew(stage: Stage) -> None:
         _periods_go_on(stage, town)
 
 
-@scenario("dst", 12)
+@scenario("dst", 12, whole=True)
 def dst(stage: Stage) -> None:
     """A school in New York meets the end and the beginning of summer time: the change, midnight and periods after it, under load."""
     lead_s = FIRST_LEAD_S

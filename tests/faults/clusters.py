@@ -109,7 +109,7 @@ def leader_killed(stage: Stage) -> None:
         lost.start()
 
 
-@scenario("rolling-restart", 4)
+@scenario("rolling-restart", 4, whole=True)
 def rolling_restart(stage: Stage) -> None:
     """All brokers are asked to stop and started again, one after the other, while all five services are busy and go on without it."""
     with cluster(stage) as brokers, district(stage) as made:

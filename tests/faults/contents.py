@@ -69,12 +69,13 @@ def poison(stage: Stage) -> None:
                 stage.inject(f"parked as {trouble}", count)
             town.of("mastery")[0].end()
             town.begin("mastery")
+            for (id,) in town.ask("mastery", FOREIGN):
+                done = town.command("mastery", "park", "discard", "mastery", str(id), "--why", "junk of a test")
+                stage.must(done.returncode == 0, f"a foreign record cannot be discarded: {done.stderr}")
             _retry_twice_at_once(stage, town)
             stage.must(stage.injected[TWICE], "the two that took records up did not meet")
+            stage.fault_ends()
             client.until(30)
-        for (id,) in town.ask("mastery", FOREIGN):
-            done = town.command("mastery", "park", "discard", "mastery", str(id), "--why", "junk of a test")
-            stage.must(done.returncode == 0, f"a foreign record cannot be discarded: {done.stderr}")
         _retry_twice_at_once(stage, town)  # What came while it was still set aside waits behind it.
         stage.judge(town, client)
 

@@ -18,7 +18,7 @@ from shared.ledger.group import MAX_WAITING
 from shared.ledger.states import MAX_BYTES
 from shared.relay.fresh import MAX_FRESH_BYTES
 from tests.faults import seeds
-from tests.faults.load import TAKEN, Load, Request, load
+from tests.faults.load import TAKEN, Load, Request, behind, load
 from tests.faults.offered import Offered, offer
 from tests.faults.stage import Stage, scenario
 from tests.faults.town import REFUSED, SESSION_MS, Town, eventually
@@ -54,6 +54,7 @@ MOST_GROWTH = {
 fetches of eight partitions, and the records in its hands, as much as its states. Both: the states that they keep, and the events that their
 relay keeps until they are sent."""
 RECOVER_S = 240.0
+"""Within which mastery counts what was taken in an overload, and all that is told until the ordinary rate is taken again."""
 LIMIT_S = 60.0
 
 
@@ -108,6 +109,7 @@ def _scale(stage: Stage, town: Town, wanted: int) -> None:
         if f"mastery-{number}" not in taken:
             town.start("mastery", number)
             stage.inject("worker added")
+    stage.fault_ends()
 
 
 @scenario("name-taken", 9)
@@ -125,6 +127,7 @@ def name_taken(stage: Stage) -> None:
             client.until(50)
             first.kill()
             stage.inject("kill mastery")
+            stage.fault_ends()
             town.begin("mastery")
             client.until(50)
         stage.judge(town, client)
@@ -138,15 +141,16 @@ def overload(stage: Stage) -> None:
         town.begin()
         evidence = town.of("evidence")[0]
         capacity, calm = _capacity(stage, town)
-        eventually(lambda: _behind(town) == 0, "mastery has counted everything before it begins", RECOVER_S)
+        eventually(lambda: behind(town) == 0, "mastery has counted everything before it begins", RECOVER_S)
         before = _ordinary(stage, town, capacity)
         stage.must(before.all_taken, f"what is ordinary is not taken before the overload: {dict(before.answers)}")
         rest = {worker.name: worker.rss() for worker in town.workers}
         with _memory(town) as looks:
             per_s = SPARE * TIMES * capacity / AT_ONCE
             crowd = offer(evidence.address, islice(_large(stage.seed + 1), math.ceil(per_s * OVER_S)), per_s, CONNECTIONS)
+            stage.fault_ends()
             again_s, after = _recovered(stage, town, capacity, before)
-            eventually(lambda: _behind(town) == 0, "mastery has counted everything", RECOVER_S)
+            eventually(lambda: behind(town) == 0, "mastery has counted everything", RECOVER_S)
         stage.must(evidence.alive, "evidence ended")
         stage.must(crowd.rate * AT_ONCE >= TIMES * capacity, f"{crowd.rate * AT_ONCE:.0f} acts/s were offered, {crowd.kept_back} kept back")
         stage.must(crowd.answers[429], f"nobody was told to come back: {dict(crowd.answers)}")
@@ -162,7 +166,7 @@ def overload(stage: Stage) -> None:
         )
         stage.inject(f"ordinary rate taken {again_s:.0f} s later, {after.typical_s / before.typical_s:.1f}x as slow")
         calm.acks += [*before.acks, *crowd.acks, *after.acks]
-        stage.judge(town, calm)
+        stage.judge(town, calm, within_s=RECOVER_S)
 
 
 def _capacity(stage: Stage, town: Town) -> tuple[float, Load]:
@@ -228,9 +232,3 @@ def _large(seed: int) -> Iterator[Request]:
     quizzes = seeds.quizzes(seed, learners=DISTRICT)
     while True:
         yield "/evidence", {"items": [act for _ in range(AT_ONCE // seeds.IN_A_ROW) for act in next(quizzes)]}
-
-
-def _behind(town: Town) -> int:
-    ((length,),) = town.ask("evidence", "SELECT sum(length) FROM partition")
-    ((applied,),) = town.ask("mastery", "SELECT sum(position + 1) FROM inbox WHERE source = 'evidence'")
-    return int(length - applied)

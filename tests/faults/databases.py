@@ -63,7 +63,7 @@ FULL = "DiskFull"
 CHUNK = 1 << 20
 
 
-@scenario("postgres-stop", 8)
+@scenario("postgres-stop", 8, whole=True)
 def postgres_stop(stage: Stage) -> None:
     """PostgreSQL is stopped at once (SIGQUIT) under load, twice, and started again after a while: all five services go on."""
     home = stage.servers.home
@@ -90,7 +90,7 @@ def postgres_stop(stage: Stage) -> None:
         judge_district(stage, made, client)
 
 
-@scenario("backend-terminated", 8)
+@scenario("backend-terminated", 8, whole=True)
 def backend_terminated(stage: Stage) -> None:
     """Connections are terminated by the administrator in the middle of a transaction, of each service also of one that has written."""
     with district(stage) as made:
@@ -122,7 +122,7 @@ def backend_terminated(stage: Stage) -> None:
         judge_district(stage, made, client)
 
 
-@scenario("connections-exhausted", 8)
+@scenario("connections-exhausted", 8, whole=True)
 def connections_exhausted(stage: Stage) -> None:
     """All connections that PostgreSQL allows are taken by somebody else, and those of the services are ended, until each was refused."""
     with district(stage) as made:
@@ -130,6 +130,7 @@ def connections_exhausted(stage: Stage) -> None:
         with busy(made) as client, psycopg.connect(town.servers.postgres, autocommit=True) as administrator:  # None is left afterwards.
             client.until(50)
             taken: list[psycopg.Connection] = []
+            administrator = psycopg.connect(town.servers.postgres, autocommit=True)  # While there is still room for one.
             try:
                 began = time.monotonic()
                 ended_at = 0.0
@@ -145,7 +146,7 @@ def connections_exhausted(stage: Stage) -> None:
                     if len(taken) >= MOST or time.monotonic() > began + LIMIT_S:
                         raise NeverHappened(f"with {len(taken)} connections taken, PostgreSQL refused pools so often: {_refused(town)}")
             finally:
-                for connection in taken:
+                for connection in (*taken, administrator):
                     connection.close()
             stage.fault_ends()
             go_on(town)
@@ -268,7 +269,7 @@ def _move(town: Town, name: str, space: str) -> None:
         town.administer(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
-@scenario("disk-full", 8)
+@scenario("disk-full", 8, whole=True)
 def disk_full(stage: Stage) -> None:
     """The disk of the services that hear others runs full under load, then that of those that clients tell: nothing is lost, all go on."""
     with site(stage) as town, _small_room(stage, town, HEARERS) as hearers, _small_room(stage, town, TOLD) as told:

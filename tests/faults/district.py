@@ -17,6 +17,7 @@ from demo import caliper, catalogue, framework, items, resources, roster
 from demo.framework import of_grade
 from demo.learners import Answer
 from demo.school import PERSON_IRI, School, school
+from tests.faults import seeds
 from tests.faults.judge import Verdict
 from tests.faults.load import LATER, REQUEST_S, TAKEN, Load, Request, load
 from tests.faults.stage import Stage
@@ -29,9 +30,16 @@ PARTS = LEARNERS // 2
 """In which learners and items become known, beside those that are from the beginning. Everybody is told of all of them."""
 LATE_ITEM = 5
 """Of so many items one is aligned in a later part."""
+EARLY = 7
+"""Of so many quizzes the first one is of the year before, and waits until a person says that courses began then."""
+SAID_IN, FIRST_DAY = PARTS // 2, "2025-09-01"
+"""The part in which that is said, and the day."""
 NOW = datetime(2026, 10, 13, 7, 30, tzinfo=UTC)
+AUTHOR = str(seeds.name("teacher", 1))
 RIGHT = 0.9
 IN_A_ROW = 10
+PAUSE_S = 0.3
+"""Between two requests of a client who tells evidence."""
 LIKES = 0.3
 """Seconds between two learners who say what they like."""
 VISITS = 0.5
@@ -64,6 +72,8 @@ class District:
     """Answers that no client expects, whatever is wrong with a server behind the services."""
     parts: int = -1
     """Up to this one, learners and items are known; 0 is the beginning."""
+    early: int = 0
+    """Acts that waited for nothing but an earlier first day when it was said."""
 
     def call(self, method: str, path: str, **given: Any) -> dict[str, Any]:
         """Return the answer to a request that has to be taken."""
@@ -82,7 +92,7 @@ class District:
             choice = items.items_of(codes[number // LEARNERS % len(codes)])
             told = []
             for n in range(IN_A_ROW):
-                at = NOW - timedelta(days=30) + timedelta(days=3 * n, minutes=number % 600)
+                at = NOW - timedelta(days=30 if number % EARLY else 30 + 365) + timedelta(days=3 * n, minutes=number % 600)
                 right = int(draw.random() < RIGHT)
                 told.append(Answer(learner, choice[n % len(choice)], "mathematics", at, at + timedelta(seconds=50), right, 1))
             yield "/evidence/caliper", caliper.envelope(told, NOW)
@@ -94,7 +104,8 @@ class District:
             self.ids[f"{one['family_name']} {one['given_name']}"] = one["learner_id"]
 
     def introduce(self, parts: int) -> bool:
-        """Make learners and items known up to this part, by a roster and alignments; return whether both were taken. May be repeated."""
+        """Make learners and items known up to this part, by a roster and alignments, and say when courses began, if that is in this part;
+        return whether all was taken. May be repeated."""
         known = tuple(each for n, each in enumerate(self.school.learners) if n % 2 == 0 or n // 2 < parts)
         late = ((0 if n % LATE_ITEM else 1 + n // LATE_ITEM % PARTS, each) for n, each in enumerate(items.all_items(), 1))
         fresh = [each for part, each in late if self.parts < part <= parts]
@@ -107,6 +118,13 @@ class District:
             answers = [httpx.post(f"{profile}/profile/oneroster/imports", content=content, timeout=REQUEST_S, **told)]
             if fresh:
                 answers.append(httpx.put(f"{evidence}/evidence/alignments", json=items.alignments(fresh), timeout=REQUEST_S))
+            if self.parts < SAID_IN <= parts:
+                answers += [
+                    counts := httpx.get(f"{evidence}/evidence/counts", timeout=REQUEST_S),
+                    httpx.put(f"{evidence}/evidence/calendar", json={"first_day": FIRST_DAY, "author_id": AUTHOR}, timeout=REQUEST_S),
+                ]
+                if counts.status_code == 200:
+                    self.early = max(self.early, counts.json()["waiting"]["before-first-day"])
         except httpx.TransportError:
             return False
         taken = all(answer.status_code == 200 for answer in answers)
@@ -184,15 +202,16 @@ def district(stage: Stage, timezone: str = "UTC", **environment: str) -> Iterato
 
 
 @contextmanager
-def busy(district: District, pause_s: float = 0.3, part_s: float = 1.0) -> Iterator[Load]:
-    """Yield while evidence and preferences come in, also of learners and items that become known only by and by; at the end all are.
-    Meanwhile people look at what each service shows.
+def busy(district: District, part_s: float = 1.0, **given: Any) -> Iterator[Load]:
+    """Yield while evidence and preferences come in, also of learners and items that become known only by and by, and of the year before
+    what is known of courses; at the end all is known. Meanwhile people look at what each service shows.
 
     Args:
         part_s: pause between two parts.
+        given: see `Load`.
 
     Raises:
-        NeverHappened: no evidence had to wait.
+        NeverHappened: no evidence had to wait, or none for an earlier first day.
     """
     stopping = threading.Event()
     threads = [
@@ -203,7 +222,7 @@ def busy(district: District, pause_s: float = 0.3, part_s: float = 1.0) -> Itera
     for thread in threads:
         thread.start()
     try:
-        with load(district.town, district.seed, requests=district.answers(), pause_s=pause_s) as client:
+        with load(district.town, district.seed, requests=district.answers(), **{"pause_s": PAUSE_S} | given) as client:
             yield client
     finally:
         stopping.set()
@@ -212,6 +231,8 @@ def busy(district: District, pause_s: float = 0.3, part_s: float = 1.0) -> Itera
     eventually(lambda: district.introduce(PARTS), "every learner and item is known", LIMIT_S)
     if not client.waited:
         raise NeverHappened("all that was told was known already: nothing had to wait")
+    if not district.early:
+        raise NeverHappened("nothing had to wait for an earlier first day alone")
 
 
 def judge_district(stage: Stage, district: District, client: Load, killed: bool = False, **given: Any) -> Verdict:

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,8 @@ class Load:
     requests: Iterator[Request] | None = None
     """What is told, in place of the seed's quizzes."""
     patience_s: float = PATIENCE_S
+    may_tell: Callable[[], bool] = lambda: True
+    """Asked before each request; where it says no, that is told later."""
     acks: list[dict[str, Any]] = field(default_factory=list)
     """Answers with 2xx: their status, what became of each act, and when they came, by this machine's monotonic clock in seconds."""
     answers: Counter[int] = field(default_factory=Counter)
@@ -104,6 +106,9 @@ class Load:
     def _run(self) -> None:
         with httpx.Client(timeout=REQUEST_S) as client:
             while not self._stop.is_set() and not self.unexpected:
+                if not self.may_tell():
+                    time.sleep(PAUSE_S)
+                    continue
                 with self._lock:
                     assert self.requests is not None
                     request = next(self.requests)
@@ -143,6 +148,13 @@ class Load:
         """Write down what was told, as `cairn audit check --acks` reads it."""
         path.write_text("".join(json.dumps(ack) + "\n" for ack in self.acks))
         return path
+
+
+def behind(town: Town) -> int:
+    """Return how many events of evidence mastery has not applied yet."""
+    ((length,),) = town.ask("evidence", "SELECT sum(length) FROM partition")
+    ((applied,),) = town.ask("mastery", "SELECT sum(position + 1) FROM inbox WHERE source = 'evidence'")
+    return int(length - applied)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ class Offered:
     waited_s: list[float] = field(default_factory=list)
     """Of each request that was taken: from when it was due to its answer."""
     acks: list[dict[str, Any]] = field(default_factory=list)
+    """As those of `Load`."""
 
     @property
     def rate(self) -> float:
@@ -96,5 +97,6 @@ async def _ask(client: httpx.AsyncClient, request: tuple[str, bytes], due: float
     offered.answers[answer.status_code] += 1
     offered.retry_after += answer.status_code == 429 and "retry-after" in answer.headers
     if answer.status_code == TAKEN:
-        offered.waited_s.append(asyncio.get_running_loop().time() - due)
-        offered.acks.append({"status": TAKEN, "acts": answer.json()["results"]})
+        now = asyncio.get_running_loop().time()  # The monotonic clock.
+        offered.waited_s.append(now - due)
+        offered.acks.append({"status": TAKEN, "acts": answer.json()["results"], "at": now})

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import psycopg
+from psycopg.sql import SQL, Identifier
 
 from services.cli.home import Entry, services_file, write_entries
 from shared.contracts.topics import CONTROL
 from shared.relay.relay import RELAY_LOCK
 from tests.faults import seeds
 from tests.faults.judge import judge
+from tests.faults.kills import TERMINATE
 from tests.faults.load import Load, Request, load
 from tests.faults.stage import Stage, scenario
 from tests.faults.topics import administer, delete, published
-from tests.faults.town import END_S, Town, eventually
+from tests.faults.town import END_S, Town, Worker, eventually
 
 LIMIT_S = 60.0
 CHAIN = ("evidence", "mastery", "pathing")
-NAMED = "restored"
+NAMED = "restored behind its readers"
 """What a service says when it finds itself behind what it has told."""
-BENEATH = "beneath the running service"
-"""What it says where that happened while it ran."""
+ANOTHER = "is another one than this process began with"
+"""What it says where that happened while it ran, and its connections lead to another database now."""
+SHORTER = "events and now holds"
+"""What it says where they lead to the same one, of which it has seen more."""
+MADE_ANEW_S = 120.0
+"""Time to come to rest where topics were deleted: readers take up to a minute until they have asked for what is missing and got it."""
 LENGTHS = "SELECT id, length FROM partition ORDER BY id"
+TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
 HEARD = "SELECT partition, position + 1 FROM inbox WHERE source = %s ORDER BY partition"
 LOST = "{}: events lost in holes that were recorded"
 TRULY_LOST = ("I1: ", "I4: counted without being recorded")
@@ -53,6 +62,26 @@ def restore(town: Town, service: str, backup: str, beneath: bool = False) -> Non
     name = town.database_name(service)
     town.administer(f"DROP DATABASE {name} WITH (FORCE)")
     town.administer(f"ALTER DATABASE {backup} RENAME TO {name}")
+
+
+def replace_rows(town: Town, service: str, backup: str) -> None:
+    """Put the rows of a backup in the place of those of a service's database, which stays the same one; the service only stands still."""
+    for worker in town.of(service):
+        worker.send(signal.SIGSTOP)
+    name = town.database_name(service)
+    town.administer(TERMINATE, name)
+    connect = partial(psycopg.connect, town.servers.postgres)
+    with connect(dbname=backup) as kept, connect(dbname=name) as live:
+        tables = [Identifier(table) for (table,) in kept.execute(TABLES).fetchall()]
+        live.execute("SET session_replication_role = replica")
+        live.execute(SQL("TRUNCATE {}").format(SQL(", ").join(tables)))
+        for table in tables:
+            read, write = (SQL("COPY {} " + way).format(table) for way in ("TO STDOUT", "FROM STDIN"))
+            with kept.cursor().copy(read) as source, live.cursor().copy(write) as target:
+                for block in source:
+                    target.write(block)
+        live.execute("ANALYZE")
+    town.administer(f"DROP DATABASE {backup}")
 
 
 def refuses_to_start(stage: Stage, town: Town, service: str, way_out: str = "catch-up") -> None:
@@ -104,15 +133,23 @@ def resume(stage: Stage, town: Town, service: str, reader: str, says: str = "are
 
 @scenario("restored-beneath", 14)
 def restored_beneath(stage: Stage) -> None:
-    """The same beneath the running services, which find their connections broken and work waiting: each stops before it writes."""
+    """The same beneath the running services, evidence's by another database, mastery's row by row: each stops before it writes."""
     with stage.town() as town:
         town.begin()
         told = Load(town, stage.seed)
-        for number, service in enumerate(("evidence", "mastery")):
+        ways = (("evidence", partial(restore, beneath=True), "", ANOTHER), ("mastery", replace_rows, ", row by row", SHORTER))
+        for number, (service, put_back, how, says) in enumerate(ways):
             backup, before = _back_up_under_load(stage, town, service, 3 * number, told)
-            eventually(lambda: _heard(town, "mastery", "evidence"), "mastery has heard everything", LIMIT_S)
+            _at_rest(town)
             with load(town, stage.seed, requests=_more(stage, 3 * number + 2)) as during:
-                _restore_beneath(stage, town, service, backup, during)
+                (worker,) = town.of(service)
+                put_back(town, service, backup)
+                stage.inject(f"{service} restored from an older backup beneath it{how}")
+                if service != "evidence":
+                    during.until(30)
+                worker.send(signal.SIGCONT)
+                eventually(lambda worker=worker: not worker.alive, f"{service} stops on its restored database", LIMIT_S)
+                _says_why(stage, worker, says)
                 stage.must(town.ask(service, LENGTHS) == before, f"{service} wrote to its restored database")
                 _catch_up(stage, town, service)
                 during.until(30)
@@ -124,11 +161,7 @@ def restored_beneath(stage: Stage) -> None:
 def restored_beneath_another(stage: Stage) -> None:
     """The same where of mastery's two workers only the one has written since the backup, and is gone: the other stops before it writes."""
     with stage.town() as town:
-        town.begin()
-        with load(town, stage.seed, requests=_more(stage, 0)) as client:
-            client.until(50)
-        eventually(lambda: published(town) and _heard(town, "mastery", "evidence"), "mastery has heard everything", LIMIT_S)
-        backup = back_up(town, "mastery")
+        backup, told = _begin_and_back_up(stage, town, "mastery")
         before = town.ask("mastery", LENGTHS)
         (first,) = town.of("mastery")
         other = town.start("mastery", 1)
@@ -148,15 +181,13 @@ def restored_beneath_another(stage: Stage) -> None:
             other.send(signal.SIGCONT)
             eventually(lambda: not other.alive or town.ask("mastery", LENGTHS) != before, "the other worker stops, or writes", LIMIT_S)
             stage.must(not other.alive, "the other worker wrote to its restored database")
-            said = other.said()
-            stage.must(BENEATH in said and "catch-up" in said, f"the other worker does not say why it stops: {said[-800:]}")
+            _says_why(stage, other, ANOTHER)
             stage.must(town.ask("mastery", LENGTHS) == before, "the other worker wrote to its restored database")
             relay.rollback()
             relay.close()
             _catch_up(stage, town, "mastery")
             during.until(30)
-        told = Load(town, stage.seed)
-        told.acks = client.acks + more.acks + during.acks
+        told.acks += more.acks + during.acks
         stage.judge(town, told)
 
 
@@ -173,22 +204,16 @@ def _back_up_under_load(stage: Stage, town: Town, service: str, part: int, told:
     return backup, lengths
 
 
-def _restore_beneath(stage: Stage, town: Town, service: str, backup: str, client: Load) -> None:
-    """Put a backup in the place of a service's database while the service stands still with work waiting; then let it go on, and end."""
-    (worker,) = town.of(service)
-    restore(town, service, backup, beneath=True)
-    stage.inject(f"{service} restored from an older backup beneath it")
-    if service != "evidence":
-        client.until(30)
-    worker.send(signal.SIGCONT)
-    eventually(lambda: not worker.alive, f"{service} stops on its restored database", LIMIT_S)
+def _says_why(stage: Stage, worker: Worker, words: str) -> None:
+    """See that a process which ended has found its database restored, and says so in these words, and what helps."""
     said = worker.said()
-    stage.must(BENEATH in said and "catch-up" in said, f"{service} does not name the divergence: {said[-800:]}")
+    stage.must(words in said and "catch-up" in said, f"{worker.name} does not say {words!r}: {said[-800:]}")
 
 
 def _catch_up(stage: Stage, town: Town, service: str) -> None:
     done = town.command(service, "ledger", "catch-up", service)
     stage.must(done.returncode == 0 and "written back" in done.stdout, f"catch-up failed: {done.stdout}{done.stderr}")
+    stage.fault_ends()
     town.start(service)
     town.await_ready(*town.of(service))
 
@@ -205,9 +230,10 @@ def restored_kafka_lost(stage: Stage) -> None:
             last.until(30)  # Evidence goes on meanwhile.
             refuses_to_start(stage, town, "mastery", "resume")
             resume(stage, town, "mastery", "pathing")
+            stage.fault_ends()
             town.begin("mastery")
             last.until(30)
-        _judge(stage, town, told + last.acks)
+        _judge(stage, town, told, last)
 
 
 @scenario("restored-reader-away", 14)
@@ -235,66 +261,69 @@ def restored_reader_away(stage: Stage) -> None:
             resume(stage, town, "mastery", "pathing")
             for worker in town.of("pathing"):
                 worker.end()
+            stage.fault_ends()
             town.begin("mastery", "pathing")
             last.until(30)
-        _judge(stage, town, told + last.acks)
+        _judge(stage, town, told, last)
 
 
 @scenario("restored-evidence-lost", 14)
 def restored_evidence_lost(stage: Stage) -> None:
     """The same with evidence: what clients told is lost with database and Kafka, the oracle names it, and telling it again heals it."""
     with stage.town() as town:
-        town.begin()
-        with load(town, stage.seed, requests=_more(stage, 0)) as client:
-            client.until(50)
-        eventually(lambda: published(town) and _heard(town, "mastery", "evidence"), "mastery has heard everything", LIMIT_S)
-        backup = back_up(town, "evidence")
+        backup, everything = _begin_and_back_up(stage, town, "evidence")
         sent: list[Request] = []
         with load(town, stage.seed, requests=_noted(_more(stage, 1), sent)) as more:
             more.until(150)
-        eventually(lambda: published(town) and _heard(town, "mastery", "evidence"), "mastery has heard everything", LIMIT_S)
+        _at_rest(town)
         restore(town, "evidence", backup)
         lose_kafka(town)
         stage.inject("evidence restored from an older backup, every topic deleted")
         refuses_to_start(stage, town, "evidence", "resume")
         resume(stage, town, "evidence", "mastery")
         town.begin("evidence")
-        everything = Load(town, stage.seed)
-        everything.acks = client.acks + more.acks
-        found = judge(town, everything, harmed=tuple(town.databases)).violations
+        everything.acks += more.acks
+        found = judge(town, everything, harmed=tuple(town.databases), within_s=MADE_ANEW_S).violations
         stage.must(any(each.startswith("I1: ") for each in found), "the oracle does not miss what was acknowledged and is lost")
         stage.verdict.violations += [each for each in found if not each.startswith(TRULY_LOST)]
+        stage.fault_ends()
         for _, told in sent:
             everything.tell(told["items"])
-        verdict = stage.judge(town, everything, harmed=tuple(town.databases))
+        verdict = stage.judge(town, everything, harmed=tuple(town.databases), within_s=MADE_ANEW_S)
         stage.must(verdict.counts.get(LOST.format("evidence")), "no event was lost: the fault did not happen")
 
 
-def _back_up_and_go_on(stage: Stage, town: Town) -> tuple[str, list[dict[str, Any]]]:
-    """Begin, back up mastery, and let pathing apply what mastery decides from then on; return the backup and what clients were told."""
+def _begin_and_back_up(stage: Stage, town: Town, service: str) -> tuple[str, Load]:
+    """Begin, and back a service up when all that was told is heard; return the backup and what clients were told."""
     town.begin()
     with load(town, stage.seed, requests=_more(stage, 0)) as client:
         client.until(50)
-    kept = _at_rest(town)
-    backup = back_up(town, "mastery")
+    _at_rest(town)
+    return back_up(town, service), client
+
+
+def _back_up_and_go_on(stage: Stage, town: Town) -> tuple[str, Load]:
+    """Begin, back up mastery, and let pathing apply what mastery decides from then on; return the backup and what clients were told."""
+    backup, told = _begin_and_back_up(stage, town, "mastery")
+    before = town.ask("pathing", LENGTHS)
     with load(town, stage.seed, requests=_more(stage, 1)) as more:
         more.until(150)
-    stage.must(_at_rest(town) > kept, "pathing did nothing about what is lost")
-    return backup, client.acks + more.acks
+    _at_rest(town)
+    stage.must(town.ask("pathing", LENGTHS) != before, "pathing did nothing about what is lost")
+    told.acks += more.acks
+    return backup, told
 
 
-def _judge(stage: Stage, town: Town, told: list[dict[str, Any]]) -> None:
-    everything = Load(town, stage.seed)
-    everything.acks = told
-    verdict = stage.judge(town, everything, harmed=tuple(town.databases))
+def _judge(stage: Stage, town: Town, told: Load, last: Load) -> None:
+    told.acks += last.acks
+    verdict = stage.judge(town, told, harmed=tuple(town.databases), within_s=MADE_ANEW_S)
     stage.must(verdict.counts.get(LOST.format("mastery")), "no event was lost: the fault did not happen")
 
 
-def _at_rest(town: Town) -> int:
-    """Wait until mastery has applied all of evidence, and pathing all of mastery; return how many events pathing holds."""
-    eventually(lambda: published(town) and _heard(town, "mastery", "evidence"), "mastery has heard everything", LIMIT_S)
-    eventually(lambda: published(town, "mastery") and _heard(town, "pathing", "mastery"), "pathing has heard everything", LIMIT_S)
-    return sum(dict(town.ask("pathing", LENGTHS)).values())
+def _at_rest(town: Town) -> None:
+    """Wait until each service of the chain has applied all of the one before it."""
+    for source, reader in pairwise(each for each in CHAIN if each in town.services):
+        eventually(lambda: published(town, source) and _heard(town, reader, source), f"{reader} has heard everything", LIMIT_S)  # noqa: B023 - asked at once.
 
 
 def _heard(town: Town, reader: str, source: str) -> bool:

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from tests.faults.stage import SCENARIOS, LeftOut, Scenario, Stage
-from tests.faults.town import Servers
+from tests.faults.town import HEARS, Servers
 
 MODULES = ("kills", "zombies", "wires", "databases", "topics", "restores", "contents", "crowds", "clocks", "clusters")
 """Where scenarios stand, in the order in which they run."""
@@ -47,6 +47,7 @@ def run(scenario: Scenario, servers: Servers, folder: Path, seed: int) -> Result
     try:
         scenario.act(stage)
         stage.must(sum(stage.injected.values()), "no fault was injected, so nothing was shown")
+        stage.must(scenario.whole == stage.services.issuperset(HEARS), f"it says that it is {'whole' if scenario.whole else 'a part'}")
     except LeftOut as reason:
         if stage.verdict.violations:  # Found before it turned out what this machine lacks: they count.
             return Result(scenario, f"{scenario.name:<22} seed {seed}  broken off: {reason}", stage.verdict.violations)

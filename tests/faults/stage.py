@@ -33,6 +33,8 @@ class Stage:
     name: str
     draw: random.Random = field(init=False)
     injected: Counter[str] = field(default_factory=Counter)
+    services: set[str] = field(default_factory=set)
+    """Those of all its towns."""
     verdict: Verdict = field(default_factory=Verdict)
     _ended: float | None = None
     """When the fault ended, until the oracle has decided."""
@@ -43,6 +45,7 @@ class Stage:
     @contextmanager
     def town(self, services: tuple[str, ...] = towns.SMALL, **environment: str) -> Iterator[Town]:
         """Yield an installation of these services for this scenario, of which none may stand still in silence (I9)."""
+        self.services.update(services)
         with towns.town(self.servers, self.folder, services, **environment) as made:
             try:
                 with watched(made) as seen:
@@ -92,17 +95,21 @@ class Scenario:
     act: Callable[[Stage], None]
     short: bool
     """Part of `make test`."""
+    whole: bool
+    """All five services run in it."""
     doc: str
 
 
 SCENARIOS: dict[str, Scenario] = {}
 
 
-def scenario(name: str, number: int, short: bool = False) -> Callable[[Callable[[Stage], None]], Callable[[Stage], None]]:
+def scenario(
+    name: str, number: int, short: bool = False, whole: bool = False
+) -> Callable[[Callable[[Stage], None]], Callable[[Stage], None]]:
     """Add a scenario to the list under this name."""
 
     def add(act: Callable[[Stage], None]) -> Callable[[Stage], None]:
-        SCENARIOS[name] = Scenario(name, number, act, short, (act.__doc__ or "").strip())
+        SCENARIOS[name] = Scenario(name, number, act, short, whole, (act.__doc__ or "").strip())
         return act
 
     return add

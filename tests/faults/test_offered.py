@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
+from time import monotonic
 
 import pytest
 
@@ -13,7 +14,10 @@ from tests.faults.load import Request
 from tests.faults.offered import Offered, offer
 
 PER_S = 100.0
+BROKEN = 0
+"""In place of a status: an answer with 200 that is none of ours."""
 ANSWERS = {
+    BROKEN: b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
     200: b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"results":[]}',
     429: b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n",
     503: b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
@@ -59,8 +63,10 @@ def requests(number: int) -> Iterator[Request]:
 
 
 def test_requests_are_sent_when_they_are_due_however_late_the_answers_are() -> None:
+    began = monotonic()
     with server(1.0, 200) as address:
         told = offer(address, requests(40), PER_S, connections=40)
+    assert all(began + 1.0 <= ack["at"] <= monotonic() for ack in told.acks)
     assert (told.sent, told.kept_back, told.answers[200], len(told.acks)) == (40, 0, 40, 40)
     assert told.rate == pytest.approx(PER_S, rel=0.3), "one after the other there would be 1 in a second"
     assert told.typical_s >= 1.0
@@ -81,6 +87,13 @@ def test_who_is_refused_does_not_come_again() -> None:
     assert told.answers == {429: 10, 200: 10, 503: 10}
     assert (told.retry_after, len(told.waited_s)) == (10, 10)
     assert not told.all_taken
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
+def test_an_answer_without_results_is_no_answer_that_may_be_counted() -> None:
+    """Also where others, whose answers are well, end later."""
+    with server(0.0, BROKEN, *[200] * 19) as address, pytest.raises(KeyError, match="results"):
+        offer(address, requests(20), PER_S, connections=20)
 
 
 def test_nobody_there_is_no_answer_and_no_wait() -> None:

@@ -14,13 +14,13 @@ from demo.school import school
 from services.cli.audit import IDS, Findings
 from tests.faults import district
 from tests.faults import stage as stages
-from tests.faults.district import LEARNERS, PARTS, District
+from tests.faults.district import EVERY, FIRST_DAY, LEARNERS, PARTS, SAID_IN, District
 from tests.faults.judge import Verdict, not_looked_at, too_late
 from tests.faults.load import Load
 from tests.faults.run import run_all
 from tests.faults.seeds import quizzes
 from tests.faults.stage import LeftOut, Scenario, Stage
-from tests.faults.town import REFUSED
+from tests.faults.town import REFUSED, SMALL
 from tests.faults.wires import met_again
 
 NOWHERE: Any = None
@@ -50,8 +50,8 @@ def breaks_and_is_broken_off(stage: Stage) -> None:
     raise LeftOut("this machine lacks the second half")
 
 
-def of(act: Any, short: bool = False) -> Scenario:
-    return Scenario(act.__name__, 1, act, short, "")
+def of(act: Any, short: bool = False, whole: bool = False) -> Scenario:
+    return Scenario(act.__name__, 1, act, short, whole, "")
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,16 @@ def test_what_takes_longer_after_the_fault_than_is_stated_is_a_violation(
     assert too_late(Verdict(taken_s=taken, rest_s=rest), 10.0, stated) == wrong
 
 
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("services", [SMALL, EVERY])
+def test_a_scenario_is_whole_where_it_says_so(services: tuple[str, ...], whole: bool, tmp_path: Path, capsys: Any) -> None:
+    def meets(stage: Stage) -> None:
+        stage.inject("something")
+        stage.services.update(services)
+
+    assert run_all([of(meets, whole=whole)], NOWHERE, tmp_path, 1) == int(whole != (services == EVERY))
+
+
 def test_the_stated_times_begin_when_the_last_fault_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
     monkeypatch.setattr(stages, "judge", lambda town, load, **options: given.append(options["ended"]) or Verdict(taken_s=1.0, rest_s=2.0))
@@ -173,6 +183,20 @@ def test_a_line_says_when_evidence_was_taken_and_all_was_at_rest_after_the_fault
     assert "30 had to wait  from the end of the fault: acknowledged after 1.2 s, at rest after 8.0 s" in said
 
 
+def test_a_client_that_may_not_tell_yet_tells_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    may, told = iter([False, False, True]), Load(NOWHERE, 1, requests=iter([("/evidence", {"items": []})]))
+    asked: list[bool] = []
+
+    def answer(client: Any, request: Any) -> list[Any]:
+        told._stop.set()
+        return []
+
+    told.may_tell = lambda: asked.append(next(may)) or asked[-1]
+    monkeypatch.setattr(told, "_tell", answer)
+    told._run()
+    assert asked == [False, False, True]
+
+
 def test_a_load_knows_what_had_to_wait_and_when_it_was_first_taken_after_a_moment() -> None:
     told = Load(NOWHERE, 1)
     acts = [[("a", "waiting"), ("b", "recorded")], [("a", "duplicate"), ("c", "waiting")]]
@@ -185,10 +209,12 @@ def test_a_load_knows_what_had_to_wait_and_when_it_was_first_taken_after_a_momen
 
 
 def test_every_learner_and_item_becomes_known_in_some_part_also_where_a_part_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And so does the first day, which is said once; what waited for it is counted before it is."""
     town: Any = type("Somewhere", (), {"address": lambda self, service: f"http://{service}"})()
     told = District(town, school(LEARNERS, 1), 1)
     rosters: list[set[str]] = []
     aligned: list[str] = []
+    days: list[str] = []
     refused = chain([True], repeat(False))
 
     def take_roster(url: str, content: bytes, **given: Any) -> httpx.Response:
@@ -196,16 +222,26 @@ def test_every_learner_and_item_becomes_known_in_some_part_also_where_a_part_is_
         rosters.append({each.sourced_id for each in told.school.learners if f"{each.sourced_id}," in users})
         return httpx.Response(200)
 
-    def align(url: str, json: Any, **given: Any) -> httpx.Response:
+    def early(url: str, **given: Any) -> httpx.Response:
+        return httpx.Response(200, json={"waiting": {"before-first-day": 0 if days else 3}})
+
+    def put(url: str, json: Any, **given: Any) -> httpx.Response:
         if next(refused):
             return httpx.Response(503)
+        if url == "http://evidence/evidence/calendar":
+            days.append(json["first_day"])
+            return httpx.Response(200)
         aligned.extend(each["item"] for each in json["alignments"])
         return httpx.Response(200)
 
     monkeypatch.setattr(district.httpx, "post", take_roster)
-    monkeypatch.setattr(district.httpx, "put", align)
+    monkeypatch.setattr(district.httpx, "get", early)
+    monkeypatch.setattr(district.httpx, "put", put)
     assert [told.introduce(0), told.introduce(0)] == [False, True]
-    assert all(told.introduce(part) for part in range(1, PARTS + 1))
+    assert all(told.introduce(part) for part in range(1, SAID_IN))
+    assert (days, told.early) == ([], 0)
+    assert all(told.introduce(part) for part in range(SAID_IN, PARTS + 1))
+    assert (days, told.early) == ([FIRST_DAY], 3)
     assert [len(each) for each in rosters] == [LEARNERS // 2, LEARNERS // 2, *range(LEARNERS // 2 + 1, LEARNERS + 1)]
     assert len(aligned) == len(set(aligned)), "no item is aligned in two parts"
     assert set(aligned) == {each.iri for each in all_items()}

@@ -119,7 +119,7 @@ def whole(stage: Stage, kind: Kind, within_s: float = CONVERGE_S, go_on_s: float
         judge_district(stage, made, client, within_s=within_s)
 
 
-@scenario("kafka-answers-dropped", 6)
+@scenario("kafka-answers-dropped", 6, whole=True)
 def kafka_answers_dropped(stage: Stage) -> None:
     """The broker's answers to Produce and OffsetCommit are swallowed and the connection is cut: whether it was done is unknown."""
     with whole(stage, "kafka") as every:
@@ -166,7 +166,7 @@ def commit_answers_dropped(stage: Stage) -> None:
         between.show(stage, "COMMIT answer dropped")
 
 
-@scenario("kafka-mess", 6)
+@scenario("kafka-mess", 6, whole=True)
 def kafka_mess(stage: Stage) -> None:
     """Frames from and to Kafka are late, connections are cut, and each direction is silent for longer than a session lasts."""
     with whole(stage, "kafka") as between:
@@ -175,7 +175,7 @@ def kafka_mess(stage: Stage) -> None:
         between.show(stage, *MESS)
 
 
-@scenario("postgres-mess", 6)
+@scenario("postgres-mess", 6, whole=True)
 def postgres_mess(stage: Stage) -> None:
     """Frames from and to PostgreSQL are late, connections are cut, and each direction is silent for a while."""
     with whole(stage, "postgres") as between:
@@ -184,7 +184,7 @@ def postgres_mess(stage: Stage) -> None:
         between.show(stage, *MESS)
 
 
-@scenario("postgres-silent", 6)
+@scenario("postgres-silent", 6, whole=True)
 def postgres_silent(stage: Stage) -> None:
     """Open connections to PostgreSQL fall silent for good and are never cut, as behind a firewall that forgot them."""
     with whole(stage, "postgres", GIVEN_UP_S + CONVERGE_S, DEAF_S) as between:
@@ -192,7 +192,7 @@ def postgres_silent(stage: Stage) -> None:
         between.show(stage, DEAF)
 
 
-@scenario("kafka-silent", 6)
+@scenario("kafka-silent", 6, whole=True)
 def kafka_silent(stage: Stage) -> None:
     """Open connections to Kafka fall silent for good and are never cut."""
     with whole(stage, "kafka", GIVEN_UP_S + CONVERGE_S, DEAF_S) as between:
