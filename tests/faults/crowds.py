@@ -10,14 +10,13 @@ from contextlib import contextmanager
 from itertools import count, islice
 from threading import Event, Thread
 
-import psycopg
-
 from shared.consume.wiring import MAX_PARTITION_FETCH_BYTES
 from shared.leader import CLAIM_S
 from shared.ledger.group import MAX_WAITING
 from shared.ledger.states import MAX_BYTES
 from shared.relay.fresh import MAX_FRESH_BYTES
 from tests.faults import seeds
+from tests.faults.kills import DAWDLE, DAWDLING, WAKE
 from tests.faults.load import TAKEN, Load, Request, behind, load
 from tests.faults.offered import Offered, offer
 from tests.faults.stage import Stage, scenario
@@ -26,7 +25,7 @@ from tests.faults.town import REFUSED, SESSION_MS, Town, eventually
 SCALES = (1, 8, 3)
 STEP_S = 6.0
 MOVED_S, REFUSED_S = 90.0, 2.0
-"""Within which a batch is to be met by a rebalance; and time for it to be refused, after the lock is gone."""
+"""Within which a batch is to be met by a rebalance; and time for it to be refused, after nobody dawdles any more."""
 AT_ONCE, RIVALS = 500, 2
 """Acts of a request of the crowd, and clients by whom the capacity is measured."""
 DISTRICT = 2_000
@@ -83,16 +82,16 @@ def refusals(town: Town) -> int:
 
 
 def _mid_batch(stage: Stage, town: Town) -> bool:
-    """Let one more worker join while those there have a batch in hand that a lock holds up; return whether it had to be refused.
+    """Let one more worker join while those there have batches in hand for longer than that takes; return whether one had to be refused.
 
-    What is in hand may be of a partition that stays where it is: then nothing is refused, and the next worker joins.
+    What is in hand may be of partitions that stay where they are: then nothing is refused, and the next worker joins.
     """
-    number = len(town.of("mastery"))
-    with psycopg.connect(town.records["mastery"]) as holder:
-        holder.execute("SELECT id FROM partition ORDER BY id FOR UPDATE")
-        town.await_ready(town.start("mastery", number))
-        stage.inject("worker added")
-        time.sleep(SESSION_MS / 1000)
+    town.own("mastery", *DAWDLE)
+    eventually(lambda: town.ask("mastery", DAWDLING), "a worker has a batch in hand", LIMIT_S)
+    town.await_ready(town.start("mastery", len(town.of("mastery"))))
+    stage.inject("worker added")
+    time.sleep(SESSION_MS / 1000)
+    town.own("mastery", WAKE)  # Which waits for who dawdles.
     time.sleep(REFUSED_S)
     return refusals(town) > 0
 

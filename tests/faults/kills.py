@@ -33,10 +33,12 @@ HEARING = [point for point in POINTS if point.startswith(("batch", "inbox"))]
 OWN = [point for point in POINTS if point not in HEARING]
 WAITING = "SELECT count(*) FROM act WHERE learner_id IS NULL"
 DAWDLE = (
-    "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(30); RETURN NULL; END'",
+    "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(20); RETURN NULL; END'",
     "CREATE TRIGGER dawdle BEFORE INSERT ON event FOR EACH STATEMENT EXECUTE FUNCTION dawdle()",
 )
-"""Whoever appends to this ledger has a batch in hand for long."""
+"""Whoever appends to this ledger has a batch in hand for long, without a lock that somebody else holds: for such a one nobody waits."""
+DAWDLING = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+WAKE = "DROP FUNCTION dawdle CASCADE"
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 TERMINATE_RELAY = "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database WHERE datname = %s AND objid = %s"
 
@@ -168,7 +170,7 @@ def drain(stage: Stage) -> None:
             eventually(lambda: not mastery.alive, "the second SIGTERM ends mastery at once", DRAINS_S)
             stage.inject("SIGTERM twice, with a batch in hand")
             town.administer(TERMINATE, town.database_name("mastery"))
-            town.own("mastery", "DROP FUNCTION dawdle CASCADE")
+            town.own("mastery", WAKE)
             stage.fault_ends()
             town.begin("mastery")
             client.until(50)
