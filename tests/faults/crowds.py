@@ -17,7 +17,7 @@ from shared.ledger.states import MAX_BYTES
 from shared.relay.fresh import MAX_FRESH_BYTES
 from tests.faults import seeds
 from tests.faults.kills import DAWDLE, DAWDLING, WAKE
-from tests.faults.load import TAKEN, Load, Request, behind, load
+from tests.faults.load import TAKEN, Load, Request, behind, load, passes
 from tests.faults.offered import Offered, offer
 from tests.faults.stage import Stage, scenario
 from tests.faults.town import REFUSED, SESSION_MS, Town, eventually
@@ -69,6 +69,7 @@ def scale(stage: Stage) -> None:
             for wanted in (*SCALES[1:], *SCALES):
                 _scale(stage, town, wanted)
                 time.sleep(STEP_S)
+                passes(town, "who is there has every partition: those who left keep their names, and theirs, for a session", MOVED_S)
             town.await_ready()
             client.until(100)
         stage.must(len(town.of("mastery")) == SCALES[-1], "not so many workers run as were started")

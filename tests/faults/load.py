@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from tests.faults import seeds
-from tests.faults.town import NeverHappened, Town
+from tests.faults.town import NeverHappened, Town, eventually
 
 REQUEST_S = 15.0
 """A request that is not answered by then counts as unknown and is sent again."""
@@ -155,6 +155,17 @@ def behind(town: Town) -> int:
     ((length,),) = town.ask("evidence", "SELECT sum(length) FROM partition")
     ((applied,),) = town.ask("mastery", "SELECT sum(position + 1) FROM inbox WHERE source = 'evidence'")
     return int(length - applied)
+
+
+def passes(town: Town, why: str, seconds: float) -> None:
+    """Wait until mastery has gone past all evidence that there is now, in every partition, whoever had it before."""
+    lengths = dict(town.ask("evidence", "SELECT id, length FROM partition"))
+
+    def passed() -> bool:
+        rows = town.ask("mastery", "SELECT partition, position FROM inbox WHERE source = 'evidence'")
+        return all(position >= lengths[partition] - 1 for partition, position in rows)
+
+    eventually(passed, why, seconds)
 
 
 @contextmanager

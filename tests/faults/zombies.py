@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import time
 
-from tests.faults.load import load
+from tests.faults.load import load, passes
 from tests.faults.stage import Stage, scenario
-from tests.faults.town import REFUSED, SESSION_MS, Town, Worker, eventually
+from tests.faults.town import REFUSED, SESSION_MS, Worker, eventually
 
 HITS = 8
 """A worker stands still with one of its first batches under load."""
@@ -27,7 +27,7 @@ def _zombie(stage: Stage, point: str) -> None:
             second = town.start("mastery", 1)
             time.sleep(SESSION_MS / 1000 + MARGIN_S)
             town.await_ready(second)
-            _moved_on(town, client.told)
+            passes(town, "the other worker takes the sleeper's partitions over", PROGRESS_S)
             stage.fault_ends()
             first.send(signal.SIGCONT)
             stage.inject(f"stop {point}, continue after the session timeout")
@@ -35,17 +35,6 @@ def _zombie(stage: Stage, point: str) -> None:
             client.until(50)
         stage.judge(town, client)
         stage.must(first.alive and second.alive, f"a worker ended: {first.said()[-500:]} {second.said()[-500:]}")
-
-
-def _moved_on(town: Town, told: int) -> None:
-    """Wait until the other worker has gone past all that was told before, also where the sleeper held its locks."""
-    lengths = dict(town.ask("evidence", "SELECT id, length FROM partition"))
-
-    def passed() -> bool:
-        rows = town.ask("mastery", "SELECT partition, position FROM inbox WHERE source = 'evidence'")
-        return all(position >= lengths[partition] - 1 for partition, position in rows)
-
-    eventually(passed, "the other worker takes the sleeper's partitions over", PROGRESS_S)
 
 
 def _woken(stage: Stage, first: Worker, point: str) -> None:
