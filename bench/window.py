@@ -100,7 +100,7 @@ def measure(learners: int, changed: int, bars: Bars) -> None:
     print(f"A window of a day of {learners} learners in which {changed} demands changed; CPU time, the best of {ROUNDS}")
     plan = _part(bars, "in the other process: the search, what is parsed kept", lambda: solve(asked)).command
     assert isinstance(plan, AdoptPlan)
-    problem = problem_of(school, state, 0)
+    problem = problem_of(school, ON, state, 0)
     _part(bars, "  of it the grouping", lambda: search(problem, state.changed), at_most=REPAIR_MS)
     answer = _part(bars, "deciding: the plan is adopted", lambda: day.decide(plan, state, parameters, ()))
     assert not isinstance(answer, Refusal), answer.detail

@@ -11,6 +11,7 @@ from services.scheduling.projections import PROJECTIONS
 from services.scheduling.resources import RESOURCES
 from services.scheduling.settings import Settings
 from services.scheduling.subscribers import SUBSCRIPTION, ticks
+from services.scheduling.versions import VERSIONS
 from shared.contracts.scheduling import PlanAdopted, SchedulingPageAdded
 from shared.contracts.topics import Topic
 from shared.parts import Parts
@@ -27,4 +28,5 @@ PARTS: Final = Parts(
     subscription=SUBSCRIPTION,
     last=PlanAdopted,
     ticks=ticks,
+    versions=VERSIONS,
 )

@@ -33,8 +33,18 @@ def schools_of(parameters: Parameters) -> Schools:
 
 
 def adults(school: SchoolResources, roster: Iterable[StaffMember]) -> tuple[StaffMember, ...]:
-    """Return the adults of the roster and of the resources, in order of their ids; what the resources say of somebody counts."""
-    everybody = {member.staff_id: member for member in (*roster, *school.staff)}
+    """Return the adults of the roster and of the resources, in order of their ids.
+
+    Subjects in the resources are in place of the roster's. An entry without subjects leaves her those of the roster; one that says only
+    when she is away makes nobody an adult: who is not on the roster any more, left.
+    """
+    everybody = {member.staff_id: member for member in roster}
+    for told in school.staff:
+        known = everybody.get(told.staff_id)
+        if known is not None and not told.subjects:
+            everybody[told.staff_id] = known.model_copy(update={"away": told.away})
+        elif told.subjects or not told.away:
+            everybody[told.staff_id] = told
     return tuple(everybody[staff_id] for staff_id in sorted(everybody))
 
 

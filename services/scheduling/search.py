@@ -9,10 +9,11 @@ from functools import lru_cache
 from typing import Final, Generic, TypeVar
 from uuid import UUID
 
+import orjson
 from pydantic import TypeAdapter
 
 from services.scheduling.domain import AdoptPlan, RepairDay, inputs_hash
-from services.scheduling.grouping import SOLVER, Problem, search
+from services.scheduling.grouping import SOLVER, Before, Problem, search
 from services.scheduling.resources import adults
 from shared.contracts.envelope import Origin
 from shared.contracts.scheduling import Demand, Placement, SchoolResources, StaffMember, Status
@@ -54,6 +55,8 @@ class DaySearch:
     """What led to that."""
     changed: tuple[UUID, ...] | None
     """Learners whose demand is newer than the plan; None: all are placed anew."""
+    before: str = "[]"
+    """Where all are placed anew: rows of learner, number of the day on which an adult last talked with her, and periods without a place."""
 
     @property
     def stream(self) -> str:
@@ -71,7 +74,8 @@ def solve(asked: DaySearch) -> Ask:
     school = _school(asked.school)
     staff = adults(school, _STAFF.validate_json(asked.roster))
     demands = {demand.learner_id: demand for demand in [*_demands.of(asked.demands), *_demands.of(asked.news)]}
-    problem = Problem(school, staff, demands, dict(_days.of(asked.days)), asked.begun)
+    before = {UUID(learner): Before(talked, missed) for learner, talked, missed in orjson.loads(asked.before)}
+    problem = Problem(school, staff, demands, dict(_days.of(asked.days)), asked.begun, asked.on, before)
     plan, repaired = search(problem, None if asked.changed is None else set(asked.changed))
     adopt = AdoptPlan(
         school_id=asked.school_id, on=asked.on, asked_on=asked.asked_on, begun=asked.begun, base_version=asked.base_version,

@@ -125,7 +125,9 @@ class StaffMember(Part):
 
     staff_id: UUID
     subjects: SortedTexts = ()
-    away: SortedTexts = Field(default=(), description="Ids of periods in which she is not to be had.")
+    away: SortedTexts = Field(
+        default=(), description="Ids of periods in which she is not to be had. Without `subjects` hers are the roster's, if it has her."
+    )
 
 
 class GroupRule(Part):

@@ -41,6 +41,17 @@ FROZEN: dict[str, str] = {
     "pathing/versions/v1_pace.py": "f08aae534c602d39ff65b86377b3917acf19c946e95577e6d480fce3e2849f6e",
     "pathing/versions/v1_planner.py": "76bdbbcf20079b1c3b7c5ee5484c2644994d6f9841f556b230fbe1abd5846144",
     "pathing/versions/v1_state.py": "1c1f71160ba24cb88985b07146e82690e31ba617e6c8afae5f499962f45e762e",
+    "scheduling/versions/v1_checker.py": "c6896f82025d1d7489a83735ed6762b26e82e03d810a0ee0822a926145af992c",
+    "scheduling/versions/v1_codec.py": "5e30321b4bf4ece8182dbde3138f6b329288a4efa020ebf2edc4470ef89f49d1",
+    "scheduling/versions/v1_commands.py": "f90adb10e3c8305a39e10a54b4f66997000de6fa7d437164fb91b6a94c2d9a4f",
+    "scheduling/versions/v1_day.py": "9fbcc5efb2cbfb48a6020bb0e66b65425946d157986e6fef761d2f80780706c8",
+    "scheduling/versions/v1_filling.py": "11be2fd475f4e2fcb2069f91ba04ea4e2dc4a30a8b08a64d250e63e9ef582e66",
+    "scheduling/versions/v1_grouping.py": "9585c993ba08140f9aed605fe4a758f1d93a3bc865d29fd8defa8cce204646df",
+    "scheduling/versions/v1_grouping_day.py": "36c63c991d3258f2a6094d65eddc50d7ecdf8397964132900a77adf23eb96631",
+    "scheduling/versions/v1_keeping.py": "a68d885278ed5dd5c0ea9498c970f2ca28ed33d8e386bd17cbae45c3a00f5cc8",
+    "scheduling/versions/v1_limits.py": "eee21f8032335c874e78e3b209e5e9189c20a0d5f9994548e323ae13d8af433e",
+    "scheduling/versions/v1_placing.py": "84ac71235c4b05497b91aa5029f5945bb6f4f408be6754a03c12cf876c1a1ba5",
+    "scheduling/versions/v1_resources.py": "feac03b927f34fe42f9278c3c0d7c45ce2f03114fd3b0e46d0ac3e4f51700296",
 }
 """Path below services/ -> SHA-256 of the file. A line is added with a new version, and never changed: `sha256sum FILE`."""
 

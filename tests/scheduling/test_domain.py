@@ -30,7 +30,7 @@ from services.scheduling.domain.facts import MAX_STAFF, StaffState
 from services.scheduling.grouping import SOLVER, search
 from services.scheduling.hours import begun_periods, open_days
 from services.scheduling.limits import MAX_LEARNERS
-from services.scheduling.resources import RESOURCES, next_school_day, schools_of
+from services.scheduling.resources import RESOURCES, adults, next_school_day, schools_of
 from services.scheduling.search import DaySearch, inside, solve
 from shared.contracts.envelope import Event
 from shared.contracts.profile import Modality
@@ -39,6 +39,7 @@ from shared.contracts.scheduling import (
     DayStaffed,
     Demand,
     DemandNoted,
+    GroupRule,
     PlacementChanged,
     PlanAdopted,
     SchoolResources,
@@ -50,6 +51,7 @@ from shared.contracts.scheduling import (
 )  # fmt: skip
 from shared.decider import Refusal
 from shared.ledger.types import Ask
+from shared.parameters import Parameters
 from shared.testing import SOME_TIME, SOMEBODY, Spec, check_decider, in_force
 from tests.scheduling.school import SCHOOL, TUESDAY, WEDNESDAY, learner, made_demand, made_demands, made_school, staff
 
@@ -78,8 +80,8 @@ def everybody(version: int = 1) -> TakeDemands:
 
 def searched(state: DayState, begun: int = 0) -> AdoptPlan:
     """What the search outside would bring in for this state."""
-    problem = problem_of(RESOURCES_OF, state, begun)
-    plan, repaired = search(problem, None if state.anew or state.resources != SET_ID else state.changed)
+    problem = problem_of(RESOURCES_OF, WEDNESDAY, state, begun)
+    plan, repaired = search(problem, state.changed if state.days else None)
     return AdoptPlan(
         SCHOOL, WEDNESDAY, TUESDAY, begun, state.version, SET_ID,
         inputs_hash(state.version, SET_ID, begun, state.demands.values(), problem.staff),
@@ -221,8 +223,7 @@ def test_a_plan_searched_from_another_state_is_stale() -> None:
     READY.asked(plan).when(plan).then_refused("stale")
     READY.when(replace(plan, resources="0" * 64)).then_refused("stale")
     READY.when(replace(plan, inputs_hash="0" * 64)).then_refused("stale")
-    other = in_force((RESOURCES, [RESOURCES_OF.model_copy(update={"closed": (TUESDAY,)}).model_dump(mode="json", exclude_defaults=True)]))
-    Spec(day, other, READY.past).when(plan).then_refused("stale")
+    Spec(day, other(closed=(TUESDAY,)), READY.past).when(plan).then_refused("stale")
 
 
 def test_a_school_without_resources_has_no_plan() -> None:
@@ -283,7 +284,42 @@ def test_a_day_repairs_itself_inside_once() -> None:
     spec.when(repair()).then_nothing()
     again = spec.asked(take(made_demand(1, 3, 2, competencies=4)))
     assert again.when(repair()).events[0].model_dump()["status"] is Status.REPAIRED
-    assert again.asked(staffed(2, PEOPLE[1:])).when(repair()).events[0].model_dump()["status"] is Status.GREEDY
+    fewer = again.asked(repair(), staffed(2, PEOPLE[1:]))
+    assert fewer.when(repair()).events[0].model_dump()["status"] is Status.REPAIRED
+
+
+def other(**more: Any) -> Parameters:
+    """Resources in force in which so much of the school is another."""
+    return in_force((RESOURCES, [RESOURCES_OF.model_copy(update=more).model_dump(mode="json", exclude_defaults=True)]))
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"staff": (PEOPLE[2].model_copy(update={"away": ("p1",)}),)}, Status.REPAIRED),
+        ({"rules": RESOURCES_OF.rules[:1]}, Status.REPAIRED),
+        ({"rules": (*RESOURCES_OF.rules, GroupRule(modality=Modality.READING, smallest=2, largest=9))}, Status.REPAIRED),
+        ({"spaces": RESOURCES_OF.spaces[1:]}, Status.REPAIRED),
+        ({"periods": tuple(one.model_copy(update={"subject": "reading"}) for one in RESOURCES_OF.periods)}, Status.REPAIRED),
+        ({"periods": RESOURCES_OF.periods[1:]}, Status.GREEDY),
+    ],
+)
+def test_inside_a_day_is_repaired_for_other_resources_unless_periods_are_new(more: dict[str, Any], status: Status) -> None:
+    planned = READY.asked(repair())
+    adopted = Spec(day, other(**more), planned.past).when(repair()).events[0]
+    assert isinstance(adopted, PlanAdopted)
+    assert adopted.status is status
+    Spec(day, other(closed=(TUESDAY,)), planned.past).when(repair()).then_types(PlanAdopted)
+
+
+def test_who_is_away_keeps_the_subjects_of_the_roster_and_who_left_is_nobody() -> None:
+    away = StaffMember(staff_id=PEOPLE[0].staff_id, away=("p1",))
+    there = RESOURCES_OF.model_copy(update={"staff": (away,)})
+    assert adults(there, PEOPLE[:2]) == (PEOPLE[0].model_copy(update={"away": ("p1",)}), PEOPLE[1])
+    assert PEOPLE[0].subjects
+    assert adults(there, PEOPLE[1:2]) == (PEOPLE[1],)
+    aide, teacher = StaffMember(staff_id=UUID(int=1)), StaffMember(staff_id=PEOPLE[1].staff_id, subjects=("art",))
+    assert adults(RESOURCES_OF.model_copy(update={"staff": (aide, teacher)}), PEOPLE[1:2]) == (aide, teacher)
 
 
 def test_inside_and_outside_find_the_same_plan() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,13 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from services.scheduling.checker import Inputs, check
-from services.scheduling.grouping import Plan, Problem, plan, repair, search
+from services.scheduling.grouping import Before, Plan, Problem, plan, repair, search
 from shared.contracts.profile import Modality
 from shared.contracts.scheduling import MAX_CHECK_INS, Demand, SchoolResources, Session, Space, Use, Zone
 from tests.scheduling.school import (
     RULES,
     SCHOOL,
     SUBJECTS,
+    TUESDAY,
     applied,
     learner,
     made_demand,
@@ -216,12 +218,62 @@ def test_who_was_unserved_is_seated_as_soon_as_there_is_room() -> None:
     crowded = Problem(small(((3,),)), staff(1), demands_of(*(alike(number, modality=Modality.READING) for number in range(4))), {})
     running = applied(crowded, plan(crowded))
     assert [day[0].use for day in running.values()].count(None) == 1
-    gone = demands_of({**alike(0, 2), "needs": []})
-    told = repair(replace(crowded, demands={**crowded.demands, **gone}, running=running), {learner(0)})
-    assert dict(zip(told.learners, told.placements, strict=True)) == {learner(0): (-1,), learner(3): (0,)}
+    (out,) = [who for who, day in running.items() if day[0].use is None]
+    leaves = next(number for number in range(4) if learner(number) != out)
+    gone = demands_of({**alike(leaves, 2), "needs": []})
+    told = repair(replace(crowded, demands={**crowded.demands, **gone}, running=running), {learner(leaves)})
+    assert dict(zip(told.learners, told.placements, strict=True)) == {learner(leaves): (-1,), out: (0,)}
 
 
-def test_every_asked_talk_takes_place_and_an_adult_talks_with_few() -> None:
+def at_risk(share: int, count: int = 240) -> Problem:
+    """A school in which so many of a hundred learners are to be talked with."""
+    demands = {who: one.model_copy(update={"check_in": int(who) % 100 < share}) for who, one in made_demands(5, count).items()}
+    return Problem(made_school(5, count), staff(18), demands, {}, on=TUESDAY)
+
+
+def used(problem: Problem, told: Plan, use: Use | None) -> int:
+    return sum(placed.use is use for day in applied(problem, told).values() for placed in day)
+
+
+def test_talks_leave_the_others_their_supervision_and_groups() -> None:
+    calm = at_risk(0)
+    grouped = used(calm, plan(calm), Use.GROUP)
+    for share in (10, 25, 50, 75, 100):
+        problem = at_risk(share)
+        told = plan(problem)
+        assert violations(problem, told) == []
+        assert used(problem, told, None) == used(calm, plan(calm), None)
+        assert used(problem, told, Use.GROUP) * 4 > grouped > 100
+        assert used(problem, told, Use.CHECK_IN) >= min(MAX_CHECK_INS, share)
+
+
+def test_whoever_had_no_talk_for_longest_comes_first_and_all_come_in_turn() -> None:
+    before: dict[UUID, Before] = {}
+    problem = at_risk(100, 60)
+    talks = []
+    for ahead in range(30):
+        on = TUESDAY + timedelta(days=ahead)
+        told = applied(problem, plan(replace(problem, on=on, before=before)))
+        held = {who for who, day in told.items() if any(placed.use is Use.CHECK_IN for placed in day)}
+        before |= {who: Before(talked=on.toordinal()) for who in held}
+        talks.append(held)
+    needed = next(number for number in range(30) if set().union(*talks[: number + 1]) == problem.demands.keys())
+    assert (needed + 1) * max(map(len, talks)) < 60 + 2 * max(map(len, talks))
+
+
+def test_who_goes_without_a_place_is_another_each_day_and_not_who_missed_one_before() -> None:
+    crowded = Problem(small(((3,),)), staff(1), demands_of(*(alike(number, modality=Modality.READING) for number in range(4))), {})
+
+    def without(problem: Problem) -> UUID:
+        (who,) = [who for who, day in applied(problem, plan(problem)).items() if day[0].use is None]
+        return who
+
+    assert len({without(replace(crowded, on=TUESDAY + timedelta(days=ahead))) for ahead in range(20)}) == 4
+    unlucky = without(crowded)
+    assert without(replace(crowded, before={unlucky: Before(missed=1)})) != unlucky
+
+
+def test_every_asked_talk_takes_place_where_there_is_room_and_an_adult_talks_with_few() -> None:
     demands = {who: one.model_copy(update={"check_in": int(who) % 3 == 0}) for who, one in made_demands(5, 30).items()}
     told = plan(Problem(made_school(5, 40, 4, 8), staff(9), demands, {}))
     talks = {
@@ -259,6 +311,7 @@ def test_an_adult_who_is_away_for_a_period_moves_few_of_a_school() -> None:
 FINGERPRINT = """
 import hashlib
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 from services.scheduling.grouping import Problem, plan, repair

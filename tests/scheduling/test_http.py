@@ -385,6 +385,29 @@ async def test_those_who_left_take_nobodys_place(service: Any) -> None:
     assert (await got(service, f"schools/{SCHOOL}/days/tomorrow"))["learners"] == COUNT - 1
 
 
+async def test_the_next_day_knows_whom_an_adult_talked_with_and_who_had_no_place(service: Any) -> None:
+    await service.hear(*rostered(1), *demands())
+    small = {"spaces": [{"id": "s", "title": "Small", "zones": [{"id": "z", "seats": 28}]}]}
+    body = {"schools": [resources()["schools"][0] | small]}
+    await service.client.put("/scheduling/resources", json=body)
+    await service.tick()
+    today = {number: await got(service, f"learners/{learner(number)}/days/today") for number in range(COUNT)}
+    tomorrow = {number: await got(service, f"learners/{learner(number)}/days/tomorrow") for number in range(COUNT)}
+    service.context.clock.advance(timedelta(days=1))
+    (sought,) = [one for one in await look(service, now=service.context.clock.now()) if one.value.on == date(2026, 11, 26)]
+    talked, missed = dict[int, int](), dict[int, int]()
+    for on, days in ((TUESDAY, today), (WEDNESDAY, tomorrow)):
+        for number, told in days.items():
+            missed[number] = missed.get(number, 0) + sum(not one["served"] for one in told["periods"])
+            if any(one["use"] == "check-in" for one in told["periods"]):
+                talked[number] = on.toordinal()
+    wanted = {number: (talked.get(number, 0), missed[number]) for number in range(COUNT) if missed[number] or number in talked}
+    assert len(wanted) > 2
+    assert {who: tuple(told) for who, *told in orjson.loads(sought.value.before)} == {
+        str(learner(number)): told for number, told in wanted.items()
+    }
+
+
 async def test_who_changed_schools_is_shown_the_day_of_the_new_one(service: Any) -> None:
     await planned(service)
     demand = made_demand(1, COUNT, 1, competencies=6)

@@ -25,6 +25,7 @@ from services.scheduling.domain import DayState, day
 from services.scheduling.hours import open_days
 from services.scheduling.limits import MAX_LEARNERS
 from services.scheduling.resources import adults, schools_of
+from services.scheduling.versions.v1_resources import adults as adults_1
 from shared.contracts.envelope import Recorded
 from shared.contracts.scheduling import DayDemanded, DayStaffed, PlacementChanged, PlanAdopted
 from shared.ledger import store
@@ -190,7 +191,8 @@ class _Day:
         if school is None:
             self._told.unsound.append(f"{self._stream}@{event.version}: the school has no resources")
             return
-        inputs = Inputs(school, adults(school, self._state.staff), self._state.demands, event.data.begun)
+        present = adults_1 if event.decider == "scheduling.day/1" else adults
+        inputs = Inputs(school, present(school, self._state.staff), self._state.demands, event.data.begun)
         broken = check(inputs, self._state.days).violations
         twice = list(islice(Bookings(school.periods).twice(self._state.days), TOLD))
         if twice:

@@ -31,7 +31,7 @@ class DayState:
     changed: frozenset[UUID] = frozenset()
     """Learners whose demand is newer than the plan."""
     anew: bool = True
-    """Whether there is no plan yet, or other adults than it knew."""
+    """Whether there is no plan yet, or the roster named other adults since."""
     resources: str = ""
     """Id of the resources that the plan was made with."""
 

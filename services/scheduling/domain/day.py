@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Final, TypeAlias, assert_never
 from uuid import UUID
 
@@ -119,11 +120,10 @@ def _repair(command: RepairDay, state: DayState, parameters: Parameters) -> Sequ
     school, resources = schools_of(parameters).get(command.school_id), parameters.id_of(RESOURCES) or ""
     if school is None:
         return Refusal("not-ready", "the school has no resources: send them with PUT /scheduling/resources")
-    anew = state.anew or resources != state.resources
-    if not anew and not state.changed:
+    if not state.anew and not state.changed and resources == state.resources:
         return []
-    problem = problem_of(school, state, command.begun)
-    plan, repaired = search(problem, None if anew else state.changed)
+    problem = problem_of(school, command.on, state, command.begun)
+    plan, repaired = search(problem, state.changed if _has_periods(state, school) else None)
     answer = AdoptPlan(
         command.school_id, command.on, command.asked_on, command.begun, state.version, resources,
         inputs_hash(state.version, resources, command.begun, state.demands.values(), problem.staff), SOLVER,
@@ -132,9 +132,15 @@ def _repair(command: RepairDay, state: DayState, parameters: Parameters) -> Sequ
     return _adopted(answer, state, school, problem.staff, inside=True)
 
 
-def problem_of(school: SchoolResources, state: DayState, begun: int) -> Problem:
+def _has_periods(state: DayState, school: SchoolResources) -> bool:
+    """Return whether there is a plan, of the periods that the school has."""
+    planned = next(iter(state.days.values()), None)
+    return planned is not None and [placement.period_id for placement in planned] == [period.id for period in school.periods]
+
+
+def problem_of(school: SchoolResources, on: date, state: DayState, begun: int) -> Problem:
     """Return what a day at this state is grouped from."""
-    return Problem(school, adults(school, state.staff), state.demands, state.days, begun)
+    return Problem(school, adults(school, state.staff), state.demands, state.days, begun, on)
 
 
 def inputs_hash(version: int, resources: str, begun: int, demands: Iterable[Demand], staff: Iterable[StaffMember]) -> str:
@@ -189,4 +195,4 @@ def command_of(event: DayEvent) -> DayCommand | None:
             assert_never(event)
 
 
-day = Decider("scheduling.day", 1, "day", DayState(), decide, evolve, command_of, CODEC)
+day = Decider("scheduling.day", 2, "day", DayState(), decide, evolve, command_of, CODEC)

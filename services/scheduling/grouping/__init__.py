@@ -10,13 +10,13 @@ from collections.abc import Set
 from typing import Final
 from uuid import UUID
 
-from services.scheduling.grouping.day import Day, Plan, Problem, Team
+from services.scheduling.grouping.day import Before, Day, Plan, Problem, Team
 from services.scheduling.grouping.filling import fill, hold_check_ins
 from services.scheduling.grouping.keeping import keep
 from shared.contracts.profile import Modality
 from shared.contracts.scheduling import Placement, Session, Use
 
-SOLVER: Final = "greedy/1"
+SOLVER: Final = "greedy/2"
 ANEW_SHARE: Final = 4
 """Where more than one in so many learners changed, everybody is grouped anew."""
 
@@ -113,4 +113,4 @@ def _session(day: Day, period: int, team: Team) -> Session:
     )
 
 
-__all__ = ["ANEW_SHARE", "SOLVER", "Plan", "Problem", "plan", "repair", "search"]
+__all__ = ["ANEW_SHARE", "SOLVER", "Before", "Plan", "Problem", "plan", "repair", "search"]

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
+from shared.contracts.envelope import digest
 from shared.contracts.pathing import Option, Step
 from shared.contracts.profile import Modality
 from shared.contracts.scheduling import Demand, GroupRule, Placement, SchoolResources, Session, StaffMember, Use
+
+
+class Before(NamedTuple):
+    """What a learner had and missed in the days before."""
+
+    talked: int = 0
+    """Number of the last day on which an adult talked with her, such as `date.toordinal` gives; 0: none."""
+    missed: int = 0
+    """Periods without a place."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +35,10 @@ class Problem:
     """The plan in force: each learner's day."""
     begun: int = 0
     """How many periods, from the first, have begun and stay as they are."""
+    on: date = date.min
+    """The day: each has another order in which learners come, so that none is always the last."""
+    before: Mapping[UUID, Before] = field(default_factory=dict)
+    """What learners had and missed in the days before, as far as it is at hand."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +109,7 @@ class Day:
         self.adults = sorted(problem.staff, key=lambda adult: (len(adult.subjects), adult.staff_id.int))
         self.adult_index = {adult.staff_id: index for index, adult in enumerate(self.adults)}
         self.running = problem.running
-        self.learners = sorted(problem.demands, key=lambda learner: learner.int)
+        self.learners = sorted(problem.demands, key=lambda learner: digest(f"{problem.on} {learner}".encode()))
         demands = [problem.demands[learner] for learner in self.learners]
         self.needs = [tuple(_need(step, self) for step in demand.needs) for demand in demands]
         self.check_in = [demand.check_in for demand in demands]
@@ -102,7 +117,9 @@ class Day:
         count = len(self.learners)
         self.done = [[0] * len(needs) for needs in self.needs]
         self.led = [0] * count
-        self.missed = [0] * count
+        before = [problem.before.get(learner, Before()) for learner in self.learners]
+        self.missed = [told.missed for told in before]
+        self.talked = [told.talked for told in before]
         self.at: list[list[Team | None]] = [[None] * count for _ in self.periods]
         self.need_at = [[-1] * count for _ in self.periods]
         self.teams: list[dict[int, Team]] = [{} for _ in self.periods]

@@ -17,6 +17,8 @@ WAY_WEIGHTS: Final = (4, 2, 1)
 """The same by the rank of the option; multiplied."""
 RESERVE_PERCENT: Final = 5
 """Seats for independent work that new groups leave free, so that a later repair finds room."""
+GROUPS_PERCENT: Final = 60
+"""Of the seats that are over in a period when everybody is supervised: talks leave them to groups, but for the day's first talk."""
 KEPT_ADULT_FROM: Final = 6
 """With so many adults in a period, new groups leave one of them free."""
 
@@ -202,16 +204,23 @@ def _alone_need(day: Day, period: int, learner: int) -> int:
 
 
 def hold_check_ins(day: Day, learners: Sequence[int]) -> None:
-    """Give each of these learners a talk with an adult, in periods where most room is left; the rest stays without."""
-    left = list(learners)
+    """Give these learners talks with an adult, in periods where most room is left: who had none for longest comes first.
+
+    A day's first talk is held wherever all others are still supervised. The others leave groups half of the seats that are to spare, and
+    what is kept for repairs; who gets none today is told so, and comes before those who got one in the next days.
+    """
+    left = sorted(learners, key=lambda learner: (day.talked[learner], learner))
     for period in range(day.begun, len(day.periods)):
         for _, team in sorted(day.teams[period].items()):
             if team.use is Use.CHECK_IN:
                 left = _talk(day, period, team, left)
+    held = any(team.use is Use.CHECK_IN for teams in day.teams for team in teams.values())
+    floors = [_left_to_groups(day, period) for period in range(len(day.periods))]
     for _ in learners:  # Each round places at least one of them.
-        roomiest = _roomiest(day, left)
+        roomiest = _roomiest(day, left, floors if held else [0] * len(floors))
         if roomiest is None:
             return
+        held = True
         zone = _zone_for(day, roomiest, min(len(left), MAX_CHECK_INS))
         team = Team(zone, day.free_adults[roomiest][0], Use.CHECK_IN, min(MAX_CHECK_INS, day.zones[zone].seats))
         left = _talk(day, roomiest, day.open(roomiest, team), left)
@@ -228,14 +237,42 @@ def _talk(day: Day, period: int, team: Team, learners: Sequence[int]) -> list[in
     return left
 
 
-def _roomiest(day: Day, learners: Sequence[int]) -> int | None:
-    """Return the open period with a zone, an adult and one of the learners free, in which most seats would be left over; or None."""
+def _left_to_groups(day: Day, period: int) -> int:
+    """Return the seats that talks leave over in a period: the reserve of groups, or their share of what is over, whichever is more."""
+    waiting = _waiting(day, period)
+    reserve = -(-waiting * RESERVE_PERCENT // 100)
+    return max(reserve, day.slack(period, waiting, len(day.free_adults[period])) * GROUPS_PERCENT // 100)
+
+
+def _roomiest(day: Day, learners: Sequence[int], floors: Sequence[int]) -> int | None:
+    """Return the open period with a zone, an adult and one of the learners free, in which most seats are left over after a talk; or None.
+
+    Args:
+        floors: for each period the seats that must be left over; a talk that takes no seat from anybody may leave fewer.
+    """
     best: tuple[int, int] | None = None
     for period in range(day.begun, len(day.periods)):
-        at = day.at[period]
-        if day.free_adults[period] and day.free_zones[period] and any(at[learner] is None for learner in learners):
-            waiting = sum(1 for learner, team in enumerate(at) if team is None and day.present[learner])
-            slack = day.slack(period, waiting, len(day.free_adults[period]))
-            if best is None or slack > best[0]:
-                best = slack, period
+        at, adults = day.at[period], len(day.free_adults[period])
+        some = sum(at[learner] is None for learner in learners)
+        if adults and day.free_zones[period] and some:
+            waiting = _waiting(day, period)
+            zone = _zone_for(day, period, min(len(learners), MAX_CHECK_INS))
+            after = _slack_without(day, period, zone, waiting - min(some, MAX_CHECK_INS, day.zones[zone].seats), adults - 1)
+            enough = after >= floors[period] or after >= day.slack(period, waiting, adults)
+            if enough and (best is None or after > best[0]):
+                best = after, period
     return None if best is None else best[1]
+
+
+def _waiting(day: Day, period: int) -> int:
+    return sum(1 for learner, team in enumerate(day.at[period]) if team is None and day.present[learner])
+
+
+def _slack_without(day: Day, period: int, zone: int, waiting: int, adults: int) -> int:
+    """Return the slack of a period in which this zone is taken."""
+    free = day.free_zones[period]
+    place = free.index(zone)
+    del free[place]
+    slack = day.slack(period, waiting, adults)
+    free.insert(place, zone)
+    return slack

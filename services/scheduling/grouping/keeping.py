@@ -52,13 +52,20 @@ def _seats(day: Day, period: int, changed: Set[int]) -> tuple[Seats, dict[int, l
             adults.add(team.adult)
             seated[team.zone] = team, (members := [])
         need = _need(day, learner, placed)
-        if team.use is Use.GROUP and need < 0 and period >= day.begun:
+        if period >= day.begun and _fits_no_more(day, period, learner, placed, need):
             continue
         if learner not in changed or (team.use is Use.CHECK_IN and day.check_in[learner]):
             members.append((learner, need))
         elif team.use is Use.GROUP:
             returning.setdefault(team.zone, []).append((learner, need))
     return seated, returning
+
+
+def _fits_no_more(day: Day, period: int, learner: int, placed: Placement, need: int) -> bool:
+    """Return whether she cannot go on with it: the group is for no need of hers in this period, or what she does alone is for groups."""
+    if placed.use is Use.GROUP:
+        return need not in day.subject_needs[period][learner]
+    return placed.use is Use.INDEPENDENT and placed.modality in day.rules
 
 
 def _team(day: Day, placed: Placement) -> Team | None:

@@ -28,6 +28,8 @@ from shared.parts import Sought
 
 MAX_TAKEN_BYTES: Final = 160 * 1024
 """Bytes of demands in one command, so that its event is well below the largest."""
+REMEMBERED_DAYS: Final = 14
+"""Days back for which it counts whom an adult talked with, and who was without a place."""
 MAX_SEARCHES: Final = 16
 """Days that are searched at one look."""
 MAX_LOOK_BYTES: Final = 8 * 1024 * 1024
@@ -86,6 +88,15 @@ _ENTRY: Final = """
     WHERE id = %(resources)s AND school->>'school_id' = %(school)s::text
 """
 """What a set of resources says of one school."""
+
+_BEFORE: Final = f"""
+    SELECT coalesce(jsonb_agg(jsonb_build_array(learner_id, coalesce(talked - date '0001-01-01' + 1, 0), missed)), '[]')::text FROM (
+        SELECT learner_id, max(day) FILTER (WHERE placements @> '[{{"use": "check-in"}}]') AS talked,
+            sum(jsonb_array_length(jsonb_path_query_array(placements, '$[*] ? (!exists (@.use))'))) AS missed
+        FROM learner_day WHERE school_id = %(school)s AND day < %(day)s AND day >= %(day)s::date - {REMEMBERED_DAYS} GROUP BY learner_id
+    ) AS told WHERE talked IS NOT NULL OR missed > 0
+"""  # noqa: S608 - our own words
+"""Numbers of days are those of `date.toordinal`."""
 
 _STAFF_LIST: Final = TypeAdapter(list[StaffMember])
 
@@ -192,7 +203,7 @@ class Looks:
         standing, roster, staff = _Standing(*standings[0]), rosters[0][0] or 0, rosters[0][1]
         new_staff = roster > standing.roster
         staff = staff if new_staff else standing.staff
-        if staff == "[]" and not one.school.staff:
+        if staff == "[]" and not adults(one.school, ()):
             return None
         before = await _entry(connection, one.school, standing.resources) if standing.resources != resources else one.school
         stale = before is None or not days_alike(before, one.school) or standing.planned < (standing.demanded or 0)
@@ -204,13 +215,14 @@ class Looks:
         asked = [*self._staffing(one, roster, staff, new_staff), *self._demanding(one, news)]
         led = self._led(standing, one, asked)
         anew = before is None or not takes_repair(before, one.school) or _many_new(before, standing.staff, one.school, staff)
+        ((told,),) = await (await connection.execute(_BEFORE, place)).fetchall() if anew else (("[]",),)
         # What has begun stays as it was, also where the clock that said so was put back since; but for periods at other times.
         begun = max(one.begun, standing.begun) if before is not None and before.periods == one.school.periods else one.begun
         value = DaySearch(
             school_id=one.school.school_id, on=one.on, asked_on=one.today, begun=begun, base_version=standing.version + len(asked),
             resources=resources, school=one.school.model_dump_json(), roster=staff, demands=taken, news="\n".join(row[1] for row in news),
             days=days, led=led, origin=asked[-1].origin if asked else led,
-            changed=None if anew else tuple(sorted({*changed, *(row[0] for row in news)})),
+            changed=None if anew else tuple(sorted({*changed, *(row[0] for row in news)})), before=told,
         )  # fmt: skip
         return Sought(value.stream, value, asked, [str(row[2]) for row in news])
 

@@ -1,1 +1,12 @@
-"""Frozen earlier deciders, kept for replay."""
+"""Frozen earlier deciders of scheduling, kept for replay: each whole, resting on no live file of the service, and with the resources as it
+read them.
+"""
+
+from dataclasses import replace
+from typing import Any, Final
+
+from services.scheduling.versions.v1_day import day as day_1
+from services.scheduling.versions.v1_resources import RESOURCES
+from shared.decider import Decider
+
+VERSIONS: Final[tuple[Decider[Any], ...]] = (replace(day_1, kinds=(RESOURCES,)),)
