@@ -62,7 +62,7 @@ def _add_resources(router: APIRouter, context: Context) -> None:
         faults = faults_of(told.schools)
         if faults:
             raise BadInput(f"the resources cannot be taken: {faults[0]}", faults)
-        items = [school.model_dump(mode="json", exclude_defaults=True) for school in told.schools]
+        items = [_lowered(school).model_dump(mode="json", exclude_defaults=True) for school in told.schools]
         commands = adoption(Topic.SCHEDULING, RESOURCES, items)
         events = await events_of(context, commands)
         return Adopted(set_id=adopted_id(commands), schools=len(items), events=len(events))
@@ -73,6 +73,14 @@ def _add_resources(router: APIRouter, context: Context) -> None:
         schools, (after,) = schools_of(await context.asker.parameters()), paging.behind(FIRST_ID)
         found = [schools[school] for school in sorted(schools) if school > after]
         return paging.page(found[: paging.most], lambda school: [school.school_id])
+
+
+def _lowered(school: SchoolResources) -> SchoolResources:
+    """Return the school with its subjects as competencies have them: in lower case, without spaces around them."""
+    periods = tuple(period.model_copy(update={"subject": period.subject.strip().lower()}) for period in school.periods)
+    taught = [sorted({subject.strip().lower() for subject in member.subjects}) for member in school.staff]
+    staff = tuple(member.model_copy(update={"subjects": tuple(found)}) for member, found in zip(school.staff, taught, strict=True))
+    return school.model_copy(update={"periods": periods, "staff": staff})
 
 
 def _add_days(router: APIRouter, days: _Days) -> None:

@@ -103,6 +103,18 @@ async def test_resources_are_taken_once(service: Any) -> None:
     assert [school["school_id"] for school in await everything(service, "resources")] == [str(SCHOOL)]
 
 
+async def test_subjects_of_resources_are_in_lower_case(service: Any) -> None:
+    body = resources(staff=staff(2))
+    for period in body["schools"][0]["periods"]:
+        period["subject"] = f" {period['subject'].title()}"
+    for member in body["schools"][0]["staff"]:
+        member["subjects"] = [subject.upper() for subject in member["subjects"]]
+    assert (await service.client.put("/scheduling/resources", json=body)).status_code == 200
+    (school,) = (await got(service, "resources"))["items"]
+    assert {period["subject"] for period in school["periods"]} == set(SUBJECTS)
+    assert [tuple(member["subjects"]) for member in school["staff"]] == [one.subjects for one in staff(2)]
+
+
 BAD_RESOURCES: list[tuple[dict[str, Any], str, str]] = [
     ({"periods": [{"id": "p", "starts": "09:00", "ends": "08:00"}]}, "/schools/0/periods/0/ends", "out-of-order"),
     ({"periods": [{"id": "p", "starts": "29:00", "ends": "30:00"}]}, "/schools/0/periods/0/starts", "no-time"),
