@@ -122,7 +122,10 @@ def words(event: Any, names: Names) -> str:
     match event:
         case profile.LearnerRostered() | profile.PreferencesStated() | profile.LearnerIdentified():
             return _of_profile(event)
-        case evidence.EvidenceAccepted() | evidence.EvidenceConflicted() | evidence.EvidenceRecorded() | evidence.AliasNoted():
+        case (
+            evidence.EvidenceAccepted() | evidence.EvidenceConflicted() | evidence.EvidenceRegraded() | evidence.EvidenceRecorded()
+            | evidence.AliasNoted()
+        ):  # fmt: skip
             return _of_evidence(event, names)
         case evidence.EvidenceRescored():
             return f"her evidence {event.evidence_id} was corrected to {_share(event.score_e6)} ({event.cause})"
@@ -160,6 +163,8 @@ def _of_evidence(event: Any, names: Names) -> str:
             return f"an answer was accepted, score {_share(event.score_e6)}"
         case evidence.EvidenceConflicted():
             return "an answer was told again with other content; the first telling stands"
+        case evidence.EvidenceRegraded(told=told):
+            return f"an answer was graded again, score {_share(told.score_e6)}; the latest grade counts"
         case evidence.EvidenceRecorded():
             about = "; ".join(names.competency(id) for id in event.competency_ids)
             return f"{event.kind} of {event.occurred_at:%Y-%m-%d} recorded, score {_share(event.score_e6)}, about: {about}"

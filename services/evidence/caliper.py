@@ -114,7 +114,7 @@ def _read(value: Any, place: str, reader: Reader) -> Heard:
         case "GradeEvent":
             if action != "Graded":
                 raise Malformed(f"{place}/action", "wrong-action", "a GradeEvent has the action Graded", "send Graded")
-            return _told(name, at, _graded(event, actor), reader)
+            return _told(name, at, _graded(event, actor), reader, graded_at=at)
         case "AssessmentItemEvent":
             return _told(name, at, _completed(event, actor), reader) if action == "Completed" else Heard(name, reason="not completed")
         case _:
@@ -154,7 +154,7 @@ def _first(entities: Sequence[Entity]) -> Entity:
     return next((each for each in entities if each), entities[-1])
 
 
-def _told(name: str, at: datetime, work: Work, reader: Reader) -> Heard:
+def _told(name: str, at: datetime, work: Work, reader: Reader, graded_at: datetime | None = None) -> Heard:
     """Return the act that a scored event tells, or why it is none."""
     score = next((each for each in work.scored if each.get("scoreGiven") is not None), None)
     if score is None:
@@ -181,6 +181,7 @@ def _told(name: str, at: datetime, work: Work, reader: Reader) -> Heard:
         kind=KINDS.get(work.item.type, Kind.ITEM),
         duration_ms=lasted,
         telling_id=act_id_of(ANYWHERE, name) if of_attempt else None,
+        graded_at=graded_at if of_attempt else None,
     )
     return Heard(name, told)
 

@@ -13,12 +13,14 @@ from uuid import UUID
 
 from services.evidence.amending import AmendEvidence, decide_amendment
 from services.evidence.calendar import calendar
+from services.evidence.grading import Telling, compare, tellings_in
 from shared.contracts.envelope import Event, StreamId
 from shared.contracts.evidence import (
     AliasNoted,
     EvidenceAccepted,
     EvidenceConflicted,
     EvidenceRecorded,
+    EvidenceRegraded,
     EvidenceRescored,
     EvidenceVoided,
     ItemAligned,
@@ -92,7 +94,8 @@ def decide_act(command: AcceptEvidence, state: ActState, parameters: Parameters,
     """Return that the act is accepted; nothing, if it was told before; a conflict, if it was told differently.
 
     The same message must repeat everything. Another message about the same act (the grade of an attempt whose answer was told) need only
-    agree about the person, the item and the score: when it says that it happened may differ.
+    agree about the person, the item and the score: when it says that it happened may differ. A grade that was given at another time may
+    have another score, too: it is kept, and the latest counts.
     """
     told = command.told
     if not state.tellings:
@@ -101,30 +104,48 @@ def decide_act(command: AcceptEvidence, state: ActState, parameters: Parameters,
     whole = _whole(told, core)
     if whole == state.tellings[0]:
         return []
-    if whole in state.tellings:
-        return CONFLICT
-    if core == state.core and _telling(told) != state.telling:
-        return []
-    if len(state.tellings) >= MAX_TELLINGS:
+    match compare(told, list(tellings_in(history))):
+        case Telling.AGAIN:
+            return []
+        case Telling.FURTHER:
+            return [EvidenceRegraded(told=told)]
+        case Telling.OTHER:
+            pass
+    if whole in state.tellings or len(state.tellings) >= MAX_TELLINGS:
         return CONFLICT
     return [EvidenceConflicted(told=told, alias=None if command.key == told.alias else command.key)]
 
 
-def evolve_act(state: ActState, event: EvidenceAccepted | EvidenceConflicted) -> ActState:
-    """Return the state after the event."""
+def act_needs_history(command: AcceptEvidence, state: ActState) -> bool:
+    """An act that was told before, otherwise than now, is compared with all that was told of it."""
+    return bool(state.tellings) and _whole(command.told, _core(command.told)) != state.tellings[0]
+
+
+def evolve_act(state: ActState, event: EvidenceAccepted | EvidenceConflicted | EvidenceRegraded) -> ActState:
+    """Return the state after the event. Further grades are no part of it: they are looked up."""
     match event:
         case EvidenceAccepted():
             core = _core(event)
             return ActState(core, _telling(event), (_whole(event, core),))
         case EvidenceConflicted(told=told):
             return replace(state, tellings=(*state.tellings, _whole(told, _core(told))))
+        case EvidenceRegraded():
+            return state
         case _:
             assert_never(event)
 
 
-def act_command_of(event: EvidenceAccepted | EvidenceConflicted) -> AcceptEvidence:
+def act_command_of(event: EvidenceAccepted | EvidenceConflicted | EvidenceRegraded) -> AcceptEvidence:
     """Return the command that the event answers."""
-    return AcceptEvidence(event.told, event.alias or "") if isinstance(event, EvidenceConflicted) else AcceptEvidence(event)
+    match event:
+        case EvidenceConflicted(told=told, alias=alias):
+            return AcceptEvidence(told, alias or "")
+        case EvidenceRegraded(told=told):
+            return AcceptEvidence(told)
+        case EvidenceAccepted():
+            return AcceptEvidence(event)
+        case _:
+            assert_never(event)
 
 
 def encode_act(state: ActState) -> bytes:
@@ -277,7 +298,7 @@ def decide_item(command: AlignItem, state: ItemState, parameters: Parameters, hi
 
 
 act: Final = Decider(
-    "evidence.act", 1, "act", ActState(), decide_act, evolve_act, act_command_of, Codec(1, encode_act, decode_act)
+    "evidence.act", 1, "act", ActState(), decide_act, evolve_act, act_command_of, Codec(1, encode_act, decode_act), act_needs_history
 )  # fmt: skip
 learner: Final = Decider(
     "evidence.learner", 1, "learner", LearnerState(), decide_learner, evolve_learner, learner_command_of,

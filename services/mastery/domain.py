@@ -82,7 +82,7 @@ def decide(command: MasteryCommand, state: State, parameters: Parameters, histor
         case Rescore(rescored=told):
             counted = evidence_in(history)
             old = counted.get(told.evidence_id)
-            if old is None or old.score_e6 == told.score_e6 or any(told == getattr(event.data, "rescored", None) for event in history):
+            if old is None or old == rescored(old, told) or any(told == getattr(event.data, "rescored", None) for event in history):
                 return []
             among = counting(counted | {told.evidence_id: rescored(old, told)}, history, inputs)
             return _again(told.learner_id, state, among, inputs, told.evidence_id, rescored=told)

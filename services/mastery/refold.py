@@ -61,8 +61,10 @@ def counting(found: Mapping[UUID, EvidenceRecorded | None], history: History, in
 
 
 def rescored(seen: EvidenceRecorded | None, told: EvidenceRescored) -> EvidenceRecorded | None:
-    """Return evidence with its corrected score."""
-    return None if seen is None else seen.model_copy(update={"score_e6": told.score_e6})
+    """Return evidence with its corrected score, and the time at which it happened where that is told anew."""
+    if seen is None:
+        return None
+    return seen.model_copy(update={"score_e6": told.score_e6, "occurred_at": told.occurred_at or seen.occurred_at})
 
 
 def refold(evidence: Iterable[EvidenceRecorded | None], before: State, inputs: Inputs) -> State:

@@ -45,6 +45,7 @@ class EvidenceAccepted(Event):
     telling_id: UUID | None = Field(
         default=None, description="The message that told it, where the act has an id of its own (an attempt's)."
     )
+    graded_at: Instant | None = Field(default=None, description="When the score was given, where the message is a grade.")
 
 
 class EvidenceConflicted(Event):
@@ -53,6 +54,13 @@ class EvidenceConflicted(Event):
     TYPE: ClassVar[str] = "evidence.conflicted.v1"
     told: EvidenceAccepted
     alias: Hash | None = Field(default=None, description="The alias of the first telling, where this one names another person.")
+
+
+class EvidenceRegraded(Event):
+    """An act that was accepted was graded again, or told behind its grade; of all tellings the latest grade counts. Key: the alias."""
+
+    TYPE: ClassVar[str] = "evidence.regraded.v1"
+    told: EvidenceAccepted
 
 
 class EvidenceRecorded(Event):
@@ -103,6 +111,8 @@ class Cause(StrEnum):
     FAULTY_ITEM = "faulty-item"
     NOT_OWN_WORK = "not-own-work"
     APPEAL = "appeal"
+    REGRADED = "regraded"
+    """Whoever told the evidence told a later grade of it."""
     OTHER = "other"
 
 
@@ -111,7 +121,7 @@ class EvidenceAmended(Event):
 
     evidence_id: UUID = Field(description="The act's id.")
     learner_id: UUID
-    author_id: UUID = Field(description="Pseudonymous id of whoever asks for it.")
+    author_id: UUID = Field(description="Pseudonymous id of whoever asks for it; the message, where the source graded it again.")
     cause: Cause
     words: Sealed | None = Field(default=None, description="The cause in the author's own words.")
     at: Instant = Field(description="When it was asked for.")
@@ -122,6 +132,7 @@ class EvidenceRescored(EvidenceAmended):
 
     TYPE: ClassVar[str] = "evidence.rescored.v1"
     score_e6: Share
+    occurred_at: Instant | None = Field(default=None, description="When it happened, where that is earlier than was recorded.")
 
 
 class EvidenceVoided(EvidenceAmended):
@@ -139,4 +150,5 @@ EVENTS: tuple[type[Event], ...] = (
     CalendarNoted,
     EvidenceRescored,
     EvidenceVoided,
+    EvidenceRegraded,
 )

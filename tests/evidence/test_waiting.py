@@ -221,7 +221,7 @@ async def test_an_answer_and_its_grade_are_one_piece_of_evidence(service: Any) -
     await align(service)
     sent = envelope(answered(), graded(), graded("another", given=1))
     answer = (await service.client.post("/evidence/caliper", json=sent)).json()
-    assert [each["result"] for each in answer["results"]] == ["recorded", "duplicate", "conflict"]
+    assert [each["result"] for each in answer["results"]] == ["recorded", "regraded", "conflict"]
     assert len(await meant(service)) == 1
 
 

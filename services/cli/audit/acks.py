@@ -11,7 +11,7 @@ import orjson
 
 from shared.errors import MalformedInput
 
-KEPT: Final = ("recorded", "waiting", "duplicate", "conflict")
+KEPT: Final = ("recorded", "waiting", "duplicate", "regraded", "conflict")
 """Results after which an act must be in evidence's ledger."""
 
 

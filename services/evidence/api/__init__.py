@@ -14,16 +14,17 @@ from pydantic import BaseModel, Field
 from services.evidence import alignment, caliper, direct, told
 from services.evidence.api import amendments, calendar
 from services.evidence.domain import AcceptEvidence, AlignItem
-from services.evidence.queries import ActView, AlignmentView, Counts, EvidenceView, Queries, WaitingView
-from shared.contracts.evidence import EvidenceConflicted, EvidenceRecorded
+from services.evidence.queries import ActView, AlignmentView, Counts, DisputeView, EvidenceView, Queries, WaitingView
+from services.evidence.queries.conflicts import conflicts, shown
+from shared.contracts.evidence import EvidenceConflicted, EvidenceRecorded, EvidenceRegraded
 from shared.errors import Refused
-from shared.http import LAST_ID, NEVER, Page, Paging, body_of, events_of, read_json, require_content_type
+from shared.http import FIRST_ID, LAST_ID, NEVER, Page, Paging, body_of, events_of, read_json, require_content_type
 from shared.keys import person_alias
 from shared.ledger import Answer
 from shared.parts import Context
 
 ItemIri = Annotated[str | None, Query(max_length=told.MAX_ID, description="IRI of an item, to see that one only.")]
-Result = Literal["recorded", "waiting", "duplicate", "conflict", "not-evidence"]
+Result = Literal["recorded", "waiting", "duplicate", "regraded", "conflict", "not-evidence"]
 
 
 class Told(BaseModel):
@@ -31,7 +32,10 @@ class Told(BaseModel):
 
     index: int = Field(description="Its place in the request, from 0.")
     id: str = Field(description="What the sender calls it.")
-    result: Result
+    result: Result = Field(
+        description="`regraded`: a further grade of an act that was told before, or its answer behind the grade: it is kept, the latest "
+        "grade counts. `conflict`: it contradicts what was told before, which stands: see /evidence/conflicts."
+    )
     act_id: UUID | None = Field(default=None, description="Under which /evidence/acts tells what becomes of it.")
     reason: str | None = Field(default=None, description="Why it is no evidence.")
 
@@ -97,6 +101,8 @@ def _result(index: int, heard: told.Heard, answer: Answer | None) -> Told:
         result = "conflict"
     elif not events:
         result = "duplicate"
+    elif any(isinstance(event, EvidenceRegraded) for event in events):
+        result = "regraded"
     elif any(isinstance(event, EvidenceRecorded) for event in events):
         result = "recorded"
     return Told(index=index, id=heard.id, result=result, act_id=heard.told.act_id)
@@ -140,6 +146,13 @@ def _add_views(router: APIRouter, queries: Queries) -> None:
         partition, position = paging.behind(-1, -1)
         rows = await queries.waiting((partition, position), paging.most)
         return paging.page(rows, lambda row: [row["partition"], row["position"]], lambda row: WaitingView(**row))
+
+    @router.get("/conflicts")
+    async def list_conflicts(paging: Paging) -> Page[DisputeView]:
+        """List acts that were told a second time with other content, by act: both scores, who told the second, when, and what to do. The
+        first telling counts; an act that was corrected or voided since is listed no more."""
+        rows = await conflicts(queries, paging.behind(FIRST_ID, -1), paging.most)
+        return paging.page(rows, lambda row: [row["act_id"], row["version"]], shown)
 
     @router.get("/counts")
     async def count() -> Counts:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictFloat, StrictInt
 
 from services.evidence.amending import AmendEvidence
 from services.evidence.queries import Queries
@@ -18,13 +18,19 @@ from shared.parts import Context
 from shared.sealing import SealedWords
 
 
+def _of_a_person(cause: Cause) -> Cause:
+    if cause is Cause.REGRADED:
+        raise ValueError("that is what a source's own later grade says: give another cause")
+    return cause
+
+
 class Voiding(BaseModel):
     """Who wants evidence to count for nothing, and why."""
 
     model_config = ConfigDict(extra="forbid")
 
     author_id: UUID = Field(description="Pseudonymous id, as profile gives staff.")
-    cause: Cause
+    cause: Annotated[Cause, AfterValidator(_of_a_person)]
     words: SealedWords | None = Field(
         default=None,
         description="The cause in own words, as profile sealed them (`evidence.cause`) at /profile/learners/{learner_id}/sealed.",

@@ -20,6 +20,12 @@ REMEDIES: Final[Mapping[Reason, str]] = {
     "being-released": "nothing: it is recorded within seconds",
 }
 
+CORRECT: Final = "POST /evidence/acts/{act_id}/correction"
+VOID: Final = "POST /evidence/acts/{act_id}/void"
+SCORE_REMEDY: Final = f"if the other score is right, correct it: {CORRECT}; a later GradeEvent of the attempt does so too"
+PERSON_REMEDY: Final = f"the sender calls the work of two people by one id: have it mended there; if this is not hers, {VOID}"
+ITEM_REMEDY: Final = f"the sender calls work at two items by one id: have it mended there; if the first is wrong, {VOID}"
+
 
 class EvidenceView(BaseModel):
     """One piece of a learner's evidence."""
@@ -45,6 +51,26 @@ class ConflictView(BaseModel):
     item_id: UUID
     same_person: bool
     told_at: datetime
+
+
+class DisputeView(BaseModel):
+    """An act that was told a second time with other content, which nobody has corrected or voided since."""
+
+    act_id: UUID
+    learner_id: UUID | None = Field(description="Whose it is; null while it waits.")
+    item_id: UUID
+    score_e6: int = Field(description="As it was told first.")
+    counts_e6: int = Field(description="The score that counts by now.")
+    occurred_at: datetime
+    format: Format
+    other_score_e6: int = Field(description="As it was told the second time.")
+    other_occurred_at: datetime
+    other_item_id: UUID
+    other_format: Format
+    other_telling_id: UUID | None = Field(description="The message that told it, where the act has an id of its own (an attempt's).")
+    same_person: bool = Field(description="Whether both tellings name the same learner.")
+    told_at: datetime = Field(description="When it was told the second time.")
+    remedy: str = Field(description="What to do.")
 
 
 class AmendmentView(BaseModel):
