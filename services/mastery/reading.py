@@ -22,8 +22,20 @@ class Note:
 
     place: str
     code: str
-    """`duplicate`, `dangling`, `several-parents`, `not-an-item` or `clipped`."""
+    """`duplicate`, `dangling`, `foreign`, `several-parents`, `not-an-item`, `unknown-grade` or `clipped`."""
     detail: str
+
+
+def guid_of(value: Any) -> str:
+    """Return a GUID in lower case, empty where the value is none.
+
+    >>> guid_of("D0000000-0000-4000-8000-000000000000"), guid_of("5.NF.1"), guid_of(None)
+    ('d0000000-0000-4000-8000-000000000000', '', '')
+    """
+    try:
+        return str(UUID(value)) if isinstance(value, str) and len(value) == 36 else ""
+    except ValueError:
+        return ""
 
 
 @dataclass(slots=True)
@@ -51,15 +63,11 @@ class Reader:
     def guid(self, holder: Mapping[str, Any], place: str) -> str:
         """Return the identifier of an object in lower case, empty where it has none (and a fault says so)."""
         value = holder.get("identifier")
-        try:
-            return str(UUID(value)) if isinstance(value, str) and len(value) == 36 else self._no_guid(value, place)
-        except ValueError:
-            return self._no_guid(value, place)
-
-    def _no_guid(self, value: Any, place: str) -> str:
-        code = "missing" if value is None else "not-a-guid"
-        self.fault(f"{place}/identifier", code, "there is no GUID", "give the item's CASE identifier, such as 6b9f0c2e-...")
-        return ""
+        found = guid_of(value)
+        if not found:
+            code = "missing" if value is None else "not-a-guid"
+            self.fault(f"{place}/identifier", code, "there is no GUID", "give the item's CASE identifier, such as 6b9f0c2e-...")
+        return found
 
     def text(self, holder: Mapping[str, Any], name: str, place: str, longest: int) -> str:
         """Return an optional text, cut to `longest` characters; a fault where it is something else."""
