@@ -7,6 +7,7 @@ noted; what cannot is refused, each place named by a JSON pointer.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,11 @@ MAX_ASSOCIATIONS: Final = 200_000
 MAX_STATEMENT: Final = 2_000
 MAX_GRADES: Final = 20
 MAX_CYCLE_NAMED: Final = 20
+
+SCHOOL: Final = ("KG", *(f"{grade:02}" for grade in range(1, 13)))
+"""Grade levels that a range may span, in order."""
+GRADES: Final = frozenset({*SCHOOL, "IT", "PR", "PK", "TK", "13", "PS", "UG", "OTHER"})
+"""Grade levels that a roster has (CEDS), in capitals."""
 
 CHILD, BEFORE = "isChildOf", "precedes"
 REPLACED: Final = "replacedBy"
@@ -48,6 +54,8 @@ class Report:
     headings: int
     children: int
     prerequisites: int
+    gradeless: int
+    """Competencies that can be shown and have no grade level, of their own or of a parent: they belong to every grade."""
     associations: Mapping[str, int]
     """How many there are of each type."""
     unknown_types: tuple[str, ...]
@@ -94,7 +102,8 @@ def read_package(package: Any, known: Collection[str] = ()) -> tuple[tuple[Compe
     reader.stop()
     report = Report(
         document=root, title=title, items=len(competencies), headings=sum(not known.assessable for known in competencies),
-        children=len(parents), prerequisites=sum(len(known) for known in before.values()), associations=dict(sorted(counted.items())),
+        children=len(parents), prerequisites=sum(len(known) for known in before.values()),
+        gradeless=sum(known.assessable and not known.grades for known in competencies), associations=dict(sorted(counted.items())),
         unknown_types=tuple(sorted(name for name in counted if name not in UNUSED | SIMILAR | {CHILD, BEFORE, REPLACED})),
         replaced={name: tuple(sorted(after)) for name, after in sorted(replaced.items())},
         noted=dict(sorted(reader.noted.items())), notes=tuple(reader.notes),
@@ -260,6 +269,7 @@ def _competencies(
     beside: _Beside,
 ) -> tuple[Competency, ...]:
     groups = {parent for parent, _ in parents.values()}
+    graded, titled = _nearest(items, parents, "educationLevel"), _nearest(items, parents, "subject")
     result = []
     for name in sorted(items):
         place, content = items[name]
@@ -267,8 +277,14 @@ def _competencies(
         if not statement and isinstance(content.get("fullStatement"), str | None):
             reader.fault(f"{place}/fullStatement", "missing", "the item has no statement", "say what a learner can do")
         kind = reader.text(content, "CFItemType", place, MAX_WORD).lower()
-        subject = (reader.texts(content, "subject", place) or [*subjects, ""])[0].lower()
-        grades = [_grade(level) for level in reader.texts(content, "educationLevel", place)][:MAX_GRADES]
+        where, told = titled[name]
+        subject = (reader.texts(told, "subject", where) or [*subjects, ""])[0].lower()
+        where, told = graded[name]
+        levels = reader.texts(told, "educationLevel", where)
+        grades = list(dict.fromkeys(grade for level in levels for grade in _grades(level)))[:MAX_GRADES]
+        unknown = [grade for grade in grades if grade not in GRADES]
+        if unknown and told is content:
+            reader.note(f"{place}/educationLevel", "unknown-grade", f"{unknown[0]} is no grade level that a roster has")
         code = reader.text(content, "humanCodingScheme", place, MAX_WORD)
         assessable = kind not in HEADINGS and (kind in STANDARDS or name not in groups)
         parent = parents[name][0] if name in parents else ""
@@ -280,6 +296,33 @@ def _competencies(
             )
         )  # fmt: skip
     return tuple(result)
+
+
+def _nearest(items: Mapping[str, Item], parents: Mapping[str, tuple[str, str]], field: str) -> dict[str, Item]:
+    """Return by item: itself where it has the field, else the nearest of its parents that has, else itself. The hierarchy has no cycle."""
+    found: dict[str, Item] = {}
+    for name in items:
+        path, above = [], name
+        while above not in found and not items[above][1].get(field) and above in parents:
+            path.append(above)
+            above = parents[above][0]
+        holder = found.setdefault(above, items[above])
+        for below in path:
+            found[below] = holder if holder[1].get(field) else items[below]
+    return found
+
+
+def _grades(level: str) -> list[str]:
+    """Return the grade levels, as the roster writes them, that a word or a range of a package means; the word itself where it means none.
+
+    >>> _grades("K-2"), _grades("HS"), _grades("Grade 5"), _grades("Grades 11-12"), _grades("Other")
+    (['KG', '01', '02'], ['09', '10', '11', '12'], ['05'], ['11', '12'], ['OTHER'])
+    """
+    word = re.sub(r"^GRADES?\s+", "", level.upper())
+    first, _, last = (_grade(part.strip()) for part in ("9-12" if word == "HS" else word).partition("-"))
+    if first in SCHOOL and last in SCHOOL and SCHOOL.index(first) <= SCHOOL.index(last):
+        return list(SCHOOL[SCHOOL.index(first) : SCHOOL.index(last) + 1])
+    return [_grade(word)]
 
 
 def _grade(level: str) -> str:

@@ -47,8 +47,9 @@ class Reader:
     noted: Counter[str] = field(default_factory=Counter)
 
     def fault(self, place: str, code: str, detail: str, remedy: str) -> None:
-        if len(self.faults) < MAX_FAULTS:
-            self.faults.append(Fault(place, code, detail, remedy))
+        found = Fault(place, code, detail, remedy)
+        if len(self.faults) < MAX_FAULTS and found not in self.faults:  # What a parent says wrong is read once for each child.
+            self.faults.append(found)
 
     def note(self, place: str, code: str, detail: str) -> None:
         self.noted[code] += 1

@@ -46,6 +46,11 @@ def revised(
             own = old.framework not in same
             kept[name] = old.model_copy(update={"replaced_by": tuple(sorted(ends)), "assessable": old.assessable and own})
     everything = kept | new
+    everything |= {  # What stands in its place has its evidence from now on: nobody could ever show it again.
+        id: known.model_copy(update={"assessable": False})
+        for id, known in new.items()
+        if any(end in everything and (everything[end].assessable or everything[end].replaced_by) for end in known.replaced_by)
+    }
     _refuse_cycle(everything, {name: set(known.replaced_by) for name, known in everything.items()}, "revisions", "replacedBy")
     _refuse_cycle(everything, {name: set(known.prerequisites) for name, known in everything.items()}, "prerequisites", "precedes")
     return sorted(everything.values(), key=lambda known: (known.framework, known.id))

@@ -108,6 +108,35 @@ def test_an_end_outside_case_is_noted_and_says_nothing(kind: str) -> None:
     assert [note.place for note in report.notes] == ["/CFAssociations/0/destinationNodeURI", "/CFAssociations/1/originNodeURI"]
 
 
+def test_grades_and_subject_come_from_the_nearest_parent_that_has_them() -> None:
+    items = [
+        item(1, educationLevel=["04"], subject=["Science"], CFItemType="Grade"), item(2, educationLevel=["05"], CFItemType="Cluster"),
+        item(3, educationLevel=[]), item(4, educationLevel=None), item(5, educationLevel=["06"]),
+    ]  # fmt: skip
+    found, report = read_package(package(items, [link("isChildOf", 2, 1), link("isChildOf", 3, 2), link("isChildOf", 5, 2)]))
+    assert [known.grades for known in found] == [("04",), ("05",), ("05",), (), ("06",)]
+    assert [known.subject for known in found] == ["science", "science", "science", "mathematics", "science"]
+    assert report.gradeless == 1
+
+
+def test_what_a_parent_says_wrong_is_told_once_and_at_its_place() -> None:
+    with pytest.raises(BadInput) as refused:
+        read_package(package([item(1, educationLevel=[5]), item(2, educationLevel=[])], [link("isChildOf", 2, 1)]))
+    assert [fault.place for fault in refused.value.faults] == ["/CFItems/0/educationLevel"]
+
+
+def test_ranges_of_grades_are_expanded_and_unknown_ones_noted() -> None:
+    items = [
+        item(1, educationLevel=["K-2", "2"]), item(2, educationLevel=["HS"]), item(3, educationLevel=["Grade 5"]),
+        item(4, educationLevel=["9-12"]), item(5, educationLevel=["5-3", "Year 7"]),
+    ]  # fmt: skip
+    found, report = read_package(package(items))
+    upper = ("09", "10", "11", "12")
+    assert [known.grades for known in found] == [("01", "02", "KG"), upper, ("05",), upper, ("5-3", "YEAR 7")]
+    assert (report.noted, report.gradeless) == ({"unknown-grade": 1}, 0)
+    assert report.notes[0].place == "/CFItems/4/educationLevel"
+
+
 def test_unknown_types_of_association_are_counted() -> None:
     _, report = read_package(package([item(1), item(2)], [link("ext:needs", 1, 2), link("ext:needs", 2, 1), link("replacedBy", 1, 2)]))
     assert report.associations == {"ext:needs": 2, "replacedBy": 1}

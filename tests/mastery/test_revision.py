@@ -67,6 +67,13 @@ def test_what_is_replaced_stays_known_and_counts_for_what_stands_in_its_place() 
     assert further.current((competency(1),)) == (competency(21),)
 
 
+def test_what_one_package_replaces_and_still_holds_cannot_be_shown_any_more() -> None:
+    sent = package([item(1), item(2), item(3)], [link("replacedBy", 1, 2), link("replacedBy", 3, 77)])
+    framework = taken(EMPTY, sent)
+    assert [known.assessable for known in framework.competencies.values()] == [False, True, True]
+    assert taken(framework, sent).competencies == framework.competencies
+
+
 def test_what_was_replaced_before_anybody_knew_it_is_noted_all_the_same() -> None:
     framework = taken(EMPTY, package([item(11)], [link("replacedBy", 77, 11)]))
     assert framework.competencies[competency(77)].statement == GONE

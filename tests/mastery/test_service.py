@@ -83,9 +83,11 @@ async def test_a_package_becomes_the_framework_and_again_changes_nothing(service
     again = (await service.client.post("/mastery/case/packages", json=GOOD)).json()
     assert (again["events"], again["added"], again["framework_id"]) == (0, 0, first["framework_id"])
     assert dry.json()["framework_id"] == first["framework_id"]
-    smaller = package([item(2, fullStatement="Another wording"), item(7)])
+    smaller = package([item(2, fullStatement="Another wording"), item(7)], [link("replacedBy", 2, 7)])
     replaced = (await service.client.post("/mastery/case/packages", json=smaller)).json()
     assert (replaced["added"], replaced["changed"], replaced["removed"]) == (1, 1, 2)
+    same = (await service.client.post("/mastery/case/packages", json=smaller)).json()
+    assert (same["events"], same["added"], same["changed"], same["removed"]) == (0, 0, 0, 0)
 
 
 async def test_the_framework_is_summed_up_and_listed_in_pages(service: Any) -> None:

@@ -89,7 +89,9 @@ def routes(context: Context) -> APIRouter:
 
 def _read(package: Any, before: Framework) -> tuple[Sequence[Competency], Report, list[list[Any]]]:
     competencies, report = read_package(package, before.competencies.keys())
-    return competencies, report, pages_of(revised(before, report.document, competencies, report.replaced))
+    names = {known.id for known in competencies}
+    everything = revised(before, report.document, competencies, report.replaced)
+    return [known for known in everything if known.id in names], report, pages_of(everything)
 
 
 def _compared(before: Framework, competencies: Sequence[Competency], report: Report) -> dict[str, int]:
