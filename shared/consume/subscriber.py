@@ -41,6 +41,8 @@ LOOK_S: Final = 1.0
 """Time between two looks for lost records and partitions that stand still."""
 UNREAD_S: Final = 30.0
 """Time that a partition may be behind and stand still, while this worker does not read it, before the group is joined again."""
+ASK_AGAIN_S: Final = 300.0
+"""Time between two such requests: another worker may be that slow with each of its batches, and a group assigned anew is slower still."""
 SURVEY_S: Final = 5.0
 """Time between two surveys of the whole inbox; committed offsets follow at the same pace, as a hint for lag metrics."""
 
@@ -75,6 +77,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         """Partitions that were sought since the last poll: its records of theirs are not the next ones."""
         self._asked: dict[tuple[str, int], int] = {}
         """Partitions that the group was asked for, as others did not get on with them, with their positions."""
+        self._ask_not_before = 0.0
         self._failure: Exception | None = None
         self.broker, self._subscriber = batches(settings, service, list(self._source_of), self, self._handle)
         control.listeners.append(self._hear)
@@ -341,10 +344,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         """
         mine = {lane.place for lane in self._lanes.values()}
         unread = {place: at for place, at in self._health.unmoved(now, UNREAD_S).items() if place not in mine}
-        if unread.items() - self._asked.items():
+        if unread.items() - self._asked.items() and now >= self._ask_not_before:
             log.warning("partitions stand still unread here, joining the group again", partitions=len(unread))
+            self._ask_not_before = now + ASK_AGAIN_S
             self._consumer.join_again()
-        self._asked = unread
+            self._asked = unread
 
     async def _survey(self) -> None:
         """Look how far the whole service is, and commit offsets, for lag metrics and autoscaling only."""

@@ -100,6 +100,8 @@ class Relay:
         self._next: dict[int, int] = {}
         """Partition -> position to send next, as `published` has it; empty before it was read."""
         self._looked = self._surveyed = self._freed = 0.0
+        self._widest = 0
+        """Bytes of the largest batch of the last round."""
         self._round_at = time.monotonic()
         self._standing = Standing()
         """Partitions with events that are not published, and the position from which they are not."""
@@ -224,7 +226,7 @@ class Relay:
             self._round_at = time.monotonic()
             if not counts and not more:
                 await _within(self._woken, self._poll_s)
-            elif may_gather(counts) and not more:
+            elif may_gather(counts, self._widest) and not more:
                 await _within(self._stopping, GATHER_S)
 
     async def _relay(self, connection: AsyncConnection[Any], producer: AIOKafkaProducer) -> list[int]:
@@ -234,6 +236,7 @@ class Relay:
             await self._look(connection, batches)
         if not batches:
             return []
+        self._widest = max(sum(len(row[3]) for row in batch) for batch in batches.values())
         counts = await asyncio.gather(*(self._send(producer, batch) for batch in batches.values()))
         first = [batch[0][1] for batch in batches.values()]
         after = [read + count for read, count in zip(first, counts, strict=True)]
@@ -323,10 +326,14 @@ async def _published(connection: AsyncConnection[Any]) -> dict[int, int]:
     return dict(await (await connection.execute(PUBLISHED)).fetchall())
 
 
-def may_gather(counts: Sequence[int]) -> bool:
+def may_gather(counts: Sequence[int], widest: int = 0) -> bool:
     """Return whether a round whose batches held so many events shows that more of them would fill the next ones better: they were many, and
-    no partition has a whole batch waiting."""
-    return sum(counts) >= MANY and max(counts) < CHUNK
+    no partition has a whole batch waiting, by events or by bytes.
+
+    Args:
+        widest: bytes of the events of the largest one.
+    """
+    return sum(counts) >= MANY and max(counts) < CHUNK and widest < CHUNK_BYTES // 2
 
 
 async def _within(event: asyncio.Event, seconds: float) -> None:

@@ -12,6 +12,7 @@ from services.evidence.amending import AmendEvidence
 from services.evidence.app import PARTS
 from services.evidence.domain import AcceptEvidence, act, learner
 from services.evidence.grading import MAX_GRADES
+from services.evidence.queries import expand
 from services.mastery.domain import mastery
 from services.mastery.refold import evidence_in
 from services.mastery.subscribers import commands_for
@@ -24,9 +25,10 @@ from shared.contracts.evidence import (
     EvidenceRescored,
     EvidenceVoided,
 )
+from shared.ledger import Ask
 from shared.replay import Settings, Verifier
-from shared.testing import Spec, check_decider, recorded
-from tests.evidence.lms import ANN, align, answered, attempt_iri, envelope, graded, identify, put
+from shared.testing import SOMEBODY, Spec, check_decider, recorded
+from tests.evidence.lms import ANN, alias, align, answered, attempt_iri, envelope, graded, identify, put
 from tests.evidence.test_amending import SAID, record
 from tests.evidence.test_domain import MORNING, ONE, TWO, accept, told
 
@@ -198,6 +200,28 @@ async def test_what_was_graded_again_while_it_waited_is_released_with_its_latest
     stream = await service.ledger.stream(f"evidence/learner/{ANN}")
     assert [type(event.data) for event in stream] == [EvidenceRecorded, EvidenceRescored]
     assert await counts_by_now(service) == [(1_000_000, datetime(2026, 11, 10, 10, tzinfo=UTC))]
+
+
+async def test_a_grade_of_what_waits_locks_whoever_it_will_be_released_to(service: Any) -> None:
+    """The alias has passed on since: the act is its former owner's, so the correction is asked for hers, or a release would not see it."""
+    await identify(service, "s-77")
+    assert await send(service, graded("one", learner="s-77", given=1, at=DAY.format(10))) == ["waiting"]
+    await identify(service, "s-77", UUID(int=7))
+    async with service.ledger.pool.connection() as connection:
+        [(act_id,)] = await (await connection.execute("SELECT act_id FROM act WHERE alias = %s", [alias("s-77")])).fetchall()
+        first = (await service.ledger.stream(f"evidence/act/{act_id}"))[0].data
+        later = first.model_copy(update={"graded_at": datetime(2026, 11, 12, tzinfo=UTC), "score_e6": 1_000_000, "telling_id": TWO})
+        asks = await expand(connection, [Ask(AcceptEvidence(later), SOMEBODY, 0)])
+    assert [ask.command.amended.learner_id for ask in asks if isinstance(ask.command, AmendEvidence)] == [ANN]
+
+
+@pytest.mark.usefixtures("known")
+async def test_a_further_grade_settles_no_conflict_between_two_people(service: Any) -> None:
+    await send(service, graded("one", given=1, at=DAY.format(10)))
+    await send(service, answered("other", learner="s-2", attempt=attempt_iri("s-1")))
+    assert await send(service, graded("two", given=4, at=DAY.format(24))) == ["regraded"]
+    [left] = (await service.client.get("/evidence/conflicts")).json()["items"]
+    assert not left["same_person"]
 
 
 @pytest.mark.usefixtures("known")

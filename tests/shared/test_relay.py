@@ -159,6 +159,7 @@ def test_few_events_are_not_waited_for_nor_is_a_partition_that_has_more() -> Non
     assert relay_room.may_gather([relay_room.MANY - 1, 1])
     assert not relay_room.may_gather([relay_room.MANY - 2, 1])
     assert not relay_room.may_gather([relay_room.CHUNK, relay_room.MANY])
+    assert not relay_room.may_gather([relay_room.MANY - 1, 1], relay_room.CHUNK_BYTES)
 
 
 class Losing:

@@ -21,7 +21,9 @@ CONFLICTS: Final = """
         SELECT convert_from(bytes, 'UTF8')::jsonb -> 'data' -> 'told' AS data FROM event
         WHERE stream = 'evidence/act/' || c.act_id AND version = c.version LIMIT 1) told
     WHERE (c.act_id, c.version) > (%(act)s, %(version)s)
-        AND NOT EXISTS (SELECT FROM amendment m WHERE m.act_id = c.act_id AND (m.void OR m.at >= c.told_at))
+        AND NOT EXISTS (
+            SELECT FROM amendment m WHERE m.act_id = c.act_id AND (m.void OR m.at >= c.told_at)
+            AND (m.cause <> 'regraded' OR (c.same_person AND c.item_id = a.item_id)))
     ORDER BY c.act_id, c.version LIMIT %(most)s"""
 
 

@@ -11,6 +11,7 @@ from services.evidence.amending import AmendEvidence
 from services.evidence.domain import AcceptEvidence, RecordEvidence
 from services.evidence.grading import Telling, began_at, compare, latest, regrade, tellings_in
 from services.evidence.queries import waiting
+from services.evidence.queries.releasing import OWNER
 from shared.contracts.envelope import Origin, event_id
 from shared.contracts.evidence import EvidenceAccepted
 from shared.ledger import Ask, Connection
@@ -22,12 +23,12 @@ TELLINGS: Final = """
     CROSS JOIN LATERAL (
         SELECT version, bytes FROM event WHERE stream = 'evidence/act/' || wanted.id AND type <> 'evidence.conflicted.v1') told
     ORDER BY wanted.id, told.version"""
-LEARNERS: Final = """
+LEARNERS: Final = f"""
     SELECT wanted.id, found.learner_id FROM unnest(%s) AS wanted(id)
     CROSS JOIN LATERAL (
-        SELECT coalesce(a.learner_id, l.learner_id) AS learner_id FROM act a LEFT JOIN alias l USING (alias)
+        SELECT coalesce(a.learner_id, {OWNER}) AS learner_id FROM act a LEFT JOIN alias l USING (alias)
         WHERE a.act_id = wanted.id::uuid LIMIT 1) found
-    WHERE found.learner_id IS NOT NULL"""
+    WHERE found.learner_id IS NOT NULL"""  # noqa: S608 - our own words
 
 
 async def expand(connection: Connection, asks: Sequence[Ask]) -> list[Ask]:
