@@ -15,8 +15,9 @@ from shared.keys import check_value
 from shared.migrate import migrate
 from shared.serve import TEST_KEY
 from shared.settings import variable_of
-from shared.stack import ServiceDatabase
+from shared.stack import ServiceDatabase, Stack
 from shared.testing import running
+from tests.shared.test_migrate import older
 
 OTHER = "ab" * 32
 USED = [*((topic, "parking_key") for topic in Topic), (Topic.PROFILE, "district_key"), (Topic.EVIDENCE, "district_key")]
@@ -52,21 +53,19 @@ async def test_who_uses_no_district_key_may_be_given_another(database: Database)
             assert [name for name, _ in kept(place)] == ["parking_key"]
 
 
-async def test_a_database_of_an_older_release_takes_the_key_of_the_first_start_after_it_was_migrated(database: Database) -> None:
-    place, parts = database("evidence"), parts_of("evidence")
-    with psycopg.connect(place.owner_url) as owner:
-        owner.execute("DROP TABLE key_check")
-        owner.execute("UPDATE alembic_version SET version_num = '0005'")
-    with pytest.raises(LedgerError, match="cairn migrate evidence"):
-        async with running(parts, place):
-            pass
-    await asyncio.to_thread(migrate, "evidence", place.owner_url)
-    assert kept(place) == []
-    async with running(parts, place, district_key=OTHER):
-        assert kept(place)[0] == ("district_key", check_value(bytes.fromhex(OTHER)))
-    with pytest.raises(Misconfigured, match="CAIRN_DISTRICT_KEY"):
-        async with running(parts, place):
-            pass
+async def test_a_database_of_an_older_release_takes_the_key_of_the_first_start_after_it_was_migrated(stack: Stack) -> None:
+    parts = parts_of("evidence")
+    with older(stack, "evidence", "0005") as place:
+        with pytest.raises(LedgerError, match="cairn migrate evidence"):
+            async with running(parts, place):
+                pass
+        await asyncio.to_thread(migrate, "evidence", place.owner_url)
+        assert kept(place) == []
+        async with running(parts, place, district_key=OTHER):
+            assert kept(place)[0] == ("district_key", check_value(bytes.fromhex(OTHER)))
+        with pytest.raises(Misconfigured, match="CAIRN_DISTRICT_KEY"):
+            async with running(parts, place):
+                pass
 
 
 async def test_of_two_that_start_at_once_under_different_keys_one_goes_on(database: Database) -> None:
