@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Annotated, Final
 from uuid import UUID
@@ -18,12 +20,14 @@ from services.scheduling.resources import RESOURCES, next_school_day, schools_of
 from shared.contracts.envelope import MAX_INTEGER
 from shared.contracts.scheduling import SchoolResources
 from shared.contracts.topics import Topic
-from shared.errors import BadInput, Fault, NotFound
-from shared.http import FIRST_ID, Page, Paging, body_of, events_of, read_model
+from shared.errors import BadInput, Fault, NotFound, Refused
+from shared.http import FIRST_ID, Page, Paging, body_of, events_of, problem_responses, read_model
 from shared.parts import Context
-from shared.settings_stream import adopted_id, adoption
+from shared.settings_stream import STALE, adopted_id, adoption
 
 MAX_SCHOOLS: Final = 2_000
+MAX_TRIES: Final = 5
+"""Times that a school's resources are put beside those of others, where others were put in force meanwhile."""
 
 Day = Annotated[
     str, Path(max_length=10, description="`today`, `tomorrow` (the next school day), both in its time zone, or a date such as 2026-11-24.")
@@ -55,9 +59,14 @@ def routes(context: Context) -> Sequence[APIRouter]:
 
 
 def _add_resources(router: APIRouter, context: Context) -> None:
+    turn = asyncio.Lock()
+
     @router.put("/resources", openapi_extra=body_of({"application/json": Resources}))
     async def put_resources(request: Request) -> Adopted:
-        """Take the spaces, periods, staff and group sizes of all schools. May be repeated: the same again changes nothing."""
+        """Take the spaces, periods, staff and group sizes of all schools; one that is not named has none any more.
+
+        May be repeated: the same again changes nothing. To change one school, put its own resources.
+        """
         told = await read_model(request, Resources)
         faults = faults_of(told.schools)
         if faults:
@@ -66,6 +75,40 @@ def _add_resources(router: APIRouter, context: Context) -> None:
         commands = adoption(Topic.SCHEDULING, RESOURCES, items)
         events = await events_of(context, commands)
         return Adopted(set_id=adopted_id(commands), schools=len(items), events=len(events))
+
+    @router.put(
+        "/schools/{school_id}/resources", openapi_extra=body_of({"application/json": SchoolResources}), responses=problem_responses(409)
+    )
+    async def put_school_resources(request: Request, school_id: UUID) -> Adopted:
+        """Take what one school's days are made of; those of other schools stay as they are, also where theirs come at the same time.
+
+        May be repeated: the same again changes nothing.
+        """
+        told = await read_model(request, SchoolResources)
+        faults = [replace(fault, place=fault.place.removeprefix("/schools/0")) for fault in faults_of([told])]
+        if told.school_id != school_id:
+            faults.insert(0, Fault("/school_id", "other-school", f"this is school {told.school_id}", "send it under its own address"))
+        if faults:
+            raise BadInput(f"the resources cannot be taken: {faults[0]}", faults)
+        async with turn:  # Of this process; other ones are met by trying again.
+            for _ in range(MAX_TRIES):
+                parameters = await context.asker.parameters()
+                schools = {**schools_of(parameters), school_id: _lowered(told)}
+                if len(schools) > MAX_SCHOOLS:
+                    fault = Fault(
+                        "/school_id", "too-many", f"{MAX_SCHOOLS} schools have resources already", "take out those that are closed"
+                    )
+                    raise BadInput(f"the resources cannot be taken: {fault}", [fault])
+                items = [school.model_dump(mode="json", exclude_defaults=True) for school in schools.values()]
+                commands = adoption(Topic.SCHEDULING, RESOURCES, items, base=parameters.id_of(RESOURCES) or "")
+                try:
+                    events = await events_of(context, commands)
+                except Refused as refused:
+                    if refused.code != STALE:
+                        raise
+                    continue
+                return Adopted(set_id=adopted_id(commands), schools=len(items), events=len(events))
+        raise Refused(STALE, "resources of other schools came meanwhile, time and again: send it again, which is safe")
 
     @router.get("/resources")
     async def list_resources(paging: Paging) -> Page[SchoolResources]:

@@ -115,6 +115,28 @@ async def test_subjects_of_resources_are_in_lower_case(service: Any) -> None:
     assert [tuple(member["subjects"]) for member in school["staff"]] == [one.subjects for one in staff(2)]
 
 
+async def test_a_school_changes_its_own_resources_and_no_other_ones(service: Any) -> None:
+    others = {f"{UUID(int=100 + n)}": resources(school_id=UUID(int=100 + n))["schools"][0] for n in range(6)}
+    mine = resources()["schools"][0]
+    assert (await service.client.put("/scheduling/resources", json=resources())).status_code == 200
+    puts = [service.client.put(f"/scheduling/schools/{school}/resources", json=body) for school, body in others.items()]
+    for response in await asyncio.gather(*puts):
+        assert response.status_code == 200, response.text
+    stored = {school["school_id"]: school for school in await everything(service, "resources")}
+    assert stored.keys() == {mine["school_id"], *others}
+    changed = mine | {"closed": ["2026-12-24"]}
+    address = f"/scheduling/schools/{mine['school_id']}/resources"
+    first, again = [(await service.client.put(address, json=changed)).json() for _ in range(2)]
+    assert (first["schools"], first["events"] > 0, again["events"]) == (7, True, 0)
+    after = {school["school_id"]: school for school in await everything(service, "resources")}
+    assert after[mine["school_id"]] == stored[mine["school_id"]] | {"closed": ["2026-12-24"]} != stored[mine["school_id"]]
+    assert {id: school for id, school in after.items() if id in others} == {id: stored[id] for id in others}
+    wrong = await service.client.put(f"/scheduling/schools/{UUID(int=100)}/resources", json=mine)
+    assert (wrong.status_code, wrong.json()["errors"][0]["place"]) == (422, "/school_id")
+    bad = await service.client.put(address, json=mine | {"periods": [{"id": "p", "starts": "09:00", "ends": "08:00"}]})
+    assert (bad.status_code, bad.json()["errors"][0]["place"]) == (422, "/periods/0/ends")
+
+
 BAD_RESOURCES: list[tuple[dict[str, Any], str, str]] = [
     ({"periods": [{"id": "p", "starts": "09:00", "ends": "08:00"}]}, "/schools/0/periods/0/ends", "out-of-order"),
     ({"periods": [{"id": "p", "starts": "29:00", "ends": "30:00"}]}, "/schools/0/periods/0/starts", "no-time"),
