@@ -224,8 +224,11 @@ def _relations(reader: Reader, linked: Sequence[Any], items: Mapping[str, Item])
 def _end(reader: Reader, association: Mapping[str, Any], name: str, place: str) -> str:
     node = association.get(name)
     if isinstance(node, Mapping):
-        found = guid_of(node.get("identifier"))
-        if not found:  # LinkGenURI's identifier is any text: publishers relate items to web pages and other vocabularies.
+        identifier = node.get("identifier")
+        found = guid_of(identifier)
+        if not isinstance(identifier, str | None):
+            reader.fault(f"{place}/{name}/identifier", "not-text", "this is no text", "send a string")
+        elif not found:  # LinkGenURI's identifier is any text: publishers relate items to web pages and other vocabularies.
             reader.note(f"{place}/{name}", "foreign", "this end has no GUID: it lies outside CASE, and the association says nothing here")
         return found
     reader.fault(f"{place}/{name}", "missing", "the association lacks one of its ends", "send an object with the item's identifier")
