@@ -43,7 +43,7 @@ def next_year_end(on: date) -> date:
 
 
 def targets_of(framework: Framework, goals: Sequence[Goal], grade: str, on: date) -> Lanes:
-    """Return the goals by subject, or those of the grade where there are none that the framework knows.
+    """Return the goals by subject, or those of the grade where there are none that can be mastered by this framework.
 
     What was replaced is a goal in what stands in its place; headings are passed over. Of two goals in one the earlier date counts.
     """

@@ -137,6 +137,28 @@ async def test_a_school_changes_its_own_resources_and_no_other_ones(service: Any
     assert (bad.status_code, bad.json()["errors"][0]["place"]) == (422, "/periods/0/ends")
 
 
+async def test_what_a_day_was_planned_with_is_remembered_while_other_schools_change_theirs(
+    service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A set holds all schools: to read it anew for each day at each change would cost the square of the schools."""
+    read: list[str] = []
+    entry = due._entry
+
+    async def counted(connection: Any, school: SchoolResources, planned: str) -> SchoolResources | None:
+        read.append(planned)
+        return await entry(connection, school, planned)
+
+    monkeypatch.setattr(due, "_entry", counted)
+    await planned(service)
+    await service.tick()
+    before = await got(service, f"schools/{SCHOOL}/days/tomorrow")
+    for n in range(3):
+        other = resources(school_id=UUID(int=100 + n))["schools"][0]
+        assert (await service.client.put(f"/scheduling/schools/{other['school_id']}/resources", json=other)).status_code == 200
+        await service.tick()
+    assert (read, await got(service, f"schools/{SCHOOL}/days/tomorrow")) == ([], before)
+
+
 BAD_RESOURCES: list[tuple[dict[str, Any], str, str]] = [
     ({"periods": [{"id": "p", "starts": "09:00", "ends": "08:00"}]}, "/schools/0/periods/0/ends", "out-of-order"),
     ({"periods": [{"id": "p", "starts": "29:00", "ends": "30:00"}]}, "/schools/0/periods/0/starts", "no-time"),

@@ -60,7 +60,7 @@ class State:
     goals: tuple[Goal, ...] = ()
     goals_at: datetime | None = None
     choices: dict[str, Chosen] = field(default_factory=dict)
-    """Competency -> activity, oldest choice first."""
+    """Competency -> activity and the day it was chosen, oldest choice first."""
     chosen_at: datetime | None = None
     path: str = ""
     """Print of the path in force; empty before the first."""

@@ -206,8 +206,8 @@ def _alone_need(day: Day, period: int, learner: int) -> int:
 def hold_check_ins(day: Day, learners: Sequence[int]) -> None:
     """Give these learners talks with an adult, in periods where most room is left: who had none for longest comes first.
 
-    A day's first talk is held wherever all others are still supervised. The others leave groups half of the seats that are to spare, and
-    what is kept for repairs; who gets none today is told so, and comes before those who got one in the next days.
+    A day's first talk is held wherever all others are still supervised. The others leave groups a share of the seats that are to spare
+    (GROUPS_PERCENT), and what is kept for repairs; who gets none today is told so, and comes before those who got one in the next days.
     """
     left = sorted(learners, key=lambda learner: (day.talked[learner], learner))
     for period in range(day.begun, len(day.periods)):

@@ -61,10 +61,9 @@ _NEW_DEMANDS: Final = f"""
     WITH news AS (
         SELECT new.*, had.demand_version IS NULL AS first FROM demand AS new
         LEFT JOIN day_demand AS had ON had.school_id = new.school_id AND had.day = %(day)s AND had.learner_id = new.learner_id
-        WHERE new.school_id = %(school)s AND (had.demand_version < new.demand_version
-            OR had.demand_version IS NULL AND (new.demand ? 'needs' OR new.demand ? 'check_in'))
+        WHERE new.school_id = %(school)s AND (had.demand_version IS NULL OR had.demand_version < new.demand_version)
     ), ranked AS (
-        SELECT *, row_number() OVER (PARTITION BY first ORDER BY noted_at, learner_id) AS number FROM news
+        SELECT *, row_number() OVER (PARTITION BY first ORDER BY noted_at, learner_id) AS number FROM news WHERE NOT first OR {ASKS}
     )
     SELECT learner_id, demand::text, event_id, correlation FROM ranked
     WHERE NOT first OR number + (SELECT count(*) FROM day_demand WHERE school_id = %(school)s AND day = %(day)s) <= {MAX_LEARNERS}
@@ -142,6 +141,8 @@ class Looks:
         self._origin = origin
         self._done: dict[SchoolDay, tuple[News, str]] = {}
         """Days for which nothing is left to do, and the news and resources that this was found with."""
+        self._known: dict[SchoolDay, tuple[str, SchoolResources | None]] = {}
+        """Days with the set that they were planned with, and what it says of their school."""
         self._looked: dict[SchoolDay, int] = {}
         """Days that were looked at, numbered in that order: whoever waits longest comes first."""
         self._number = 0
@@ -195,6 +196,7 @@ class Looks:
         if len(self._looked) > 2 * len(places):
             self._done = {place: found for place, found in self._done.items() if place in places}
             self._looked = {place: number for place, number in self._looked.items() if place in places}
+            self._known = {place: found for place, found in self._known.items() if place in places}
 
     async def _sought(self, connection: Connection, one: OpenDay, resources: str) -> Sought | None:
         """Return what a day is searched from; None where its plan knows all there is, or it cannot have one yet."""
@@ -205,7 +207,7 @@ class Looks:
         staff = staff if new_staff else standing.staff
         if staff == "[]" and not adults(one.school, ()):
             return None
-        before = await _entry(connection, one.school, standing.resources) if standing.resources != resources else one.school
+        before = await self._planned_with(connection, one, standing.resources, resources)
         stale = before is None or not days_alike(before, one.school) or standing.planned < (standing.demanded or 0)
         if not (news or new_staff or stale):
             return None
@@ -225,6 +227,21 @@ class Looks:
             changed=None if anew else tuple(sorted({*changed, *(row[0] for row in news)})), before=told,
         )  # fmt: skip
         return Sought(value.stream, value, asked, [str(row[2]) for row in news])
+
+    async def _planned_with(self, connection: Connection, one: OpenDay, planned: str, now: str) -> SchoolResources | None:
+        """Return the school as the set had it with which its day was planned; None where there is no plan, or that set does not name it.
+
+        It is remembered for as long as the plan stands: a set holds all schools, and each change of one of them makes another set.
+        """
+        known = self._known.get(one.place)
+        if planned == now:
+            found: SchoolResources | None = one.school
+        elif known is not None and known[0] == planned:
+            found = known[1]
+        else:
+            found = await _entry(connection, one.school, planned) if planned else None
+        self._known[one.place] = planned, found
+        return found
 
     def _staffing(self, one: OpenDay, roster: int, staff: str, new: bool) -> Iterator[Ask]:
         if new:
