@@ -160,6 +160,9 @@ class Body:
         return await tried(service, self.method, self.path, "application/json", written(content))
 
 
+RESOURCES = resources(
+    closed=(date(2026, 12, 24),), staff=(StaffMember(staff_id=LEARNER, subjects=("reading",), away=("p1",)),), timezone="Asia/Seoul",
+)  # fmt: skip
 BODIES: dict[str, Body] = {
     "caliper": Body(EVIDENCE, "POST", "/evidence/caliper", envelope(graded(), answered("other", item=2))),
     "acts": Body(
@@ -193,12 +196,9 @@ BODIES: dict[str, Body] = {
     ),
     "void": Body(EVIDENCE, "POST", f"/evidence/acts/{ACT}/void", {"author_id": str(LEARNER), "cause": "appeal", "words": JUDGED["words"]}),
     "first day": Body(EVIDENCE, "PUT", "/evidence/calendar", {"first_day": "2026-08-01", "author_id": str(LEARNER)}),
-    "resources": Body(
-        SCHEDULING, "PUT", "/scheduling/resources",
-        resources(
-            closed=(date(2026, 12, 24),), staff=(StaffMember(staff_id=LEARNER, subjects=("reading",), away=("p1",)),),
-            timezone="Asia/Seoul",
-        ),
+    "resources": Body(SCHEDULING, "PUT", "/scheduling/resources", RESOURCES),
+    "a school's resources": Body(
+        SCHEDULING, "PUT", f"/scheduling/schools/{RESOURCES['schools'][0]['school_id']}/resources", RESOURCES["schools"][0]
     ),
     "words to seal": Body(PROFILE, "POST", f"/profile/learners/{ADA}/sealed", {"use": "mastery.reason", "words": "Hm"}),
     "words to open": Body(PROFILE, "POST", f"/profile/learners/{ADA}/opened", words_to_open),
