@@ -7,15 +7,13 @@ that waits is of items that nobody has aligned; none of it may cost those who wr
 from __future__ import annotations
 
 import argparse
-import shutil
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 
 from bench.bars import Bars
+from bench.room import room
 from services.evidence.queries import reading, releasing, waiting
 from shared.ledger.columns import Texts
 from shared.migrate import migrate
@@ -93,15 +91,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.waiting", description=__doc__.splitlines()[0])
     parser.add_argument("--most", type=int, default=1_000_000, help="acts that wait at the end")
     options, bars = parser.parse_args(), Bars()
-    home = Path(tempfile.mkdtemp(prefix="cairn-bench-"))
-    home.chmod(0o755)  # PostgreSQL runs as somebody else where we are root.
-    try:
-        made = create_database(find_stack(home, print).postgres_url, "evidence", home)
-        migrate("evidence", made.owner_url)
-        measure(made.owner_url, options.most, bars)
-    finally:
-        down(home, wipe=True)
-        shutil.rmtree(home, ignore_errors=True)
+    with room() as home:
+        try:
+            made = create_database(find_stack(home, print).postgres_url, "evidence", home)
+            migrate("evidence", made.owner_url)
+            measure(made.owner_url, options.most, bars)
+        finally:
+            down(home, wipe=True)
     return bars.close()
 
 

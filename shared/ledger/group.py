@@ -136,15 +136,17 @@ class GroupCommit:
                     await self._commit(requests, LOCK_MS, bool(self._locked()))
 
     async def _run_aside(self) -> None:
-        while not self._stopping:
-            await self._some_aside.wait()
-            self._some_aside.clear()
-            while self._aside and not self._stopping:
-                self._tried = self._take_aside()
-                await self._commit(self._tried, ALONE_MS if self._aside else LOCK_MS, sparing=True)
-                self._tried = ()
-        for request in self._aside:
-            _fail(request, _stopping())
+        try:
+            while not self._stopping:
+                await self._some_aside.wait()
+                self._some_aside.clear()
+                while self._aside and not self._stopping:
+                    self._tried = self._take_aside()
+                    await self._commit(self._tried, ALONE_MS if self._aside else LOCK_MS, sparing=True)
+                    self._tried = ()
+        finally:  # Whoever stops the service may be stopped itself.
+            for request in (*self._tried, *self._aside):
+                _fail(request, _stopping())
 
     def _take(self) -> list[_Request]:
         taken: list[_Request] = []
