@@ -52,6 +52,14 @@ FROZEN: dict[str, str] = {
     "scheduling/versions/v1_limits.py": "eee21f8032335c874e78e3b209e5e9189c20a0d5f9994548e323ae13d8af433e",
     "scheduling/versions/v1_placing.py": "84ac71235c4b05497b91aa5029f5945bb6f4f408be6754a03c12cf876c1a1ba5",
     "scheduling/versions/v1_resources.py": "feac03b927f34fe42f9278c3c0d7c45ce2f03114fd3b0e46d0ac3e4f51700296",
+    "scheduling/versions/v2_codec.py": "6cfcf2bd44d9dd2e80105d042bc23c7ce29162ee25d04940cbb939d3e9e9478f",
+    "scheduling/versions/v2_day.py": "cd4fb3965d46f019db0aacfc8b80a122cfe81394d83c991addc8ee88c04fc1c5",
+    "scheduling/versions/v2_filling.py": "ccda2f36567e10b80db15265e1afc7bc5a8ce3bac7da8fc9481655e7c64e6af1",
+    "scheduling/versions/v2_grouping.py": "74548ce969d4333ced452b5110afba260bc823eb40bca4a44cd13b12b5e9458c",
+    "scheduling/versions/v2_grouping_day.py": "0be49da3aee3e38f0ae65e6c27d9bdd8827273cb4fbf40196a1b008d92a1dd36",
+    "scheduling/versions/v2_keeping.py": "1acdbc1f7b309f74a5b812bb272ad9ededf66e26e14c4cd38c9971eb47b7f4b5",
+    "scheduling/versions/v2_placing.py": "70e9911da0351f050a162998d5712e673e466ee14a9585d8f2efdced4798c46f",
+    "scheduling/versions/v2_resources.py": "334bdfa79ecf27337d3d599adbd67902e48192cb99634102991f781b7605464b",
 }
 """Path below services/ -> SHA-256 of the file. A line is added with a new version, and never changed: `sha256sum FILE`."""
 

@@ -35,7 +35,7 @@ SCHOOL, ON = UUID(int=77), date(2026, 11, 25)
 STREAM = f"scheduling/day/{SCHOOL}/{ON}"
 assert PARTS.page_added is not None
 SETTINGS = settings_decider("scheduling", PARTS.page_added, PARTS.kinds)
-DECIDERS: dict[int, tuple[Decider[Any], Any]] = {1: (VERSIONS[0], v1_commands), 2: (day, commands)}
+DECIDERS: dict[int, tuple[Decider[Any], Any]] = {1: (VERSIONS[0], v1_commands), 2: (VERSIONS[1], v1_commands), 3: (day, commands)}
 
 
 class History:
@@ -142,8 +142,9 @@ def test_one_changed_byte_of_a_golden_history_is_found(path: Path) -> None:
     assert [found.stream for found in history.replay()] == [STREAM]
 
 
-def test_a_day_of_version_1_goes_on_with_the_newest_and_both_replay() -> None:
-    history = read(FOLDER / "v1-repaired.jsonl")
+@pytest.mark.parametrize("earlier", range(1, day.version))
+def test_a_day_of_an_earlier_version_goes_on_with_the_newest_and_both_replay(earlier: int) -> None:
+    history = read(FOLDER / f"v{earlier}-repaired.jsonl")
     length = len(history.of(STREAM))
     history.ask(day, commands.TakeDemands(SCHOOL, ON, ON, (demand(5, 2),)), commands.RepairDay(SCHOOL, ON, ON, 1))
     assert {event.decider for event in history.of(STREAM)[length:]} == {day.label}

@@ -26,6 +26,7 @@ from services.scheduling.hours import open_days
 from services.scheduling.limits import MAX_LEARNERS
 from services.scheduling.resources import adults, schools_of
 from services.scheduling.versions.v1_resources import adults as adults_1
+from services.scheduling.versions.v2_resources import adults as adults_2
 from shared.contracts.envelope import Recorded
 from shared.contracts.scheduling import DayDemanded, DayStaffed, PlacementChanged, PlanAdopted
 from shared.ledger import store
@@ -43,6 +44,8 @@ SOME: Final = """
 SETTINGS: Final = "SELECT bytes FROM event WHERE stream = 'scheduling/settings' ORDER BY version"
 LENGTHS: Final = "SELECT id, length, max(last_at) OVER () FROM partition"
 NEWEST: Final = "SELECT max(last_at) FROM partition"
+EARLIER_ADULTS: Final = {"scheduling.day/1": adults_1, "scheduling.day/2": adults_2}
+"""Who is an adult of a school, as earlier deciders of its days had it."""
 CLOSING: Final = timedelta(minutes=5)
 """Before a day's last period begins: what comes then may find the day closed."""
 
@@ -191,7 +194,7 @@ class _Day:
         if school is None:
             self._told.unsound.append(f"{self._stream}@{event.version}: the school has no resources")
             return
-        present = adults_1 if event.decider == "scheduling.day/1" else adults
+        present = EARLIER_ADULTS.get(event.decider, adults)
         inputs = Inputs(school, present(school, self._state.staff), self._state.demands, event.data.begun)
         broken = check(inputs, self._state.days).violations
         twice = list(islice(Bookings(school.periods).twice(self._state.days), TOLD))

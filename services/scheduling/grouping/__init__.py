@@ -16,7 +16,7 @@ from services.scheduling.grouping.keeping import keep
 from shared.contracts.profile import Modality
 from shared.contracts.scheduling import Placement, Session, Use
 
-SOLVER: Final = "greedy/2"
+SOLVER: Final = "greedy/3"
 ANEW_SHARE: Final = 4
 """Where more than one in so many learners changed, everybody is grouped anew."""
 

@@ -6,7 +6,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from services.scheduling.versions.v1_day import day as day_1
-from services.scheduling.versions.v1_resources import RESOURCES
+from services.scheduling.versions.v1_resources import RESOURCES as RESOURCES_1
+from services.scheduling.versions.v2_day import day as day_2
+from services.scheduling.versions.v2_resources import RESOURCES as RESOURCES_2
 from shared.decider import Decider
 
-VERSIONS: Final[tuple[Decider[Any], ...]] = (replace(day_1, kinds=(RESOURCES,)),)
+VERSIONS: Final[tuple[Decider[Any], ...]] = (
+    replace(day_1, kinds=(RESOURCES_1,)),
+    replace(day_2, kinds=(RESOURCES_2,)),
+)
