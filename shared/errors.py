@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +66,33 @@ class Overloaded(CairnError):
 class Unavailable(CairnError):
     """Something that the service rests on does not answer for now. Whether anything was stored is unknown; sending again is safe."""
 
+    WORDS: ClassVar = "{what} does not answer for now: send again in {retry_after_s} s, which is safe"
+
     def __init__(self, what: str, retry_after_s: int = 2) -> None:
-        super().__init__(f"{what} does not answer for now: send again in {retry_after_s} s, which is safe")
+        super().__init__(self.WORDS.format(what=what, retry_after_s=retry_after_s))
         self.retry_after_s = retry_after_s
 
 
 class ClockAhead(Unavailable):
     """This machine's clock is too far ahead of PostgreSQL's to date with it what is kept for ever. Nothing was stored."""
 
+    WORDS: ClassVar = (
+        "{what}, and what is recorded keeps its time for ever. Set the clock that is wrong; the service goes on by itself then, and "
+        "nothing is lost"
+    )
+
     def __init__(self, service: str, ahead: timedelta, most: timedelta) -> None:
-        super().__init__("the clock")
-        self.args = (
-            f"{service} writes nothing: this machine's clock is {_rounded(ahead)} ahead of PostgreSQL's, more than {_rounded(most)}, and "
-            f"what is recorded keeps its time for ever. Set the clock that is wrong; {service} goes on by itself then, and nothing is lost",
-        )
+        clock = f"this machine's clock is {_rounded(ahead)} ahead of PostgreSQL's, more than {_rounded(most)}"
+        super().__init__(f"{service} writes nothing: {clock}")
 
 
 class Underway(Unavailable):
     """An answer takes longer than anybody waits for it: what was done for it is kept, and goes on when the same is sent again."""
 
+    WORDS: ClassVar = "{what}, and goes on from there: send the same again in {retry_after_s} s"
+
     def __init__(self, done: str, retry_after_s: int = 1) -> None:
-        CairnError.__init__(self, f"{done}, and goes on from there: send the same again in {retry_after_s} s")
-        self.retry_after_s = retry_after_s
+        super().__init__(done, retry_after_s)
 
 
 class Misconfigured(CairnError):

@@ -197,11 +197,8 @@ async def fold_until(connection: Connection, parts: Parts, until: Lengths, batch
     waiting = 0
     for number, length in until.items():
         with spool.Spool(length) as spooled:
-            since, rows = 0, None
-            while rows is None or len(rows) == read.FETCH:
-                rows = await read.page(connection, spool.COLUMNS, number, since, length, read.FETCH)
+            async for rows in read.paging_between(connection, spool.COLUMNS, number, 0, length):
                 spooled.put(rows)
-                since = rows[-1][0] + 1 if rows else length
             for stream, events in spooled.streams():
                 batch.append(_folded(stream, [store.decoded(raw) for *_, raw in events], deciders, len(until)))
                 waiting += len(events)
@@ -218,10 +215,7 @@ async def _fold_again(connection: Connection, parts: Parts, since: Lengths, unti
     deciders = {decider.kind: decider for decider in all_deciders(parts)}
     changed: dict[str, None] = {}
     for number, start in since.items():
-        rows = None
-        while rows is None or len(rows) == read.FETCH:
-            rows = await read.page(connection, "position, stream", number, start, until[number], read.FETCH)
-            start = rows[-1][0] + 1 if rows else start
+        async for rows in read.paging_between(connection, "position, stream", number, start, until[number]):
             changed |= {stream: None for _, stream in rows}
             count.add(len(rows))
     names = list(changed)

@@ -51,7 +51,7 @@ def serve(
         configure_logging(name, settings.log_level)
         Supervisor(work, [name], worker_names(settings.instance_of(name), settings.workers), settings.host, settings.port).run()
         return
-    from shared.ledger.park import reason_of  # An error's words may quote data: they are neither logged nor shown.
+    from shared.ledger.failures import reason_of  # An error's words may quote data: they are neither logged nor shown.
 
     try:
         work(name)

@@ -17,6 +17,9 @@ AHEAD: Final = 1_000
 """Events of all other partitions together: who stands still while they have more to do than that may be waiting for its turn."""
 PASSED_OVER: Final = 10
 """Times `stalled_after_s` after which nobody is waiting for its turn any more, however much the others have to do."""
+JOIN_AGAIN_S: Final = 300.0
+"""Time between two requests to assign partitions anew: another worker may be that slow with each of its batches, and a group that is
+assigned anew is slower still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +108,29 @@ class Health:
 
     def _behind(self, place: Place) -> int:
         return max(0, self._lengths.get(place, 0) - self._positions.get(place, -1) - 1)
+
+
+class Unread:
+    """When to ask the group for partitions that are behind and stand still, and that this worker does not read. Time is given, in seconds.
+
+    A member that comes again under its name is given what the name had, and nobody assigns anew, nor looks whether topics have come or
+    gone: what had a topic away in between would be read by nobody, for good.
+    """
+
+    def __init__(self) -> None:
+        self._asked: dict[Place, int] = {}
+        """Those that were asked for, with the position at which each has stood since."""
+        self._not_before = 0.0
+
+    def is_due(self, unread: Mapping[Place, int], now: float) -> bool:
+        """Return whether to ask now, which is then noted as done: once for as long as a partition stands still at one position unread, and
+        never twice within JOIN_AGAIN_S.
+
+        Args:
+            unread: the position of each such partition.
+        """
+        self._asked = dict(self._asked.items() & unread.items())
+        if now < self._not_before or unread.items() <= self._asked.items():
+            return False
+        self._asked, self._not_before = dict(unread), now + JOIN_AGAIN_S
+        return True

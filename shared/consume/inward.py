@@ -10,7 +10,7 @@ from shared.contracts import event_class
 from shared.contracts.envelope import Event, Header, Origin, Recorded
 from shared.decider import Command
 from shared.errors import Misconfigured
-from shared.ledger.park import reason_of
+from shared.ledger.failures import reason_of
 from shared.ledger.types import Ask, Incoming, Trouble
 from shared.parts import Subscription
 

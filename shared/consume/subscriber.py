@@ -15,14 +15,14 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from psycopg import Error
 
 from shared.consume.hands import Hands
-from shared.consume.health import Health, Progress
+from shared.consume.health import Health, Progress, Unread
 from shared.consume.inward import Inward
 from shared.consume.reader import Lane
 from shared.consume.wiring import DRAIN_S, MAX_POLL_INTERVAL_MS, batches, start, traceparents
 from shared.consume.write import Impatient, Stopping, Writer
 from shared.contracts.topics import topic_name
 from shared.ledger import InboxMoved, Incoming
-from shared.ledger.group import is_passing
+from shared.ledger.failures import is_passing
 from shared.ledger.ledger import Ledger
 from shared.ledger.park import unresolved
 from shared.ledger.patience import in_time
@@ -41,8 +41,6 @@ LOOK_S: Final = 1.0
 """Time between two looks for lost records and partitions that stand still."""
 UNREAD_S: Final = 30.0
 """Time that a partition may be behind and stand still, while this worker does not read it, before the group is joined again."""
-ASK_AGAIN_S: Final = 300.0
-"""Time between two such requests: another worker may be that slow with each of its batches, and a group assigned anew is slower still."""
 SURVEY_S: Final = 5.0
 """Time between two surveys of the whole inbox; committed offsets follow at the same pace, as a hint for lag metrics."""
 
@@ -75,9 +73,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         """Partitions whose records are being applied: their lanes are ahead of the inbox."""
         self._sought: set[TopicPartition] = set()
         """Partitions that were sought since the last poll: its records of theirs are not the next ones."""
-        self._asked: dict[tuple[str, int], int] = {}
-        """Partitions that the group was asked for, as others did not get on with them, with their positions."""
-        self._ask_not_before = 0.0
+        self._unread = Unread()
         self._failure: Exception | None = None
         self.broker, self._subscriber = batches(settings, service, list(self._source_of), self, self._handle)
         control.listeners.append(self._hear)
@@ -337,18 +333,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             return False
 
     def _ask_for_unread(self, now: float) -> None:
-        """Let the group assign anew, once for each position at which a partition stands still that this worker does not read.
-
-        A member that comes again under its name is given what the name had, and nobody assigns anew, nor looks whether topics have come or
-        gone: what had a topic away in between would be read by nobody, for good.
-        """
+        """Let the group assign anew where a partition stands still that this worker does not read."""
         mine = {lane.place for lane in self._lanes.values()}
         unread = {place: at for place, at in self._health.unmoved(now, UNREAD_S).items() if place not in mine}
-        if unread.items() - self._asked.items() and now >= self._ask_not_before:
+        if self._unread.is_due(unread, now):
             log.warning("partitions stand still unread here, joining the group again", partitions=len(unread))
-            self._ask_not_before = now + ASK_AGAIN_S
             self._consumer.join_again()
-            self._asked = unread
 
     async def _survey(self) -> None:
         """Look how far the whole service is, and commit offsets, for lag metrics and autoscaling only."""

@@ -11,15 +11,14 @@ from itertools import count
 from typing import Final
 
 import structlog
-from psycopg import DataError, Error
+from psycopg import Error
 from psycopg.errors import LockNotAvailable
 
 from shared.consume.reader import Lane
 from shared.errors import ClockAhead, LedgerError, Misconfigured
 from shared.ledger import MAX_BATCH, Batch, InboxMoved, Incoming, Trouble
-from shared.ledger.group import is_passing
+from shared.ledger.failures import is_faulty, is_passing, reason_of
 from shared.ledger.ledger import Applied, Ledger
-from shared.ledger.park import FAULTY, reason_of
 from shared.ledger.patience import ALONE_MS, ANSWER_S, LOCK_MS, TookTooLong
 from shared.ledger.types import readable
 
@@ -210,8 +209,7 @@ def _judge(error: Error, attempt: int, asks: bool) -> None:
         _Poison: the data is at fault.
         psycopg.Error: the program or the installation is; the consumer must stop.
     """
-    state = error.sqlstate or ""
-    if isinstance(error, DataError) or state[:2] in FAULTY or (asks and state == CANCELLED and attempt + 1 >= CANCELLED_TRIES):
+    if is_faulty(error) or (asks and error.sqlstate == CANCELLED and attempt + 1 >= CANCELLED_TRIES):
         raise _Poison(reason_of(error)) from error
     if not is_passing(error):
         raise error

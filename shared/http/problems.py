@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared import errors
-from shared.ledger.group import is_passing
+from shared.ledger.failures import is_passing
 from shared.telemetry import describe
 
 MEDIA_TYPE: Final = "application/problem+json"

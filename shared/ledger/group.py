@@ -14,13 +14,14 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from psycopg import Error, OperationalError
+from psycopg import Error
 from psycopg.errors import LockNotAvailable, UniqueViolation
 from uuid_utils.compat import uuid7
 
 from shared.contracts.envelope import Origin, StreamId
 from shared.decider import Command
-from shared.errors import ClockAhead, KeyChanged, Overloaded, Unavailable
+from shared.errors import KeyChanged, Overloaded, Unavailable
+from shared.ledger.failures import is_passing
 from shared.ledger.ledger import Ledger
 from shared.ledger.patience import ALONE_MS, LOCK_MS
 from shared.ledger.types import Answer, Ask, Prepare
@@ -40,11 +41,6 @@ MAX_TRIES: Final = 5
 """Of a transaction that failed for a passing reason, such as a lost connection. Commands are idempotent, so trying again is safe."""
 OVERTAKEN: Final = (KeyChanged, UniqueViolation)
 """Another process made the same stream meanwhile, in another partition: asked again, the commands meet it as it is."""
-PASSING: Final = ("08", "40", "53", "55", "57")
-"""Classes of SQLSTATE that pass by themselves."""
-ENDED_IDLE: Final = ("25P03", "25P04")
-"""The server ended a transaction that stood still for too long: its process was stopped, and runs again."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -264,14 +260,6 @@ class GroupCommit:
                     raise
                 await asyncio.sleep(0.05 * 2**attempt)
         raise AssertionError("unreachable")
-
-
-def is_passing(error: Exception) -> bool:
-    """Return whether an error passes by itself, or once a clock is set, so that the same transaction may be tried again."""
-    if isinstance(error, ClockAhead):
-        return True
-    state = error.sqlstate if isinstance(error, Error) else None
-    return isinstance(error, OperationalError) if state is None else state[:2] in PASSING or state in ENDED_IDLE
 
 
 def _asks_of(requests: Sequence[_Request]) -> list[Ask]:

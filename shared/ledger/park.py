@@ -6,19 +6,17 @@ Each step locks the inbox row of its source and partition first, as the live rea
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
-from psycopg import DataError, Error
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
-from pydantic import ValidationError
 
 from shared.contracts.envelope import Header
-from shared.errors import BadInput, ClockAhead, LedgerError, Misconfigured, NotFound
+from shared.errors import BadInput, NotFound
+from shared.ledger.failures import is_faulty, reason_of
 from shared.ledger.ledger import Ledger
 from shared.ledger.patience import connected
 from shared.ledger.store import BLOCKED
@@ -28,8 +26,6 @@ from shared.ledger.types import Ask, Connection, Trouble, readable
 MAX_STEP: Final = 100
 """Records of one key that are taken up in one transaction."""
 MAX_LISTED: Final = 1_000
-FAULTY: Final = ("22", "23", "54")
-"""Classes of SQLSTATE by which the data is at fault."""
 MAX_WHY: Final = 500
 """Characters of the reason for which a record is discarded."""
 
@@ -242,13 +238,6 @@ async def decide(ledger: Ledger, connection: Connection, asks: Sequence[Ask], re
         raise _Stuck(records[0], Trouble.POISON, reason_of(error)) from error
 
 
-def is_faulty(error: Exception) -> bool:
-    """Return whether what was asked is at fault for this error, rather than the database, the installation or the release."""
-    if isinstance(error, Error):
-        return isinstance(error, DataError) or (error.sqlstate or "")[:2] in FAULTY
-    return not isinstance(error, LedgerError | Misconfigured | ClockAhead)
-
-
 async def _read(connection: Connection, statement: LiteralString, *values: Any) -> list[Parked]:
     async with connection.cursor(row_factory=class_row(Parked)) as cursor:
         return await (await cursor.execute(statement, values)).fetchall()
@@ -266,16 +255,3 @@ async def _bytes(connection: Connection, id: int, unseal: Callable[[bytes], byte
     if row is None:
         raise NotFound(f"no parked record {id}")
     return unseal(bytes(row[0]))
-
-
-def reason_of(error: BaseException) -> str:
-    """Return why a record broke the code: the error's class and where it came from, and none of its words, which may quote data."""
-    if isinstance(error, ValidationError):
-        faults = "; ".join(
-            f"{'/'.join(map(str, fault['loc']))}: {fault['type']}" for fault in error.errors(include_input=False, include_context=False)
-        )
-        return f"data does not fit {error.title}: {faults}"
-    frame = next(reversed(traceback.extract_tb(error.__traceback__)), None)
-    place = f" in {frame.name}, {frame.filename.rpartition('/')[2]}:{frame.lineno}" if frame else ""
-    state = getattr(error, "sqlstate", None)
-    return f"{type(error).__qualname__}{f' {state}' if state else ''}{place}"

@@ -6,7 +6,8 @@ old version of the rows of `partition`, `inbox` and `published`, which each tran
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Any, Final
 
@@ -22,14 +23,15 @@ MERGED: Final = 200
 FOREVER: Final = 2**63 - 1
 """A position that no partition comes to."""
 PAGE: Final = """
-    SELECT {columns} FROM event WHERE partition = %(number)s AND position >= %(since)s AND position < %(until)s
+    SELECT {columns} FROM event WHERE partition = %(number)s AND position > %(position)s AND position < %(until)s
     ORDER BY position LIMIT %(most)s"""
 ORDER: Final = "position, recorded_at, bytes"
 NAMING: Final = "position, CASE WHEN key = %(text)s OR strpos(convert_from(bytes, 'UTF8'), %(text)s) > 0 THEN bytes END"
-STREAM: Final = "SELECT version, bytes FROM event WHERE stream = %s AND version > %s ORDER BY version LIMIT %s"
+STREAM: Final = "SELECT version, bytes FROM event WHERE stream = %(name)s AND version > %(version)s ORDER BY version LIMIT %(most)s"
 UNDER: Final = """
-    SELECT stream, version, CASE WHEN strpos(convert_from(bytes, 'UTF8'), %(text)s) > 0 THEN bytes END FROM event
-    WHERE (stream, version) > (%(stream)s, %(version)s) AND stream < %(beyond)s ORDER BY stream, version LIMIT %(most)s"""
+    SELECT {columns} FROM event WHERE (stream, version) > (%(stream)s, %(version)s) AND stream < %(beyond)s
+    ORDER BY stream, version LIMIT %(most)s"""
+HOLDING: Final = "stream, version, CASE WHEN strpos(convert_from(bytes, 'UTF8'), %(text)s) > 0 THEN bytes END"
 NEXT: Final = "SELECT stream FROM event WHERE stream >= %s AND stream < %s ORDER BY stream LIMIT 1"
 LENGTHS: Final = "SELECT id, length, head FROM partition ORDER BY id"
 COUNT: Final = "SELECT count(*) FROM event WHERE stream = ANY(%s)"
@@ -40,11 +42,14 @@ ASIDE: Final = """
 PUBLISHED: Final = "SELECT partition, position FROM published"
 
 Pool = AsyncConnectionPool[Any]
+Row = tuple[Any, ...]
+Fetch = Callable[[str, Mapping[str, Any]], Awaitable[list[Row]]]
+"""Returns what a statement with these values finds."""
 Lengths = Mapping[int, int]
 """Partition -> a position: up to it, or from it on."""
 
 
-def pages(connection: BlockingConnection[Any], columns: str, number: int, until: int) -> Iterator[list[tuple[Any, ...]]]:
+def pages(connection: BlockingConnection[Any], columns: str, number: int, until: int) -> Iterator[list[Row]]:
     """Yield the rows of a partition below a length, a page at a time, in order. For who does nothing else and may stand still meanwhile:
     rows come as bytes, not as text in hexadecimal digits, without an event loop, at a third of the cost.
 
@@ -52,21 +57,56 @@ def pages(connection: BlockingConnection[Any], columns: str, number: int, until:
         connection: with autocommit, so that each page is a transaction.
         columns: of `event`; `position` is the first.
     """
-    statement, since = PAGE.format(columns=columns), 0
-    while since < until:
-        values = {"number": number, "since": since, "until": until, "most": FETCH}
+    return paged(connection, PAGE.format(columns=columns), _of(number, 0, until), ["position"])
+
+
+def pages_under(connection: BlockingConnection[Any], columns: str, prefix: str, most: int) -> Iterator[list[Row]]:
+    """Yield the rows of all streams whose names begin so, a page at a time, in the order of names and versions; see `pages`.
+
+    Args:
+        columns: of `event`; `stream` and `version` are the first.
+        prefix: ends with "/".
+        most: rows of a page.
+    """
+    return paged(connection, UNDER.format(columns=columns), _under(prefix) | {"most": most}, ["stream", "version"])
+
+
+def paged(connection: BlockingConnection[Any], statement: str, values: dict[str, Any], place: Sequence[str]) -> Iterator[list[Row]]:
+    """Yield what a statement finds, a page at a time.
+
+    Args:
+        values: of the statement, with `most`, the rows of a page.
+        place: names of the first columns, and of the values behind which the next page begins.
+    """
+    rows: list[Row] | None = None
+    while rows is None or len(rows) == values["most"]:
         rows = connection.execute(statement.encode(), values, binary=True).fetchall()
         if rows:
+            values |= dict(zip(place, rows[-1], strict=False))
             yield rows
-        if len(rows) < FETCH:
-            return
-        since = rows[-1][0] + 1
 
 
-async def page(connection: Connection, columns: str, number: int, since: int, until: int, most: int) -> list[tuple[Any, ...]]:
-    """Return the rows of at most so many positions of a partition, from `since` on and below `until`, in order."""
-    values = {"number": number, "since": since, "until": until, "most": most}
-    return await (await connection.execute(PAGE.format(columns=columns).encode(), values, binary=True)).fetchall()
+async def paging(fetch: Fetch, statement: str, values: dict[str, Any], place: Sequence[str]) -> AsyncIterator[list[Row]]:
+    """Yield what `paged` does, beside other tasks."""
+    rows: list[Row] | None = None
+    while rows is None or len(rows) == values["most"]:
+        rows = await fetch(statement, values)
+        if rows:
+            values |= dict(zip(place, rows[-1], strict=False))
+            yield rows
+
+
+def paging_between(connection: Connection, columns: str, number: int, since: int, until: int) -> AsyncIterator[list[Row]]:
+    """Yield the rows of a partition between two positions, a page at a time; see `pages`."""
+    return paging(partial(fetched, connection), PAGE.format(columns=columns), _of(number, since, until), ["position"])
+
+
+def _of(number: int, since: int, until: int) -> dict[str, Any]:
+    return {"number": number, "position": since - 1, "until": until, "most": FETCH}
+
+
+def _under(prefix: str) -> dict[str, Any]:
+    return {"stream": prefix, "version": 0, "beyond": beyond(prefix), "most": FETCH}
 
 
 async def merged(connection: Connection, since: Lengths, until: Lengths) -> AsyncIterator[bytes]:
@@ -75,71 +115,66 @@ async def merged(connection: Connection, since: Lengths, until: Lengths) -> Asyn
     Args:
         connection: with autocommit, so that each page is a transaction; or in one, where nobody can write meanwhile.
     """
-    lanes: dict[int, list[tuple[Any, ...]]] = {}
+
+    async def page(number: int, since: int) -> list[Row]:
+        return (await fetched(connection, PAGE.format(columns=ORDER), _of(number, since, until[number]) | {"most": MERGED}))[::-1]
+
+    lanes: dict[int, list[Row]] = {}
     heap: list[tuple[Any, int, int]] = []
     for number, start in since.items():
-        lanes[number] = (await page(connection, ORDER, number, start, until[number], MERGED))[::-1]
+        lanes[number] = await page(number, start)
         heap += [(row[1], number, row[0]) for row in lanes[number][-1:]]
     heapify(heap)
     while heap:
         _, number, position = heappop(heap)
         yield bytes(lanes[number].pop()[2])
         if not lanes[number]:
-            lanes[number] = (await page(connection, ORDER, number, position + 1, until[number], MERGED))[::-1]
+            lanes[number] = await page(number, position + 1)
         if lanes[number]:
             first = lanes[number][-1]
             heappush(heap, (first[1], number, first[0]))
 
 
-async def found(pool: Pool, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+async def fetched(connection: Connection, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
+    """Return what a statement finds."""
+    return await (await connection.execute(statement.encode(), values, binary=True)).fetchall()
+
+
+async def found(pool: Pool, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
     """Return what a statement finds, in a transaction of its own."""
     async with pool.connection() as connection:
-        rows: list[tuple[Any, ...]] = await (await connection.execute(statement.encode(), values, binary=True)).fetchall()
-        return rows
+        return await fetched(connection, statement, values)
 
 
 async def partition(pool: Pool, number: int, start: int = 0) -> AsyncIterator[tuple[int, bytes]]:
     """Yield (position, event bytes) of a partition from `start` on, in order."""
-    rows = None
-    while rows is None or len(rows) == FETCH:
-        values = {"number": number, "since": start, "until": FOREVER, "most": FETCH}
-        rows = await found(pool, PAGE.format(columns="position, bytes"), values)
+    async for rows in paging(partial(found, pool), PAGE.format(columns="position, bytes"), _of(number, start, FOREVER), ["position"]):
         for position, raw in rows:
             yield position, bytes(raw)
-            start = position + 1
 
 
 async def naming(pool: Pool, text: str) -> AsyncIterator[bytes]:
     """Yield all events whose key is, or whose content holds, this id. Reads the whole record, by partitions."""
     for number, (length, _) in (await lengths(pool)).items():
-        rows, start = None, 0
-        while rows is None or len(rows) == FETCH:
-            values = {"number": number, "since": start, "until": length, "most": FETCH, "text": text}
-            rows = await found(pool, PAGE.format(columns=NAMING), values)
-            for position, raw in rows:
-                start = position + 1
+        values = _of(number, 0, length) | {"text": text}
+        async for rows in paging(partial(found, pool), PAGE.format(columns=NAMING), values, ["position"]):
+            for _, raw in rows:
                 if raw is not None:
                     yield bytes(raw)
 
 
 async def stream(pool: Pool, name: str) -> AsyncIterator[bytes]:
     """Yield the events of one stream, in order; none, where there is no such stream."""
-    rows, last = None, 0
-    while rows is None or len(rows) == FETCH:
-        rows = await found(pool, STREAM, [name, last, FETCH])
-        for version, raw in rows:
-            last = version
+    async for rows in paging(partial(found, pool), STREAM, {"name": name, "version": 0, "most": FETCH}, ["version"]):
+        for _, raw in rows:
             yield bytes(raw)
 
 
 async def naming_under(pool: Pool, prefix: str, text: str) -> AsyncIterator[bytes]:
     """Yield the events whose content holds this id, of all streams whose names begin so; the prefix ends with "/"."""
-    values = {"text": text, "stream": prefix, "version": 0, "beyond": beyond(prefix), "most": FETCH}
-    rows = None
-    while rows is None or len(rows) == FETCH:
-        rows = await found(pool, UNDER, values)
-        for name, version, raw in rows:
-            values |= {"stream": name, "version": version}
+    values = _under(prefix) | {"text": text}
+    async for rows in paging(partial(found, pool), UNDER.format(columns=HOLDING), values, ["stream", "version"]):
+        for *_, raw in rows:
             if raw is not None:
                 yield bytes(raw)
 

@@ -8,8 +8,8 @@ from time import monotonic
 import structlog
 
 from shared.contracts.envelope import instant_text
+from shared.ledger.failures import is_faulty
 from shared.ledger.ledger import Ledger
-from shared.ledger.park import is_faulty
 from shared.ledger.patience import WHOLE_S, connected
 from shared.ledger.types import Answer, Ask
 from shared.parts import Drain, Work

@@ -13,8 +13,8 @@ import structlog
 
 from shared.contracts.envelope import Recorded, instant_text
 from shared.decider import Command
+from shared.ledger.failures import is_faulty
 from shared.ledger.ledger import Ledger
-from shared.ledger.park import is_faulty
 from shared.ledger.patience import connected
 from shared.ledger.types import Answer, Ask
 from shared.parts import Search, Sought

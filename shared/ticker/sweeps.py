@@ -11,8 +11,8 @@ from typing import Final
 
 import structlog
 
+from shared.ledger.failures import is_faulty
 from shared.ledger.ledger import Ledger
-from shared.ledger.park import is_faulty
 from shared.ledger.patience import connected
 from shared.ledger.types import Ask, Walk
 from shared.parts import Sweep

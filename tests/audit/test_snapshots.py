@@ -43,26 +43,22 @@ class Watch:
 @pytest.fixture
 def watch(district: District, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     names = [database.app_url.rpartition("/")[2] for database in district.databases.values()]
-    blocking, page, of_days = read.pages, read.page, days._pages
+    paged, fetched = read.paged, read.fetched
     with psycopg.connect(district.stack.postgres_url, autocommit=True) as watching:
         watch = Watch(watching, names)
 
-        def watched(pages: Any) -> Any:
-            def look(*given: Any) -> Iterator[Any]:
-                watch.look()
-                for some in pages(*given):
-                    yield some
-                    watch.look()
-
-            return look
-
-        async def look(*given: Any, **more: Any) -> Any:
+        def blocking(*given: Any) -> Iterator[Any]:
             watch.look()
-            return await page(*given, **more)
+            for some in paged(*given):
+                yield some
+                watch.look()
 
-        monkeypatch.setattr(read, "pages", watched(blocking))
-        monkeypatch.setattr(read, "page", look)
-        monkeypatch.setattr(days, "_pages", watched(of_days))
+        async def look(*given: Any) -> Any:
+            watch.look()
+            return await fetched(*given)
+
+        monkeypatch.setattr(read, "paged", blocking)
+        monkeypatch.setattr(read, "fetched", look)
         monkeypatch.setattr(read, "FETCH", PAGE)
         monkeypatch.setattr(read, "MERGED", PAGE)
         monkeypatch.setattr(days, "FETCH", PAGE)

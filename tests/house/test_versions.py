@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from services.cli.verify import parts_of
+from services.scheduling.domain import day
+from services.scheduling.versions import ADULTS
 from shared.contracts.topics import Topic
 
 ROOT = Path(__file__).parents[2]
@@ -84,3 +86,8 @@ def test_an_earlier_version_reads_parameter_sets_by_what_was_frozen_with_it(serv
     for decider in parts.versions:
         assert (decider.kinds is None) == (not parts.kinds), f"{decider.label} reads sets as the service does today"
         assert {kind.parse.__module__.rpartition(".")[0] for kind in decider.kinds or ()} <= {f"services.{service}.versions"}
+
+
+def test_the_audit_knows_whom_each_decider_of_days_counted_among_adults() -> None:
+    assert ADULTS.keys() == {decider.label for decider in parts_of(Topic.SCHEDULING).versions if decider.kind == day.kind}
+    assert day.label not in ADULTS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.consume.health import AHEAD, PASSED_OVER, Health, Place
+from shared.consume.health import AHEAD, JOIN_AGAIN_S, PASSED_OVER, Health, Place, Unread
 from shared.ledger.types import Inbox
 
 STALLED_S = 30.0
@@ -62,3 +62,22 @@ def test_where_nothing_moves_the_service_stands_still_as_a_whole(behind: int) ->
     progress = still.progress(STALLED_S)
     assert progress.stalled is (behind > 0)
     assert not progress.stuck, "said once"
+
+
+def test_the_group_is_asked_at_most_every_five_minutes_for_what_stands_still_unread() -> None:
+    unread = Unread()
+    assert not unread.is_due({}, 1.0)
+    assert unread.is_due({BUSY: 5}, 2.0)
+    assert not unread.is_due({BUSY: 5, STUCK: 7}, JOIN_AGAIN_S + 1.9), "the first request was less than five minutes ago"
+    assert unread.is_due({BUSY: 5, STUCK: 7}, JOIN_AGAIN_S + 2.0)
+    assert not unread.is_due({BUSY: 5, STUCK: 7}, 3 * JOIN_AGAIN_S), "both were asked for, and stand there still"
+    assert not unread.is_due({STUCK: 7}, 3 * JOIN_AGAIN_S)
+    assert unread.is_due({BUSY: 6, STUCK: 7}, 4 * JOIN_AGAIN_S), "it went on, and stands still again"
+
+
+def test_the_group_is_asked_again_for_what_was_read_in_between_and_came_nowhere() -> None:
+    unread = Unread()
+    assert unread.is_due({STUCK: 7}, 0.0)
+    assert not unread.is_due({}, 60.0), "this worker was given it"
+    assert not unread.is_due({STUCK: 7}, 120.0)
+    assert unread.is_due({STUCK: 7}, JOIN_AGAIN_S)

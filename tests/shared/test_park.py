@@ -42,6 +42,7 @@ from tests.shared.wire import (
     name_in,
     rows,
     until,
+    wait_for_locks,
 )
 
 NAME = name_in(3)
@@ -257,16 +258,11 @@ async def test_what_is_taken_up_while_it_is_discarded_is_not_said_to_be_discarde
         async with other.transaction():
             await other.execute("SELECT 1 FROM inbox WHERE source = 'evidence' AND partition = %s FOR UPDATE", [first.partition])
             discarding = asyncio.create_task(discard(hearer.pool, first.id, "a test"))
-            await until(lambda: _waits(hearer), "it waits for the lock")
+            await until(lambda: wait_for_locks(hearer), "it waits for the lock")
             await other.execute("UPDATE parked SET resolved_at = now(), resolution = 'taken up again' WHERE id = %s", [first.id])
         with pytest.raises(NotFound):
             await discarding
     assert (await shown(hearer.pool, first.id, unseal))[0].resolution == "taken up again"
-
-
-async def _waits(hearer: Ledger) -> bool:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    return bool(await rows(hearer, waiting) == [(1,)])
 
 
 TEXTS = [

@@ -11,7 +11,7 @@ from services.evidence.app import PARTS
 from shared import leader
 from shared.contracts.envelope import Origin
 from shared.ledger import patience
-from shared.ledger.group import is_passing
+from shared.ledger.failures import is_passing
 from shared.ledger.types import Walk
 from shared.relay import Control, compare, readers, relay
 from shared.stack import ServiceDatabase

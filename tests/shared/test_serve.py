@@ -17,7 +17,7 @@ from shared import lifetime, serve
 from shared.clock import SystemClock
 from shared.ledger import patience
 from shared.ledger.clocks import Clocks
-from shared.ledger.group import is_passing
+from shared.ledger.failures import is_passing
 from shared.ledger.types import Connection
 from shared.parts import Drain, Tick
 from shared.relay import Control, Relay

@@ -17,14 +17,13 @@ from shared.ledger.types import Ask, Batch, Connection, Incoming, Trouble, Walk
 from shared.parameters import Parameters
 from shared.stack import ServiceDatabase
 from tests.shared.test_ledger import LEARNERS, NOBODY, PARTITIONS, Note, a_ledger, asks, check_chain, rows
-from tests.shared.wire import name_in, until
+from tests.shared.wire import name_in, until, wait_for_locks
 
 FAILS_LATE = """
     CREATE FUNCTION fail_late() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''too late''; END';
     CREATE CONSTRAINT TRIGGER late AFTER INSERT ON event DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail_late()"""
 """Everything goes well until the commit, which fails."""
 FAILS_NO_MORE = "DROP TRIGGER late ON event; DROP FUNCTION fail_late()"
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 MIDDLE = PARTITIONS // 2
 
 
@@ -90,11 +89,7 @@ async def test_writers_lock_partitions_in_one_order_whatever_they_are_asked_in(l
         async with blocker.transaction():
             await blocker.execute("SELECT 1 FROM partition WHERE id = %s FOR UPDATE", [MIDDLE])
             writers = [asyncio.create_task(ledger.handle(asks(*each))) for each in (notes, others)]
-
-            async def both_wait() -> bool:
-                return await rows(ledger, WAITING) == [(2,)]
-
-            await until(both_wait, "two writers that wait")
+            await until(lambda: wait_for_locks(ledger, 2), "two writers that wait")
         answered = await asyncio.gather(*writers, return_exceptions=True)
     assert [answer for answer in answered if isinstance(answer, BaseException)] == []
     assert await check_chain(ledger) == 2 * PARTITIONS

@@ -295,6 +295,12 @@ async def rows(ledger: Ledger, statement: str, *values: Any) -> list[Any]:
         return await (await connection.execute(statement, values)).fetchall()
 
 
+async def wait_for_locks(ledger: Ledger, count: int = 1) -> bool:
+    """Return whether so many connections to the ledger's database wait for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(await rows(ledger, waiting) == [(count,)])
+
+
 async def events(ledger: Ledger) -> dict[int, list[bytes]]:
     """Return a ledger's events in order, by partition."""
     found: dict[int, list[bytes]] = {number: [] for number in range(PARTITIONS)}

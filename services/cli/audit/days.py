@@ -25,12 +25,11 @@ from services.scheduling.domain import DayState, day
 from services.scheduling.hours import open_days
 from services.scheduling.limits import MAX_LEARNERS
 from services.scheduling.resources import adults, schools_of
-from services.scheduling.versions.v1_resources import adults as adults_1
-from services.scheduling.versions.v2_resources import adults as adults_2
+from services.scheduling.versions import ADULTS
 from shared.contracts.envelope import Recorded
 from shared.contracts.scheduling import DayDemanded, DayStaffed, PlacementChanged, PlanAdopted
-from shared.ledger import store
-from shared.ledger.read import Lengths, beyond
+from shared.ledger import read, store
+from shared.ledger.read import Lengths
 from shared.replay import Settings
 
 SERVICE: Final = "scheduling"
@@ -38,14 +37,11 @@ FETCH: Final = 500
 TOLD: Final = 3
 """Rules of one version of a day that are named."""
 DAYS: Final = f"{SERVICE}/day/"
-SOME: Final = """
-    SELECT stream, version, partition, position, bytes FROM event
-    WHERE (stream, version) > (%(stream)s, %(version)s) AND stream < %(beyond)s ORDER BY stream, version LIMIT %(most)s"""
+COLUMNS: Final = "stream, version, partition, position, bytes"
 SETTINGS: Final = "SELECT bytes FROM event WHERE stream = 'scheduling/settings' ORDER BY version"
 LENGTHS: Final = "SELECT id, length, max(last_at) OVER () FROM partition"
 NEWEST: Final = "SELECT max(last_at) FROM partition"
-EARLIER_ADULTS: Final = {"scheduling.day/1": adults_1, "scheduling.day/2": adults_2}
-"""Who is an adult of a school, as earlier deciders of its days had it."""
+_ADULTS: Final = {day.label: adults, **ADULTS}
 CLOSING: Final = timedelta(minutes=5)
 """Before a day's last period begins: what comes then may find the day closed."""
 
@@ -117,19 +113,9 @@ def settings_of(rows: Iterable[Sequence[Any]]) -> Settings:
 
 def _streams(connection: psycopg.Connection[Any], prefix: str, lengths: Lengths) -> Iterator[tuple[str, Iterator[Recorded[Any]]]]:
     """Yield the streams whose names begin so, each with its events below these lengths."""
-    rows = (row for some in _pages(connection, prefix) for row in some if row[3] < lengths[row[2]])
+    rows = (row for page in read.pages_under(connection, COLUMNS, prefix, FETCH) for row in page if row[3] < lengths[row[2]])
     for stream, events in groupby(rows, key=itemgetter(0)):
         yield stream, (store.decoded(raw) for *_, raw in events)
-
-
-def _pages(connection: psycopg.Connection[Any], prefix: str) -> Iterator[list[Any]]:
-    """Yield a page of rows at a time, each in a transaction of its own."""
-    values, rows = {"stream": prefix, "version": 0, "beyond": beyond(prefix), "most": FETCH}, None
-    while rows is None or len(rows) == FETCH:
-        rows = connection.execute(SOME, values, binary=True).fetchall()
-        if rows:
-            values |= {"stream": rows[-1][0], "version": rows[-1][1]}
-        yield rows
 
 
 class _Day:
@@ -194,7 +180,10 @@ class _Day:
         if school is None:
             self._told.unsound.append(f"{self._stream}@{event.version}: the school has no resources")
             return
-        present = EARLIER_ADULTS.get(event.decider, adults)
+        present = _ADULTS.get(event.decider)
+        if present is None:
+            self._told.unsound.append(f"{self._stream}@{event.version}: this release does not know {event.decider}, use the newer one")
+            return
         inputs = Inputs(school, present(school, self._state.staff), self._state.demands, event.data.begun)
         broken = check(inputs, self._state.days).violations
         twice = list(islice(Bookings(school.periods).twice(self._state.days), TOLD))

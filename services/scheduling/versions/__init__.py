@@ -7,11 +7,15 @@ from typing import Any, Final
 
 from services.scheduling.versions.v1_day import day as day_1
 from services.scheduling.versions.v1_resources import RESOURCES as RESOURCES_1
+from services.scheduling.versions.v1_resources import adults as adults_1
 from services.scheduling.versions.v2_day import day as day_2
 from services.scheduling.versions.v2_resources import RESOURCES as RESOURCES_2
+from services.scheduling.versions.v2_resources import adults as adults_2
 from shared.decider import Decider
 
 VERSIONS: Final[tuple[Decider[Any], ...]] = (
     replace(day_1, kinds=(RESOURCES_1,)),
     replace(day_2, kinds=(RESOURCES_2,)),
 )
+ADULTS: Final = {day_1.label: adults_1, day_2.label: adults_2}
+"""By each earlier decider of days: whom it counted among a school's adults. The audit of days asks for it."""
