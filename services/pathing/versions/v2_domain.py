@@ -1,0 +1,219 @@
+"""The rules of a learner's path: what is noted of her, what she sets and chooses, and the path and demand that follow.
+
+Every answer begins with the fact. Once framework, catalogue and enrolment are there, each fact that changes something plans anew, from all
+facts together and from nothing of the path before: so the order in which they came does not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, assert_never
+from uuid import UUID
+
+from services.pathing.versions.v2_catalogue import CATALOGUE, FRAMEWORK, Curriculum, Framework, curriculum
+from services.pathing.versions.v2_commands import (
+    Choose,
+    NoteEnrolment,
+    NoteLevel,
+    NotePreferences,
+    PathingCommand,
+    Replan,
+    SetGoals,
+    command_of,
+)
+from services.pathing.versions.v2_needs import needs_of
+from services.pathing.versions.v2_options import taste_of
+from services.pathing.versions.v2_planner import Learner, Plan, plan
+from services.pathing.versions.v2_state import (
+    MAX_AUTHORS,
+    MAX_LEVELS,
+    STATE_CODEC,
+    Fact,
+    PathingEvent,
+    State,
+    evolve,
+    level_in,
+    levels_of,
+    print_of,
+    version_in,
+)
+from shared.contracts.envelope import Event
+from shared.contracts.mastery import Level
+from shared.contracts.pathing import (
+    ActivityChosen,
+    DemandChanged,
+    EnrolmentNoted,
+    GoalsSet,
+    LevelNoted,
+    Pace,
+    PathPlanned,
+    PreferencesNoted,
+    ReplanAsked,
+)
+from shared.decider import Decider, History, Refusal
+from shared.parameters import Parameters
+
+_NAMED: Final = 5
+"""Ids that a refusal lists."""
+
+
+def decide(command: PathingCommand, state: State, parameters: Parameters, history: History = ()) -> Sequence[Event] | Refusal:
+    """Return the fact, the path where it changes, and the demand where it changes; nothing for what is known already."""
+    news = _is_news(command, state, parameters)
+    if isinstance(news, Refusal):
+        return news
+    if not news:
+        return []
+    fact = _moved(command.fact, parameters.get(FRAMEWORK))
+    planned = _replanned(fact.learner_id, evolve(state, fact), parameters)
+    if isinstance(command, Replan) and not planned:
+        return []
+    return [fact, *planned]
+
+
+def learner_of(state: State) -> Learner | None:
+    """Return what is planned from; None before an enrolment, or after it ended."""
+    if state.school_id is None or state.on is None or not state.active:
+        return None
+    levels = levels_of(state)
+    return Learner(state.grade, state.on, levels, taste_of(state.preferences), state.goals, state.choices)
+
+
+def curriculum_of(parameters: Parameters) -> Curriculum | None:
+    """Return what paths are made of; None until both framework and catalogue are in force."""
+    framework, catalogue = parameters.get(FRAMEWORK), parameters.get(CATALOGUE)
+    return None if framework is None or catalogue is None else curriculum(framework, catalogue)
+
+
+def _moved(fact: Fact, framework: Framework | None) -> Fact:
+    """Return the fact; what is not known any more since a revision replaced it is known of what stands in its place.
+
+    Mastery tells that level by level, one after the other: until it has told of those, the level before counts for them.
+    """
+    if isinstance(fact, LevelNoted) and fact.level is Level.UNKNOWN and framework is not None and fact.competency_id in framework.now:
+        return fact.model_copy(update={"moved": True})
+    return fact
+
+
+def _is_news(command: PathingCommand, state: State, parameters: Parameters) -> bool | Refusal:
+    """Return whether a command tells or asks something new, or why it cannot be taken."""
+    match command.fact:
+        case EnrolmentNoted() as told:
+            known = (state.school_id, state.grade, state.active)
+            return told.version >= state.enrolment_version and (told.school_id, told.grade, told.active) != known
+        case LevelNoted() as told:
+            return _is_new_level(told, state)
+        case PreferencesNoted() as told:
+            return _is_new_preference(told, state)
+        case GoalsSet() as told:
+            return _are_new_goals(told, state, parameters.get(FRAMEWORK))
+        case ActivityChosen() as told:
+            return _is_new_choice(told, state, parameters)
+        case ReplanAsked():
+            return True
+        case _:
+            assert_never(command.fact)
+
+
+def _is_new_level(told: LevelNoted, state: State) -> bool | Refusal:
+    packed = state.levels.get(told.competency_id)
+    if packed is None:
+        if len(state.levels) >= MAX_LEVELS:
+            return Refusal("too-many-levels", f"levels of more than {MAX_LEVELS} competencies are not kept for one learner")
+        return True
+    return told.version >= version_in(packed) and told.level is not level_in(packed)
+
+
+def _is_new_preference(told: PreferencesNoted, state: State) -> bool:
+    known = next((each for each in state.preferences if each.author_id == told.author_id), None)
+    if known is not None:
+        return told.stated_at >= known.stated_at and told != known
+    oldest = min(((each.stated_at, each.author_id) for each in state.preferences), default=None)
+    return oldest is None or len(state.preferences) < MAX_AUTHORS or (told.stated_at, told.author_id) > oldest
+
+
+def _are_new_goals(told: GoalsSet, state: State, framework: Framework | None) -> bool | Refusal:
+    if told.goals == state.goals and state.goals_at is not None:
+        return False
+    if state.goals_at is not None and told.set_at < state.goals_at:
+        return Refusal("stale", "other goals were set since: look at them and send again")
+    ids = [goal.competency_id for goal in told.goals]
+    if len(set(ids)) < len(ids):
+        return Refusal("duplicate-goal", "a competency is a goal twice: send it once")
+    if framework is None:
+        return True
+    unknown = [id for id in ids if id not in framework.index]
+    if unknown:
+        return Refusal("unknown-competency", f"not in the framework: {', '.join(unknown[:_NAMED])}")
+    replaced = [id for id in ids if id in framework.now]
+    if replaced:
+        instead = [framework.entries[place].id for id in replaced[:_NAMED] for place in framework.now[id]]
+        return Refusal("replaced", f"a revision has replaced {', '.join(replaced[:_NAMED])}: set {', '.join(instead)}")
+    headings = [id for id in ids if not framework.entries[framework.index[id]].assessable]
+    if headings:
+        return Refusal("not-assessable", f"headings cannot be mastered, choose competencies beneath them: {', '.join(headings[:_NAMED])}")
+    return True
+
+
+def _is_new_choice(told: ActivityChosen, state: State, parameters: Parameters) -> bool | Refusal:
+    chosen = state.choices.get(told.competency_id)
+    if chosen is not None and chosen.activity_id == told.activity_id and chosen.on == told.chosen_at.date():
+        return False
+    if state.chosen_at is not None and told.chosen_at < state.chosen_at:
+        return Refusal("stale", "another choice was made since: look at the path and choose again")
+    made_of, learner = curriculum_of(parameters), learner_of(state)
+    if made_of is None or learner is None:
+        return Refusal("no-path", "the learner has no path yet: it needs a framework, a catalogue of activities and an enrolment")
+    offered = {step.competency_id: step.options for step in plan(made_of, learner).steps}
+    if told.competency_id not in offered:
+        return Refusal("not-on-path", "this competency is not a step of the learner's path: choose for one that is")
+    ids = [option.activity_id for option in offered[told.competency_id]]
+    if told.activity_id not in ids:
+        return Refusal("not-offered", f"this step does not offer that activity: choose one of {', '.join(ids)}")
+    return True
+
+
+def _replanned(learner_id: UUID, state: State, parameters: Parameters) -> list[Event]:
+    """Return the path and the demand where they are others than those in force."""
+    made_of, learner = curriculum_of(parameters), learner_of(state)
+    if made_of is None or state.school_id is None or (learner is None and not state.path):
+        return []
+    found = Plan() if learner is None else plan(made_of, learner)
+    path = PathPlanned(
+        learner_id=learner_id, school_id=state.school_id, steps=found.steps, pace=found.pace, minutes_needed=found.minutes_needed,
+        due=found.due,
+    )  # fmt: skip
+    demand = DemandChanged(
+        learner_id=learner_id,
+        school_id=state.school_id,
+        version=state.demand_version + 1,
+        needs=() if learner is None else needs_of(made_of.framework, learner, found.steps),
+        check_in=found.pace is Pace.AT_RISK,
+    )
+    events: list[Event] = [] if print_of(path) == state.path else [path]
+    if print_of(demand) == state.demand:
+        return events
+    if state.demand_school in (None, state.school_id):
+        return [*events, demand]
+    gone = DemandChanged(learner_id=learner_id, school_id=state.demand_school, version=demand.version)
+    return [*events, gone, demand.model_copy(update={"version": demand.version + 1})]
+
+
+pathing: Final = Decider("pathing.plan", 2, "learner", State(), decide, evolve, command_of, STATE_CODEC)
+DECIDERS: Final = (pathing,)
+
+__all__ = [
+    "DECIDERS",
+    "Choose",
+    "NoteEnrolment",
+    "NoteLevel",
+    "NotePreferences",
+    "PathingCommand",
+    "PathingEvent",
+    "Replan",
+    "SetGoals",
+    "State",
+    "curriculum_of",
+    "learner_of",
+    "pathing",
+]
