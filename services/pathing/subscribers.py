@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from services.pathing.catalogue import CATALOGUE, FRAMEWORK
-from services.pathing.domain import NoteEnrolment, NoteLevel, NotePreferences, Replan
+from services.pathing.domain import NoteEnrolment, NoteLevel, NotePreferences, Replan, pathing
 from shared.contracts.envelope import Recorded
 from shared.contracts.mastery import FrameworkAdopted, LevelChanged, MasteryPageAdded
 from shared.contracts.pathing import EnrolmentNoted, LevelNoted, PreferencesNoted, ReplanAsked
@@ -66,8 +66,9 @@ def _ready(parameters: Parameters) -> bool:
 
 
 def _settings_name(parameters: Parameters, today: str) -> str | None:
-    """Return the sweep that what is in force asks for: by its version, so that going back to an earlier set is swept too."""
-    return f"replan/{parameters.version}" if _ready(parameters) else None
+    """Return the sweep that what is in force asks for: by its version, so that going back to an earlier set is swept too, and by that of
+    the decider, whose newer version plans everybody again."""
+    return f"replan/{parameters.version}/{pathing.version}" if _ready(parameters) else None
 
 
 def _day_name(parameters: Parameters, today: str) -> str | None:

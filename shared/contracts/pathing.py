@@ -158,6 +158,9 @@ class DemandChanged(Event):
     version: int = Field(ge=1, description="Of this learner's demand; the largest is in force.")
     needs: tuple[Step, ...] = Field(default=(), max_length=MAX_STEPS, description="At most three for each subject.")
     check_in: bool = Field(default=False, description="Behind pace: an adult must talk with her.")
+    path_empty: bool = Field(
+        default=False, description="She belongs to this school, and nothing is on her path. Without it, who needs nothing is gone from it."
+    )
 
 
 class Activity(Part):

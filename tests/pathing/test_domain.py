@@ -237,6 +237,22 @@ def test_who_leaves_needs_nothing_any_more_and_who_was_never_there_neither() -> 
     SPEC.when(enrolled(active=False)).then_types(EnrolmentNoted)
 
 
+def test_who_is_enrolled_with_nothing_on_her_path_is_not_gone() -> None:
+    """She has no grade, one that the framework does not have, or mastered everything: her school has her all the same."""
+    for command in (enrolled(), enrolled(grade=""), enrolled(grade="KG")):
+        demand = demand_in(SPEC.when(command).events)
+        assert (demand.school_id, demand.path_empty, not demand.needs) == (SCHOOL, command.fact.grade != "05", command.fact.grade != "05")
+    everything = SPEC.asked(enrolled(), *[level(id, version=n) for n, id in enumerate("ABCS", 1)])
+    idle = demand_in(everything.when(level("T", version=9)).events)
+    assert (idle.school_id, idle.needs, idle.path_empty) == (SCHOOL, (), True)
+    everything = everything.asked(level("T", version=9))
+    (gone,) = [event for event in everything.when(enrolled(active=False, version=2)).events if isinstance(event, DemandChanged)]
+    assert (gone.needs, gone.path_empty) == ((), False)
+    moved = everything.when(enrolled(OTHER_SCHOOL, version=2)).events
+    told = [(event.school_id, event.path_empty) for event in moved if isinstance(event, DemandChanged)]
+    assert told == [(SCHOOL, False), (OTHER_SCHOOL, True)]
+
+
 def test_who_changes_school_needs_nothing_at_the_old_one() -> None:
     events = SPEC.asked(enrolled()).when(enrolled(OTHER_SCHOOL, version=2)).events
     assert [type(event) for event in events] == [EnrolmentNoted, PathPlanned, DemandChanged, DemandChanged]

@@ -87,7 +87,7 @@ def made(rules: Decider[Any]) -> History:
     history.ask(rules, replan(TODAY + timedelta(days=1), version), goals("T", due=TODAY + timedelta(days=3), minute=30))
     history.ask(rules, replan(TODAY + timedelta(days=9), version), level("B", Level.MASTERED, 3), level("D", Level.NEARLY, 4))
     history.ask(rules, level("B", Level.REVERIFY, 5), goals(minute=60), enrolled(OTHER_SCHOOL, version=2), enrolled(grade="06", version=3))
-    return history.ask(rules, enrolled(active=False, version=4), enrolled(version=5))
+    return history.ask(rules, enrolled(active=False, version=4), enrolled(version=5), enrolled(grade="KG", version=6))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from services.pathing.catalogue import CATALOGUE, FRAMEWORK
-from services.pathing.domain import NoteEnrolment, NoteLevel, NotePreferences, Replan
+from services.pathing.domain import NoteEnrolment, NoteLevel, NotePreferences, Replan, pathing
 from services.pathing.subscribers import SUBSCRIPTION, commands_for, ticks
 from shared.contracts.mastery import (
     CalibrationPublished,
@@ -77,6 +77,7 @@ def test_sweeps_begin_once_both_sets_are_there_and_again_with_each_version_and_d
         assert on_settings.name(parameters, "2026-11-24") is None
         assert daily.name(parameters, "2026-11-24") is None
     assert on_settings.name(both, "2026-11-24") == on_settings.name(both, "2026-11-25") != on_settings.name(later, "2026-11-24")
+    assert str(pathing.version) in str(on_settings.name(both, "2026-11-24")).split("/"), "an upgrade plans everybody again"
     assert daily.name(both, "2026-11-24") == daily.name(later, "2026-11-24") != daily.name(both, "2026-11-25")
 
 

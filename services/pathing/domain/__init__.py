@@ -189,6 +189,7 @@ def _replanned(learner_id: UUID, state: State, parameters: Parameters) -> list[E
         version=state.demand_version + 1,
         needs=() if learner is None else needs_of(made_of.framework, learner, found.steps),
         check_in=found.pace is Pace.AT_RISK,
+        path_empty=learner is not None and not found.steps,
     )
     events: list[Event] = [] if print_of(path) == state.path else [path]
     if print_of(demand) == state.demand:
@@ -199,7 +200,7 @@ def _replanned(learner_id: UUID, state: State, parameters: Parameters) -> list[E
     return [*events, gone, demand.model_copy(update={"version": demand.version + 1})]
 
 
-pathing: Final = Decider("pathing.plan", 2, "learner", State(), decide, evolve, command_of, STATE_CODEC)
+pathing: Final = Decider("pathing.plan", 3, "learner", State(), decide, evolve, command_of, STATE_CODEC)
 DECIDERS: Final = (pathing,)
 
 __all__ = [

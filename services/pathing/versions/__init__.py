@@ -5,8 +5,15 @@ it read them.
 from dataclasses import replace
 from typing import Any, Final
 
-from services.pathing.versions.v1_catalogue import CATALOGUE, FRAMEWORK
+from services.pathing.versions.v1_catalogue import CATALOGUE as CATALOGUE_1
+from services.pathing.versions.v1_catalogue import FRAMEWORK as FRAMEWORK_1
 from services.pathing.versions.v1_domain import pathing as pathing_1
+from services.pathing.versions.v2_catalogue import CATALOGUE as CATALOGUE_2
+from services.pathing.versions.v2_catalogue import FRAMEWORK as FRAMEWORK_2
+from services.pathing.versions.v2_domain import pathing as pathing_2
 from shared.decider import Decider
 
-VERSIONS: Final[tuple[Decider[Any], ...]] = (replace(pathing_1, kinds=(FRAMEWORK, CATALOGUE)),)
+VERSIONS: Final[tuple[Decider[Any], ...]] = (
+    replace(pathing_1, kinds=(FRAMEWORK_1, CATALOGUE_1)),
+    replace(pathing_2, kinds=(FRAMEWORK_2, CATALOGUE_2)),
+)
