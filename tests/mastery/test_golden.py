@@ -53,7 +53,7 @@ def test_every_version_has_golden_histories_of_every_sort_of_answer() -> None:
             assert {"mastery.estimated.v1", "mastery.re-estimated.v1", "mastery.level-changed.v1"} <= told, decider.label
 
 
-@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("version", range(2, mastery.version + 1))
 def test_versions_since_2_have_golden_histories_of_all_that_people_say(version: int) -> None:
     told = {event.type for path in FILES if path.stem.startswith(f"v{version}-") for event in read(path).of(STREAM)}
     assert told == {event.TYPE for event in EVENTS if event.TYPE.startswith("mastery.")} - NOT_OF_A_LEARNER
