@@ -58,9 +58,14 @@ def activities(file: FileArgument, address: AddressOption = None, home: HomeOpti
     send("PUT", "/pathing/activities", file, JSON, where(address, home))
 
 
-def resources(file: FileArgument, address: AddressOption = None, home: HomeOption = None) -> None:
-    """Take spaces, periods and staff (JSON) in place of those before. The same file again changes nothing."""
-    send("PUT", "/scheduling/resources", file, JSON, where(address, home))
+def resources(
+    file: FileArgument,
+    remove: Annotated[bool, typer.Option("--remove", help="Also take away what schools have that the file does not name.")] = False,
+    address: AddressOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Take spaces, periods and staff of all schools (JSON) in place of those before. The same file again changes nothing."""
+    send("PUT", "/scheduling/resources", file, JSON, where(address, home), {"remove": "true"} if remove else None)
 
 
 def where(address: str | None, home: Path | None) -> str:

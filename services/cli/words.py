@@ -95,6 +95,8 @@ def in_words(answer: Mapping[str, Any]) -> list[str]:
 def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value)) or "none"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+from uuid import UUID
 
 from services.scheduling.hours import timezones
-from services.scheduling.limits import MAX_LEARNERS, most_learners_of, zones_of
+from services.scheduling.limits import most_learners_of, zones_of
 from shared.contracts.envelope import MAX_PAGE_BYTES, canonical
 from shared.contracts.scheduling import SchoolResources
 from shared.errors import Fault
 
+NOBODY: Final[Mapping[UUID, int]] = MappingProxyType({})
 
-def faults_of(schools: Sequence[SchoolResources]) -> list[Fault]:
-    """Return everything wrong with these schools, in order; places are JSON pointers into `{"schools": [...]}`."""
+
+def faults_of(schools: Sequence[SchoolResources], present: Mapping[UUID, int] = NOBODY) -> list[Fault]:
+    """Return everything wrong with these schools, in order; places are JSON pointers into `{"schools": [...]}`.
+
+    Args:
+        present: how many learners of each school ask for something now.
+    """
     found = list(_twice("/schools", "school_id", (school.school_id for school in schools)))
     for number, school in enumerate(schools):
-        found.extend(_of_school(school, f"/schools/{number}"))
+        found.extend(_of_school(school, f"/schools/{number}", present.get(school.school_id, 0)))
     return found
 
 
-def _of_school(school: SchoolResources, place: str) -> Iterator[Fault]:
+def _of_school(school: SchoolResources, place: str, present: int) -> Iterator[Fault]:
     size = len(canonical(school.model_dump(mode="json", exclude_defaults=True)))
     if size > MAX_PAGE_BYTES - 3:
         yield Fault(place, "too-large", f"the school has {size} bytes", f"send at most {MAX_PAGE_BYTES - 3} for one school")
     if school.timezone not in timezones():
         remedy = "send a name of the IANA time zone database, such as America/New_York"
         yield Fault(f"{place}/timezone", "unknown-timezone", f"there is no time zone {school.timezone!r}", remedy)
-    if most_learners_of(school) < MAX_LEARNERS:
-        detail = (
-            f"{len(zones_of(school))} zones in {len(school.periods)} periods: the plan of {MAX_LEARNERS} learners may not fit one event"
-        )
-        remedy = f"send fewer zones or periods: there is room for {max(most_learners_of(school), 0)} learners, {MAX_LEARNERS} are needed"
+    room, needed = most_learners_of(school), max(present, 1)
+    if room < needed:
+        detail = f"{len(zones_of(school))} zones in {len(school.periods)} periods: the plan of {needed} learners may not fit one event"
+        remedy = f"send fewer zones or periods: there is room for {max(room, 0)} learners, {needed} are there"
         yield Fault(f"{place}/spaces", "too-large", detail, remedy)
     yield from _twice(f"{place}/spaces", "id", (space.id for space in school.spaces))
     for number, space in enumerate(school.spaces):

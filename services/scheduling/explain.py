@@ -68,6 +68,20 @@ class SchoolDay:
         return counts
 
     @cached_property
+    def _subjects(self) -> dict[str, str]:
+        """The subject of each competency that somebody needs."""
+        return {need.competency_id: need.subject for demand in self.demands.values() for need in demand.needs}
+
+    @cached_property
+    def _taught(self) -> dict[UUID, frozenset[str]]:
+        return {adult.staff_id: frozenset(adult.subjects) for adult in self.staff}
+
+    def qualified(self, placed: Placement) -> bool | None:
+        """Return whether the adult of a group teaches its subject; None where it is no group, or nobody tells the subject any more."""
+        subject = self._subjects.get(placed.competency_id) if placed.use is Use.GROUP else None
+        return subject in self._taught.get(placed.staff_id, ()) if subject and placed.staff_id else None
+
+    @cached_property
     def _periods(self) -> dict[str, list[Placement]]:
         periods: dict[str, list[Placement]] = {}
         for one in (one for day in self.days.values() for one in day if one.use is not None):

@@ -1,4 +1,4 @@
-"""How large a school day may be: a plan is one event, and the largest day of every school whose resources were taken fits it."""
+"""How large a school day may be: a plan is one event, and a day takes no more learners than certainly fit it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from shared.contracts.envelope import MAX_EVENT_BYTES, canonical
 from shared.contracts.scheduling import MAX_SESSIONS, NEED_DIGITS, PLACE_DIGITS, TEXT_DIGITS, SchoolResources, Zone
 
 MAX_LEARNERS: Final = 1_500
-"""Learners in one day of one school; resources with which their plan would not fit are refused."""
+"""Learners in one day of one school, however few zones and periods it has."""
 HEAD_BYTES: Final = 4 * 1024
 """For the envelope and a plan's other fields: about 1.5 KiB, and room for fields of later releases."""
 MAX_PLAN_BYTES: Final = MAX_EVENT_BYTES - HEAD_BYTES
@@ -44,6 +44,11 @@ def most_learners_of(school: SchoolResources) -> int:
     """Return the learners whose plan certainly fits one event in this school."""
     ids = {period.id for period in school.periods} | {space.id for space in school.spaces} | {zone.id for zone in zones_of(school)}
     return most_learners(len(school.periods), len(zones_of(school)), sum(len(canonical(id)) + 1 for id in ids))
+
+
+def room_of(school: SchoolResources) -> int:
+    """Return the learners that a day of this school takes."""
+    return max(min(most_learners_of(school), MAX_LEARNERS), 0)
 
 
 def zones_of(school: SchoolResources) -> list[Zone]:

@@ -14,9 +14,8 @@ import pytest
 
 from services.scheduling.app import PARTS
 from services.scheduling.domain import TakeDemands
-from services.scheduling.limits import MAX_LEARNERS
+from services.scheduling.limits import MAX_LEARNERS, room_of
 from services.scheduling.queries import Looks, Queries, due
-from services.scheduling.resources import schools_of
 from services.scheduling.search import inside, solve
 from shared.clock import FixedClock
 from shared.contracts.envelope import Event, Origin, Recorded, StreamId
@@ -27,7 +26,7 @@ from shared.ledger.types import Ask
 from shared.parts import Sought
 from shared.stack import ServiceDatabase
 from shared.testing import recorded, running
-from tests.scheduling.school import SCHOOL, SUBJECTS, TUESDAY, WEDNESDAY, learner, made_demand, made_school, staff
+from tests.scheduling.school import RULES, SCHOOL, SUBJECTS, TUESDAY, WEDNESDAY, learner, made_demand, made_school, staff
 
 BEFORE_SCHOOL = datetime(2026, 11, 24, 7, tzinfo=UTC)
 COUNT = 30
@@ -157,6 +156,133 @@ async def test_what_a_day_was_planned_with_is_remembered_while_other_schools_cha
         assert (await service.client.put(f"/scheduling/schools/{other['school_id']}/resources", json=other)).status_code == 200
         await service.tick()
     assert (read, await got(service, f"schools/{SCHOOL}/days/tomorrow")) == ([], before)
+
+
+async def test_a_day_of_the_past_is_shown_as_it_was_planned(service: Any) -> None:
+    await planned(service)
+    address = f"schools/{SCHOOL}/days/{TUESDAY}"
+    before = await got(service, address), await got(service, f"learners/{learner(3)}/days/{TUESDAY}")
+    service.context.clock.advance(timedelta(days=7))
+    body = resources()
+    body["schools"][0]["spaces"] = [{"id": "s00", "title": "Hall", "zones": [{"id": "z0", "seats": 60}]}]
+    body["schools"][0]["periods"] = [{"id": "p0", "starts": "12:00", "ends": "13:00", "subject": "art"}]
+    body["schools"][0]["rules"] = []
+    assert (await service.client.put("/scheduling/resources", json=body)).status_code == 200
+    assert (await got(service, address), await got(service, f"learners/{learner(3)}/days/{TUESDAY}")) == before
+    elsewhere = {"schools": [body["schools"][0] | {"school_id": str(UUID(int=5))}]}
+    assert (await service.client.put("/scheduling/resources?remove=true", json=elsewhere)).status_code == 200
+    assert (await got(service, address), await got(service, f"learners/{learner(3)}/days/{TUESDAY}")) == before
+    assert (await got(service, f"{address}/unserved"))["items"] is not None
+    assert len((await got(service, f"{address}/changes"))["items"]) == COUNT
+    for day in ("today", TUESDAY - timedelta(days=1)):
+        answer = await service.client.get(f"/scheduling/schools/{SCHOOL}/days/{day}")
+        assert (answer.status_code, "has no resources" in answer.json()["detail"]) == (404, True)
+
+
+async def test_days_at_the_school_that_a_learner_left_stay_hers(service: Any) -> None:
+    await planned(service)
+    there, elsewhere = await got(service, f"learners/{learner(3)}/days/{TUESDAY}"), UUID(int=78)
+    both = resources()
+    both["schools"].append(both["schools"][0] | {"school_id": str(elsewhere), "staff": [one.model_dump(mode="json") for one in staff(4)]})
+    assert (await service.client.put("/scheduling/resources", json=both)).status_code == 200
+    service.context.clock.advance(timedelta(days=1))
+    await service.hear(demanded(Demand(learner_id=learner(3), version=2)), demanded(made_demand(1, 3, 3, competencies=6), elsewhere))
+    await service.tick()
+    await service.tick()
+    assert await got(service, f"learners/{learner(3)}/days/{TUESDAY}") == there
+    for day in ("today", WEDNESDAY, "tomorrow"):
+        assert (await got(service, f"learners/{learner(3)}/days/{day}"))["school_id"] == str(elsewhere)
+
+
+async def test_a_closed_day_says_so_and_names_the_next_one(service: Any) -> None:
+    await planned(service)
+    assert (await got(service, f"schools/{SCHOOL}/days/today"))["closed"] is False
+    before = await everything(service, f"schools/{SCHOOL}/days/{TUESDAY}", "sessions")
+    closed = resources(closed=(TUESDAY,))["schools"][0]
+    assert (await service.client.put(f"/scheduling/schools/{SCHOOL}/resources", json=closed)).status_code == 200
+    await service.tick()
+    for address in (f"schools/{SCHOOL}/days/today", f"learners/{learner(3)}/days/today", f"schools/{SCHOOL}/days/today/unserved"):
+        answer = await service.client.get(f"/scheduling/{address}")
+        assert answer.status_code == 404
+        assert answer.json()["detail"] == f"the school is closed on {TUESDAY}: the next school day is {WEDNESDAY}"
+    for address in (f"schools/{SCHOOL}/days/{TUESDAY}", f"learners/{learner(3)}/days/{TUESDAY}"):
+        day = await got(service, address)
+        assert (day["closed"], day["next_school_day"]) == (True, WEDNESDAY.isoformat())
+    assert await everything(service, f"schools/{SCHOOL}/days/{TUESDAY}", "sessions") == before
+    saturday = await service.client.get(f"/scheduling/schools/{SCHOOL}/days/2026-11-28")
+    assert saturday.json()["detail"] == "the school is closed on 2026-11-28: the next school day is 2026-11-30"
+
+
+async def test_a_group_says_whether_its_adult_teaches_its_subject(service: Any) -> None:
+    taught = {str(one.staff_id): one.subjects for one in staff(8)}
+    await planned(service)
+    sessions = await everything(service, f"schools/{SCHOOL}/days/tomorrow", "sessions")
+    subjects = {need.competency_id: need.subject for number in range(COUNT) for need in made_demand(1, number, competencies=6).needs}
+    groups = [one for one in sessions if one["use"] == "group"]
+    assert {one["qualified"] for one in groups} == {True, False}
+    assert all(one["qualified"] == (subjects[one["competency_id"]] in taught[one["staff_id"]]) for one in groups)
+    assert {one["qualified"] for one in sessions if one["use"] != "group"} == {None}
+    unqualified = sum(len(one["learners"]) for one in groups if not one["qualified"])
+    assert (await got(service, f"schools/{SCHOOL}/days/tomorrow"))["unqualified"] == unqualified > 0
+    told = next(one for one in groups if not one["qualified"])
+    view = await got(service, f"learners/{told['learners'][0]}/days/tomorrow")
+    assert [one["qualified"] for one in view["periods"] if one["period_id"] == told["period_id"]] == [False]
+
+
+async def test_schools_whose_learners_ask_for_something_are_not_taken_away_unasked(service: Any) -> None:
+    await planned(service)
+    mine, silent, new = resources()["schools"][0], UUID(int=5), UUID(int=6)
+    both = {"schools": [mine, mine | {"school_id": str(silent)}]}
+    assert (await service.client.put("/scheduling/resources", json=both)).json()["removed"] == []
+    other = {"schools": [mine | {"school_id": str(new)}]}
+    answer = await service.client.put("/scheduling/resources", json=other)
+    (fault,) = answer.json()["errors"]
+    assert (answer.status_code, fault["code"]) == (409, "would-remove")
+    assert f"{SCHOOL} ({COUNT} learners)" in fault["detail"]
+    assert str(silent) not in fault["detail"]
+    assert len(await everything(service, "resources")) == 2
+    without = (await service.client.put("/scheduling/resources", json=resources())).json()
+    assert without["removed"] == [str(silent)], "nobody asks for anything there"
+    told = (await service.client.put("/scheduling/resources?remove=true", json=other)).json()
+    assert (told["removed"], told["schools"]) == ([str(SCHOOL)], 1)
+
+
+async def test_what_has_no_effect_in_resources_is_told(service: Any) -> None:
+    body = resources()
+    body["schools"][0]["periods"][0]["subject"] = "Maths"
+    stranger, helper = str(UUID(int=4)), str(UUID(int=3))
+    body["schools"][0]["staff"] = [
+        {"staff_id": stranger, "away": ["p0"]}, {"staff_id": str(UUID(int=9001)), "away": ["p0"]},
+        {"staff_id": helper, "subjects": ["reading", "art"], "away": ["p1"]},
+    ]  # fmt: skip
+    early = (await service.client.put("/scheduling/resources", json=body)).json()
+    assert early["notes"] == [{"school_id": str(SCHOOL), "unknown_subjects": [], "unknown_staff": [stranger, str(UUID(int=9001))]}]
+    await service.hear(*rostered(8), *demands())
+    wanted = [{"school_id": str(SCHOOL), "unknown_subjects": ["art", "maths"], "unknown_staff": [stranger]}]
+    assert (await service.client.put("/scheduling/resources", json=body)).json()["notes"] == wanted
+    address = f"/scheduling/schools/{SCHOOL}/resources"
+    assert (await service.client.put(address, json=body["schools"][0])).json()["notes"] == wanted
+    assert (await service.client.put("/scheduling/resources", json=resources())).json()["notes"] == []
+
+
+async def test_a_school_has_room_for_those_who_are_there(service: Any) -> None:
+    zones = [{"id": f"z{m}", "seats": 9} for m in range(20)]
+    wide = {"spaces": [{"id": f"s{n}", "title": "", "zones": zones} for n in range(22)]}  # 440 zones in 4 periods.
+    body = {"schools": [resources()["schools"][0] | wide]}
+    school = SchoolResources.model_validate(body["schools"][0])
+    assert 20 < room_of(school) < MAX_LEARNERS
+    assert (await service.client.put("/scheduling/resources", json=body)).status_code == 200
+    await service.hear(*rostered(8), *demands(who=range(room_of(school))))
+    service.context.clock.advance(timedelta(seconds=1))
+    await service.hear(*demands(who=[2_000]))
+    await service.tick()
+    day = await got(service, f"schools/{SCHOOL}/days/tomorrow")
+    assert day["left_out"] == 1
+    out = [one for one in await everything(service, f"schools/{SCHOOL}/days/tomorrow/unserved", limit=500) if one["lacking"] == "day"]
+    assert [one["learner_id"] for one in out] == [str(learner(2_000))]
+    again = await service.client.put("/scheduling/resources", json=body)
+    assert (again.status_code, again.json()["errors"][0]["place"]) == (422, "/schools/0/spaces")
+    assert f"{room_of(school)} learners, {room_of(school) + 1} are there" in again.json()["errors"][0]["remedy"]
 
 
 BAD_RESOURCES: list[tuple[dict[str, Any], str, str]] = [
@@ -540,12 +666,12 @@ async def test_demands_that_are_taken_together_are_said_to_follow_the_oldest(ser
     assert taken["correlationid"] == str(heard[0].correlation)
 
 
-async def test_a_day_is_read_once_until_it_or_the_resources_change(service: Any) -> None:
+async def test_a_day_is_read_once_until_it_changes_and_with_what_it_was_planned_with(service: Any) -> None:
     await planned(service)
     queries = Queries(service.context.pool)
 
     async def seen() -> Any:
-        return await queries.seen(schools_of(await service.context.asker.parameters())[SCHOOL], WEDNESDAY)
+        return await queries.seen(SCHOOL, WEDNESDAY)
 
     first, second = await asyncio.gather(seen(), seen())
     assert first is second is await seen()
@@ -554,9 +680,10 @@ async def test_a_day_is_read_once_until_it_or_the_resources_change(service: Any)
     changed = await seen()
     assert changed.version > first.version
     assert changed.day.demands[learner(3)].version == 2
-    await service.client.put("/scheduling/resources", json=resources(closed=(WEDNESDAY,)))
-    assert (await seen()).day.school.closed == (WEDNESDAY,)
-    assert (await seen()).version == changed.version
+    await service.client.put("/scheduling/resources", json=resources(rules=RULES[:1]))
+    assert (await seen()).day.school.rules == RULES, "shown with what it was planned with"
+    await service.tick()
+    assert (await seen()).day.school.rules == RULES[:1]
 
 
 async def test_learners_beyond_those_of_a_full_day_are_named_and_hold_up_nobody(service: Any) -> None:
@@ -725,6 +852,38 @@ async def test_days_are_searched_in_turn_where_there_are_many(service: Any, monk
     assert all(len(turn) == 3 for turn in turns)
     assert len(set(seen[:8])) == 8
     assert seen[:8] == seen[8:16] == seen[16:]
+
+
+async def test_a_look_reads_so_many_days_and_the_next_one_goes_on(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    await planned(service)
+    others = [made_school(1, 6, 2, 3).model_copy(update={"school_id": UUID(int=number)}) for number in range(1, 6)]  # Nobody is there.
+    told = {"schools": [*resources()["schools"], *(place.model_dump(mode="json", exclude_defaults=True) for place in others)]}
+    assert (await service.client.put("/scheduling/resources", json=told)).status_code == 200
+    await service.hear(*demands(2, [3]))
+    monkeypatch.setattr(due, "MAX_LOOKED_AT", 4)
+    looks, read = fresh(), list[tuple[UUID, date]]()
+    seek = looks._sought
+
+    async def counted(connection: Any, one: Any, resources: str) -> Sought | None:
+        read.append(one.place)
+        return await seek(connection, one, resources)
+
+    monkeypatch.setattr(looks, "_sought", counted)
+    found = [[sought.value.on for sought in await look(service, looks)] for _ in range(3)]
+    assert (len(read), len(set(read))) == (12, 12)
+    assert sorted(on for each in found for on in each) == [TUESDAY, WEDNESDAY]
+
+
+async def test_of_a_set_only_the_pages_that_name_the_school_are_read(service: Any) -> None:
+    await planned(service)
+    async with service.context.pool.connection() as connection:
+        ((pages,),) = await (await connection.execute("SELECT pages FROM parameter_set WHERE kind = 'resources'")).fetchall()
+        await connection.execute("INSERT INTO parameter_page VALUES ('0', 'no JSON at all')")
+        await connection.execute("INSERT INTO parameter_set VALUES ('1', 'resources', %s)", [["0", *pages]])
+        told = await due._entry(connection, made_school(1, 1), "1")
+        assert told is not None
+        assert told.model_dump(mode="json", exclude_defaults=True) == resources()["schools"][0]
+        assert await due._entry(connection, made_school(1, 1).model_copy(update={"school_id": UUID(int=9)}), "1") is None
 
 
 BAD_QUESTIONS = [

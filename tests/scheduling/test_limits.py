@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 import pytest
 
 from services.scheduling.checks import faults_of
-from services.scheduling.limits import HEAD_BYTES, MAX_LEARNERS, most_learners, most_learners_of
+from services.scheduling.limits import HEAD_BYTES, MAX_LEARNERS, most_learners, most_learners_of, room_of
 from shared.contracts.envelope import MAX_EVENT_BYTES, MAX_INTEGER, Origin, StreamId, canonical, envelope
 from shared.contracts.profile import Modality
 from shared.contracts.scheduling import PlanAdopted, SchoolResources, Session, Space, Status, Use, Zone, packed, unpacked
@@ -75,8 +75,9 @@ def test_the_largest_plan_of_resources_that_are_taken_fits_one_event(count: int)
     assert MAX_EVENT_BYTES * 9 // 10 < size <= MAX_EVENT_BYTES
     assert size - len(canonical(plan.body())) < HEAD_BYTES // 2
     assert PlanAdopted.model_validate(plan.body()) == plan
-    assert not faults_of([school])
-    assert [(fault.place, fault.code) for fault in faults_of([widest(count, zones + 1)])] == [("/schools/0/spaces", "too-large")]
+    present = {SCHOOL: MAX_LEARNERS}
+    assert not faults_of([school], present)
+    assert [(fault.place, fault.code) for fault in faults_of([widest(count, zones + 1)], present)] == [("/schools/0/spaces", "too-large")]
 
 
 def test_a_school_of_usual_size_is_far_from_the_limit() -> None:
@@ -88,10 +89,20 @@ def test_a_school_of_usual_size_is_far_from_the_limit() -> None:
 
 
 def test_a_refusal_says_how_many_learners_there_is_room_for() -> None:
-    (fault,) = faults_of([widest(12, 90)])
+    (fault,) = faults_of([widest(12, 90)], {SCHOOL: 1_400})
     assert "90 zones in 12 periods" in fault.detail
-    assert f"{most_learners_of(widest(12, 90))} learners, {MAX_LEARNERS} are needed" in fault.remedy
+    assert f"{most_learners_of(widest(12, 90))} learners, 1400 are there" in fault.remedy
     assert most_learners_of(widest(12, 600)) == -1
+    assert room_of(widest(12, 600)) == 0
+
+
+def test_a_school_is_measured_by_those_who_are_there() -> None:
+    school = widest(12, 90)
+    assert most_learners_of(school) == room_of(school) < MAX_LEARNERS
+    assert not faults_of([school])
+    assert not faults_of([school], {SCHOOL: room_of(school), UUID(int=5): MAX_LEARNERS})
+    assert faults_of([school], {SCHOOL: room_of(school) + 1})
+    assert faults_of([widest(12, 600)]), "there is no room for anybody"
 
 
 @pytest.mark.parametrize(("digits", "most"), [(1, 15), (3, 4095), (4, 65535)])

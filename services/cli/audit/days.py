@@ -23,7 +23,7 @@ from services.cli.verify import DEMANDS, parts_of
 from services.scheduling.checker import Inputs, check
 from services.scheduling.domain import DayState, day
 from services.scheduling.hours import open_days
-from services.scheduling.limits import MAX_LEARNERS
+from services.scheduling.limits import MAX_LEARNERS, room_of
 from services.scheduling.resources import adults, schools_of
 from services.scheduling.versions import ADULTS
 from shared.contracts.envelope import Recorded
@@ -205,9 +205,9 @@ class _Day:
         school = self._schools.get(UUID(id))
         if school is None:
             return
-        if len(self._state.demands) >= MAX_LEARNERS:
-            school.full.add(date.fromisoformat(on))
         resources = schools_of(self._settings.at(self._settings.latest)).get(UUID(id))
+        if len(self._state.demands) >= (MAX_LEARNERS if resources is None else room_of(resources)):
+            school.full.add(date.fromisoformat(on))
         if self._triggers and self._state.demands and resources is not None and adults(resources, self._state.staff):
             school.unplanned[date.fromisoformat(on)] = f"{self._stream}@{self._state.version}"
 

@@ -3,8 +3,8 @@
 from services.scheduling.queries.due import Looks
 from services.scheduling.queries.kept import Seen
 from services.scheduling.queries.reading import Queries
-from services.scheduling.queries.views import ChangeView, LearnerDayView, SchoolDayView, SessionView, UnservedView
+from services.scheduling.queries.views import ChangeView, Closing, LearnerDayView, SchoolDayView, SessionView, UnservedView
 
 __all__ = [
-    "ChangeView", "LearnerDayView", "Looks", "Queries", "SchoolDayView", "Seen", "SessionView", "UnservedView",
+    "ChangeView", "Closing", "LearnerDayView", "Looks", "Queries", "SchoolDayView", "Seen", "SessionView", "UnservedView",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from services.scheduling.domain import TakeDemands, TakeStaff
 from services.scheduling.grouping import ANEW_SHARE
 from services.scheduling.hours import begun_periods, local_day, open_days
-from services.scheduling.limits import MAX_LEARNERS
+from services.scheduling.limits import room_of
 from services.scheduling.resources import RESOURCES, adults, days_alike, schools_of, takes_repair
 from services.scheduling.search import DaySearch
 from shared.contracts.envelope import Origin, event_id
@@ -32,6 +32,8 @@ REMEMBERED_DAYS: Final = 14
 """Days back for which it counts whom an adult talked with, and who was without a place."""
 MAX_SEARCHES: Final = 16
 """Days that are searched at one look."""
+MAX_LOOKED_AT: Final = 200
+"""Days that are read at one look, found or not: those of a whole district, as after a start, would be one long transaction."""
 MAX_LOOK_BYTES: Final = 8 * 1024 * 1024
 """What is read for the searches of one look, the last of them aside."""
 
@@ -66,7 +68,7 @@ _NEW_DEMANDS: Final = f"""
         SELECT *, row_number() OVER (PARTITION BY first ORDER BY noted_at, learner_id) AS number FROM news WHERE NOT first OR {ASKS}
     )
     SELECT learner_id, demand::text, event_id, correlation FROM ranked
-    WHERE NOT first OR number + (SELECT count(*) FROM day_demand WHERE school_id = %(school)s AND day = %(day)s) <= {MAX_LEARNERS}
+    WHERE NOT first OR number + (SELECT count(*) FROM day_demand WHERE school_id = %(school)s AND day = %(day)s) <= %(most)s
     ORDER BY noted_at, learner_id
 """  # noqa: S608 - our own words
 """A day that is full takes what is new of its own learners; all others wait, and are listed as unserved."""
@@ -81,12 +83,12 @@ _DAYS: Final = r"""
     FROM learner_day WHERE school_id = %(school)s AND day = %(day)s
 """
 
-_ENTRY: Final = """
-    SELECT school::text FROM parameter_set, unnest(pages) AS named(hash) JOIN parameter_page USING (hash),
+ENTRY: Final = """
+    SELECT school::text AS school FROM parameter_set, unnest(pages) AS named(hash) JOIN parameter_page USING (hash),
         jsonb_array_elements(convert_from(data, 'utf8')::jsonb) AS school
-    WHERE id = %(resources)s AND school->>'school_id' = %(school)s::text
+    WHERE id = %(resources)s AND position(convert_to(%(school)s, 'utf8') in data) > 0 AND school->>'school_id' = %(school)s
 """
-"""What a set of resources says of one school."""
+"""What a set of resources says of one school. To look for its id in a page is nothing beside reading the page as JSON."""
 
 _BEFORE: Final = f"""
     SELECT coalesce(jsonb_agg(jsonb_build_array(learner_id, coalesce(talked - date '0001-01-01' + 1, 0), missed)), '[]')::text FROM (
@@ -163,9 +165,9 @@ class Looks:
         self._forget({one.place for one in open_now})
         waiting = [one for one in open_now if self._done.get(one.place) != (news[one.school.school_id], resources)]
         found, schools = list[Sought](), set[UUID]()
-        size = 0
+        size, begun = 0, self._number
         for one in sorted(waiting, key=lambda one: (self._looked.get(one.place, 0), one.on, one.school.school_id)):
-            if len(found) == MAX_SEARCHES or size > MAX_LOOK_BYTES:
+            if len(found) == MAX_SEARCHES or size > MAX_LOOK_BYTES or self._number - begun == MAX_LOOKED_AT:
                 break
             if one.school.school_id in schools:
                 continue
@@ -201,7 +203,9 @@ class Looks:
     async def _sought(self, connection: Connection, one: OpenDay, resources: str) -> Sought | None:
         """Return what a day is searched from; None where its plan knows all there is, or it cannot have one yet."""
         place = {"school": one.school.school_id, "day": one.on}
-        standings, rosters, news = await _read(connection, (_STANDING, place), (_ROSTER, place), (_NEW_DEMANDS, place))
+        standings, rosters, news = await _read(
+            connection, (_STANDING, place), (_ROSTER, place), (_NEW_DEMANDS, place | {"most": room_of(one.school)})
+        )
         standing, roster, staff = _Standing(*standings[0]), rosters[0][0] or 0, rosters[0][1]
         new_staff = roster > standing.roster
         staff = staff if new_staff else standing.staff
@@ -265,7 +269,7 @@ class Looks:
 
 async def _entry(connection: Connection, school: SchoolResources, resources: str) -> SchoolResources | None:
     """Return what another set says of the school, such as the one that its day was planned with; None where it does not name it."""
-    found = await (await connection.execute(_ENTRY, {"resources": resources, "school": str(school.school_id)})).fetchone()
+    found = await (await connection.execute(ENTRY, {"resources": resources, "school": str(school.school_id)})).fetchone()
     return None if found is None else SchoolResources.model_validate_json(found[0])
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.scheduling.explain import SchoolDay, refused
 from services.scheduling.queries.kept import Seen
-from services.scheduling.queries.views import LearnerDayView, PeriodView, RefusedView, SchoolDayView, SessionView
+from services.scheduling.queries.views import Closing, LearnerDayView, PeriodView, RefusedView, SchoolDayView, SessionView
 from shared.contracts.scheduling import Period, Placement, Status, Use
 from shared.http import PageAsked
 
@@ -23,7 +23,7 @@ class Cell:
     learners: list[UUID] = field(default_factory=list)
 
 
-def learner_day(seen: Seen, learner: UUID, on: date, changed: tuple[int, datetime]) -> LearnerDayView:
+def learner_day(seen: Seen, learner: UUID, on: date, changed: tuple[int, datetime], closing: Closing) -> LearnerDayView:
     """Return a learner's day: each period with what she does, why, and what she could not have."""
     day = seen.day
     demand = day.demands.get(learner)
@@ -32,6 +32,7 @@ def learner_day(seen: Seen, learner: UUID, on: date, changed: tuple[int, datetim
     return LearnerDayView(
         learner_id=learner, school_id=day.school.school_id, on=on, demand_version=changed[0], changed_at=changed[1],
         check_in=demand is not None and demand.check_in, adopted_at=seen.plan.adopted_at, status=Status(seen.plan.status), periods=shown,
+        closed=closing.closed, next_school_day=closing.next_school_day,
     )  # fmt: skip
 
 
@@ -43,7 +44,8 @@ def _period(day: SchoolDay, learner: UUID, placement: Placement, period: Period 
     return PeriodView(
         period_id=placement.period_id, starts=period.starts if period else "", ends=period.ends if period else "",
         subject=period.subject if period else "", served=placement.use is not None, use=placement.use, space_id=placement.space_id,
-        space=titles.get(placement.space_id, ""), zone_id=placement.zone_id, staff_id=placement.staff_id, with_learners=others,
+        space=titles.get(placement.space_id, ""), zone_id=placement.zone_id, staff_id=placement.staff_id,
+        qualified=day.qualified(placement), with_learners=others,
         competency_id=placement.competency_id, modality=placement.modality, activity_id=placement.activity_id, reason=placement.reason,
         why=_why(placement, bool(better)),
         refused=[
@@ -70,7 +72,7 @@ def _why(placement: Placement, better: bool) -> str:
     return f"{told}, in a group with an adult" if placement.use is Use.GROUP else f"{told}, on her own under supervision"
 
 
-def school_day(seen: Seen, on: date, left_out: int, paging: PageAsked) -> SchoolDayView:
+def school_day(seen: Seen, on: date, left_out: int, closing: Closing, paging: PageAsked) -> SchoolDayView:
     """Return the plan in force and a page of its sessions."""
     day, plan = seen.day, seen.plan
     cells = _cells(day)
@@ -82,7 +84,9 @@ def school_day(seen: Seen, on: date, left_out: int, paging: PageAsked) -> School
         school_id=day.school.school_id, on=on, status=Status(plan.status), solver=plan.solver, value=plan.value, bound=plan.bound,
         adopted_at=plan.adopted_at, learners=len({learner for learner, one in placed if one.use is not None}),
         unserved=sum(one.use is None and learner in day.demands and bool(day.demands[learner].needs) for learner, one in placed),
-        left_out=left_out, sessions=paging.page(rows, lambda cell: cell.key, lambda cell: _session(cell, day, titles)),
+        unqualified=sum(day.qualified(one) is False for _, one in placed), left_out=left_out, closed=closing.closed,
+        next_school_day=closing.next_school_day,
+        sessions=paging.page(rows, lambda cell: cell.key, lambda cell: _session(cell, day, titles)),
     )  # fmt: skip
 
 
@@ -102,6 +106,7 @@ def _session(cell: Cell, day: SchoolDay, titles: dict[str, str]) -> SessionView:
     group = first.use is Use.GROUP
     return SessionView(
         period_id=first.period_id, space_id=first.space_id, space=titles.get(first.space_id, ""), zone_id=first.zone_id,
-        seats=day.seats.get((first.space_id, first.zone_id), 0), staff_id=first.staff_id, use=first.use or Use.INDEPENDENT,
+        seats=day.seats.get((first.space_id, first.zone_id), 0), staff_id=first.staff_id,
+        qualified=day.qualified(first), use=first.use or Use.INDEPENDENT,
         competency_id=first.competency_id if group else "", modality=first.modality if group else None, learners=cell.learners,
     )  # fmt: skip

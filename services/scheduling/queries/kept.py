@@ -9,7 +9,6 @@ from typing import Final
 from uuid import UUID
 
 from services.scheduling.explain import SchoolDay
-from shared.contracts.scheduling import SchoolResources
 
 MAX_KEPT: Final = 2_000
 """Learners in all days that are kept together, such as of 8 days of 240 learners; each takes about 24 KiB."""
@@ -42,17 +41,17 @@ class Seen:
 
 
 class Kept:
-    """The days that were asked for last. A day with another version, or of other resources, is not the one that was kept."""
+    """The days that were asked for last. A day with another version is not the one that was kept; it says with which resources, too."""
 
     def __init__(self, most: int = MAX_KEPT) -> None:
         self._most, self._learners = most, 0
         self._days: OrderedDict[tuple[UUID, date], Seen] = OrderedDict()
 
-    def get(self, resources: SchoolResources, on: date, version: int) -> Seen | None:
+    def get(self, school: UUID, on: date, version: int) -> Seen | None:
         """Return the day at this version, or None where it is not kept."""
-        place = resources.school_id, on
+        place = school, on
         seen = self._days.get(place)
-        if seen is None or seen.version != version or seen.day.school != resources:
+        if seen is None or seen.version != version:
             return None
         self._days.move_to_end(place)
         return seen

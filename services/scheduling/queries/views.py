@@ -8,11 +8,19 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.scheduling.explain import Obstacle
-from services.scheduling.limits import MAX_LEARNERS
 from shared.contracts.pathing import Reason
 from shared.contracts.profile import Modality
 from shared.contracts.scheduling import Status, Use
 from shared.http import Page
+
+QUALIFIED = "Of a group: whether its adult teaches its subject; nothing where no demand tells the subject any more."
+
+
+class Closing(BaseModel):
+    """Whether there is school on a day."""
+
+    closed: bool = Field(default=False, description="There is no school. What is shown was planned before, and takes place nowhere.")
+    next_school_day: date | None = Field(default=None, description="Where it is closed: the one that follows.")
 
 
 class RefusedView(BaseModel):
@@ -38,6 +46,7 @@ class PeriodView(BaseModel):
     space: str = Field(default="", description="Its title.")
     zone_id: str = ""
     staff_id: UUID | None = None
+    qualified: bool | None = Field(default=None, description=QUALIFIED)
     with_learners: int = Field(default=0, description="Other learners in the same session.")
     competency_id: str = ""
     modality: Modality | None = None
@@ -47,7 +56,7 @@ class PeriodView(BaseModel):
     refused: list[RefusedView] = Field(description="Options that rank before it, best first.")
 
 
-class LearnerDayView(BaseModel):
+class LearnerDayView(Closing):
     """A learner's day."""
 
     learner_id: UUID
@@ -70,13 +79,14 @@ class SessionView(BaseModel):
     zone_id: str
     seats: int = Field(description="0 where the zone is no longer one of the school's.")
     staff_id: UUID | None
+    qualified: bool | None = Field(default=None, description=QUALIFIED)
     use: Use
     competency_id: str = ""
     modality: Modality | None = None
     learners: list[UUID]
 
 
-class SchoolDayView(BaseModel):
+class SchoolDayView(Closing):
     """A day of a school: the plan in force, and a page of its sessions in order of period, space and zone."""
 
     school_id: UUID
@@ -88,7 +98,10 @@ class SchoolDayView(BaseModel):
     adopted_at: datetime
     learners: int
     unserved: int = Field(description="Periods of learners without a place.")
-    left_out: int = Field(description=f"Learners whom the day does not take, since it is full: it takes {MAX_LEARNERS}. Split the school.")
+    unqualified: int = Field(description="Periods of learners in a group whose adult does not teach its subject.")
+    left_out: int = Field(
+        description="Learners whom the day does not take, since it is full. Send fewer zones or periods, or split the school."
+    )
     sessions: Page[SessionView]
 
 

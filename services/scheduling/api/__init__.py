@@ -1,0 +1,19 @@
+"""Scheduling over HTTP: resources in; days, groups and reasons out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter
+
+from services.scheduling.api import days, resources
+from services.scheduling.queries import Queries
+from shared.parts import Context
+
+
+def routes(context: Context) -> Sequence[APIRouter]:
+    """Return the router of scheduling."""
+    router, queries = APIRouter(), Queries(context.pool)
+    resources.add_to(router, context, queries)
+    days.add_to(router, context, queries)
+    return [router]
