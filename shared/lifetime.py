@@ -24,6 +24,7 @@ from shared.relay.control import Control
 from shared.relay.readers import Witnessed
 from shared.relay.relay import Relay
 from shared.settings import Settings
+from shared.tasks import end
 from shared.ticker import Ticker
 from shared.workers import MAX_CLIENTS, REPORT_S, Line, bound
 
@@ -100,7 +101,8 @@ async def until_ended(
     _, late = await asyncio.wait(tasks, timeout=GRACE_S)
     for task in late:
         task.cancel()
-    await asyncio.gather(*late, *watches, return_exceptions=True)
+    await asyncio.gather(*late, return_exceptions=True)
+    await end(*watches)
     for task in ended:
         task.result()
 

@@ -30,6 +30,7 @@ from shared.parts import Subscription
 from shared.relay.control import Control, Lengths, Refill, Told
 from shared.relay.topics import ensure_topics
 from shared.settings import Settings
+from shared.tasks import end
 from shared.telemetry import span
 
 if TYPE_CHECKING:
@@ -93,8 +94,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         finally:
             self._stopping.set()
             if watch is not None:
-                watch.cancel()
-                await asyncio.gather(watch, return_exceptions=True)
+                await end(watch)
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_S):
                     await self._hands.rest()

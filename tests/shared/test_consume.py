@@ -96,6 +96,25 @@ async def test_a_consumer_ended_in_the_middle_loses_and_doubles_nothing(wire: Wi
     await same(source, hearer)
 
 
+async def test_a_consumer_ends_though_its_watch_loses_a_cancellation(wire: Wire, hearer: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the wait for a connection of the pool does, where it comes just when there is one."""
+    waits, lost = asyncio.Event(), asyncio.Event()
+
+    async def look(self: subscriber.Consumer) -> None:
+        if not lost.is_set():
+            waits.set()
+            try:
+                await asyncio.sleep(3_600)
+            except asyncio.CancelledError:
+                lost.set()
+
+    monkeypatch.setattr(subscriber.Consumer, "_look", look)
+    async with asyncio.timeout(60):
+        async with wire.hearing(hearer):
+            await waits.wait()
+    assert lost.is_set()
+
+
 async def test_repeats_of_the_relay_are_skipped(wire: Wire, source: Ledger, hearer: Ledger) -> None:
     await tell(source, 80)
     async with wire.hearing(hearer):
