@@ -1,10 +1,11 @@
-"""`cairn roster|framework|alignments|activities|resources import`: files into the services, over HTTP like any client."""
+"""`cairn roster|framework|alignments|activities|resources import`, `cairn framework withdraw`: over HTTP, like any client."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 import httpx
 import typer
@@ -48,6 +49,26 @@ def framework(file: FileArgument, dry_run: DryRun = False, address: AddressOptio
     send("POST", "/mastery/case/packages", file, JSON, where(address, home), _dry(dry_run))
 
 
+def withdraw(
+    document: Annotated[UUID, typer.Argument(help="GUID of the CASE document; GET /mastery/framework lists those in force.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: DryRun = False,
+    address: AddressOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Take a CASE document out of force, after what depends on it was named. Learners' levels stay. It may be imported again."""
+    path, at = f"/mastery/case/documents/{document}", where(address, home)
+    looked = ask("DELETE", path, at, _dry(True))
+    for line in _depending(looked):
+        out.print(escape(line))
+    if dry_run:
+        return
+    if not yes:
+        typer.confirm("Withdraw it?", abort=True)
+    done = ask("DELETE", path, at, {"base": looked["base"]})
+    out.print(f"withdrawn: {done['document']}, {done['events']} events; the frameworks in force are {done['framework_id']} now")
+
+
 def alignments(file: FileArgument, address: AddressOption = None, home: HomeOption = None) -> None:
     """Say which competencies items give evidence about (JSON, or CSV with the header item,competency). May be repeated."""
     send("PUT", "/evidence/alignments", file, CSV if file.suffix.lower() == ".csv" else JSON, where(address, home))
@@ -80,25 +101,56 @@ def send(method: str, path: str, file: Path, media: str, address: str, query: Ma
         BadInput: it was refused; each fault names its place in the file.
         ServiceFailed: nobody answers, or the service cannot take anything now.
     """
+    _tell(ask(method, path, address, query, file, media))
+
+
+def ask(
+    method: str, path: str, address: str, query: Mapping[str, str | Sequence[str]] | None = None, file: Path | None = None, media: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """Ask a service, with a file or without a body, and return its answer.
+
+    Raises:
+        BadInput: it was refused; each fault names its place in the file.
+        ServiceFailed: nobody answers, or the service cannot take anything now.
+    """
+    sent: dict[str, Any] = {"content": file.read_bytes(), "headers": {"Content-Type": media}} if file else {}
     try:
-        answer = httpx.request(
-            method, address + path, params=query, content=file.read_bytes(), headers={"Content-Type": media}, timeout=IMPORT_LIMIT_S
-        )
+        answer = httpx.request(method, address + path, params=query, timeout=IMPORT_LIMIT_S, **sent)
     except httpx.ConnectError:
         raise ServiceFailed(f"nobody answers at {address}: run `cairn up`, or name another address with --address") from None
     except (httpx.TransportError, httpx.InvalidURL) as error:
-        raise ServiceFailed(f"{address} broke off ({type(error).__name__}): send the file again, which is safe") from None
+        what = "the file" if file else "it"
+        raise ServiceFailed(f"{address} broke off ({type(error).__name__}): send {what} again, which is safe") from None
     if not answer.is_success:
         raise refusal(answer, file)
     try:
-        lines = in_words(answer.json())
-    except (ValueError, AttributeError):
+        told = answer.json()
+    except ValueError:
         raise _not_cairn(answer) from None
-    for line in lines:
+    if not isinstance(told, dict):
+        raise _not_cairn(answer)
+    return told
+
+
+def _depending(looked: Mapping[str, Any]) -> list[str]:
+    """Return in words what a withdrawal would do."""
+    passed = [f"{count:,} stand in document {name} from then on, which names them, too" for name, count in looked["passed"].items()]
+    return [
+        f"{looked['competencies']:,} competencies, of which none is a goal any more but those that another document has",
+        f"{looked['learners']:,} learners have a level or evidence in it: both stay, and {looked['kept']:,} competencies stay known",
+        *passed,
+        f"{looked['others_behind']:,} competencies of other documents are held back by nothing of it any more",
+        f"{looked['others_replaced']:,} competencies of other documents were replaced by it: import theirs again, and they are goals again",
+        *(f"such as {name}" for name in looked["named"]),
+    ]
+
+
+def _tell(answer: Mapping[str, Any]) -> None:
+    for line in in_words(answer):
         out.print(escape(line))
 
 
-def refusal(answer: httpx.Response, file: Path) -> CairnError:
+def refusal(answer: httpx.Response, file: Path | None) -> CairnError:
     """Return the error that tells a problem document in words."""
     try:
         problem: dict[str, Any] = answer.json()
@@ -110,6 +162,8 @@ def refusal(answer: httpx.Response, file: Path) -> CairnError:
     if later or answer.is_server_error:
         again = f"; send it again in {later} s" if later else ""
         return ServiceFailed(f"{title}: {detail}{again}")
+    if file is None:
+        return BadInput(f"this was refused, and nothing changed. {title}: {detail}", faults)
     placed = [Fault(_in_file(fault.place, file), fault.code, fault.detail, fault.remedy) for fault in faults]
     return BadInput(f"{file.name} was refused, and nothing of it was stored. {title}: {detail}", placed)
 
@@ -139,6 +193,8 @@ def add_to(app: typer.Typer) -> None:
         group = typer.Typer(no_args_is_help=True, help=what)
         group.callback()(_group)
         group.command("import")(command)
+        if command is framework:
+            group.command("withdraw")(withdraw)
         app.add_typer(group, name=name)
 
 

@@ -1,8 +1,8 @@
 """Competencies from a CASE package (1EdTech Competencies and Academic Standards Exchange 1.0 and 1.1, JSON); pure.
 
 Taken: `CFItems` as competencies, their `CFItemType` as family, `isChildOf` as hierarchy, `precedes` as prerequisite, `replacedBy` as
-revision, `exactMatchOf`, `isRelatedTo` and `isPeerOf` as similar. What can be understood in one way only is taken and
-noted; what cannot is refused, each place named by a JSON pointer.
+revision, `exactMatchOf`, `isRelatedTo` and `isPeerOf` as similar; `statusStartDate`, `statusEndDate` and `adoptionStatus` say what is in
+use. What can be understood in one way only is taken and noted; what cannot is refused, each place named by a JSON pointer.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
+from services.mastery.grades import GRADES, grades_of
 from services.mastery.order import cycle_in
 from services.mastery.reading import MAX_WORD, Note, Reader, guid_of
+from services.mastery.spreading import spread
 from shared.contracts.mastery import Competency
 from shared.errors import BadInput, Fault, MalformedInput, TooLarge
 
@@ -23,24 +26,29 @@ MAX_ASSOCIATIONS: Final = 200_000
 MAX_STATEMENT: Final = 2_000
 MAX_GRADES: Final = 20
 MAX_CYCLE_NAMED: Final = 20
-
-SCHOOL: Final = ("KG", *(f"{grade:02}" for grade in range(1, 13)))
-"""Grade levels that a range may span, in order."""
-GRADES: Final = frozenset({*SCHOOL, "IT", "PR", "PK", "TK", "13", "PS", "UG", "OTHER"})
-"""Grade levels that a roster has (CEDS), in capitals."""
+MAX_BEFORE: Final = 2_000
+"""Prerequisites of one competency; together with MAX_SIMILAR and MAX_REPLACED they fit into a page."""
+MAX_SIMILAR: Final = 1_000
+MAX_REPLACED: Final = 500
+DEPRECATED: Final = "deprecated"
+"""Adoption status of a document that nobody is to use any more, lower case."""
 
 CHILD, BEFORE = "isChildOf", "precedes"
 REPLACED: Final = "replacedBy"
 SIMILAR: Final = frozenset({"exactMatchOf", "isRelatedTo", "isPeerOf"})
 UNUSED: Final = frozenset({"isPartOf", "exemplar", "hasSkillLevel", "isTranslationOf"})
 """Types of the standard that say nothing here."""
-HEADINGS: Final = frozenset(
-    {"domain", "cluster", "strand", "substrand", "heading", "grade level", "grade", "course", "conceptual category", "topic", "unit"}
-)
-"""Types of items, lower case, that only group others."""
-STANDARDS: Final = frozenset(
-    {"standard", "substandard", "competency", "skill", "component", "learning target", "learning objective", "objective", "outcome"}
-)
+HEADINGS: Final = frozenset({
+    "domain", "cluster", "strand", "substrand", "sub strand", "heading", "grade level", "grade", "grade band", "course",
+    "conceptual category", "category", "subcategory", "topic", "subtopic", "theme", "unit", "discipline", "big idea", "reporting category",
+    "section", "chapter",
+})  # fmt: skip
+"""Types of items, lower case and with blanks between words, that only group others."""
+STANDARDS: Final = frozenset({
+    "standard", "substandard", "sub standard", "competency", "skill", "component", "learning target", "learning objective", "objective",
+    "outcome", "learning outcome", "learning expectation", "expectation", "student expectation", "grade level expectation",
+    "content expectation", "performance expectation", "benchmark", "indicator", "performance indicator",
+})  # fmt: skip
 """Types of items that can be shown even where they have children. Any other item can be shown where it has none."""
 
 
@@ -52,8 +60,16 @@ class Report:
     title: str
     items: int
     headings: int
+    """Items that only group others."""
+    retired: int
+    """Items that would be goals and are none, because their time, or that of the document, is over or has not begun."""
     children: int
     prerequisites: int
+    """Links between items that are no headings."""
+    heading_prerequisites: int
+    """Links of which an end is a heading."""
+    spread: int
+    """Prerequisites among the competencies beneath that came of those; what came of none is noted (`heading-prerequisite`)."""
     gradeless: int
     """Competencies that can be shown and have no grade level, of their own or of a parent: they belong to every grade."""
     associations: Mapping[str, int]
@@ -68,11 +84,12 @@ class Report:
     """The first of them."""
 
 
-def read_package(package: Any, known: Collection[str] = ()) -> tuple[tuple[Competency, ...], Report]:
+def read_package(package: Any, known: Collection[str] = (), today: date | None = None) -> tuple[tuple[Competency, ...], Report]:
     """Return the competencies of a CASE package (a parsed JSON value), sorted by id, and a report.
 
     Args:
-        known: competencies of other frameworks in force, which may come before those of this one.
+        known: competencies of the frameworks in force, which may come before those of this one.
+        today: by which dates of the package say what is in use; by default they say nothing.
 
     Raises:
         MalformedInput: it is no CASE package.
@@ -98,11 +115,18 @@ def read_package(package: Any, known: Collection[str] = ()) -> tuple[tuple[Compe
     replaced, similar = _relations(reader, linked, items)
     reader.stop()
     _refuse_cycles(parents, before, items)
-    competencies = _competencies(reader, items, parents, before, subjects, _Beside(root, replaced, similar))
+    kinds = {name: _kind(reader, item) for name, item in items.items()}
+    headings = _headings(kinds, {parent for parent, _ in parents.values()})
+    retired = _retired(reader, document, items, headings, today)
+    shown = items.keys() - headings - retired
+    added = spread(before, {child: parent for child, (parent, _) in parents.items()}, headings, shown, items.keys(), reader.note)
+    competencies = _competencies(reader, items, parents, before, subjects, _Beside(root, kinds, shown, added, replaced, similar))
     reader.stop()
+    links = [(first, name) for name, known in before.items() for first in known]
+    grouping = sum(not headings.isdisjoint(link) for link in links)
     report = Report(
-        document=root, title=title, items=len(competencies), headings=sum(not known.assessable for known in competencies),
-        children=len(parents), prerequisites=sum(len(known) for known in before.values()),
+        document=root, title=title, items=len(competencies), headings=len(headings), retired=len(retired), children=len(parents),
+        prerequisites=len(links) - grouping, heading_prerequisites=grouping, spread=sum(len(known) for known in added.values()),
         gradeless=sum(known.assessable and not known.grades for known in competencies), associations=dict(sorted(counted.items())),
         unknown_types=tuple(sorted(name for name in counted if name not in UNUSED | SIMILAR | {CHILD, BEFORE, REPLACED})),
         replaced={name: tuple(sorted(after)) for name, after in sorted(replaced.items())},
@@ -254,11 +278,55 @@ def _label(item: Mapping[str, Any]) -> str:
     return str(item.get("humanCodingScheme") or item.get("fullStatement") or item.get("identifier") or item.get("uri"))[:MAX_WORD]
 
 
+def _kind(reader: Reader, item: Item) -> str:
+    """Return an item's type as it is written, lower case: of the item itself, else of the definition that it names."""
+    place, content = item
+    named = content.get("CFItemTypeURI")
+    told = reader.text(content, "CFItemType", place, MAX_WORD)
+    if not told and isinstance(named, Mapping):
+        told = reader.text(named, "title", f"{place}/CFItemTypeURI", MAX_WORD)
+    return told.lower()
+
+
+def _headings(kinds: Mapping[str, str], parents: Collection[str]) -> set[str]:
+    """Return the items that only group others, by their types and by what has children."""
+    plain = {kind: " ".join(re.split(r"[\s_-]+", kind)) for kind in set(kinds.values())}
+    return {name for name, kind in kinds.items() if plain[kind] in HEADINGS or (plain[kind] not in STANDARDS and name in parents)}
+
+
+def _retired(
+    reader: Reader, document: Mapping[str, Any], items: Mapping[str, Item], headings: Collection[str], today: date | None
+) -> set[str]:
+    """Return the items that can be shown and are not in use today, each noted; a document that is not is noted once."""
+    status = reader.text(document, "adoptionStatus", "/CFDocument", MAX_WORD)
+    whole = _unused(reader, document, "/CFDocument", today)
+    if status.lower() == DEPRECATED:
+        reader.note("/CFDocument/adoptionStatus", "retired", f"the document is {status}: nothing of it is a goal")
+        whole = True
+    standing = [name for name in items if name not in headings]
+    return set(standing) if whole else {name for name in standing if _unused(reader, items[name][1], items[name][0], today)}
+
+
+def _unused(reader: Reader, holder: Mapping[str, Any], place: str, today: date | None) -> bool:
+    begins, ends = reader.day(holder, "statusStartDate", place), reader.day(holder, "statusEndDate", place)
+    if today is not None and ends is not None and ends < today:
+        reader.note(f"{place}/statusEndDate", "retired", f"its time was over on {ends}: no goal")
+    elif today is not None and begins is not None and begins > today:
+        reader.note(f"{place}/statusStartDate", "not-begun", f"it begins on {begins}: no goal until the package is imported from then on")
+    else:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class _Beside:
-    """What else is known of the items: their document, and their relations to others."""
+    """What else is known of the items: their document, their types, which of them are goals, and their relations to others."""
 
     document: str
+    kinds: Mapping[str, str]
+    shown: Collection[str]
+    added: Mapping[str, set[str]]
+    """Prerequisites beside those that are told one by one."""
     replaced: Mapping[str, set[str]]
     similar: Mapping[str, set[str]]
 
@@ -271,7 +339,6 @@ def _competencies(
     subjects: Sequence[str],
     beside: _Beside,
 ) -> tuple[Competency, ...]:
-    groups = {parent for parent, _ in parents.values()}
     graded, titled = _nearest(items, parents, "educationLevel"), _nearest(items, parents, "subject")
     result = []
     for name in sorted(items):
@@ -279,26 +346,35 @@ def _competencies(
         statement = reader.text(content, "fullStatement", place, MAX_STATEMENT)
         if not statement and isinstance(content.get("fullStatement"), str | None):
             reader.fault(f"{place}/fullStatement", "missing", "the item has no statement", "say what a learner can do")
-        kind = reader.text(content, "CFItemType", place, MAX_WORD).lower()
         where, told = titled[name]
         subject = (reader.texts(told, "subject", where) or [*subjects, ""])[0].lower()
         where, told = graded[name]
         levels = reader.texts(told, "educationLevel", where)
-        grades = list(dict.fromkeys(grade for level in levels for grade in _grades(level)))[:MAX_GRADES]
+        grades = list(dict.fromkeys(grade for level in levels for grade in grades_of(level)))[:MAX_GRADES]
         unknown = [grade for grade in grades if grade not in GRADES]
         if unknown and told is content:
             reader.note(f"{place}/educationLevel", "unknown-grade", f"{unknown[0]} is no grade level that a roster has")
         code = reader.text(content, "humanCodingScheme", place, MAX_WORD)
-        assessable = kind not in HEADINGS and (kind in STANDARDS or name not in groups)
-        parent = parents[name][0] if name in parents else ""
+        named = {*before.get(name, ()), *beside.added.get(name, ())}
+        _refuse_many(reader, place, named, MAX_BEFORE, "come before it")
+        _refuse_many(reader, place, beside.replaced.get(name, ()), MAX_REPLACED, "take its place")
+        similar = sorted(beside.similar.get(name, ()))
+        if len(similar) > MAX_SIMILAR:
+            reader.note(place, "clipped", f"{len(similar)} relations to others, cut to {MAX_SIMILAR}")
         result.append(
             Competency(
-                id=name, statement=statement, code=code, subject=subject, grades=tuple(grades), parent=parent,
-                prerequisites=tuple(before.get(name, ())), assessable=assessable, framework=beside.document, family=kind,
-                replaced_by=tuple(beside.replaced.get(name, ())), similar=tuple(beside.similar.get(name, ())),
+                id=name, statement=statement, code=code, subject=subject, grades=tuple(grades),
+                parent=parents[name][0] if name in parents else "", prerequisites=tuple(named), assessable=name in beside.shown,
+                framework=beside.document, family=beside.kinds[name], replaced_by=tuple(beside.replaced.get(name, ())),
+                similar=tuple(similar[:MAX_SIMILAR]),
             )
         )  # fmt: skip
     return tuple(result)
+
+
+def _refuse_many(reader: Reader, place: str, named: Collection[str], most: int, what: str) -> None:
+    if len(named) > most:
+        reader.fault(place, "too-many-links", f"{len(named)} items {what}, at most {most}", "name those that matter")
 
 
 def _nearest(items: Mapping[str, Item], parents: Mapping[str, tuple[str, str]], field: str) -> dict[str, Item]:
@@ -313,26 +389,3 @@ def _nearest(items: Mapping[str, Item], parents: Mapping[str, tuple[str, str]], 
         for below in path:
             found[below] = holder if holder[1].get(field) else items[below]
     return found
-
-
-def _grades(level: str) -> list[str]:
-    """Return the grade levels, as the roster writes them, that a word or a range of a package means; the word itself where it means none.
-
-    >>> _grades("K-2"), _grades("HS"), _grades("Grade 5"), _grades("Grades 11-12"), _grades("Other")
-    (['KG', '01', '02'], ['09', '10', '11', '12'], ['05'], ['11', '12'], ['OTHER'])
-    """
-    word = re.sub(r"^GRADES?\s+", "", level.upper())
-    first, _, last = (_grade(part.strip()) for part in ("9-12" if word == "HS" else word).partition("-"))
-    if first in SCHOOL and last in SCHOOL and SCHOOL.index(first) <= SCHOOL.index(last):
-        return list(SCHOOL[SCHOOL.index(first) : SCHOOL.index(last) + 1])
-    return [_grade(word)]
-
-
-def _grade(level: str) -> str:
-    """Return a grade level as the roster writes it: two digits, and KG for kindergarten.
-
-    >>> [_grade(level) for level in ("5", "05", "K", "kg", "12")]
-    ['05', '05', 'KG', 'KG', '12']
-    """
-    code = level.upper()
-    return "KG" if code == "K" else code.zfill(2) if code.isdigit() else code

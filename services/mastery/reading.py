@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,7 +23,8 @@ class Note:
 
     place: str
     code: str
-    """`duplicate`, `dangling`, `foreign`, `several-parents`, `not-an-item`, `unknown-grade` or `clipped`."""
+    """`duplicate`, `dangling`, `foreign`, `several-parents`, `not-an-item`, `unknown-grade`, `clipped`, `no-date`, `retired`, `not-begun`,
+    `heading-prerequisite`, `of-another-document` or `replaced-elsewhere`."""
     detail: str
 
 
@@ -94,3 +96,12 @@ class Reader:
             self.fault(f"{place}/{name}", "not-a-list", "this is no list of texts", "send an array of strings")
             return []
         return [part.strip()[:MAX_WORD] for part in value if part.strip()]
+
+    def day(self, holder: Mapping[str, Any], name: str, place: str) -> date | None:
+        """Return an optional date; of an instant its day. What is none is noted, and says nothing."""
+        value = self.text(holder, name, place, MAX_WORD)
+        try:
+            return date.fromisoformat(value[:10]) if value else None
+        except ValueError:
+            self.note(f"{place}/{name}", "no-date", f"{value} is no date: it says nothing")
+            return None

@@ -311,6 +311,10 @@ class Competency(Part):
     family: str = Field(default="", max_length=64, description="Competencies that are judged by the same policy, lower case.")
     replaced_by: SortedTexts = Field(default=(), description="Competencies that stand in its place since a revision.")
     similar: SortedTexts = Field(default=(), description="Competencies that mean the same, or nearly.")
+    also_in: SortedTexts = Field(default=(), description="Other CASE documents that name it; it goes to one of them if its own drops it.")
+    replaced_elsewhere: SortedTexts = Field(
+        default=(), description="What is to stand in its place as soon as it can be shown by a framework in force."
+    )
 
 
 EVENTS: tuple[type[Event], ...] = (

@@ -2,6 +2,7 @@
 
 import copy
 import time
+from datetime import date
 from typing import Any
 
 import pytest
@@ -247,3 +248,103 @@ def test_a_cycle_is_named_by_the_codes_in_it() -> None:
 def test_too_many_items_are_refused_by_the_limit_that_says_so() -> None:
     with pytest.raises(TooLarge, match=str(MAX_ITEMS)):
         read_package(package([None] * (MAX_ITEMS + 1)))
+
+
+def shapes(count: int, headings: list[tuple[int, list[int]]], links: list[Any]) -> dict[str, Any]:
+    """Return a package of plain items and of headings with what is beneath them."""
+    types = {number: {"CFItemType": "Cluster"} for number, _ in headings}
+    children = [link("isChildOf", child, number) for number, below in headings for child in below]
+    return package([item(n, **types.get(n, {})) for n in range(1, count + 1)], [*children, *links])
+
+
+def before_of(found: Any) -> dict[int, set[int]]:
+    """Return the numbers of the items before each that can be shown, and that can be shown themselves."""
+    shown = [known.id for known in found if known.assessable]
+    numbers = {competency(n): n for n in range(1, 200)}
+    return {numbers[k.id]: {numbers[p] for p in k.prerequisites if p in shown} for k in found if k.id in shown and k.prerequisites}
+
+
+def test_what_is_said_of_headings_holds_among_what_is_beneath_them() -> None:
+    sent = shapes(7, [(1, [3, 4]), (2, [5, 6, 7])], [link("precedes", 1, 2), link("precedes", 3, 4), link("precedes", 5, 6)])
+    found, report = read_package(sent)
+    assert before_of(found) == {4: {3}, 5: {4}, 6: {5}, 7: {4}}  # The last of the first heading before the first of the second.
+    assert (report.prerequisites, report.heading_prerequisites, report.spread, report.noted) == (2, 1, 2, {})
+    turned = copy.deepcopy(sent)
+    turned["CFAssociations"].reverse()
+    assert read_package(turned)[0] == found
+
+
+def test_a_heading_may_stand_before_a_single_competency_and_behind_one_of_another_framework() -> None:
+    links = [link("precedes", 1, 4), link("precedes", 99, 1)]
+    found, report = read_package(shapes(4, [(1, [2, 3])], links), known=[competency(99)])
+    assert before_of(found) == {2: set(), 3: set(), 4: {2, 3}}
+    assert [known.prerequisites for known in found if known.id == competency(2)] == [(competency(99),)]
+    assert (report.heading_prerequisites, report.spread) == (2, 4)
+
+
+def test_what_is_said_of_headings_and_cannot_hold_is_noted() -> None:
+    sent = shapes(8, [(1, [3, 4]), (2, [5, 6]), (7, []), (8, [1])], [
+        link("precedes", 1, 2), link("precedes", 6, 3), link("precedes", 7, 2), link("precedes", 8, 1),
+    ])  # fmt: skip
+    found, report = read_package(sent)
+    assert before_of(found) == {3: {6}}
+    assert (report.prerequisites, report.heading_prerequisites, report.spread) == (1, 3, 0)
+    assert report.noted == {"heading-prerequisite": 3}
+    told = {note.place: note.detail for note in report.notes}
+    assert "the other way round" in told["/CFAssociations/5"]
+    assert "nothing beneath" in told["/CFAssociations/7"]
+    assert "lies beneath the other" in told["/CFAssociations/8"]
+
+
+def test_headings_with_too_much_beneath_them_hold_nothing() -> None:
+    sent = shapes(122, [(1, list(range(3, 63))), (2, list(range(63, 123)))], [link("precedes", 1, 2)])
+    found, report = read_package(sent)
+    assert before_of(found) == {}
+    assert (report.spread, report.noted) == (0, {"heading-prerequisite": 1})
+    assert "3600" in report.notes[0].detail
+
+
+def test_what_is_over_or_has_not_begun_is_no_goal() -> None:
+    items = [
+        item(1, statusEndDate="2026-11-27"), item(2, statusEndDate="2026-11-28"), item(3, statusStartDate="2026-11-29T00:00:00+00:00"),
+        item(4, statusStartDate="2020-01-01", statusEndDate=None), item(5, statusEndDate="soon"),
+        item(6, CFItemType="Cluster", statusEndDate="2001-01-01"),
+    ]  # fmt: skip
+    found, report = read_package(package(items), today=date(2026, 11, 28))
+    assert [known.assessable for known in found] == [False, True, False, True, True, False]
+    assert (report.noted, report.retired, report.headings) == ({"retired": 1, "not-begun": 1, "no-date": 1}, 2, 1)
+    assert [note.place for note in report.notes] == ["/CFItems/0/statusEndDate", "/CFItems/2/statusStartDate", "/CFItems/4/statusEndDate"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "goals", "noted"),
+    [
+        ({"adoptionStatus": "Deprecated"}, 0, {"retired": 1}),
+        ({"statusEndDate": "2019-06-30"}, 0, {"retired": 1}),
+        ({"statusStartDate": "2027-08-01"}, 0, {"not-begun": 1}),
+        ({"adoptionStatus": "Draft", "statusStartDate": "2019-06-30"}, 2, {}),
+    ],
+)
+def test_a_document_that_is_not_in_use_has_no_goals(changes: dict[str, Any], goals: int, noted: dict[str, int]) -> None:
+    found, report = read_package(package([item(1), item(2)], **changes), today=date(2026, 11, 28))
+    assert (sum(known.assessable for known in found), report.noted, report.retired) == (goals, noted, 2 - goals)
+
+
+def test_types_are_known_however_their_words_are_joined_and_may_be_told_by_definition() -> None:
+    words = ["Student Expectation", "Grade-Level_Expectation", "Sub-Strand", None]
+    named = {"CFItemTypeURI": {"title": "Benchmark", "identifier": competency(90), "uri": "urn:b"}}
+    items = [item(n + 1, CFItemType=word, **(named if word is None else {})) for n, word in enumerate(words)]
+    found, _ = read_package(package([*items, item(5), item(6)], [link("isChildOf", 5, 1), link("isChildOf", 6, 4)]))
+    assert [known.assessable for known in found] == [True, True, False, True, True, True]
+    assert [known.family for known in found[:4]] == ["student expectation", "grade-level_expectation", "sub-strand", "benchmark"]
+
+
+def test_what_does_not_fit_into_a_page_is_refused_or_cut() -> None:
+    items = [item(n) for n in range(2_002)]
+    before = [link("precedes", n, 2_001) for n in range(2_001)]
+    with pytest.raises(BadInput, match="2001 items come before it, at most 2000"):
+        read_package(package(items, before))
+    found, report = read_package(package(items, [*before[1:], *(link("isRelatedTo", n, 2_001) for n in range(1_001))]))
+    assert len(found[2_001].prerequisites) == 2_000
+    assert (len(found[2_001].similar), report.noted) == (1_000, {"clipped": 1})
+    assert paged([known.model_dump(mode="json", exclude_defaults=True) for known in found])

@@ -9,7 +9,7 @@ from services.mastery.case import read_package
 from services.mastery.commands import CountEvidence, Recalibrate
 from services.mastery.domain import mastery
 from services.mastery.framework import EMPTY, FRAMEWORK, Framework, indexed
-from services.mastery.revision import GONE, pages_of, revised
+from services.mastery.revision import GONE, Withdrawn, pages_of, revised, withdrawn
 from shared.contracts.mastery import Competency, Level, Reestimated
 from shared.errors import BadInput
 from shared.parameters import Parameters
@@ -24,7 +24,7 @@ OTHER = "d0000000-0000-4000-8000-000000000001"
 def taken(before: Framework, sent: dict[str, Any]) -> Framework:
     """Return the frameworks in force once a package was taken."""
     competencies, report = read_package(sent, before.competencies.keys())
-    return indexed(revised(before, report.document, competencies, report.replaced))
+    return indexed(revised(before, report.document, competencies, report.replaced).competencies)
 
 
 def numbers(framework: Framework, version: int = 2) -> Parameters:
@@ -141,3 +141,122 @@ def test_an_older_competency_without_the_new_fields_is_read_as_before() -> None:
     assert Competency.model_validate(plain).model_dump(mode="json", exclude_defaults=True) == plain
     assert FRAMEWORK.parse([[plain]]).replaced == {}
     assert DOCUMENT != OTHER
+
+
+def document(number: int) -> str:
+    return f"d0000000-0000-4000-8000-00000000000{number}"
+
+
+def noted(before: Framework, sent: dict[str, Any]) -> list[str]:
+    competencies, report = read_package(sent, before.competencies.keys())
+    return [note.code for note in revised(before, report.document, competencies, report.replaced).notes]
+
+
+ONE = package([item(1), item(2)], [link("precedes", 1, 2)], identifier=document(1))
+TWO = package([item(1, fullStatement="Otherwise"), item(3)], [link("precedes", 1, 3)], identifier=document(2))
+
+
+def test_an_item_that_two_documents_name_stays_in_the_first_and_goes_to_the_other_where_that_drops_it() -> None:
+    both = taken(taken(EMPTY, ONE), TWO)
+    shared = both.competencies[competency(1)]
+    assert (shared.framework, shared.also_in, shared.statement) == (document(1), (document(2),), "Can do 1")
+    assert noted(taken(EMPTY, ONE), TWO) == ["of-another-document"]
+    assert both.prerequisites[competency(3)] == (competency(1),)
+    dropped = taken(both, package([item(3)], identifier=document(2)))
+    assert (dropped.competencies[competency(1)].framework, dropped.competencies[competency(1)].also_in) == (document(1), ())
+    passed = taken(both, package([item(2)], identifier=document(1)))
+    assert (passed.competencies[competency(1)].framework, passed.competencies[competency(1)].assessable) == (document(2), True)
+    assert taken(passed, TWO).competencies[competency(1)].statement == "Otherwise"
+
+
+@pytest.mark.parametrize("order", ["OT", "TO"])
+def test_the_same_packages_again_change_nothing_in_whichever_order(order: str) -> None:
+    replacing = package([item(1), item(3)], [link("replacedBy", 2, 3)], identifier=document(2))
+    framework = EMPTY
+    for each in order:
+        framework = taken(framework, {"O": ONE, "T": replacing}[each])
+    for each in "OTTO":
+        assert taken(framework, {"O": ONE, "T": replacing}[each]).competencies == framework.competencies
+    assert framework.competencies[competency(2)].replaced_by == (competency(3),)
+    assert not framework.competencies[competency(2)].assessable
+
+
+def test_what_is_replaced_by_nothing_in_force_stays_a_goal_until_it_is() -> None:
+    sent = package([item(1), item(2)], [link("replacedBy", 1, 77)])
+    assert noted(EMPTY, sent) == ["replaced-elsewhere"]
+    alone = taken(EMPTY, sent)
+    assert alone.current((competency(1),)) == (competency(1),)
+    assert alone.competencies[competency(1)].assessable
+    assert taken(alone, sent).competencies == alone.competencies
+    both = taken(alone, package([item(77)], identifier=OTHER))
+    assert both.current((competency(1),)) == (competency(77),)
+    assert not both.competencies[competency(1)].assessable
+    heading = taken(alone, package([item(77, CFItemType="Cluster")], identifier=OTHER))
+    assert heading.current((competency(1),)) == (competency(1),)
+
+
+def test_mastery_of_what_is_replaced_by_nothing_in_force_can_be_shown() -> None:
+    framework = taken(EMPTY, package([item(1)], [link("replacedBy", 1, 77)]))
+    assert levels(*Spec(mastery, numbers(framework)).asked(*counted(strong(0, 1))).past) == {competency(1): Level.MASTERED}
+
+
+def test_a_cycle_that_only_replacement_closes_is_refused_by_name() -> None:
+    both = taken(FIRST, package([item(5)], [link("precedes", 2, 5)], identifier=OTHER))
+    closing = package([item(1), item(12)], [link("replacedBy", 2, 12), link("precedes", 5, 12)])
+    with pytest.raises(BadInput, match=r"form a cycle, once what was replaced .*: 5\.T\.5 -> 5\.T\.12 -> 5\.T\.5$"):
+        taken(both, closing)
+
+
+def test_what_takes_in_what_came_before_it_is_not_held_back_by_itself() -> None:
+    joined = taken(FIRST, package([item(2), item(3)], [link("precedes", 1, 2), link("replacedBy", 1, 2), link("replacedBy", 1, 3)]))
+    assert joined.prerequisites == {competency(2): (competency(3),)}
+
+
+def without(before: Framework, name: str, *known: int) -> tuple[Framework, Withdrawn]:
+    after = withdrawn(before, name, [competency(n) for n in known])
+    return indexed(after.competencies), after
+
+
+def test_a_document_that_is_withdrawn_has_no_goals_and_what_learners_know_of_it_stays() -> None:
+    both = taken(taken(EMPTY, ONE), package([item(5)], [link("precedes", 2, 5)], identifier=document(4)))
+    left, told = without(both, document(1), 1)
+    assert {id: known.assessable for id, known in left.competencies.items()} == {competency(1): False, competency(5): True}
+    assert (told.changes, told.of_document, told.kept) == (True, (competency(1), competency(2)), (competency(1),))
+    assert (told.before_others, told.replaced, told.passed) == ((competency(5),), (), {})
+    assert left.prerequisites == {}
+    assert not without(left, document(1), 1)[1].changes
+    assert not without(left, document(9))[1].changes
+    assert taken(left, ONE).competencies == both.competencies
+
+
+def test_levels_stay_when_their_document_is_withdrawn() -> None:
+    seen = Spec(mastery, numbers(FIRST)).asked(*counted([*strong(0, 1), *strong(100, 2, from_day=9)]))
+    left, _ = without(FIRST, DOCUMENT, 1, 2)
+    swept = Spec(mastery, numbers(left, version=5), seen.past).when(Recalibrate(LEARNER, 5))
+    assert levels(*swept.events) == {}
+    assert levels(*seen.past) == dict.fromkeys((competency(1), competency(2)), Level.MASTERED)
+
+
+def test_what_another_document_names_too_stands_in_that_once_its_own_is_withdrawn() -> None:
+    left, told = without(taken(taken(EMPTY, ONE), TWO), document(1))
+    assert {id: known.framework for id, known in left.competencies.items()} == dict.fromkeys((competency(1), competency(3)), document(2))
+    assert (told.passed, told.kept) == ({document(2): 1}, ())
+    only = without(taken(taken(EMPTY, ONE), TWO), document(2))[0]
+    assert only.competencies == taken(EMPTY, ONE).competencies
+
+
+def test_what_a_withdrawn_document_replaced_is_a_goal_again_once_its_own_is_imported_again() -> None:
+    both = taken(FIRST, package([item(11), item(12)], [link("replacedBy", 1, 11)], identifier=OTHER))
+    left, told = without(both, OTHER)
+    assert (told.replaced, told.kept) == ((competency(1),), (competency(11),))
+    assert left.current((competency(1),)) == (competency(11),)  # Evidence goes on counting for what it counted for.
+    again = taken(left, package([item(1), item(2)], [link("precedes", 1, 2)]))
+    assert again.current((competency(1),)) == (competency(1),)
+    assert again.competencies[competency(1)].assessable
+
+
+def test_a_new_edition_takes_over_the_items_of_one_that_was_withdrawn() -> None:
+    left, _ = without(taken(EMPTY, ONE), document(1), 1, 2)
+    new = taken(left, package([item(1), item(2)], identifier=document(3)))
+    assert {known.framework for known in new.competencies.values()} == {document(3)}
+    assert all(known.assessable for known in new.competencies.values())

@@ -96,7 +96,7 @@ async def test_the_framework_is_summed_up_and_listed_in_pages(service: Any) -> N
     summary = await get(service, "/framework")
     assert summary == {
         "framework_id": imported["framework_id"], "competencies": 3, "assessable": 2, "prerequisites": 1, "replaced": 0,
-        "frameworks": {DOCUMENT: 3}, "families": {"domain": 1, "standard": 2},
+        "frameworks": {DOCUMENT: 3}, "goals": {DOCUMENT: 2}, "families": {"domain": 1, "standard": 2},
         "subjects": {"mathematics": 2, "number": 1}, "grades": {"05": 3, "KG": 1},
     }  # fmt: skip
     first = await get(service, "/framework/competencies", limit=2)
@@ -148,6 +148,56 @@ async def test_packages_that_come_at_once_are_all_in_force_afterwards(service: A
     assert sum(answer.json()["events"] for answer in answers) == await events(service) - 2  # The shipped calibration is two.
     again = [await service.client.post("/mastery/case/packages", json=each) for each in sent]
     assert {(answer.json()["events"], answer.json()["framework_id"]) for answer in again} == {(0, last)}
+
+
+async def test_a_document_is_withdrawn_once_somebody_has_looked_and_levels_stay(service: Any) -> None:
+    address, other = f"/mastery/case/documents/{DOCUMENT}", "d0000000-0000-4000-8000-000000000009"
+    imported = (await service.client.post("/mastery/case/packages", json=GOOD)).json()
+    await hear(service, *strong(0, 2))
+    beside = package([item(9)], [link("precedes", 3, 9)], identifier=other)
+    base = (await service.client.post("/mastery/case/packages", json=beside)).json()["framework_id"]
+    await service.tick()
+    levels, before = await table_of(service, "level"), await events(service)
+    looked = await service.client.delete(address, params={"dry_run": True})
+    told = looked.json()
+    assert (looked.status_code, told["base"], told["events"]) == (200, base, 0)
+    assert (told["competencies"], told["learners"], told["kept"], told["others_behind"], told["named"]) == (3, 1, 1, 1, [competency(9)])
+    for query, status, words in (({}, 422, "dry_run=true"), ({"base": imported["framework_id"]}, 409, "look again")):
+        refused = await service.client.delete(address, params=query)
+        assert (refused.status_code, words in refused.text) == (status, True), refused.text
+    assert await events(service) == before
+    done = (await service.client.delete(address, params={"base": base})).json()
+    assert (done["framework_id"], done["events"]) == (told["framework_id"], 2)
+    summary = await get(service, "/framework")
+    assert (summary["frameworks"], summary["goals"]) == ({DOCUMENT: 1, other: 1}, {other: 1})
+    assert await service.tick() > 0
+    assert await table_of(service, "level") == levels
+    for gone in (address, f"/mastery/case/documents/{UUID(int=3)}"):
+        again = await service.client.delete(gone, params={"base": done["framework_id"]})
+        assert (again.status_code, "withdrawn before, or never imported" in again.text) == (404, True), again.text
+    back = (await service.client.post("/mastery/case/packages", json=GOOD)).json()
+    assert (back["framework_id"], back["added"]) == (base, 2)
+
+
+async def test_the_last_document_can_be_withdrawn(service: Any) -> None:
+    base = (await service.client.post("/mastery/case/packages", json=GOOD)).json()["framework_id"]
+    done = await service.client.delete(f"/mastery/case/documents/{DOCUMENT}", params={"base": base})
+    assert done.status_code == 200, done.text
+    assert (await get(service, "/framework"))["competencies"] == 0
+    await service.tick()
+    assert (await service.client.post("/mastery/case/packages", json=GOOD)).json()["added"] == 3
+
+
+async def test_an_import_notes_what_other_documents_have_and_what_is_over(service: Any) -> None:
+    await service.client.post("/mastery/case/packages", json=GOOD)
+    sent = package(
+        [item(2), item(5, statusEndDate="2019-06-30"), item(6)],
+        [link("replacedBy", 6, 77)],
+        identifier="d0000000-0000-4000-8000-000000000009",
+    )
+    report = (await service.client.post("/mastery/case/packages", json=sent)).json()["report"]
+    assert report["noted"] == {"of-another-document": 1, "replaced-elsewhere": 1, "retired": 1}
+    assert [note["code"] for note in report["notes"]] == ["retired", "of-another-document", "replaced-elsewhere"]
 
 
 async def test_evidence_becomes_competencies_levels_and_changes(service: Any) -> None:

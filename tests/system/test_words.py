@@ -50,7 +50,7 @@ def answering(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[Any]]]
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
             asked.append((self.command, self.path, self.headers["Content-Type"], body))
             self.send_response(status)
             for name, value in headers.items():
@@ -58,7 +58,7 @@ def answering(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[Any]]]
             self.end_headers()
             self.wfile.write(content.encode())
 
-        do_POST = do_PUT = answer  # noqa: N815 - names that the library looks for.
+        do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - names that the library looks for.
 
         def log_message(self, *words: Any) -> None:
             pass
@@ -123,6 +123,40 @@ def test_what_is_not_cairn_is_told_apart(answering: tuple[str, list[Any]], home:
 @pytest.mark.parametrize("answering", [(429, json.dumps(PROBLEM | {"status": 429, "errors": []}), {"Retry-After": "7"})], indirect=True)
 def test_whoever_is_told_to_come_back_knows_when(answering: tuple[str, list[Any]], home: Path, file: Path) -> None:
     assert "send it again in 7 s" in failed(run("roster", "import", str(file), "--address", answering[0]))
+
+
+DOCUMENT = "d0000000-0000-4000-8000-000000000000"
+LOOKED = {
+    "document": DOCUMENT, "dry_run": True, "base": "abc", "framework_id": "def", "competencies": 1200, "learners": 3, "kept": 2,
+    "passed": {"other": 7}, "others_behind": 1, "others_replaced": 0, "named": ["C9"], "events": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("answering", [(200, json.dumps(LOOKED), {})], indirect=True)
+def test_a_framework_is_withdrawn_after_what_depends_on_it_was_named(answering: tuple[str, list[Any]], home: Path) -> None:
+    address, asked = answering
+    path = f"/mastery/case/documents/{DOCUMENT}"
+    told = run("framework", "withdraw", DOCUMENT, "--dry-run", "--address", address)
+    assert told.exit_code == 0, told.output
+    said = told.stdout
+    for words in ("1,200 competencies", "3 learners have", "2 competencies stay known", "7 stand in document other", "such as C9"):
+        assert words in said
+    assert [each[:2] for each in asked] == [("DELETE", f"{path}?dry_run=true")]
+    no = CliRunner().invoke(app, ["framework", "withdraw", DOCUMENT, "--address", address], input="n\n")
+    assert (no.exit_code, len(asked)) == (1, 2)
+    yes = run("framework", "withdraw", DOCUMENT, "--yes", "--address", address)
+    assert (yes.exit_code, f"withdrawn: {DOCUMENT}, 1 events" in yes.stdout) == (0, True)
+    assert [each[:2] for each in asked[2:]] == [("DELETE", f"{path}?dry_run=true"), ("DELETE", f"{path}?base=abc")]
+
+
+@pytest.mark.parametrize(
+    "answering", [(404, json.dumps(PROBLEM | {"status": 404, "errors": [], "detail": "withdrawn before"}), {})], indirect=True
+)
+def test_what_is_not_in_force_cannot_be_withdrawn(answering: tuple[str, list[Any]], home: Path) -> None:
+    said = failed(run("framework", "withdraw", DOCUMENT, "--yes", "--address", answering[0]))
+    assert "nothing changed" in said
+    assert "withdrawn before" in said
+    assert len(answering[1]) == 1
 
 
 @pytest.mark.parametrize("answering", [(200, '{"items": 1200, "changed": 3, "learners": {"created": 2, "changed": 0}}', {})], indirect=True)

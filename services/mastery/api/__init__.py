@@ -14,4 +14,4 @@ from shared.parts import Context
 def routes(context: Context) -> Sequence[APIRouter]:
     """Return the routers of mastery."""
     queries = Queries(context.pool)
-    return [frameworks.routes(context), *(room.routes(context, queries) for room in (learners, people, calibrations, equity))]
+    return [room.routes(context, queries) for room in (frameworks, learners, people, calibrations, equity)]

@@ -18,6 +18,7 @@ def framework_view(parameters: Parameters) -> FrameworkView:
         framework_id=parameters.id_of(FRAMEWORK), competencies=len(framework.competencies),
         assessable=sum(each.assessable for each in known), prerequisites=sum(len(each.prerequisites) for each in known),
         replaced=len(framework.replaced), frameworks=_sorted(Counter(each.framework for each in known)),
+        goals=_sorted(Counter(each.framework for each in known if each.assessable)),
         families=_sorted(Counter(each.family for each in known)), subjects=_sorted(Counter(each.subject for each in known)),
         grades=_sorted(Counter(grade for each in known for grade in each.grades)),
     )  # fmt: skip

@@ -61,6 +61,15 @@ _WAIVERS: Final = """
     SELECT competency_id, prerequisite_id, author_id, role, reason, words, at FROM waiver
     WHERE learner_id = %s AND waived ORDER BY competency_id, prerequisite_id
 """
+_WITH: Final = """
+    WITH named AS MATERIALIZED (SELECT unnest(%s::text[]) AS competency_id), found AS MATERIALIZED (
+        SELECT learner_id, competency_id FROM competency_estimate JOIN named USING (competency_id) WHERE variance_e6 > 0
+        UNION SELECT learner_id, competency_id FROM level JOIN named USING (competency_id) WHERE level <> 'not-enough-evidence'
+        UNION SELECT learner_id, competency_id FROM override JOIN named USING (competency_id) WHERE NOT ended
+    )
+    SELECT (SELECT coalesce(array_agg(DISTINCT competency_id), '{}') FROM found) AS competencies,
+        (SELECT count(DISTINCT learner_id) FROM found) AS learners
+"""
 _NEXT_NAMED: Final = """(SELECT md5(competency_ids::text)::uuid AS hash, competency_ids FROM deferred WHERE competency_ids <> '[]' {behind}
         ORDER BY md5(competency_ids::text)::uuid LIMIT 1)"""
 UNNAMED: Final = f"""
@@ -199,6 +208,11 @@ class Queries(Tables):
     async def waivers_of(self, learner_id: UUID) -> list[WaiverView]:
         """Return the prerequisites that people waived."""
         return await self.all(WaiverView, _WAIVERS, [learner_id])
+
+    async def learners_with(self, competency_ids: Sequence[str]) -> tuple[list[str], int]:
+        """Return which of these competencies any learner has a level in or evidence of, and how many learners have."""
+        (row,) = await self.rows(_WITH, [list(competency_ids)])
+        return row["competencies"], row["learners"]
 
     async def deferred(self, after: UUID, most: int) -> list[DeferredView]:
         """Return the evidence that waits for a framework, from behind this id."""

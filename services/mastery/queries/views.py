@@ -28,6 +28,7 @@ class FrameworkView(BaseModel):
     prerequisites: int = Field(description="Links between a competency and one that comes before it.")
     replaced: int = Field(description="Competencies whose evidence counts for others since a revision.")
     frameworks: dict[str, int] = Field(description="Competencies by CASE document; under an empty id those of the only one.")
+    goals: dict[str, int] = Field(description="Those that can be shown; of a document that was withdrawn there are none.")
     families: dict[str, int] = Field(description="Competencies by family.")
     subjects: dict[str, int]
     grades: dict[str, int]
