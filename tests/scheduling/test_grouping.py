@@ -202,13 +202,13 @@ def test_a_learner_whose_need_stays_holds_the_group_that_would_end_without_her()
 
 @settings(max_examples=60, deadline=None)
 @given(some.integers(0, 500), some.integers(0, 39))
-def test_a_repair_moves_only_who_changed_where_seats_are_free(seed: int, who: int) -> None:
+def test_a_repair_moves_only_who_changed_where_seats_and_adults_are_free(seed: int, who: int) -> None:
     base = made_school(seed, 40, 3, 5, SUBJECTS)
     roomy = Space(id="hall", title="", zones=(Zone(id="a", seats=60), Zone(id="b", seats=60)))
     school = base.model_copy(
         update={"spaces": (*base.spaces, roomy), "rules": tuple(rule.model_copy(update={"smallest": 1}) for rule in RULES)}
     )
-    before = Problem(school, staff(9), made_demands(seed, 40), {})
+    before = Problem(school, staff(16), made_demands(seed, 40), {})
     running = applied(before, plan(before))
     told = repair(replace(before, demands={**before.demands, learner(who): made_demand(seed, who, 2)}, running=running), {learner(who)})
     assert set(told.learners) <= {learner(who)}
@@ -300,12 +300,109 @@ def test_an_adult_who_is_away_for_a_period_moves_few_of_a_school() -> None:
     running = applied(before, plan(before))
     ill = before.staff[3].model_copy(update={"away": ("p4",)})
     later = replace(before, staff=(*before.staff[:3], ill, *before.staff[4:]), running=running, begun=3)
-
-    def moved(told: Plan) -> int:
-        return sum(day != running[who] for who, day in applied(later, told).items())
-
     assert violations(later, repair(later, set())) == []
-    assert moved(repair(later, set())) < 20 < 100 < moved(plan(later))
+    assert moved(later, repair(later, set())) < 20 < 100 < moved(later, plan(later))
+
+
+def moved(problem: Problem, told: Plan) -> int:
+    return sum(day != problem.running.get(who, ()) for who, day in applied(problem, told).items())
+
+
+@settings(max_examples=150, deadline=None)
+@given(problems(), some.sets(some.integers(0, 39), max_size=6), some.integers(0, 3), some.integers(0, 6))
+def test_a_repair_leaves_no_more_without_a_place_than_grouping_anew(problem: Problem, who: set[int], gone: int, begun: int) -> None:
+    running = applied(problem, plan(problem))
+    changed = {learner(number): made_demand(7, number, 2, competencies=9) for number in who}
+    later = replace(
+        problem, demands={**problem.demands, **changed}, staff=problem.staff[gone:], running=running,
+        begun=min(begun, len(problem.school.periods)),
+    )  # fmt: skip
+    told = repair(later, set(changed))
+    assert violations(later, told) == []
+    open_periods = slice(later.begun, None)
+    without = [
+        sum(placed.use is None for day in applied(later, one).values() for placed in day[open_periods]) for one in (told, plan(later))
+    ]
+    assert without[0] <= without[1]
+
+
+@pytest.mark.parametrize("whole_day", [True, False])
+def test_where_adults_are_few_a_repair_moves_few_so_that_all_are_supervised(whole_day: bool) -> None:
+    demands = {who: one.model_copy(update={"check_in": False}) for who, one in made_demands(2, 120).items()}
+    before = Problem(made_school(2, 120), staff(18), demands, {})
+    running = applied(before, plan(before))
+    assert used(before, plan(before), None) == 0
+    for ill in before.staff[::4]:
+        away = ill.model_copy(
+            update={"away": tuple(period.id for period in before.school.periods[0 if whole_day else 2 :][: 6 if whole_day else 1])}
+        )
+        later = replace(before, staff=tuple(away if one is ill else one for one in before.staff), running=running)
+        told = repair(later, set())
+        assert violations(later, told) == []
+        assert used(later, told, None) == 0
+        assert used(later, told, Use.GROUP) * 10 > used(before, plan(before), Use.GROUP) * 8
+        assert moved(later, told) * 2 < moved(later, plan(later))
+
+
+def test_a_group_that_ends_for_others_room_is_replaced_by_one_of_those_who_work_alone() -> None:
+    """A crowded school, in which everybody's demand changes in the course of a day."""
+    demands = made_demands(1, 240)
+    problem = Problem(made_school(1, 240, 6, 20), staff(18), demands, {})
+    running = applied(problem, plan(problem))
+    grouped = used(problem, plan(problem), Use.GROUP)
+    for version in range(2, 12):
+        changed = {learner(number): made_demand(1, number, version) for number in range(version * 12, version * 12 + 12)}
+        demands = demands | changed
+        later = replace(problem, demands=demands, running=running)
+        told = repair(later, set(changed))
+        running = applied(later, told)
+    assert sum(placed.use is None for day in running.values() for placed in day) == 0
+    assert sum(placed.use is Use.GROUP for day in running.values() for placed in day) * 4 > grouped * 3
+
+
+def talks(problem: Problem, told: Plan) -> int:
+    return sum(any(placed.use is Use.CHECK_IN for placed in day) for day in applied(problem, told).values())
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_who_was_to_talk_with_an_adult_who_is_not_there_talks_with_another(gone: bool) -> None:
+    demands = {who: one.model_copy(update={"check_in": int(who) % 10 == 0}) for who, one in made_demands(5, 40).items()}
+    before = Problem(made_school(5, 60, 4, 12), staff(12), demands, {})
+    running = applied(before, plan(before))
+    (adult,) = {placed.staff_id for day in running.values() for placed in day if placed.use is Use.CHECK_IN}
+    others = tuple(one for one in before.staff if one.staff_id != adult)
+    ill = tuple(one.model_copy(update={"away": ("p0", "p1", "p2", "p3")}) for one in before.staff if one.staff_id == adult)
+    later = replace(before, staff=others if gone else (*others, *ill), running=running)
+    told = repair(later, set())
+    assert violations(later, told) == []
+    assert talks(later, told) == talks(before, plan(before)) == 4
+    assert used(later, told, None) == 0
+    assert moved(later, told) < 25
+
+
+def test_a_talk_is_held_in_place_of_a_group_whose_members_find_seats_where_no_adult_is_free() -> None:
+    asked = [{**alike(number, competency="ma002"), "check_in": True} for number in (8, 9)]
+    demands = demands_of(*(alike(number) for number in range(4)), *asked)
+    before = Problem(small(), staff(3), demands, {})
+    running = applied(before, plan(before))
+    assert {running[learner(number)][0].use for number in (8, 9)} == {Use.CHECK_IN}
+    assert {running[learner(number)][0].use for number in range(4)} == {Use.GROUP}
+    adult = running[learner(8)][0].staff_id
+    busy = replace(before, staff=tuple(one for one in before.staff if one.staff_id != adult), running=running)
+    told = applied(busy, repair(busy, set()))
+    assert [told[learner(number)][0].use for number in (8, 9)] == [Use.CHECK_IN] * 2
+    assert None not in {day[0].use for day in told.values()}
+
+
+def test_adults_who_come_talk_with_those_who_ask() -> None:
+    demands = {who: one.model_copy(update={"check_in": int(who) % 12 == 0}) for who, one in made_demands(1, 120).items()}
+    before = Problem(made_school(1, 120), staff(2), demands, {})
+    running = applied(before, plan(before))
+    assert talks(before, plan(before)) == 0
+    later = replace(before, staff=staff(18), running=running)
+    told = repair(later, set())
+    assert violations(later, told) == []
+    assert (used(later, told, None), talks(later, told)) == (0, talks(later, plan(later))) == (0, 10)
 
 
 FINGERPRINT = """

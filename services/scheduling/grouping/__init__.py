@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from services.scheduling.grouping.day import Before, Day, Plan, Problem, Team
-from services.scheduling.grouping.filling import fill, hold_check_ins
+from services.scheduling.grouping.filling import fill, hold_check_ins, talk_instead
 from services.scheduling.grouping.keeping import keep
 from shared.contracts.profile import Modality
 from shared.contracts.scheduling import Placement, Session, Use
@@ -27,7 +27,7 @@ def plan(problem: Problem) -> Plan:
     for period in range(day.begun):
         keep(day, period, frozenset())
     everybody = [learner for learner in range(len(day.learners)) if day.present[learner]]
-    hold_check_ins(day, [learner for learner in everybody if day.check_in[learner] and not day.checked_in(learner)])
+    hold_check_ins(day, _asking(day))
     for period in range(day.begun, len(day.periods)):
         fill(day, period, [learner for learner in everybody if day.at[period][learner] is None])
     return _told(day, frozenset(index for index, learner in enumerate(day.learners) if day.present[index] or learner in day.running))
@@ -37,16 +37,33 @@ def repair(problem: Problem, changed: Set[UUID]) -> Plan:
     """Return the day of those who must move because these learners' demands changed; all others stay where they are.
 
     The changed are placed into sessions with free seats, else into new sessions, else into supervised independent work. A group that falls
-    below its smallest size ends, and its members are placed likewise; so are those who were unserved.
+    below its smallest size ends, and its members are placed likewise; so are those who were unserved. Where somebody would have no place,
+    or would lose a talk, as few others as possible move for her: the result leaves nobody unserved whom `plan` would seat.
     """
     day = Day(problem)
     who = frozenset(index for index, learner in enumerate(day.learners) if learner in changed)
     pools = [keep(day, period, who) for period in range(len(day.periods))]
-    hold_check_ins(day, [learner for learner in sorted(who) if day.check_in[learner] and not day.checked_in(learner)])
+    hold_check_ins(day, _lost(day), lost=True)
+    hold_check_ins(day, _asking(day))
     for period in range(day.begun, len(day.periods)):
         fill(day, period, [learner for learner in pools[period] if day.at[period][learner] is None])
-    moved = {learner for pool in pools for learner in pool if _moves(day, learner)}
+    talk_instead(day, _lost(day))
+    moved = {learner for learner in day.left.union(*pools) if _moves(day, learner)}
     return _told(day, who | moved)
+
+
+def _asking(day: Day) -> list[int]:
+    """Return who is to be talked with and is not yet."""
+    return [learner for learner, asks in enumerate(day.check_in) if asks and not day.checked_in(learner)]
+
+
+def _lost(day: Day) -> list[int]:
+    """Return who is to be talked with, and was in a period to come."""
+    to_come = {period.id for period in day.periods[day.begun :]}
+    return [
+        learner for learner in _asking(day)
+        if any(placed.use is Use.CHECK_IN and placed.period_id in to_come for placed in day.running.get(day.learners[learner], ()))
+    ]  # fmt: skip
 
 
 def search(problem: Problem, changed: Set[UUID] | None) -> tuple[Plan, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -122,6 +123,8 @@ class Day:
         self.talked = [told.talked for told in before]
         self.at: list[list[Team | None]] = [[None] * count for _ in self.periods]
         self.need_at = [[-1] * count for _ in self.periods]
+        self.left = set[int]()
+        """Who was taken out of a session that would have gone on with her."""
         self.teams: list[dict[int, Team]] = [{} for _ in self.periods]
         """For each period: zone -> the session in it."""
         self.free_adults = [[index for index, adult in enumerate(self.adults) if period.id not in adult.away] for period in self.periods]
@@ -172,11 +175,43 @@ class Day:
         if team.use is not Use.INDEPENDENT:
             self.led[learner] += 1
 
-    def slack(self, period: int, waiting: int, adults: int) -> int:
-        """Return the seats left over when `waiting` learners worked alone under this many of the free adults; negative: too few."""
-        zones = self.zones
-        seats = sum(zones[zone].seats for zone in self.free_zones[period][: max(adults, 0)])
+    def leave(self, period: int, learner: int) -> None:
+        """Take a learner out of her session."""
+        team, need = self.at[period][learner], self.need_at[period][learner]
+        if team is None:
+            return
+        self.left.add(learner)
+        team.members.remove(learner)
+        self.at[period][learner], self.need_at[period][learner] = None, -1
+        if need >= 0:
+            self.done[learner][need] -= 1
+        if team.use is not Use.INDEPENDENT:
+            self.led[learner] -= 1
+
+    def end(self, period: int, team: Team) -> list[int]:
+        """Let a session give its zone and its adult back; return who was in it."""
+        members = list(team.members)
+        for learner in members:
+            self.leave(period, learner)
+        del self.teams[period][team.zone]
+        insort(self.free_zones[period], team.zone)
+        insort(self.free_adults[period], team.adult)
+        return members
+
+    def slack(self, period: int, waiting: int, adults: int, free_zones: Sequence[int] | None = None) -> int:
+        """Return the seats left over when `waiting` learners worked alone under so many free adults; negative: too few.
+
+        Args:
+            free_zones: most seats first; None: those that are free.
+        """
+        zones, free = self.zones, self.free_zones[period] if free_zones is None else free_zones
+        seats = sum(zones[zone].seats for zone in free[: max(adults, 0)])
         return seats - waiting + sum(team.free for team in self.teams[period].values() if team.use is Use.INDEPENDENT)
+
+    def zone_for(self, free_zones: Sequence[int], size: int) -> int:
+        """Return the smallest of these zones that seats so many, or the largest there is."""
+        fitting = [zone for zone in free_zones if self.zones[zone].seats >= size]
+        return fitting[-1] if fitting else free_zones[0]
 
 
 def _need(step: Step, day: Day) -> Need:
