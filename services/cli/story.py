@@ -227,6 +227,12 @@ def _of_pathing(event: Any, names: Names) -> str:
             return f"demand number {event.version}: {len(needs)} steps" + (", and a talk with an adult" if event.check_in else "")
         case pathing.LevelNoted():
             return f"pathing heard: {names.competency(event.competency_id)} is {event.level}"
+        case pathing.WaiversNoted(waived=waived, ended=ended):
+            said = [
+                f"{names.competency(each.prerequisite_id)} does not hold back {names.competency(each.competency_id)}" for each in waived
+            ]
+            said += [f"{names.competency(each.prerequisite_id)} counts before {names.competency(each.competency_id)}" for each in ended]
+            return f"pathing heard: {'; '.join(said)}"
         case pathing.ActivityChosen():
             return f"she chose: {names.activity(event.activity_id)}"
         case pathing.GoalsSet(goals=goals):

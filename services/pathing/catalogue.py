@@ -6,7 +6,7 @@ Parsed once for each parameter set, and equal on every machine: indices follow f
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -75,6 +75,8 @@ class Framework:
     """Id of what a revision replaced -> those that stand in its place."""
     former: Mapping[int, tuple[str, ...]]
     """The other way round; ids in order."""
+    directly: Mapping[str, tuple[str, ...]]
+    """Id -> those that it replaced itself, in the revision that brought it; not those that were replaced before."""
 
     def places_of(self, competency_id: str) -> tuple[int, ...]:
         """Return where a competency is learned today: its own place, or those of what replaced it; none where it is not known."""
@@ -82,14 +84,32 @@ class Framework:
         return () if place is None else self.now.get(competency_id, (place,))
 
     def levels_by_place(self, levels: Mapping[str, Level]) -> dict[int, Level]:
-        """Return a learner's levels by place. Until one is told of what stands in the place of others, it has the lowest of theirs."""
+        """Return a learner's levels by place. Until one is told of what stands in the place of others, it has the lowest of theirs.
+
+        One of them that nothing is known of counts as not known: that she needs less than she does would show only when she fails.
+        """
         known = {self.index[id]: level for id, level in levels.items() if id in self.index and id not in self.now}
-        told = frozenset(known)
-        for id in self.now.keys() & levels.keys():
-            for place in self.now[id]:
-                if place not in told:
-                    known[place] = min(known.get(place, levels[id]), levels[id], key=CODE_OF.__getitem__)
+        if not self.now.keys().isdisjoint(levels):
+            for place in self.former:
+                if place not in known:
+                    known[place] = self._lowest(self.entries[place].id, levels, frozenset())
         return known
+
+    def _lowest(self, id: str, levels: Mapping[str, Level], seen: frozenset[str]) -> Level:
+        """Return the lowest level of those that a competency replaced itself; that of one which is not told is found the same way."""
+        before = [each for each in self.directly.get(id, ()) if each not in seen]
+        found = [levels[each] if each in levels else self._lowest(each, levels, seen | {id}) for each in before]
+        return min(found, key=CODE_OF.__getitem__, default=Level.UNKNOWN)
+
+    def before_without(self, waived: Iterable[tuple[str, str]]) -> Sequence[tuple[int, ...]]:
+        """Return `before` less what is waived: pairs of a competency and one before it, or of what they have replaced."""
+        pairs = {(place, first) for id, other in waived for place in self.places_of(id) for first in self.places_of(other)}
+        if not pairs:
+            return self.before
+        before = list(self.before)
+        for place, first in pairs:
+            before[place] = tuple(each for each in before[place] if each != first)
+        return before
 
     def goals_of(self, grade: str) -> tuple[int, ...]:
         """Return the indices of the assessable competencies of a grade, ascending; none for a learner without grade."""
@@ -143,7 +163,8 @@ class Curriculum:
 
 
 def parse_framework(pages: Sequence[Any]) -> Framework:
-    """Return the graph of a framework. What mastery refused at import, unknown prerequisites and cycles, is passed over.
+    """Return the graph of a framework. What mastery refuses at import is passed over: unknown prerequisites, and of a cycle the one that
+    closes it.
 
     What was replaced by competencies that are known is a heading from then on: they are prerequisites, goals and steps in its place.
     """
@@ -167,9 +188,13 @@ def parse_framework(pages: Sequence[Any]) -> Framework:
     of_grade = {
         key: tuple(p for p in assessable if not entries[p].grades or key in map(grade_key, entries[p].grades)) for key in sorted(keys)
     }
+    directly: dict[str, list[str]] = {}
+    for id in sorted(now):
+        for successor in known[id].replaced_by:
+            directly.setdefault(successor, []).append(id)
     return Framework(
         entries, index, before, tuple(_top_rank(entry) for entry in entries), of_grade, gradeless, now,
-        {place: tuple(ids) for place, ids in former.items()},
+        {place: tuple(ids) for place, ids in former.items()}, {id: tuple(ids) for id, ids in directly.items()},
     )  # fmt: skip
 
 
@@ -220,28 +245,45 @@ def _replaced(known: Mapping[str, Competency]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _topological(known: Mapping[str, Competency], named: Mapping[str, Iterable[str]]) -> Iterable[str]:
-    """Yield the ids, prerequisites first, and where there is a choice by grade, code and id; what lies on or behind a cycle comes last.
+def _topological(known: Mapping[str, Competency], named: Mapping[str, Set[str]]) -> Iterable[str]:
+    """Yield the ids, prerequisites first, and where there is a choice by grade, code and id.
+
+    Where only what lies on a cycle or behind one is left, one on a cycle goes first, as if what closes the cycle did not come before it.
 
     Args:
         named: the known prerequisites of each.
     """
-    waiting = {id: len(list(named[id])) for id in known}
+    waiting = {id: len(named[id]) for id in known}
     after: dict[str, list[str]] = {id: [] for id in known}
     for id, prerequisites in named.items():
         for prerequisite in prerequisites:
             after[prerequisite].append(id)
     ready = [_order(known[id]) for id, count in waiting.items() if count == 0]
     heapq.heapify(ready)
-    while ready:
+    while waiting:
+        if not ready:
+            ready.append(_order(known[_on_a_cycle(waiting.keys(), known, named)]))
         id = heapq.heappop(ready)[-1]
         del waiting[id]
         yield id
         for dependent in after[id]:
-            waiting[dependent] -= 1
-            if waiting[dependent] == 0:
-                heapq.heappush(ready, _order(known[dependent]))
-    yield from sorted(waiting)
+            if dependent in waiting:
+                waiting[dependent] -= 1
+                if waiting[dependent] == 0:
+                    heapq.heappush(ready, _order(known[dependent]))
+
+
+def _on_a_cycle(waiting: Set[str], known: Mapping[str, Competency], named: Mapping[str, Set[str]]) -> str:
+    """Return the first, in their order, of a cycle among those that wait, each for another one of them."""
+
+    def first(ids: Iterable[str]) -> str:
+        return min(ids, key=lambda id: _order(known[id]))
+
+    walk = dict.fromkeys([first(waiting)])
+    while (following := first(named[next(reversed(walk))] & waiting)) not in walk:
+        walk[following] = None
+    ids = list(walk)
+    return first(ids[ids.index(following) :])
 
 
 def _order(entry: Competency) -> tuple[int, str, str]:

@@ -71,9 +71,12 @@ def _by_subject(framework: Framework, targets: Sequence[Target]) -> Lanes:
     return MappingProxyType(dict(sorted(lanes.items())))
 
 
-def closures_of(framework: Framework, targets: Lanes, done: Set[int]) -> dict[int, int]:
-    """Return each competency met on a walk down from the goals through unmastered ones only, with itself and all beneath it as a mask."""
-    before = framework.before
+def closures_of(before: Sequence[Sequence[int]], targets: Lanes, done: Set[int]) -> dict[int, int]:
+    """Return each competency met on a walk down from the goals through unmastered ones only, with itself and all beneath it as a mask.
+
+    Args:
+        before: the prerequisites of each place that count for the learner.
+    """
     needed: set[int] = set()
     waiting = [target.place for lane in targets.values() for target in lane]
     while waiting:

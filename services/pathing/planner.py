@@ -13,6 +13,7 @@ from typing import Final
 
 from services.pathing.catalogue import Curriculum, Framework, rank_of
 from services.pathing.goals import Lanes, Target, closures_of, targets_of
+from services.pathing.needs import needs_of
 from services.pathing.options import Taste, options_for
 from services.pathing.pace import pace_of
 from shared.contracts.envelope import MICRO
@@ -49,13 +50,16 @@ class Learner:
     """None: the competencies of her grade."""
     choices: Mapping[str, Chosen] = field(default_factory=dict)
     """Competency -> activity she chose, oldest choice first."""
+    waived: tuple[tuple[str, str], ...] = ()
+    """Pairs of a competency, and a prerequisite of it that shall not hold her back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A path and how the learner stands against her dates."""
+    """A path, what it means for a school day, and how the learner stands against her dates."""
 
     steps: tuple[Step, ...] = ()
+    needs: tuple[Step, ...] = ()
     pace: Pace = Pace.NO_DATE
     minutes_needed: int = 0
     due: date | None = None
@@ -65,6 +69,8 @@ class Plan:
 class _Draft:
     """What is on the path so far. All lanes write into it."""
 
+    before: Sequence[Sequence[int]]
+    """The prerequisites of each place, less those that are waived."""
     done: Set[int]
     closures: Mapping[int, int]
     """Needed competency -> itself and its unmastered prerequisites, all the way down, as a mask."""
@@ -76,37 +82,45 @@ class _Draft:
         self.planned |= 1 << place
         self.picked.append((place, reason, goal))
 
-    def ready(self, before: Sequence[int]) -> bool:
+    def ready(self, place: int) -> bool:
         """Return whether every prerequisite is mastered or an earlier step."""
-        return all(p in self.done or self.planned >> p & 1 for p in before)
+        return all(p in self.done or self.planned >> p & 1 for p in self.before[place])
+
+    def needed(self, places: Sequence[int]) -> int:
+        """Return, as a mask, these places and what has to be mastered before them."""
+        mask, waiting = 0, list(places)
+        while waiting:
+            place = waiting.pop()
+            if not mask >> place & 1:
+                mask |= 1 << place
+                waiting.extend(p for p in self.before[place] if place not in self.done and p not in self.done)
+        return mask
 
 
 def plan(curriculum: Curriculum, learner: Learner) -> Plan:
     """Return the learner's path of at most twelve steps.
 
-    No new step has an unmastered prerequisite that is not an earlier step. A review needs none: it was mastered before.
+    No new step has an unmastered prerequisite that is not an earlier step, but such as are waived. A review needs none: it was mastered.
     """
-    known, done, reviews = _known(curriculum.framework, learner)
-    targets = targets_of(curriculum.framework, learner.goals, learner.grade, learner.on)
-    draft = _Draft(done, closures_of(curriculum.framework, targets, done))
-    pace, minutes, due = pace_of(curriculum, learner.on, targets, draft.closures)
-    _fill(curriculum, learner, targets, draft, reviews)
-    if pace is Pace.AHEAD:
-        _enrich(curriculum, learner, targets, draft)
-    _hold(curriculum, learner, draft)
-    chosen = _chosen(curriculum.framework, learner)
-    steps = tuple(
-        _step(curriculum, learner, *picked, known.get(picked[0], Level.UNKNOWN), chosen.get(picked[0])) for picked in draft.picked
+    framework = curriculum.framework
+    levels, before, chosen = (
+        framework.levels_by_place(learner.levels),
+        framework.before_without(learner.waived),
+        _chosen(framework, learner),
     )
-    return Plan(steps, pace, minutes, due)
-
-
-def _known(framework: Framework, learner: Learner) -> tuple[dict[int, Level], set[int], list[int]]:
-    """Return the learner's levels by place, the places she has mastered, and those of them that are due to be verified again, ascending."""
-    mastered, due = Level.MASTERED, Level.REVERIFY
-    known = framework.levels_by_place(learner.levels)
-    done = {place for place, level in known.items() if level is mastered or level is due}
-    return known, done, sorted(place for place in done if known[place] is due)
+    mastered, again = Level.MASTERED, Level.REVERIFY
+    done = {place for place, level in levels.items() if level is mastered or level is again}
+    targets = targets_of(framework, learner.goals, learner.grade, learner.on)
+    draft = _Draft(before, done, closures_of(before, targets, done))
+    pace, minutes, due = pace_of(curriculum, learner.on, targets, draft.closures)
+    _fill(curriculum, learner, targets, draft, sorted(place for place in done if levels[place] is again))
+    if pace is Pace.AHEAD:
+        _enrich(framework, learner, targets, draft)
+    _hold(framework, learner.on, chosen, draft)
+    steps = tuple(
+        _step(curriculum, learner, *picked, levels.get(picked[0], Level.UNKNOWN), chosen.get(picked[0])) for picked in draft.picked
+    )
+    return Plan(steps, needs_of(framework, before, done, steps), pace, minutes, due)
 
 
 def _lane(curriculum: Curriculum, on: date, targets: Sequence[Target], draft: _Draft) -> Iterator[tuple[int, int]]:
@@ -163,14 +177,14 @@ def _fill(curriculum: Curriculum, learner: Learner, targets: Lanes, draft: _Draf
             return
 
 
-def _enrich(curriculum: Curriculum, learner: Learner, targets: Lanes, draft: _Draft) -> None:
+def _enrich(framework: Framework, learner: Learner, targets: Lanes, draft: _Draft) -> None:
     """Offer what is open of the next grade in the subjects of her goals, where there is room on the path."""
-    framework, rank = curriculum.framework, rank_of(learner.grade)
+    rank = rank_of(learner.grade)
     room = min(MAX_STEPS - len(draft.picked), MAX_ENRICHMENT)
     if rank is None or room <= 0:
         return
     for place in framework.of_grade.get(str(rank + 1), ()):
-        open_to_her = place not in draft.done and not draft.planned >> place & 1 and draft.ready(framework.before[place])
+        open_to_her = place not in draft.done and not draft.planned >> place & 1 and draft.ready(place)
         if open_to_her and framework.entries[place].subject in targets:
             draft.take(place, Reason.ENRICHMENT, place)
             room -= 1
@@ -178,26 +192,25 @@ def _enrich(curriculum: Curriculum, learner: Learner, targets: Lanes, draft: _Dr
                 return
 
 
-def _hold(curriculum: Curriculum, learner: Learner, draft: _Draft) -> None:
-    """Keep a step that the learner lately chose how to take, where it would leave the path undone: it takes a place at the end."""
-    framework = curriculum.framework
-    chosen = _chosen(framework, learner)
-    lately = [
-        place for place, choice in chosen.items() if (learner.on - choice.on).days < HELD_DAYS and framework.entries[place].assessable
-    ]
+def _hold(framework: Framework, on: date, chosen: Mapping[int, Chosen], draft: _Draft) -> None:
+    """Keep a step that the learner lately chose how to take, where it would leave the path undone: it takes a place at the end.
+
+    The last steps give way that she neither chose nor needs for one that she chose. Nothing that stays needs them: what does comes later.
+    """
+    lately = [place for place, choice in chosen.items() if (on - choice.on).days < HELD_DAYS and framework.entries[place].assessable]
     off_path = [place for place in lately if place not in draft.done and not draft.planned >> place & 1]
-    lost = sorted([place for place in off_path if draft.ready(framework.before[place])][-MAX_HELD:])
+    lost = [place for place in off_path if draft.ready(place)][-MAX_HELD:]
     if not lost:
         return
     kept, room = draft.picked, MAX_STEPS - len(lost)
+    stays = draft.needed([*lost, *(place for place, _, _ in kept if place in chosen)])
     for at in range(len(kept) - 1, -1, -1):
-        if len(kept) > room and kept[at][0] not in chosen:
+        if len(kept) > room and not stays >> kept[at][0] & 1:
             kept = kept[:at] + kept[at + 1 :]
-    kept = [*kept, *((place, Reason.CHOICE, place) for place in lost)][:MAX_STEPS]
+    fitting = lost[max(len(lost) + len(kept) - MAX_STEPS, 0) :]
     draft.planned, draft.picked = 0, []
-    for place, reason, goal in kept:
-        if reason is Reason.REVIEW or draft.ready(framework.before[place]):
-            draft.take(place, reason, goal)
+    for place, reason, goal in [*kept, *((place, Reason.CHOICE, place) for place in sorted(fitting))]:
+        draft.take(place, reason, goal)
 
 
 def _chosen(framework: Framework, learner: Learner) -> dict[int, Chosen]:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
 from services.pathing.catalogue import CATALOGUE, FRAMEWORK
-from services.pathing.domain import NoteEnrolment, NoteLevel, NotePreferences, Replan, pathing
+from services.pathing.domain import NoteEnrolment, NoteLevel, NotePreferences, NoteWaivers, Replan, pathing
 from shared.contracts.envelope import Recorded
-from shared.contracts.mastery import FrameworkAdopted, LevelChanged, MasteryPageAdded
-from shared.contracts.pathing import EnrolmentNoted, LevelNoted, PreferencesNoted, ReplanAsked
+from shared.contracts.mastery import (
+    FrameworkAdopted,
+    JudgementsMoved,
+    LevelChanged,
+    MasteryPageAdded,
+    PrerequisiteWaived,
+    WaivedPair,
+    WaiverWithdrawn,
+)
+from shared.contracts.pathing import EnrolmentNoted, LevelNoted, PreferencesNoted, ReplanAsked, WaiversNoted
 from shared.contracts.profile import LearnerRostered, PreferencesStated
 from shared.contracts.topics import Topic
 from shared.decider import Command
@@ -35,6 +43,12 @@ def commands_for(event: Recorded[Any]) -> list[Command]:
                 learner_id=told.learner_id, competency_id=told.competency_id, level=told.level, on=event.time.date(), version=event.version
             )
             return [NoteLevel(fact)]
+        case PrerequisiteWaived() as told:
+            return [_waivers(told.learner_id, event, [_pair(told)])]
+        case WaiverWithdrawn() as told:
+            return [_waivers(told.learner_id, event, ended=[_pair(told)])]
+        case JudgementsMoved(waivers=moved) as told if moved:
+            return [_waivers(told.learner_id, event, map(_pair, moved), [each.before for each in moved])]
         case MasteryPageAdded() as told:
             return [AddPage(Topic.PATHING, told.content)]
         case FrameworkAdopted() as told:
@@ -48,6 +62,15 @@ def _enrolment(told: LearnerRostered, event: Recorded[Any]) -> EnrolmentNoted:
         learner_id=told.learner_id, school_id=told.school_id, grade=told.grade, active=told.active, on=event.time.date(),
         version=event.version,
     )  # fmt: skip
+
+
+def _waivers(learner_id: UUID, event: Recorded[Any], waived: Iterable[WaivedPair] = (), ended: Iterable[WaivedPair] = ()) -> NoteWaivers:
+    on, version = event.time.date(), event.version
+    return NoteWaivers(WaiversNoted(learner_id=learner_id, waived=tuple(waived), ended=tuple(ended), on=on, version=version))
+
+
+def _pair(told: PrerequisiteWaived | WaiverWithdrawn | WaivedPair) -> WaivedPair:
+    return WaivedPair(competency_id=told.competency_id, prerequisite_id=told.prerequisite_id)
 
 
 def _preferences(told: PreferencesStated) -> PreferencesNoted:
@@ -82,5 +105,10 @@ def ticks(context: Context) -> Sequence[Tick]:
 
 
 SUBSCRIPTION: Final = Subscription(
-    (Topic.PROFILE, Topic.MASTERY), commands_for, (LearnerRostered, PreferencesStated, LevelChanged, MasteryPageAdded, FrameworkAdopted)
-)
+    (Topic.PROFILE, Topic.MASTERY),
+    commands_for,
+    (
+        LearnerRostered, PreferencesStated, LevelChanged, PrerequisiteWaived, WaiverWithdrawn, JudgementsMoved, MasteryPageAdded,
+        FrameworkAdopted,
+    ),
+)  # fmt: skip

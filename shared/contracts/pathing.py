@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.contracts.envelope import Event, Instant, Micros, Part, Share, SortedTexts
-from shared.contracts.mastery import Level
+from shared.contracts.mastery import Level, WaivedPair
 from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted, ParameterSetNoted
 from shared.contracts.profile import Area, Modality, Role
 
@@ -92,6 +92,20 @@ class LevelNoted(Event):
     moved: bool = Field(
         default=False, description="A revision has replaced the competency: the level before this one counts for what stands in its place."
     )
+    finished: SortedTexts = Field(
+        default=(), description="Competencies that a revision replaced by this one, whose chosen steps are done with it, too."
+    )
+
+
+class WaiversNoted(Event):
+    """Prerequisites that shall not hold a learner back, or shall again, copied from mastery. Key: the learner."""
+
+    TYPE: ClassVar[str] = "pathing.waivers-noted.v1"
+    learner_id: UUID
+    waived: tuple[WaivedPair, ...] = ()
+    ended: tuple[WaivedPair, ...] = Field(default=(), description="Waived no more.")
+    on: date = Field(description="The day it was told, from which pace is counted.")
+    version: int = Field(default=0, ge=0, description="Of the learner's stream in mastery that told it; of each pair the largest counts.")
 
 
 class PreferencesNoted(Event):
@@ -197,6 +211,6 @@ class CatalogueAdopted(ParameterSetAdopted):
 
 
 EVENTS: tuple[type[Event], ...] = (
-    EnrolmentNoted, LevelNoted, PreferencesNoted, GoalsSet, ActivityChosen, ReplanAsked, PathPlanned, DemandChanged, PathingPageAdded,
-    FrameworkNoted, CatalogueAdopted,
+    EnrolmentNoted, LevelNoted, WaiversNoted, PreferencesNoted, GoalsSet, ActivityChosen, ReplanAsked, PathPlanned, DemandChanged,
+    PathingPageAdded, FrameworkNoted, CatalogueAdopted,
 )  # fmt: skip

@@ -16,6 +16,7 @@ AT, LATER = "2026-10-13T07:30:00.000000Z", "2026-10-13T07:30:01.000000Z"
 Told = tuple[str, int, dict[str, Any]]
 """Type, version of its stream, content."""
 
+PAIR = {"competency_id": "B", "prerequisite_id": "A"}
 LIKES = {"learner_id": LEARNER, "author_id": AUTHOR, "role": "learner", "stated_at": AT, "modalities": ["video"]}
 NEEDS = {"version": 1, "needs": [{"competency_id": "A"}]}
 TEACHES = {"school_id": SCHOOL, "staff_id": STAFF, "subjects": ["art"]}
@@ -48,6 +49,10 @@ KINDS: dict[str, tuple[Told, Told, dict[str, Any]]] = {
         ("mastery.level-changed.v1", 4, {"learner_id": LEARNER, "competency_id": "A", "level": "mastered"}),
         ("pathing.level-noted.v1", 7, {"learner_id": LEARNER, "competency_id": "A", "level": "mastered", "version": 4}),
         {"level": "learning"},
+    ),
+    "waiver": (
+        ("mastery.prerequisite-waived.v1", 4, {"learner_id": LEARNER} | PAIR),
+        ("pathing.waivers-noted.v1", 7, {"learner_id": LEARNER, "waived": [PAIR], "version": 4}), {"waived": [], "ended": [PAIR]},
     ),
     "framework": (
         ("mastery.framework-adopted.v1", 3, {"set_id": "one"}), ("pathing.framework-noted.v1", 7, {"set_id": "one", "version": 3}),
@@ -94,6 +99,17 @@ def test_what_is_told_last_counts_in_whatever_order_it_is_read() -> None:
     assert not of("enrolment", found(told, older, held))
     newer = (told[0], 2, told[2] | {"grade": "06"})
     assert of("enrolment", found(newer, told, held))
+
+
+def test_what_became_of_a_waiver_is_known_of_both_pairs() -> None:
+    told, held, _ = KINDS["waiver"]
+    assert not found(told, ("mastery.waiver-withdrawn.v1", 5, told[2])), "nothing needs to be held"
+    assert of("waiver", found(told, held, ("mastery.waiver-withdrawn.v1", 5, told[2])))
+    other = PAIR | {"competency_id": "C"}
+    moved = ("mastery.judgements-moved.v1", 6, {"learner_id": LEARNER, "waivers": [other | {"before": PAIR}]})
+    assert len(of("waiver", found(told, held, moved))) == 2
+    followed = ("pathing.waivers-noted.v1", 8, {"learner_id": LEARNER, "waived": [other], "ended": [PAIR], "version": 6})
+    assert not found(told, held, moved, followed)
 
 
 def test_the_latest_statement_of_an_author_counts() -> None:

@@ -18,13 +18,14 @@ from services.pathing.domain import (
     NoteEnrolment,
     NoteLevel,
     NotePreferences,
+    NoteWaivers,
     PathingCommand,
     Replan,
     SetGoals,
     pathing,
 )
-from services.pathing.domain.state import MAX_AUTHORS, MAX_CHOICES, State, print_of
-from shared.contracts.mastery import Level
+from services.pathing.domain.state import MAX_AUTHORS, MAX_CHOICES, MAX_WAIVERS, State, print_of, waived_of
+from shared.contracts.mastery import Level, WaivedPair
 from shared.contracts.pathing import (
     ActivityChosen,
     DemandChanged,
@@ -37,6 +38,7 @@ from shared.contracts.pathing import (
     PreferencesNoted,
     Reason,
     ReplanAsked,
+    WaiversNoted,
 )
 from shared.contracts.profile import Area, Modality, Role
 from shared.decider import Refusal
@@ -64,6 +66,15 @@ def enrolled(school: UUID = SCHOOL, grade: str = "05", active: bool = True, vers
 
 def level(id: str, level: Level = Level.MASTERED, version: int = 1, on: date = TODAY) -> NoteLevel:
     return NoteLevel(LevelNoted(learner_id=LEARNER, competency_id=id, level=level, on=on, version=version))
+
+
+def waived(*pairs: str, ended: Sequence[str] = (), version: int = 1) -> NoteWaivers:
+    """Pairs as texts: a competency, and its prerequisite."""
+
+    def of(texts: Sequence[str]) -> tuple[WaivedPair, ...]:
+        return tuple(WaivedPair(competency_id=text.split()[0], prerequisite_id=text.split()[1]) for text in texts)
+
+    return NoteWaivers(WaiversNoted(learner_id=LEARNER, waived=of(pairs), ended=of(ended), on=TODAY, version=version))
 
 
 def liked(*modalities: Modality, author: UUID = AUTHOR, minute: int = 0, role: Role = Role.LEARNER) -> NotePreferences:
@@ -291,6 +302,92 @@ def test_a_revision_moves_a_path_once_and_the_levels_that_follow_move_nothing() 
     assert path_in(Spec(pathing, revised, before_it.past).asked(replan(version=3)).past) == path_in(moved.past)
 
 
+def revised_framework(**successors: str) -> Parameters:
+    """Return the framework with some of it replaced by others, which take over grade and prerequisites."""
+    old = [
+        entry | ({"replaced_by": [successors[entry["id"]]], "assessable": False} if entry["id"] in successors else {})
+        for entry in FRAMEWORK_ENTRIES
+    ]
+    new = [
+        entry | {"id": successors[entry["id"]], "code": successors[entry["id"]]} for entry in FRAMEWORK_ENTRIES if entry["id"] in successors
+    ]
+    return in_force((FRAMEWORK, [*old, *new]), (CATALOGUE, CATALOGUE_ENTRIES), version=3)
+
+
+def test_a_step_chosen_before_a_revision_is_done_with_what_stands_in_its_place() -> None:
+    spec = SPEC.asked(enrolled(), choose("B", "B-video"), choose("S", "S-video", minute=1))
+    after = Spec(pathing, revised_framework(B="B2"), spec.past).asked(replan(version=3))
+    done = after.when(level("B2", version=2)).events
+    assert done[0] == LevelNoted(learner_id=LEARNER, competency_id="B2", level=Level.MASTERED, on=TODAY, version=2, finished=("B",))
+    lapsed = after.asked(level("B2", version=2), level("B2", Level.NEARLY, 3))
+    assert {step.competency_id: step.chosen for step in path_in(lapsed.past).steps} == {
+        "A": "", "B2": "", "S": "S-video", "C": "", "T": "",
+    }  # fmt: skip
+    both = in_force((FRAMEWORK, [
+        *(entry | ({"replaced_by": ["B2", "B3"], "assessable": False} if entry["id"] == "B" else {}) for entry in FRAMEWORK_ENTRIES),
+        competency("B2"), competency("B3"),
+    ]), (CATALOGUE, CATALOGUE_ENTRIES), version=3)  # fmt: skip
+    half = Spec(pathing, both, spec.past).asked(replan(version=3), level("B2", version=2))
+    assert {step.chosen for step in path_in(half.past).steps if step.competency_id == "B3"} == {"B-video"}, "the other part is not done"
+    assert list(half.asked(level("B3", version=3)).state.choices) == ["S"]
+
+
+def test_a_level_from_before_a_revision_counts_no_more_where_the_revision_is_withdrawn() -> None:
+    spec = SPEC.asked(enrolled(), level("A"))
+    moved = Spec(pathing, revised_framework(A="A2"), spec.past).asked(replan(version=3), level("A", Level.UNKNOWN, 2))
+    assert ids(path_in(moved.past)) == ["B", "S", "C", "T"]
+    back = Spec(pathing, IN_FORCE, moved.past).asked(replan(TODAY + timedelta(days=1)))
+    assert ids(path_in(back.past)) == ["A", "S", "B", "T", "C"], "mastery says that nothing is known of it"
+    assert ids(path_in(back.asked(level("A", version=3)).past)) == ["B", "S", "C", "T"]
+
+
+def test_what_stands_in_the_place_of_replaced_goals_is_named_once() -> None:
+    entries = [entry | ({"replaced_by": ["N"], "assessable": False} if entry["id"] in "AB" else {}) for entry in FRAMEWORK_ENTRIES]
+    spec = Spec(pathing, in_force((FRAMEWORK, [*entries, competency("N")]), (CATALOGUE, CATALOGUE_ENTRIES)))
+    refusal = answer(pathing, goals("A", "B"), (), spec.parameters)
+    assert isinstance(refusal, Refusal)
+    assert refusal.detail == "a revision has replaced A, B: set N"
+
+
+def test_a_waiver_opens_what_it_was_given_for_and_its_end_closes_it() -> None:
+    spec = SPEC.asked(enrolled(), goals("C"))
+    assert ids(path_in(spec.past)) == ["A", "B", "C"]
+    opened = spec.when(waived("B A", version=2)).events
+    assert [type(event) for event in opened] == [WaiversNoted, PathPlanned, DemandChanged]
+    assert (ids(path_in(opened)), ids(demand_in(opened))) == (["B", "C"], ["B", "C"])
+    given = spec.asked(waived("B A", version=2))
+    given.when(waived("B A", version=2)).then_nothing()
+    assert ids(path_in(given.when(waived(ended=["B A"], version=3)).events)) == ["A", "B", "C"]
+    assert ids(path_in(given.when(waived("C B", ended=["B A"], version=3)).events)) == ["C"], "a revision has moved it"
+
+
+def test_a_waiver_that_is_told_after_its_end_changes_nothing() -> None:
+    """One given before pathing heard of waivers is told it later: what was said since wins."""
+    spec = SPEC.asked(enrolled(), waived(ended=["B A"], version=9))
+    spec.when(waived("B A", version=4)).then_nothing()
+    assert waived_of(spec.asked(waived("B A", "T S", version=4)).state) == (("T", "S"),)
+
+
+def test_a_waiver_before_framework_and_enrolment_counts_once_they_are_there() -> None:
+    without = Spec(pathing, NO_PARAMETERS).asked(waived("B A"))
+    assert ids(path_in(Spec(pathing, IN_FORCE, without.past).asked(goals("B")).when(enrolled()).events)) == ["B"]
+
+
+def test_waivers_that_are_over_are_bounded_and_push_out_none_that_stands() -> None:
+    spec = SPEC.asked(waived("B A"), *(waived(ended=[f"X{n} Y"], version=n) for n in range(2, MAX_WAIVERS + 9)))
+    assert len(spec.state.waivers) == MAX_WAIVERS
+    assert waived_of(spec.state) == (("B", "A"),)
+
+
+def test_a_choice_made_again_on_the_same_day_is_the_last_one() -> None:
+    spec = SPEC.asked(enrolled(), choose("B", "B-video"), choose("S", "S-video", minute=1))
+    assert list(spec.state.choices) == ["B", "S"]
+    assert isinstance(spec.when(choose("B", "B-video", minute=2)).events[0], ActivityChosen)
+    again = spec.asked(choose("B", "B-video", minute=2))
+    assert list(again.state.choices) == ["S", "B"]
+    again.when(choose("B", "B-video", minute=3)).then_nothing()
+
+
 def test_a_choice_made_again_on_another_day_is_held_from_then_on() -> None:
     spec = SPEC.asked(enrolled(), choose("B", "B-video"))
     assert isinstance(spec.when(choose("B", "B-video", minute=24 * 60)).events[0], ActivityChosen)
@@ -359,6 +456,7 @@ def _parsed(names: tuple[str, ...]) -> Parameters:
 MADE = made_framework(3, 40)
 MADE_ACTIVITIES = made_catalogue(3, MADE, 3)
 MADE_IN_FORCE = in_force((FRAMEWORK, MADE), (CATALOGUE, MADE_ACTIVITIES))
+MADE_PAIRS = [f"{entry['id']} {id}" for entry in MADE for id in entry.get("prerequisites", ())]
 MADE_IDS = [entry["id"] for entry in MADE] + ["plain-id", "another"]
 
 
@@ -369,12 +467,16 @@ def histories(draw: st.DrawFn) -> list[PathingCommand]:
         minutes += draw(st.integers(1, 2_000))
         day = TODAY + timedelta(days=draw(st.integers(-3, 40)))
         some = draw(st.sampled_from(MADE_IDS))
-        kind = draw(st.sampled_from(("enrolment", "level", "level", "level", "preferences", "goals", "choice", "choice", "replan")))
+        kinds = ("enrolment", "level", "level", "level", "waivers", "preferences", "goals", "choice", "choice", "replan")
+        kind = draw(st.sampled_from(kinds))
         if kind == "enrolment":
             school = draw(st.sampled_from((SCHOOL, OTHER_SCHOOL)))
             commands.append(enrolled(school, draw(st.sampled_from(("04", "5", ""))), draw(st.booleans()), version, day))
         elif kind == "level":
             commands.append(level(some, draw(st.sampled_from(Level)), version, day))
+        elif kind == "waivers":
+            pairs = st.lists(st.sampled_from(MADE_PAIRS), max_size=2)
+            commands.append(waived(*draw(pairs), ended=draw(pairs), version=version))
         elif kind == "preferences":
             modalities = draw(st.lists(st.sampled_from(Modality), max_size=3))
             commands.append(liked(*modalities, author=UUID(int=draw(st.integers(1, 9))), minute=minutes))
@@ -403,7 +505,7 @@ def test_the_path_in_force_is_always_that_of_all_facts_and_no_command_of_the_pas
     state: State = pathing.fold(past)
     again = answer(pathing, replan(state.on or TODAY), past, MADE_IN_FORCE)
     assert again == []
-    for fact in [event for event in past if isinstance(event, EnrolmentNoted | LevelNoted | PreferencesNoted)]:
+    for fact in [event for event in past if isinstance(event, EnrolmentNoted | LevelNoted | WaiversNoted | PreferencesNoted)]:
         command = pathing.command_of(fact)
         repeated = answer(pathing, command, past, MADE_IN_FORCE)
         assert repeated == []

@@ -14,9 +14,10 @@ from services.pathing.app import PARTS
 from services.pathing.catalogue import CONFERENCE
 from shared.clock import FixedClock
 from shared.contracts.envelope import Event, Recorded, StreamId
-from shared.contracts.mastery import FrameworkAdopted, Level, LevelChanged, MasteryPageAdded
+from shared.contracts.mastery import Author, FrameworkAdopted, Level, LevelChanged, MasteryPageAdded, PrerequisiteWaived, WaiverWithdrawn
+from shared.contracts.mastery import Reason as Why
 from shared.contracts.parameters import set_id_of
-from shared.contracts.pathing import DemandChanged, PathPlanned
+from shared.contracts.pathing import DemandChanged, PathPlanned, WaiversNoted
 from shared.contracts.profile import LearnerRostered, Modality, PreferencesStated, Role
 from shared.ledger import store
 from shared.parameters import page_hash
@@ -119,6 +120,28 @@ async def test_a_level_from_mastery_moves_the_path_and_tells_scheduling(planned:
     assert [step["competency_id"] for step in (await get(planned, f"/learners/{LEARNER}/path"))["steps"]] == ["B", "S", "C"]
     (again,) = await planned.hear(levelled("A"))
     assert (again.events, again.refusal) == ((), None)
+
+
+async def test_what_a_teacher_waived_opens_what_waits_for_it(planned: Service, clock: FixedClock) -> None:
+    said: dict[str, Any] = {"author_id": TEACHER, "role": Author.TEACHER, "reason": Why.SHOWN_IN_PERSON, "at": NOW}
+    pair = {"learner_id": LEARNER, "competency_id": "B", "prerequisite_id": "A"}
+    (answer,) = await planned.hear(told(PrerequisiteWaived(**pair, **said), 3))
+    assert [type(event.data) for event in answer.events] == [WaiversNoted, PathPlanned, DemandChanged]
+    path = await get(planned, f"/learners/{LEARNER}/path")
+    assert [(step["competency_id"], step["open"], step["unlocks"]) for step in path["steps"]] == [
+        ("B", True, ["C"]), ("S", True, []), ("C", False, []),
+    ]  # fmt: skip
+    (past, *_) = (await get(planned, f"/learners/{LEARNER}/path/history"))["items"]
+    assert (past["cause_type"], past["cause"][:6]) == (WaiversNoted.TYPE, "It was")
+    goals = {"author_id": str(TEACHER), "role": "teacher", "goals": [{"competency_id": "A", "due": "2026-11-30"}, {"competency_id": "B"}]}
+    await post(planned, f"/learners/{LEARNER}/goals", goals)
+    both = await get(planned, f"/learners/{LEARNER}/path")
+    assert [(step["competency_id"], step["open"]) for step in both["steps"]] == [("A", True), ("B", True)]
+    shown = await get(planned, f"/learners/{LEARNER}/path/what-if?competency_id=B&activity_id=B-reading")
+    assert [step["open"] for step in shown["path"]["steps"]] == [True, True]
+    await planned.hear(told(WaiverWithdrawn(**pair, **said), 4))
+    closed = await get(planned, f"/learners/{LEARNER}/path")
+    assert [(step["competency_id"], step["open"]) for step in closed["steps"]] == [("A", True), ("B", False)]
 
 
 async def test_a_choice_is_honored_and_survives_a_new_level(planned: Service, clock: FixedClock) -> None:
@@ -267,10 +290,14 @@ async def test_a_catalogue_is_taken_whole_and_the_same_again_is_nothing(planned:
     before = await lengths(planned)
     again = (await planned.client.put("/pathing/activities", json={"activities": ACTIVITIES[::-1]})).json()
     assert (again["events"], again["activities"], again["competencies"], again["unknown"]) == (0, 16, 4, 0)
+    assert (again["one_modality"], again["one_modality_ids"]) == (0, [])
     assert await lengths(planned) == before
     more = [*ACTIVITIES[:4], activity("z", "elsewhere")]
     taken = (await planned.client.put("/pathing/activities", json={"activities": more})).json()
     assert (taken["events"], taken["unknown"], taken["unknown_ids"]) == (2, 1, ["elsewhere"])
+    assert (taken["one_modality"], taken["one_modality_ids"]) == (1, ["elsewhere"]), (
+        "who fills a catalogue is told where it has no alternative"
+    )
     await planned.tick()
     path = await get(planned, f"/learners/{LEARNER}/path")
     assert [[option["activity_id"] for option in step["options"]] for step in path["steps"][1:]] == [[CONFERENCE]] * 3

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.pathing.catalogue import CONFERENCE, Curriculum, curriculum, parse_catalogue, parse_framework
-from services.pathing.needs import NEEDS_PER_SUBJECT, needs_of
+from services.pathing.needs import NEEDS_PER_SUBJECT
 from services.pathing.options import taste_of
 from services.pathing.pace import school_days
 from services.pathing.planner import HELD_DAYS, MAX_HELD, Chosen, Learner, Plan, plan
@@ -48,9 +48,15 @@ def mastered(*ids: str) -> dict[str, Level]:
     return dict.fromkeys(ids, Level.MASTERED)
 
 
+def needed_first(framework: list[dict[str, Any]], made: Learner) -> dict[str, set[str]]:
+    """Return the prerequisites of each competency that are not waived."""
+    waived = set(made.waived)
+    return {entry["id"]: {id for id in entry.get("prerequisites", []) if (entry["id"], id) not in waived} for entry in framework}
+
+
 def unmet(framework: list[dict[str, Any]], made: Learner, found: Plan) -> list[str]:
     """Return the new steps that stand before one of their prerequisites."""
-    before = {entry["id"]: entry.get("prerequisites", []) for entry in framework}
+    before = needed_first(framework, made)
     met = {id for id, level in made.levels.items() if level in KNOWN}
     early = []
     for step in found.steps:
@@ -72,9 +78,11 @@ def cases(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]], 
     activities = {entry["competency_id"]: entry["id"] for entry in catalogue}
     choices = {id: Chosen(activities.get(id, CONFERENCE), TODAY) for id in draw(st.lists(st.sampled_from(ids), max_size=6))}
     some = st.lists(st.sampled_from(Modality), max_size=3)
+    pairs = [(entry["id"], id) for entry in framework for id in entry.get("prerequisites", [])]
+    waived = draw(st.lists(st.sampled_from(pairs), max_size=4)) if pairs else []
     return framework, catalogue, learner(
         made_levels(seed, framework, draw(st.sampled_from((0.0, 0.3, 0.9)))), draw(st.sampled_from(("03", "5", "06", "09", ""))),
-        goals=tuple(goals), choices=choices, taste=taste_of([likes(draw(some), draw(some))]),
+        goals=tuple(goals), choices=choices, taste=taste_of([likes(draw(some), draw(some))]), waived=tuple(waived),
     )  # fmt: skip
 
 
@@ -108,7 +116,7 @@ def test_every_path_keeps_its_promises(case: tuple[list[dict[str, Any]], list[di
         assert all(better >= worse for better, worse in pairwise(scores))
         is_known = made.levels.get(step.competency_id) in KNOWN
         assert is_known == (step.reason is Reason.REVIEW)
-    needs = needs_of(known.framework, made, found.steps)
+    needs = found.needs
     assert {step.subject for step in needs} <= {step.subject for step in found.steps}
     assert all(sum(need.subject == subject for need in needs) <= NEEDS_PER_SUBJECT for subject in {need.subject for need in needs})
     assert (found.pace is Pace.NO_DATE) == (found.due is None)
@@ -119,9 +127,9 @@ def test_every_path_keeps_its_promises(case: tuple[list[dict[str, Any]], list[di
 def test_needs_hold_no_unmet_prerequisite_that_is_no_need(case: tuple[list[dict[str, Any]], list[dict[str, Any]], Learner]) -> None:
     framework, catalogue, made = case
     known = both(framework, catalogue)
-    needs = needs_of(known.framework, made, plan(known, made).steps)
+    needs = plan(known, made).needs
     met = {id for id, level in made.levels.items() if level in KNOWN} | {need.competency_id for need in needs}
-    before = {entry["id"]: entry.get("prerequisites", []) for entry in framework}
+    before = needed_first(framework, made)
     assert all(met.issuperset(before[need.competency_id]) for need in needs if need.reason is not Reason.REVIEW)
 
 
@@ -250,6 +258,22 @@ def test_old_choices_leave_the_path_to_her_goals() -> None:
     assert {reason for _, reason in steps_of(plan(known, learner(grade="06", choices=older)))} == {Reason.GOAL}
 
 
+def test_a_chosen_step_does_not_leave_the_path_because_what_it_needs_does() -> None:
+    """Neither a step that she chose long ago, nor one that is held: what is dropped for it is what nothing chosen rests on."""
+    chain = [competency(f"C{n:02d}", *([f"C{n - 1:02d}"] if n else [])) for n in range(12)]
+    framework = [*chain, *(competency(f"D{n}", grade="06") for n in range(3)), competency("E", "C11", grade="06")]
+    known = both(framework, [activity(f"x{entry['id']}", entry["id"]) for entry in framework])
+
+    def path(*ids: str) -> list[tuple[str, Reason]]:
+        return steps_of(plan(known, learner(choices={id: Chosen(f"x{id}", TODAY) for id in ids}, goals=(Goal(competency_id="C11"),))))
+
+    everything = [(f"C{n:02d}", Reason.PREREQUISITE) for n in range(11)] + [("C11", Reason.GOAL)]
+    assert path("C11", "D0", "D1") == everything
+    assert path("E") == everything
+    assert path("C09", "D0", "D1") == [*everything[:10], ("D0", Reason.CHOICE), ("D1", Reason.CHOICE)]
+    assert path("D0", "D2", "C10", "D1") == [*everything[:11], ("D1", Reason.CHOICE)], "of those held, the one chosen last"
+
+
 def revised(*entries: dict[str, Any], **successors: str) -> list[dict[str, Any]]:
     """Return entries of a framework of which some were replaced."""
     return [entry | ({"replaced_by": successors[entry["id"]].split()} if entry["id"] in successors else {}) for entry in entries]
@@ -267,7 +291,7 @@ def test_what_was_replaced_is_learned_in_what_stands_in_its_place() -> None:
     assert [id for id, _ in steps_of(plan(known, learner({"A": Level.MASTERED}, goals=(Goal(competency_id="C"),))))] == ["B", "C"]
     told = {"A": Level.MASTERED, "F": Level.NEARLY}
     assert [id for id, _ in steps_of(plan(known, learner(told, goals=(Goal(competency_id="C"),))))] == ["F", "B", "C"]
-    assert needs_of(known.framework, learner({"A": Level.MASTERED}), plan(known, learner({"A": Level.MASTERED})).steps)
+    assert plan(known, learner({"A": Level.MASTERED})).needs
 
 
 def test_of_two_that_became_one_the_lower_level_counts_until_it_is_told_of() -> None:
@@ -275,6 +299,47 @@ def test_of_two_that_became_one_the_lower_level_counts_until_it_is_told_of() -> 
     levels = {"A": Level.MASTERED, "B": Level.DEVELOPING}
     assert steps_of(plan(known, learner(levels))) == steps_of(plan(known, learner(dict(reversed(levels.items()))))) == [("N", Reason.GOAL)]
     assert plan(known, learner(levels | {"N": Level.MASTERED})).steps == ()
+
+
+def test_what_nothing_is_known_of_counts_as_not_known_among_those_that_became_one() -> None:
+    known = both(revised(competency("A"), competency("B"), competency("N"), competency("Z", "N"), A="N", B="N"))
+    assert [id for id, _ in steps_of(plan(known, learner(mastered("B"))))] == ["N", "Z"]
+    assert [id for id, _ in steps_of(plan(known, learner(mastered("A", "B"))))] == ["Z"]
+
+
+def test_of_revisions_one_after_the_other_the_last_that_is_told_of_counts() -> None:
+    """Who came after the first of them never had a level in what it replaced: that takes nothing away."""
+    known = both(revised(competency("A"), competency("B"), competency("N"), A="B", B="N"))
+    assert plan(known, learner(mastered("B"))).steps == ()
+    assert plan(known, learner(mastered("A"))).steps == ()
+    assert steps_of(plan(known, learner(mastered("A") | {"B": Level.DEVELOPING}))) == [("N", Reason.GOAL)]
+
+
+def test_a_waived_prerequisite_holds_nothing_back() -> None:
+    framework = [competency("A", grade="04"), competency("B", "A"), competency("C", "B"), competency("D", "A", grade="04")]
+    known, goals = both(framework, []), (Goal(competency_id="C", due=TODAY + timedelta(days=3)),)
+    held = plan(known, learner(goals=goals))
+    assert ([id for id, _ in steps_of(held)], held.pace) == (["A", "B", "C"], Pace.AT_RISK)
+    freed = plan(known, learner(goals=goals, waived=(("B", "A"), ("B", "nowhere"), ("C", "D"))))
+    assert steps_of(freed) == [("B", Reason.PREREQUISITE), ("C", Reason.GOAL)]
+    assert (freed.minutes_needed, held.minutes_needed) == (120, 180)
+    assert [need.competency_id for need in freed.needs] == ["B", "C"]
+    one_more = plan(known, learner(goals=(*goals, Goal(competency_id="D")), waived=(("B", "A"),)))
+    assert [id for id, _ in steps_of(one_more)] == ["B", "C", "A", "D"]
+    assert [need.competency_id for need in one_more.needs] == ["B", "A", "C"], "both are open now"
+
+
+def test_a_waiver_holds_for_what_stands_in_the_place_of_its_pair() -> None:
+    entries = (competency("A"), competency("B", "A"), competency("A2"), competency("B2", "A"))
+    known = both(revised(*entries, A="A2", B="B2"))
+    found = plan(known, learner(goals=(Goal(competency_id="B2"),), waived=(("B", "A"),)))
+    assert steps_of(found) == [("B2", Reason.GOAL)]
+
+
+def test_what_is_open_of_the_next_grade_minds_waivers() -> None:
+    framework = [competency("A"), competency("B", "A", "X", grade="06"), competency("X", grade="07")]
+    assert plan(both(framework), learner(mastered("A"))).steps == ()
+    assert steps_of(plan(both(framework), learner(mastered("A"), waived=(("B", "X"),)))) == [("B", Reason.ENRICHMENT)]
 
 
 def test_what_was_replaced_by_nothing_that_is_known_stays_what_it_is() -> None:
@@ -332,7 +397,18 @@ def test_school_days_are_weekdays() -> None:
 
 def test_a_cycle_or_an_unknown_prerequisite_ends_no_plan() -> None:
     framework = [competency("A", "B", "nowhere"), competency("B", "A"), competency("C", "B"), competency("D")]
-    assert {id for id, _ in steps_of(plan(both(framework), learner()))} == {"A", "B", "C", "D"}
+    assert [id for id, _ in steps_of(plan(both(framework), learner()))] == ["A", "D", "B", "C"]
+
+
+def test_what_lies_behind_a_cycle_keeps_its_prerequisites() -> None:
+    """Also where only what a revision put in the place of another closes the cycle, which earlier releases took."""
+    cycle = (competency("N", "B"), competency("B", "A"), competency("A"))
+    framework = revised(*cycle, competency("X", "Y"), competency("Y", "N"), competency("W", "X"), A="N")
+    parsed = parse_framework([framework])
+    ids = [entry.id for entry in parsed.entries]
+    before = {id: {ids[place] for place in parsed.before[parsed.index[id]]} for id in ids}
+    assert before == {"A": set(), "B": set(), "N": {"B"}, "Y": {"N"}, "X": {"Y"}, "W": {"X"}}
+    assert [id for id, _ in steps_of(plan(both(framework), learner()))] == ["B", "N", "Y", "X", "W"]
 
 
 def test_what_the_path_does_not_need_moves_none_of_its_next_steps() -> None:

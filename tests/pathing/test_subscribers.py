@@ -8,16 +8,23 @@ from uuid import UUID
 import pytest
 
 from services.pathing.catalogue import CATALOGUE, FRAMEWORK
-from services.pathing.domain import NoteEnrolment, NoteLevel, NotePreferences, Replan, pathing
+from services.pathing.domain import NoteEnrolment, NoteLevel, NotePreferences, NoteWaivers, Replan, pathing
 from services.pathing.subscribers import SUBSCRIPTION, commands_for, ticks
 from shared.contracts.mastery import (
+    Author,
     CalibrationPublished,
     FrameworkAdopted,
+    JudgementsMoved,
     Level,
     LevelChanged,
     MasteryPageAdded,
+    MovedWaiver,
+    PrerequisiteWaived,
+    Reason,
+    WaivedPair,
+    WaiverWithdrawn,
 )
-from shared.contracts.pathing import EnrolmentNoted, LevelNoted, PreferencesNoted
+from shared.contracts.pathing import EnrolmentNoted, LevelNoted, PreferencesNoted, WaiversNoted
 from shared.contracts.profile import Area, LearnerRostered, Modality, PreferencesStated, Role, RosterImported
 from shared.parameters import NO_PARAMETERS, Parameters
 from shared.settings_stream import AddPage, AdoptSet
@@ -46,6 +53,20 @@ def test_a_level_is_noted_with_its_day_and_version() -> None:
     assert commands_for(heard(told)) == [NoteLevel(fact)]
 
 
+def test_what_is_said_of_prerequisites_is_noted_without_who_said_it_and_why() -> None:
+    said: dict[str, Any] = {"author_id": SCHOOL, "role": Author.TEACHER, "reason": Reason.OTHER, "at": LATE}
+    pair, moved = {"competency_id": "B", "prerequisite_id": "A"}, {"competency_id": "D", "prerequisite_id": "C"}
+    beside: dict[str, Any] = {"learner_id": LEARNER, "on": date(2026, 11, 24), "version": 7}
+    given = commands_for(heard(PrerequisiteWaived(learner_id=LEARNER, **pair, **said)))
+    assert given == [NoteWaivers(WaiversNoted(waived=(WaivedPair(**pair),), **beside))]
+    withdrawn = commands_for(heard(WaiverWithdrawn(learner_id=LEARNER, **pair, **said)))
+    assert withdrawn == [NoteWaivers(WaiversNoted(ended=(WaivedPair(**pair),), **beside))]
+    followed = MovedWaiver(**moved, before=WaivedPair(**pair), **said)
+    revised = commands_for(heard(JudgementsMoved(learner_id=LEARNER, settings=3, waivers=(followed,), ended=("A",))))
+    assert revised == [NoteWaivers(WaiversNoted(waived=(WaivedPair(**moved),), ended=(WaivedPair(**pair),), **beside))]
+    assert commands_for(heard(JudgementsMoved(learner_id=LEARNER, settings=3, ended=("A",)))) == []
+
+
 def test_preferences_are_noted_without_words() -> None:
     wish = {"areas": (Area.SPACE,), "modalities": (Modality.VIDEO,), "avoided": (Modality.READING,)}
     who = {"learner_id": LEARNER, "author_id": SCHOOL, "role": Role.GUARDIAN, "stated_at": LATE}
@@ -63,7 +84,10 @@ def test_what_pathing_has_no_use_for_asks_for_nothing() -> None:
 
 
 def test_every_event_that_leads_to_a_command_is_subscribed_to() -> None:
-    assert set(SUBSCRIPTION.events) == {LearnerRostered, PreferencesStated, LevelChanged, MasteryPageAdded, FrameworkAdopted}
+    assert set(SUBSCRIPTION.events) == {
+        LearnerRostered, PreferencesStated, LevelChanged, PrerequisiteWaived, WaiverWithdrawn, JudgementsMoved, MasteryPageAdded,
+        FrameworkAdopted,
+    }  # fmt: skip
     assert [topic.value for topic in SUBSCRIPTION.topics] == ["profile", "mastery"]
 
 

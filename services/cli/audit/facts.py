@@ -2,8 +2,8 @@
 
 Compared: profile's aliases in evidence, class memberships in mastery, enrolments and preferences in pathing, and staff in scheduling, whom
 no school but the one told last may have; profile's first day of courses in evidence, which may hold an earlier one that people told;
-mastery's levels, framework and pages in pathing; pathing's demands, with all that they ask for, in scheduling. Content stands here as a
-hash, as everywhere in the workbook.
+mastery's levels, waivers, framework and pages in pathing; pathing's demands, with all that they ask for, in scheduling. Content stands
+here as a hash, as everywhere in the workbook.
 
 Not compared here: evidence in mastery, which is compared to the byte under I4 and counted under I10; its corrections and voids, which I3
 asks for again one by one, and I2 folds; the schools and classes that profile tells, and scheduling's days, which nobody keeps a copy of.
@@ -11,7 +11,7 @@ asks for again one by one, and I2 folds; the schools and classes that profile te
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -108,6 +108,13 @@ def _of_paths(header: Header) -> list[Fact]:
             return [("told", "level in pathing", f"{data['learner_id']} {data['competency_id']}", data["level"], version)]
         case "pathing.level-noted.v1":
             return [("held", "level in pathing", f"{data['learner_id']} {data['competency_id']}", data["level"], data.get("version", 0))]
+        case "mastery.prerequisite-waived.v1" | "mastery.waiver-withdrawn.v1":
+            return _waivers("told", data, [data] if header.event_type == "mastery.prerequisite-waived.v1" else [], [data], version)
+        case "mastery.judgements-moved.v1":
+            moved = data.get("waivers", [])
+            return _waivers("told", data, moved, [each["before"] for each in moved], version)
+        case "pathing.waivers-noted.v1":
+            return _waivers("held", data, data.get("waived", []), data.get("ended", []), data.get("version", 0))
         case "mastery.framework-adopted.v1":
             return [("told", "framework in pathing", "", data["set_id"], version)]
         case "pathing.framework-noted.v1":
@@ -122,6 +129,15 @@ def _of_paths(header: Header) -> list[Fact]:
             return [("held", "demand in scheduling", f"{data['school_id']} {demand['learner_id']}", _demand(demand), demand["version"])]
         case _:
             return []
+
+
+def _waivers(
+    side: str, data: Mapping[str, Any], waived: Sequence[Mapping[str, Any]], ended: Sequence[Mapping[str, Any]], version: int
+) -> list[Fact]:
+    """Return what is said of each pair; one that is in both is waived."""
+    said: dict[tuple[str, str], str | None] = {(pair["competency_id"], pair["prerequisite_id"]): None for pair in ended}
+    said |= {(pair["competency_id"], pair["prerequisite_id"]): "waived" for pair in waived}
+    return [(side, "waiver in pathing", " ".join((data["learner_id"], *pair)), what, version) for pair, what in said.items()]
 
 
 def _print(*values: Any) -> str:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.pathing.api.reading import CatalogueSent, read_catalogue
 from services.pathing.catalogue import CATALOGUE, FRAMEWORK
-from services.pathing.domain import Choose, SetGoals, pathing
+from services.pathing.domain import Choose, SetGoals, pathing, waived_of
 from services.pathing.queries import (
     GoalView,
     PaceView,
@@ -27,9 +27,9 @@ from services.pathing.queries import (
     path_view,
     what_if_view,
 )
-from shared.contracts.envelope import MAX_INTEGER
+from shared.contracts.envelope import MAX_INTEGER, StreamId
 from shared.contracts.pathing import MAX_GOALS, Activity, ActivityChosen, Goal, GoalsSet, Pace, PathPlanned
-from shared.contracts.profile import Role
+from shared.contracts.profile import Modality, Role
 from shared.contracts.topics import Topic
 from shared.decider import Refusal
 from shared.errors import NotFound, Refused
@@ -38,7 +38,8 @@ from shared.parameters import Parameters
 from shared.parts import Context
 from shared.settings_stream import AddPage, AdoptSet, adopted_id, adoption
 
-MAX_UNKNOWN_SHOWN: Final = 20
+MAX_SHOWN: Final = 20
+"""Ids that an answer about a catalogue lists."""
 UNKNOWN_LEARNER: Final = "no roster has named this learner yet, or its news have not arrived"
 Word = Annotated[str, Query(min_length=1, max_length=64)]
 CompetencyId = Annotated[str | None, Query(max_length=64, description="Of this competency only.")]
@@ -53,6 +54,11 @@ class CatalogueTaken(BaseModel):
     competencies: int = Field(description="That have an activity.")
     unknown: int = Field(description="Competencies with activities that the framework in force does not have; they count once it has.")
     unknown_ids: list[str] = Field(description="The first of them.")
+    one_modality: int = Field(
+        description="Competencies with activities of one modality only: a talk with a teacher is the alternative, or none, where they are "
+        "teacher-led themselves."
+    )
+    one_modality_ids: list[str] = Field(description="The first of them.")
     events: int = Field(description="Recorded by this request.")
 
 
@@ -100,11 +106,14 @@ def _activities(context: Context) -> APIRouter:
         activities, commands = await asyncio.to_thread(_adopting, await read_json(request))
         events = await events_of(context, commands)
         framework = (await context.asker.parameters()).get(FRAMEWORK)
-        competencies = {activity.competency_id for activity in activities}
-        unknown = [] if framework is None else sorted(competencies - framework.index.keys())
+        modalities: dict[str, set[Modality]] = {}
+        for activity in activities:
+            modalities.setdefault(activity.competency_id, set()).add(activity.modality)
+        unknown = [] if framework is None else sorted(modalities.keys() - framework.index.keys())
+        one = sorted(id for id, found in modalities.items() if len(found) == 1)
         return CatalogueTaken(
-            catalogue_id=adopted_id(commands), activities=len(activities), competencies=len(competencies), unknown=len(unknown),
-            unknown_ids=unknown[:MAX_UNKNOWN_SHOWN], events=len(events),
+            catalogue_id=adopted_id(commands), activities=len(activities), competencies=len(modalities), unknown=len(unknown),
+            unknown_ids=unknown[:MAX_SHOWN], one_modality=len(one), one_modality_ids=one[:MAX_SHOWN], events=len(events),
         )  # fmt: skip
 
     @router.get("/activities")
@@ -129,7 +138,8 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
         return row
 
     async def path_now(learner_id: UUID) -> PathView:
-        return path_view(await planned(learner_id), await context.asker.parameters())
+        row, state = await planned(learner_id), await context.asker.state(StreamId("pathing", "learner", str(learner_id)))
+        return path_view(row, await context.asker.parameters(), waived_of(state))
 
     @router.get("/learners/{learner_id}/path")
     async def show_path(learner_id: UUID) -> PathView:
@@ -150,10 +160,12 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
         row, parameters = await planned(learner_id), await context.asker.parameters()
         fact = ActivityChosen(learner_id=learner_id, competency_id=competency_id, activity_id=activity_id, chosen_at=context.clock.now())
         choice = Choose(fact)
-        answer = pathing.decide(choice, await context.asker.state(choice.stream), parameters, ())
+        state = await context.asker.state(choice.stream)
+        answer = pathing.decide(choice, state, parameters, ())
         if isinstance(answer, Refusal):
             raise Refused(answer.code, answer.detail)
-        return what_if_view(row, next((event for event in answer if isinstance(event, PathPlanned)), None), parameters)
+        would_be = next((event for event in answer if isinstance(event, PathPlanned)), None)
+        return what_if_view(row, would_be, parameters, waived_of(state))
 
     @router.post("/learners/{learner_id}/choices", openapi_extra=body_of({"application/json": ChoiceSent}))
     async def choose(learner_id: UUID, request: Request) -> PathView:

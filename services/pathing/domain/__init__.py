@@ -6,7 +6,7 @@ facts together and from nothing of the path before: so the order in which they c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, assert_never
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from services.pathing.domain.commands import (
     NoteEnrolment,
     NoteLevel,
     NotePreferences,
+    NoteWaivers,
     PathingCommand,
     Replan,
     SetGoals,
@@ -33,10 +34,11 @@ from services.pathing.domain.state import (
     levels_of,
     print_of,
     version_in,
+    waived_of,
+    waivers_after,
 )
-from services.pathing.needs import needs_of
 from services.pathing.options import taste_of
-from services.pathing.planner import Learner, Plan, plan
+from services.pathing.planner import Chosen, Learner, Plan, plan
 from shared.contracts.envelope import Event
 from shared.contracts.mastery import Level
 from shared.contracts.pathing import (
@@ -49,6 +51,7 @@ from shared.contracts.pathing import (
     PathPlanned,
     PreferencesNoted,
     ReplanAsked,
+    WaiversNoted,
 )
 from shared.decider import Decider, History, Refusal
 from shared.parameters import Parameters
@@ -64,19 +67,20 @@ def decide(command: PathingCommand, state: State, parameters: Parameters, histor
         return news
     if not news:
         return []
-    fact = _moved(command.fact, parameters.get(FRAMEWORK))
+    fact = _followed(command.fact, state, parameters.get(FRAMEWORK))
     planned = _replanned(fact.learner_id, evolve(state, fact), parameters)
     if isinstance(command, Replan) and not planned:
         return []
     return [fact, *planned]
 
 
-def learner_of(state: State) -> Learner | None:
+def learner_of(state: State, framework: Framework) -> Learner | None:
     """Return what is planned from; None before an enrolment, or after it ended."""
     if state.school_id is None or state.on is None or not state.active:
         return None
-    levels = levels_of(state)
-    return Learner(state.grade, state.on, levels, taste_of(state.preferences), state.goals, state.choices)
+    return Learner(
+        state.grade, state.on, levels_of(state, framework), taste_of(state.preferences), state.goals, state.choices, waived_of(state)
+    )
 
 
 def curriculum_of(parameters: Parameters) -> Curriculum | None:
@@ -85,14 +89,26 @@ def curriculum_of(parameters: Parameters) -> Curriculum | None:
     return None if framework is None or catalogue is None else curriculum(framework, catalogue)
 
 
-def _moved(fact: Fact, framework: Framework | None) -> Fact:
-    """Return the fact; what is not known any more since a revision replaced it is known of what stands in its place.
+def _followed(fact: Fact, state: State, framework: Framework | None) -> Fact:
+    """Return the fact, and what it means for what a revision replaced.
 
-    Mastery tells that level by level, one after the other: until it has told of those, the level before counts for them.
+    What is not known any more since then is known of what stands in its place. Mastery tells that level by level, one after the other:
+    until it has told of those, the level before counts for them. A step chosen before it is done once all that stands in its place is.
     """
-    if isinstance(fact, LevelNoted) and fact.level is Level.UNKNOWN and framework is not None and fact.competency_id in framework.now:
+    if not isinstance(fact, LevelNoted) or framework is None:
+        return fact
+    if fact.level is Level.UNKNOWN and fact.competency_id in framework.now:
         return fact.model_copy(update={"moved": True})
+    if fact.level is Level.MASTERED:
+        after = framework.levels_by_place(levels_of(evolve(state, fact), framework))
+        mine = set(framework.places_of(fact.competency_id))
+        finished = [id for id in state.choices if (now := framework.now.get(id)) and mine.intersection(now) and _are_met(now, after)]
+        return fact.model_copy(update={"finished": tuple(sorted(finished))}) if finished else fact
     return fact
+
+
+def _are_met(places: Iterable[int], levels: Mapping[int, Level]) -> bool:
+    return all(levels.get(place) in (Level.MASTERED, Level.REVERIFY) for place in places)
 
 
 def _is_news(command: PathingCommand, state: State, parameters: Parameters) -> bool | Refusal:
@@ -103,6 +119,8 @@ def _is_news(command: PathingCommand, state: State, parameters: Parameters) -> b
             return told.version >= state.enrolment_version and (told.school_id, told.grade, told.active) != known
         case LevelNoted() as told:
             return _is_new_level(told, state)
+        case WaiversNoted() as told:
+            return waivers_after(state, told) != state.waivers
         case PreferencesNoted() as told:
             return _is_new_preference(told, state)
         case GoalsSet() as told:
@@ -147,7 +165,7 @@ def _are_new_goals(told: GoalsSet, state: State, framework: Framework | None) ->
         return Refusal("unknown-competency", f"not in the framework: {', '.join(unknown[:_NAMED])}")
     replaced = [id for id in ids if id in framework.now]
     if replaced:
-        instead = [framework.entries[place].id for id in replaced[:_NAMED] for place in framework.now[id]]
+        instead = dict.fromkeys(framework.entries[place].id for id in replaced[:_NAMED] for place in framework.now[id])
         return Refusal("replaced", f"a revision has replaced {', '.join(replaced[:_NAMED])}: set {', '.join(instead)}")
     headings = [id for id in ids if not framework.entries[framework.index[id]].assessable]
     if headings:
@@ -156,12 +174,13 @@ def _are_new_goals(told: GoalsSet, state: State, framework: Framework | None) ->
 
 
 def _is_new_choice(told: ActivityChosen, state: State, parameters: Parameters) -> bool | Refusal:
-    chosen = state.choices.get(told.competency_id)
-    if chosen is not None and chosen.activity_id == told.activity_id and chosen.on == told.chosen_at.date():
+    last = next(reversed(state.choices.items()), None)
+    if last == (told.competency_id, Chosen(told.activity_id, told.chosen_at.date())):
         return False
     if state.chosen_at is not None and told.chosen_at < state.chosen_at:
         return Refusal("stale", "another choice was made since: look at the path and choose again")
-    made_of, learner = curriculum_of(parameters), learner_of(state)
+    made_of = curriculum_of(parameters)
+    learner = None if made_of is None else learner_of(state, made_of.framework)
     if made_of is None or learner is None:
         return Refusal("no-path", "the learner has no path yet: it needs a framework, a catalogue of activities and an enrolment")
     offered = {step.competency_id: step.options for step in plan(made_of, learner).steps}
@@ -175,8 +194,11 @@ def _is_new_choice(told: ActivityChosen, state: State, parameters: Parameters) -
 
 def _replanned(learner_id: UUID, state: State, parameters: Parameters) -> list[Event]:
     """Return the path and the demand where they are others than those in force."""
-    made_of, learner = curriculum_of(parameters), learner_of(state)
-    if made_of is None or state.school_id is None or (learner is None and not state.path):
+    made_of = curriculum_of(parameters)
+    if made_of is None or state.school_id is None:
+        return []
+    learner = learner_of(state, made_of.framework)
+    if learner is None and not state.path:
         return []
     found = Plan() if learner is None else plan(made_of, learner)
     path = PathPlanned(
@@ -187,7 +209,7 @@ def _replanned(learner_id: UUID, state: State, parameters: Parameters) -> list[E
         learner_id=learner_id,
         school_id=state.school_id,
         version=state.demand_version + 1,
-        needs=() if learner is None else needs_of(made_of.framework, learner, found.steps),
+        needs=found.needs,
         check_in=found.pace is Pace.AT_RISK,
         path_empty=learner is not None and not found.steps,
     )
@@ -209,6 +231,7 @@ __all__ = [
     "NoteEnrolment",
     "NoteLevel",
     "NotePreferences",
+    "NoteWaivers",
     "PathingCommand",
     "PathingEvent",
     "Replan",
@@ -217,4 +240,5 @@ __all__ = [
     "curriculum_of",
     "learner_of",
     "pathing",
+    "waived_of",
 ]

@@ -8,7 +8,7 @@ from typing import Final
 
 from services.pathing.domain.state import Fact, PathingEvent
 from shared.contracts.envelope import StreamId
-from shared.contracts.pathing import ActivityChosen, EnrolmentNoted, GoalsSet, LevelNoted, PreferencesNoted, ReplanAsked
+from shared.contracts.pathing import ActivityChosen, EnrolmentNoted, GoalsSet, LevelNoted, PreferencesNoted, ReplanAsked, WaiversNoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,13 @@ class NoteLevel(PathingCommand):
     """A level in a competency, from mastery."""
 
     fact: LevelNoted
+
+
+@dataclass(frozen=True, slots=True)
+class NoteWaivers(PathingCommand):
+    """Which prerequisites hold a learner back no more, or do again, from mastery."""
+
+    fact: WaiversNoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,7 @@ _COMMANDS: Final = MappingProxyType(
     {
         EnrolmentNoted: NoteEnrolment,
         LevelNoted: NoteLevel,
+        WaiversNoted: NoteWaivers,
         PreferencesNoted: NotePreferences,
         GoalsSet: SetGoals,
         ActivityChosen: Choose,

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from services.pathing.catalogue import CODE_OF, LEVELS
+from services.pathing.catalogue import CODE_OF, LEVELS, Framework
 from services.pathing.planner import Chosen
 from shared.contracts.envelope import canonical, digest
 from shared.contracts.mastery import Level
@@ -25,10 +25,11 @@ from shared.contracts.pathing import (
     PathPlanned,
     PreferencesNoted,
     ReplanAsked,
+    WaiversNoted,
 )
 from shared.decider import Codec
 
-Fact = EnrolmentNoted | LevelNoted | PreferencesNoted | GoalsSet | ActivityChosen | ReplanAsked
+Fact = EnrolmentNoted | LevelNoted | WaiversNoted | PreferencesNoted | GoalsSet | ActivityChosen | ReplanAsked
 PathingEvent = Fact | PathPlanned | DemandChanged
 
 MAX_AUTHORS: Final = 6
@@ -37,9 +38,22 @@ MAX_CHOICES: Final = 12
 """Choices that are held; a further one takes the place of the oldest."""
 MAX_LEVELS: Final = 4_000
 """Competencies of which a level is known."""
+MAX_WAIVERS: Final = 256
+"""Pairs of which it is known whether a prerequisite is waived. Mastery has 64 that are; of those that are not any more, the oldest go."""
 PRINT_DIGITS: Final = 32
 _CODE_BITS: Final = 3
 _CODE_MASK: Final = (1 << _CODE_BITS) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """Whether a prerequisite shall not hold a competency back, as mastery told last."""
+
+    competency_id: str
+    prerequisite_id: str
+    version: int
+    """Of the learner's stream in mastery that told it."""
+    stands: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +69,8 @@ class State:
     levels: dict[str, int] = field(default_factory=dict)
     """Competency -> version of mastery's stream that told the level; the code of the level before, where a revision has moved it to what
     stands in its place; and the level's code in the lowest three bits."""
+    waivers: tuple[Waiver, ...] = ()
+    """In order of their pairs. Those that are over are kept, too: what was told before them may come later."""
     preferences: tuple[PreferencesNoted, ...] = ()
     """One for each author, in order of author."""
     goals: tuple[Goal, ...] = ()
@@ -74,9 +90,29 @@ def level_in(packed: int) -> Level:
     return LEVELS[packed & _CODE_MASK]
 
 
-def levels_of(state: State) -> dict[str, Level]:
-    """Return the learner's levels by competency; of what a revision has replaced, the level before it was moved."""
-    return {id: LEVELS[packed & _CODE_MASK or packed >> _CODE_BITS & _CODE_MASK] for id, packed in state.levels.items()}
+def levels_of(state: State, framework: Framework) -> dict[str, Level]:
+    """Return the learner's levels by competency; of what is replaced in this framework, the level before it was moved."""
+    now = framework.now
+    return {
+        id: LEVELS[packed & _CODE_MASK or (packed >> _CODE_BITS & _CODE_MASK if id in now else 0)] for id, packed in state.levels.items()
+    }
+
+
+def waived_of(state: State) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of a competency, and a prerequisite that shall not hold it back."""
+    return tuple((each.competency_id, each.prerequisite_id) for each in state.waivers if each.stands)
+
+
+def waivers_after(state: State, told: WaiversNoted) -> tuple[Waiver, ...]:
+    """Return what is known of each pair once this is told, which may be later than what followed it. Ended and waived at once is waived."""
+    known = {(each.competency_id, each.prerequisite_id): each for each in state.waivers}
+    for pairs, stands in ((told.ended, False), (told.waived, True)):
+        for pair in pairs:
+            place = pair.competency_id, pair.prerequisite_id
+            if place not in known or told.version >= known[place].version:
+                known[place] = Waiver(*place, told.version, stands)
+    latest = sorted(known.items(), key=lambda item: (item[1].stands, item[1].version, item[0]))
+    return tuple(known[place] for place in sorted(place for place, _ in latest[-MAX_WAIVERS:]))
 
 
 def version_in(packed: int) -> int:
@@ -105,9 +141,12 @@ def evolve(state: State, event: PathingEvent) -> State:
             packed = (event.version << _CODE_BITS | was) << _CODE_BITS | CODE_OF[event.level]
             levels = state.levels | {event.competency_id: packed}
             choices = state.choices
-            if event.level is Level.MASTERED and event.competency_id in choices:  # The step is done.
-                choices = {id: choice for id, choice in choices.items() if id != event.competency_id}
+            over = {event.competency_id, *event.finished} if event.level is Level.MASTERED else set()
+            if not over.isdisjoint(choices):  # The step is done.
+                choices = {id: choice for id, choice in choices.items() if id not in over}
             return replace(state, levels=levels, choices=choices, on=_later(state.on, event.on))
+        case WaiversNoted():
+            return replace(state, waivers=waivers_after(state, event), on=_later(state.on, event.on))
         case PreferencesNoted():
             others = [each for each in state.preferences if each.author_id != event.author_id]
             kept = sorted([*others, event], key=lambda each: (each.stated_at, each.author_id))[-MAX_AUTHORS:]

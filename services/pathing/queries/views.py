@@ -118,12 +118,16 @@ class PaceView(BaseModel):
     due: date | None = None
 
 
-def path_view(row: Mapping[str, Any], parameters: Parameters) -> PathView:
-    """Return a path with titles, statements and reasons of what is in force now."""
+def path_view(row: Mapping[str, Any], parameters: Parameters, waived: Sequence[tuple[str, str]]) -> PathView:
+    """Return a path with titles, statements and reasons of what is in force now.
+
+    Args:
+        waived: pairs of a competency, and a prerequisite of it that shall not hold the learner back.
+    """
     framework, catalogue = parameters.get(FRAMEWORK), parameters.get(CATALOGUE)
     activities = {} if catalogue is None else catalogue.activities
     steps = [Step.model_validate(step) for step in row["steps"]]
-    waits_for = _waits_for(steps, framework)
+    waits_for = _waits_for(steps, framework, waived)
     views = [
         StepView(
             **step.model_dump(include={"competency_id", "subject", "reason", "goal_id", "chosen"}),
@@ -175,12 +179,14 @@ def past_path_view(past: PastPath, parameters: Parameters) -> PastPathView:
     )
 
 
-def what_if_view(row: Mapping[str, Any], planned: PathPlanned | None, parameters: Parameters) -> WhatIfView:
+def what_if_view(
+    row: Mapping[str, Any], planned: PathPlanned | None, parameters: Parameters, waived: Sequence[tuple[str, str]]
+) -> WhatIfView:
     """Return the path that would be in force, beside the one that is; `planned` is None where it would stay as it is."""
     would_be = (
         {} if planned is None else planned.model_dump(mode="json", include={"steps", "pace", "minutes_needed"}) | {"due": planned.due}
     )
-    path = path_view({**row, **would_be}, parameters)
+    path = path_view({**row, **would_be}, parameters, waived)
     before, after = [step["competency_id"] for step in row["steps"]], [step.competency_id for step in path.steps]
     return WhatIfView(
         path=path,
@@ -234,12 +240,16 @@ def _entry(framework: Framework | None, competency_id: str) -> Competency | None
     return None if framework is None or place is None else framework.entries[place]
 
 
-def _waits_for(steps: Sequence[Step], framework: Framework | None) -> dict[str, set[str]]:
+def _waits_for(steps: Sequence[Step], framework: Framework | None, waived: Sequence[tuple[str, str]]) -> dict[str, set[str]]:
     """Return for each step the earlier ones that are its prerequisites."""
+    if framework is None:
+        return {step.competency_id: set() for step in steps}
+    before = framework.before_without(waived)
     earlier: set[str] = set()
     waits: dict[str, set[str]] = {}
     for step in steps:
-        entry = _entry(framework, step.competency_id)
-        waits[step.competency_id] = set() if entry is None or step.reason is Reason.REVIEW else earlier.intersection(entry.prerequisites)
+        place = None if step.reason is Reason.REVIEW else framework.index.get(step.competency_id)
+        needed = () if place is None else before[place]
+        waits[step.competency_id] = earlier.intersection(framework.entries[each].id for each in needed)
         earlier.add(step.competency_id)
     return waits

@@ -11,6 +11,7 @@ from shared.contracts.pathing import Activity, Pace, Reason, Step
 
 _CAUSES: Final = {
     "pathing.enrolment-noted.v1": "The roster said where you belong.",
+    "pathing.waivers-noted.v1": "It was said of something that you need first whether it shall hold you back.",
     "pathing.preferences-noted.v1": "Somebody said how you like to learn.",
     "pathing.goals-set.v1": "Your goals were set.",
     "pathing.replan-asked.v1": "There is a new framework, new activities or a new day.",
