@@ -98,6 +98,12 @@ def let_only_add(op: Any, *tables: str) -> None:
     op.execute(f'REVOKE UPDATE, DELETE, TRUNCATE ON {", ".join(tables)} FROM "{_attributes(op)["app_role"]}"')
 
 
+def let_run(op: Any, function: str) -> None:
+    """Let the service alone, beside the owner, run a function that does something with the owner's rights."""
+    op.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC")
+    op.execute(f'GRANT EXECUTE ON FUNCTION {function} TO "{_attributes(op)["app_role"]}"')
+
+
 def _attributes(op: Any) -> Any:
     return op.get_context().config.attributes
 

@@ -22,6 +22,7 @@ HEAD_SHOWN: Final = 12
 LANES: Final = """
     SELECT p.id, p.length, p.head, q.position FROM partition p JOIN published q ON q.partition = p.id ORDER BY p.id"""
 HEARD: Final = "SELECT source, partition, position + 1 FROM inbox ORDER BY source, partition"
+ERASED: Final = "SELECT count(*) FROM erasure WHERE erased"
 PARKED: Final = "SELECT count(*) FROM parked WHERE resolved_at IS NULL"
 ServiceArgument = Annotated[Topic, typer.Argument(help="The service.")]
 
@@ -77,6 +78,9 @@ def rebuild(
         task = bar.add_task(f"{service}: {table}")
         done = asyncio.run(make_again(url, parts_of(service), table, batch_size, lambda events: bar.update(task, completed=events)))
     out.print(f"{service}: {table} made again from {done.events:,} events: {done.after:,} rows, {done.before:,} before.")
+    if service is Topic.PROFILE:
+        ((erased,),) = _rows(url, ERASED)
+        out.print(f"Names and words of {erased:,} erased learners are left out: they lie in it sealed, and no key opens them.")
 
 
 def app_urls(home: Path) -> dict[Topic, str]:

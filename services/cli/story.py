@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -10,10 +10,11 @@ from uuid import UUID
 
 from services.cli.verify import reading, streams_of
 from shared.contracts import evidence, mastery, pathing, profile, scheduling
-from shared.contracts.envelope import MICRO, Recorded
+from shared.contracts.envelope import MICRO, Part, Recorded, Sealed
 from shared.contracts.topics import Topic
 from shared.ledger import read, store
 
+ERASURE: Final = (profile.LearnerErased, profile.ErasureLifted)
 UNTOLD: Final = (scheduling.PlanAdopted, scheduling.DayDemanded, scheduling.DayStaffed)
 """Events about a whole school, which a learner's story does not tell; what they mean for her is an event of its own."""
 PLACED: Final = """
@@ -78,8 +79,45 @@ async def tell(urls: Mapping[str, str], learner: UUID, until: datetime | None, e
     events.sort(key=lambda event: (event.time, order[event.service], event.partition, event.position))
     by_id = {event.id: event for event in events}
     told = [event for event in events if until is None or event.time <= until]
+    gone = [(event.time, isinstance(event.data, profile.LearnerErased)) for event in events if isinstance(event.data, ERASURE)]
     heard = {event.data.demand.version: event for event in events if isinstance(event.data, scheduling.DemandNoted)}
-    return [Chapter(event.time, event.service, words(event.data, names), event, _cause(event, by_id, heard)) for event in told]
+    return [
+        Chapter(event.time, event.service, words(event.data, names) + _erased(event, gone), event, _cause(event, by_id, heard))
+        for event in told
+    ]
+
+
+async def sealed_of(urls: Mapping[str, str], learner: UUID) -> dict[str, int]:
+    """Return how many sealed texts about a learner the record of each service holds, in the streams that are known to name her."""
+    found = {}
+    for service in Topic:
+        async with reading(urls[service]) as pool:
+            found[str(service)] = sum([len(_sealed_in(store.decoded(raw).data)) async for raw in _of_learner(pool, service, str(learner))])
+    return found
+
+
+def _sealed_in(value: Any, name: str = "") -> list[str]:
+    """Return the names of fields of an event, at any depth, that hold sealed text."""
+    if isinstance(value, Sealed):
+        return [name]
+    if isinstance(value, Part):
+        return [found for field, inner in value for found in _sealed_in(inner, field)]
+    return [found for inner in value for found in _sealed_in(inner, name)] if isinstance(value, tuple) else []
+
+
+def _erased(event: Recorded[Any], gone: Sequence[tuple[datetime, bool]]) -> str:
+    """Return what became of an event's sealed text where its learner was erased, then or since.
+
+    Args:
+        gone: the instants at which she was erased (True), or that was lifted (False), in order.
+    """
+    sealed = _sealed_in(event.data)
+    before = [at for at, erased in gone if at <= event.time and erased]
+    is_gone = bool(before) and [erased for at, erased in gone if at <= event.time][-1]
+    at = before[-1] if is_gone else next((at for at, erased in gone if at > event.time and erased), None)
+    if not sealed or at is None:
+        return ""
+    return f"; {'her name' if sealed == ['name'] else 'the words'}: erased on {at.date()}"
 
 
 async def _of_learner(pool: read.Pool, service: Topic, learner: str) -> AsyncIterator[bytes]:
@@ -120,7 +158,10 @@ async def _learn_names(pool: read.Pool, service: Topic, names: Names) -> None:
 def words(event: Any, names: Names) -> str:
     """Return one event in words; the type and its ids where nobody found words for it."""
     match event:
-        case profile.LearnerRostered() | profile.PreferencesStated() | profile.LearnerIdentified():
+        case (
+            profile.LearnerRostered() | profile.PreferencesStated() | profile.LearnerIdentified() | profile.LearnerErased()
+            | profile.ErasureLifted()
+        ):  # fmt: skip
             return _of_profile(event)
         case (
             evidence.EvidenceAccepted() | evidence.EvidenceConflicted() | evidence.EvidenceRegraded() | evidence.EvidenceRecorded()
@@ -153,6 +194,9 @@ def _of_profile(event: Any) -> str:
         case profile.PreferencesStated():
             likes = ", ".join(event.modalities) or "no way of learning in particular"
             return f"she said: I prefer {likes}" if event.role == profile.Role.LEARNER else f"her {event.role} said: she prefers {likes}"
+        case profile.LearnerErased() | profile.ErasureLifted():
+            done = "her name and all words about her were erased" if isinstance(event, profile.LearnerErased) else "she may be named again"
+            return f"{done}: asked by the {event.asked_by} ({' '.join(filter(None, (event.why, event.reference)))})"
         case _:
             return "another system's name for her became known"
 

@@ -7,6 +7,7 @@ from typing import Final
 from services import profile
 from services.profile.api import routes
 from services.profile.domain import DECIDERS
+from services.profile.erasure import erasures
 from services.profile.projections import PROJECTIONS
 from services.profile.settings import Settings
 from services.profile.subscribers import ticks
@@ -17,7 +18,7 @@ from shared.parts import Parts
 PARTS: Final = Parts(
     name=Topic.PROFILE,
     doc=profile.__doc__ or "",
-    deciders=DECIDERS,
+    deciders=(*DECIDERS, erasures),
     page_added=None,
     kinds=(),
     projections=PROJECTIONS,

@@ -1,4 +1,5 @@
-"""Read tables: what a roster told last of each person and place, and what each author said last. Names and titles stay sealed in them."""
+"""Read tables: what a roster told last of each person and place, and what each author said last, and who is erased. Names
+and titles stay sealed in them."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from typing import Any, Final
 from shared.contracts.envelope import Event, Recorded, instant_text
 from shared.contracts.profile import (
     ClassRostered,
+    ErasureLifted,
+    LearnerErased,
     LearnerRostered,
     PreferencesStated,
     RosterImported,
@@ -33,8 +36,17 @@ def _imports(event: Recorded[Any]) -> Iterator[Row]:
         yield event.data.model_dump(mode="json") | {"imported_at": instant_text(event.time), "version": event.version}
 
 
+def _erasures(event: Recorded[Any]) -> Iterator[Row]:
+    if isinstance(event.data, LearnerErased | ErasureLifted):
+        yield {
+            "learner_id": str(event.data.learner_id), "erased": isinstance(event.data, LearnerErased), "since": instant_text(event.time),
+            "body": event.data.body(), "version": event.version,
+        }  # fmt: skip
+
+
 _PERSON: Final = {"school_id": "uuid", "class_ids": "jsonb", "active": "boolean", "body": "jsonb"}
 _IMPORT: Final = {"content_hash": "text", "source": "text", "rows": "bigint", "person_iris": "jsonb", "imported_at": "timestamptz"}
+_ERASURE: Final = {"learner_id": "uuid", "erased": "boolean", "since": "timestamptz", "body": "jsonb"}
 
 PROJECTIONS: Final = (
     newest(
@@ -54,4 +66,5 @@ PROJECTIONS: Final = (
         _rows(PreferencesStated, "learner_id", "author_id"),
     ),
     newest("roster_import", ("content_hash",), _IMPORT, _imports),
+    newest("erasure", ("learner_id",), _ERASURE, _erasures),
 )  # fmt: skip

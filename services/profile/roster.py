@@ -50,6 +50,8 @@ class Known:
     learners: Mapping[UUID, LearnerRostered] = field(default_factory=dict)
     elsewhere: Mapping[UUID, Sequence[StaffRostered]] = field(default_factory=dict)
     """What was told last of staff at schools that were never told that they went to another one, as earlier releases had it."""
+    erased: Mapping[UUID, date] = field(default_factory=dict)
+    """Learners who are erased, and since which day: without a key their names are not taken."""
 
     def before(self, told: Held) -> Held | None:
         """Return what was told of a class or person before; their ids have nothing in common."""
@@ -81,6 +83,8 @@ class Plan:
     gone: list[Held]
     handed_on: int
     """Aliases that were another learner's until now."""
+    erased: int
+    """Learners whom it names, and whose names are not taken."""
     warnings: Faults
     content_hash: str
     rows: int
@@ -142,7 +146,8 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
     titled = [Named(classes[row["sourcedId"]], row["title"]) for row in roster["classes.csv"]]
     handed_on = sum(map(len, aliases.lost.values()))
     first = min((date.fromisoformat(row["startDate"]) for row in roster["academicSessions.csv"]), default=None)
-    return Plan(schools, titled, staff, learners, gone, handed_on, warnings, content_hash, roster.rows, first)
+    erased = sum(each.id in known.erased for each in learners)
+    return Plan(schools, titled, staff, learners, gone, handed_on, erased, warnings, content_hash, roster.rows, first)
 
 
 def class_id(source: str, school: str, name: str) -> UUID:
@@ -257,6 +262,10 @@ def _learners(
         if school is None:
             faults.add("users.csv", row.line, "sourcedId", "no-school", "a student without a school", "give the role an org of type school")
             continue
+        if each.person in known.erased:
+            detail = f"learner {each.person} was erased on {known.erased[each.person]}, so she stands here without her name"
+            remedy = "nothing, if that is right; one who was erased by mistake is named again behind `cairn erase --undo`"
+            warnings.add("users.csv", row.line, "sourcedId", "erased", detail, remedy)
         told = LearnerRostered(
             learner_id=each.person,
             school_id=places.schools[school],

@@ -1,10 +1,11 @@
-"""What profile tells: who is known under which alias, where people belong, and what learners want. Names and class titles travel sealed."""
+"""What profile tells: who is known under which alias, where people belong, what learners want, and who was erased. Names and class titles
+travel sealed."""
 
 from __future__ import annotations
 
 from datetime import date
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 from uuid import UUID
 
 from pydantic import Field
@@ -46,6 +47,32 @@ class Role(StrEnum):
     LEARNER = "learner"
     TEACHER = "teacher"
     GUARDIAN = "guardian"
+
+
+class Asker(StrEnum):
+    """Who asks that a learner be erased, or named again."""
+
+    LEARNER = "learner"
+    GUARDIAN = "guardian"
+    DISTRICT = "district"
+    AUTHORITY = "authority"
+
+
+class ErasureGround(StrEnum):
+    """Why a learner is erased."""
+
+    REQUEST = "request"
+    RETENTION = "retention"
+    CONSENT_WITHDRAWN = "consent-withdrawn"
+    ORDER = "order"
+
+
+class LiftGround(StrEnum):
+    """Why a learner who was erased may be named again."""
+
+    MISTAKE = "mistake"
+    REQUEST = "request"
+    CONSENT_GIVEN = "consent-given"
 
 
 class LearnerIdentified(Event):
@@ -141,6 +168,31 @@ class RosterImported(Event):
     first_session: date | None = Field(default=None, description="When the earliest academic session of the roster begins.")
 
 
+REFERENCE: Final = r"^([A-Z]{0,8}[-/]?[0-9][0-9./-]{0,31})?$"
+"""A number of the district's own files, such as `DSR-2026-0114`. Its form has no room for what somebody might write of a person."""
+
+
+class LearnerErased(Event):
+    """The key that a learner's name, and all words about her, are sealed under is to be destroyed, and none made anew. Key: the learner."""
+
+    TYPE: ClassVar[str] = "profile.learner-erased.v1"
+    learner_id: UUID
+    asked_by: Asker
+    why: ErasureGround
+    reference: str = Field(default="", pattern=REFERENCE, description="Number of the request in the district's own files.")
+
+
+class ErasureLifted(Event):
+    """A learner who was erased may be named again, under a fresh key: what was erased stays so. Key: the learner."""
+
+    TYPE: ClassVar[str] = "profile.erasure-lifted.v1"
+    learner_id: UUID
+    asked_by: Asker
+    why: LiftGround
+    reference: str = Field(default="", pattern=REFERENCE, description="Number of the request in the district's own files.")
+
+
 EVENTS: tuple[type[Event], ...] = (
     LearnerIdentified, LearnerRostered, StaffRostered, SchoolRostered, ClassRostered, PreferencesStated, RosterImported,
+    LearnerErased, ErasureLifted,
 )  # fmt: skip

@@ -19,12 +19,18 @@ from services.profile.domain import (
     schools,
     staff,
 )
+from services.profile.erasure import EraseLearner, LiftErasure, erasures
 from shared.contracts.envelope import Sealed
 from shared.contracts.profile import (
     Area,
+    Asker,
     ClassRostered,
+    ErasureGround,
+    ErasureLifted,
+    LearnerErased,
     LearnerIdentified,
     LearnerRostered,
+    LiftGround,
     Modality,
     PreferencesStated,
     Role,
@@ -56,6 +62,14 @@ def says(author: UUID = ADA, minutes: int = 0, **said: object) -> StatePreferenc
     at = SOME_TIME + timedelta(minutes=minutes)
     plain = {"learner_id": ADA, "author_id": author, "role": Role.LEARNER, "stated_at": at, "areas": (Area.SPACE,)}
     return StatePreferences(PreferencesStated.model_validate(plain | said))
+
+
+def erased_by(asker: Asker = Asker.GUARDIAN, why: ErasureGround = ErasureGround.REQUEST) -> LearnerErased:
+    return LearnerErased(learner_id=ADA, asked_by=asker, why=why, reference="DSR-2026-0114")
+
+
+def lifted_by(asker: Asker = Asker.DISTRICT, why: LiftGround = LiftGround.MISTAKE) -> ErasureLifted:
+    return ErasureLifted(learner_id=ADA, asked_by=asker, why=why)
 
 
 def test_an_alias_is_told_once() -> None:
@@ -168,3 +182,25 @@ def test_deciders_keep_the_four_properties() -> None:
         st.sampled_from([ADA, BEN]), minutes, st.none() | titles, st.lists(st.sampled_from(Area), max_size=2).map(tuple),
     )  # fmt: skip
     check_decider(learners, st.lists(told | stated))
+    by = st.sampled_from(Asker)
+    erasing = st.builds(lambda asker, why: EraseLearner(erased_by(asker, why)), by, st.sampled_from(ErasureGround))
+    lifting = st.builds(lambda asker, why: LiftErasure(lifted_by(asker, why)), by, st.sampled_from(LiftGround))
+    check_decider(erasures, st.lists(erasing | lifting))
+
+
+def test_a_learner_is_erased_once_whoever_asks_and_may_be_erased_again_where_it_was_lifted() -> None:
+    erased = Spec(erasures).asked(EraseLearner(erased_by()))
+    erased.when(EraseLearner(erased_by(Asker.DISTRICT, ErasureGround.RETENTION))).then_nothing()
+    lifted = erased.asked(LiftErasure(lifted_by()))
+    lifted.when(LiftErasure(lifted_by(Asker.GUARDIAN))).then_nothing()
+    lifted.when(EraseLearner(erased_by())).then(erased_by())
+
+
+def test_who_was_never_erased_has_nothing_to_be_lifted() -> None:
+    Spec(erasures).when(LiftErasure(lifted_by())).then_nothing()
+
+
+@pytest.mark.parametrize("reference", ["Anna Kowalska", "Kowalska-2026", "mother asked", "2026 114", "A" * 9 + "1", "1" * 33 + "x", "é1"])
+def test_a_reference_has_no_room_for_a_name(reference: str) -> None:
+    with pytest.raises(ValueError, match="reference"):
+        LearnerErased(learner_id=ADA, asked_by=Asker.GUARDIAN, why=ErasureGround.REQUEST, reference=reference)

@@ -12,19 +12,19 @@ from uuid import UUID
 
 import pytest
 
-from services.profile import domain
+from services.profile import domain, erasure
 from services.profile.app import PARTS
 from services.profile.versions import v1_alias, v1_learner
-from shared.contracts.profile import PreferencesStated
+from shared.contracts.profile import Asker, ErasureGround, LiftGround, PreferencesStated
 from shared.decider import Decider
 from shared.parts import Parts
 from tests.mastery.histories import History
-from tests.profile.test_domain import ADA, ALIAS, BEN, name, rostered, says
+from tests.profile.test_domain import ADA, ALIAS, BEN, erased_by, lifted_by, name, rostered, says
 
 FOLDER = Path(__file__).parent / "golden"
 FILES = sorted(FOLDER.glob("*.jsonl"))
 AUTHORS = [UUID(int=100 + number) for number in range(domain.MAX_AUTHORS)]
-LABELS = {"alias": "profile.alias", "learner": "profile.learner"}
+LABELS = {"alias": "profile.alias", "learner": "profile.learner", "erasure": "profile.erasure"}
 
 
 class ProfileHistory(History):
@@ -103,17 +103,28 @@ def of_learner(rules: ModuleType | Any) -> ProfileHistory:
     return history.ask(rules.learners, *(rules.StatePreferences(each.told) for each in said))
 
 
+def of_erasure(rules: ModuleType | Any) -> ProfileHistory:
+    """Erased, told again by somebody else, lifted, told again, and erased again; and somebody who was never erased."""
+    erased = [
+        erased_by(asker, ground) for asker, ground in ((Asker.GUARDIAN, ErasureGround.REQUEST), (Asker.DISTRICT, ErasureGround.RETENTION))
+    ]
+    lifted = [lifted_by(asker, ground) for asker, ground in ((Asker.DISTRICT, LiftGround.MISTAKE), (Asker.GUARDIAN, LiftGround.REQUEST))]
+    told = [rules.EraseLearner(erased[0]), rules.EraseLearner(erased[1]), *map(rules.LiftErasure, lifted), rules.EraseLearner(erased[1])]
+    return ProfileHistory().ask(rules.erasures, *told, rules.LiftErasure(lifted[0].model_copy(update={"learner_id": BEN})))
+
+
 def record() -> None:
     """Write the golden histories that are not there yet."""
     FOLDER.mkdir(exist_ok=True)
     deciders: list[tuple[str, Decider[Any], Any]] = [
         ("alias", v1_alias.aliases, v1_alias), ("learner", v1_learner.learners, v1_learner),
-        ("alias", domain.aliases, domain), ("learner", domain.learners, domain),
+        ("alias", domain.aliases, domain), ("learner", domain.learners, domain), ("erasure", erasure.erasures, erasure),
     ]  # fmt: skip
     for kind, decider, rules in deciders:
         path = FOLDER / f"v{decider.version}-{kind}.jsonl"
         if not path.exists():
-            path.write_bytes(b"\n".join({"alias": of_alias, "learner": of_learner}[kind](rules).lines) + b"\n")
+            made = {"alias": of_alias, "learner": of_learner, "erasure": of_erasure}[kind](rules)
+            path.write_bytes(b"\n".join(made.lines) + b"\n")
 
 
 if __name__ == "__main__":

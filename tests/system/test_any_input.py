@@ -202,6 +202,12 @@ BODIES: dict[str, Body] = {
     ),
     "words to seal": Body(PROFILE, "POST", f"/profile/learners/{ADA}/sealed", {"use": "mastery.reason", "words": "Hm"}),
     "words to open": Body(PROFILE, "POST", f"/profile/learners/{ADA}/opened", words_to_open),
+    "erasure": Body(
+        PROFILE, "POST", f"/profile/learners/{ADA}/erasure", {"asked_by": "guardian", "why": "request", "reference": "DSR-2026-0114"}
+    ),
+    "lifted erasure": Body(
+        PROFILE, "POST", f"/profile/learners/{ADA}/erasure/lifted", {"asked_by": "district", "why": "mistake", "reference": "DSR-2026-0115"}
+    ),
     "preferences": Body(
         PROFILE, "POST", f"/profile/learners/{ADA}/preferences",
         WHO | {"areas": ["space"], "modalities": ["video"], "avoided": ["reading"], "words": "Hm"},

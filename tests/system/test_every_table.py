@@ -46,6 +46,9 @@ async def fill_profile(service: Any) -> None:
     learner = (await profile.get(service, "/learners"))["items"][0]["learner_id"]
     said = {"author_id": learner, "role": "learner", "modalities": [Modality.VIDEO], "words": "I build things."}
     assert (await service.client.post(f"/profile/learners/{learner}/preferences", json=said)).status_code == 200
+    erased = {"asked_by": "guardian", "why": "request"}
+    assert (await service.client.post(f"/profile/learners/{learner}/erasure", json=erased)).status_code == 200
+    await profile.send(service, District())  # Which names her without her name.
 
 
 async def fill_evidence(service: Any) -> None:

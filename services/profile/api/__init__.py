@@ -1,4 +1,4 @@
-"""Profile over HTTP: rosters in; people, places and preferences out and in."""
+"""Profile over HTTP: rosters in; people, places and preferences out and in; erasures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
-from services.profile.api import imports, people, preferences, words
+from services.profile.api import erasures, imports, people, preferences, words
 from services.profile.queries import Keyring, Queries
 from shared.parts import Context
 
@@ -21,5 +21,5 @@ def routes(context: Context) -> Sequence[APIRouter]:
     queries = Queries(context.pool, keyring)
     return [
         imports.routes(context, queries, keyring), people.routes(queries), preferences.routes(context, queries, keyring),
-        words.routes(queries, keyring),
+        words.routes(queries, keyring), erasures.routes(context, queries, keyring),
     ]  # fmt: skip

@@ -78,6 +78,7 @@ class Imported(BaseModel):
     learners: Counts
     aliases: int = Field(description="Ids by which learners are newly known.")
     handed_on: int = Field(description="Of these, ids that were another learner's until now; warnings say from whom to whom.")
+    erased: int = Field(description="Learners whom it names and who were erased: taken without their names; warnings say who.")
     events: int = Field(description="Recorded by this request, or still to be recorded where it is under way; 0 in a dry run.")
     under_way: bool = Field(
         description="Whether some of it is still to be taken, which the service does by itself: see `/profile/oneroster/imports/under-way`."
@@ -217,8 +218,8 @@ class _Taking:
         return Imported(
             content_hash=planned.content_hash, source=self.source, dry_run=self.dry_run, rows=planned.rows, schools=counts(SchoolRostered),
             classes=counts(ClassRostered), staff=counts(StaffRostered), learners=counts(LearnerRostered),
-            aliases=sum(len(each.aliases) for each in news), handed_on=planned.handed_on, events=events, under_way=under_way,
-            warnings=warnings, warnings_total=planned.warnings.total,
+            aliases=sum(len(each.aliases) for each in news), handed_on=planned.handed_on, erased=planned.erased, events=events,
+            under_way=under_way, warnings=warnings, warnings_total=planned.warnings.total,
         )  # fmt: skip
 
 
@@ -283,7 +284,8 @@ def _left(told: Told, before: Told | None, known: Known) -> tuple[StaffRostered,
 
 
 def _sealed(named: Named, before: Told | None, key: bytes | None) -> Told:
-    """Return what is told with name or title sealed: as it was before, if it is the same. Without a key, in a dry run, it has none."""
+    """Return what is told with name or title sealed: as it was before, if it is the same. Without a key, in a dry run or where she is
+    erased, it has none."""
     if key is None:
         return named.told
     place, context = ("title", TITLE) if isinstance(named.told, ClassRostered) else ("name", NAME)

@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from services.profile.api.words import MAX_WORDS
+from services.profile.api.words import MAX_WORDS, key_of
 from services.profile.domain import LearnerState, StatePreferences
 from services.profile.queries import WORDS, Keyring, Queries
 from shared.contracts.envelope import StreamId
@@ -67,7 +67,7 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
         if await queries.learner(learner_id) is None:
             raise NotFound("no roster named a learner with this id")
         stated_at = await _stated_at(context, learner_id, said.author_id)
-        keys = await keyring.ensure([learner_id]) if said.words else {}
+        words = seal(await key_of(keyring, learner_id), said.words, WORDS) if said.words else None
         stated = PreferencesStated(
             learner_id=learner_id,
             author_id=said.author_id,
@@ -76,7 +76,7 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
             areas=said.areas,
             modalities=said.modalities,
             avoided=said.avoided,
-            words=seal(keys[learner_id], said.words, WORDS) if said.words else None,
+            words=words,
         )
         return Stated(recorded=bool(await events_of(context, [StatePreferences(stated)])))
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.profile.queries import Keyring, Queries
 from shared.contracts.envelope import Sealed
-from shared.errors import BadInput, Fault, NotFound
+from shared.errors import BadInput, Fault, NotFound, Refused
 from shared.http import Sent
 from shared.seal import Unreadable, seal, unseal
 from shared.sealing import Use
@@ -45,6 +45,18 @@ class Opened(BaseModel):
     words: str = Field(description="In clear: for whoever may read the learner's profile.")
 
 
+async def key_of(keyring: Keyring, learner_id: UUID) -> bytes:
+    """Return the key to seal words about a learner with.
+
+    Raises:
+        Refused: she is erased.
+    """
+    keys = await keyring.ensure([learner_id])
+    if learner_id not in keys:
+        raise Refused("erased", "this learner was erased, and no words about her are kept: send the rest without them")
+    return keys[learner_id]
+
+
 def routes(queries: Queries, keyring: Keyring) -> APIRouter:
     """Return the routes that seal and open words."""
     router = APIRouter(tags=["words"])
@@ -55,8 +67,7 @@ def routes(queries: Queries, keyring: Keyring) -> APIRouter:
         each time, and the same `mac`."""
         if await queries.learner(learner_id) is None:
             raise NotFound("no roster named a learner with this id")
-        keys = await keyring.ensure([learner_id])
-        return seal(keys[learner_id], asked.words, asked.use)
+        return seal(await key_of(keyring, learner_id), asked.words, asked.use)
 
     @router.post("/learners/{learner_id}/opened")
     async def open_words(learner_id: UUID, asked: Sent[ToOpen]) -> Opened:

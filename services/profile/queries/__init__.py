@@ -5,17 +5,19 @@ from services.profile.queries.reading import Queries
 from services.profile.queries.steps import RosterCommand, Steps, asks, is_free, record
 from services.profile.queries.views import (
     ClassView,
+    ErasureView,
     ImportView,
     LearnerDetail,
     LearnerView,
     PreferenceView,
     SchoolView,
+    Sealings,
     StaffView,
     UnderWay,
 )
 
 __all__ = [
-    "NAME", "TITLE", "WORDS", "ClassView", "ImportView", "Keyring", "LearnerDetail", "LearnerView", "PreferenceView", "Queries",
-    "RosterCommand", "SchoolView", "StaffView", "Steps", "UnderWay",
+    "NAME", "TITLE", "WORDS", "ClassView", "ErasureView", "ImportView", "Keyring", "LearnerDetail", "LearnerView", "PreferenceView",
+    "Queries", "RosterCommand", "SchoolView", "Sealings", "StaffView", "Steps", "UnderWay",
     "asks", "is_free", "record",
 ]  # fmt: skip

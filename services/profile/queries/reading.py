@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -16,11 +16,13 @@ from services.profile.domain import MAX_AUTHORS
 from services.profile.queries.keyring import Keyring, open_name, open_title, open_words
 from services.profile.queries.views import (
     ClassView,
+    ErasureView,
     ImportView,
     LearnerDetail,
     LearnerView,
     PreferenceView,
     SchoolView,
+    Sealings,
     StaffView,
     UnderWay,
 )
@@ -59,6 +61,17 @@ _IMPORTS: Final = """
     SELECT content_hash, source, rows, person_iris, imported_at FROM roster_import
     WHERE (imported_at, content_hash) < (%s, %s) ORDER BY imported_at DESC, content_hash DESC LIMIT %s
 """
+_ERASED: Final = "SELECT learner_id, (since AT TIME ZONE 'UTC')::date AS erased_on FROM erasure WHERE erased AND learner_id = ANY(%s)"
+_ALL_ERASED: Final = "SELECT learner_id, (since AT TIME ZONE 'UTC')::date AS erased_on FROM erasure WHERE erased"
+_ERASURE_COLUMNS: Final = """
+    SELECT e.learner_id, e.erased, e.since, e.body->>'asked_by' AS asked_by, e.body->>'why' AS why,
+        coalesce(e.body->>'reference', '') AS reference, k.person_id IS NULL AS finished
+    FROM erasure e LEFT JOIN person_key k ON k.person_id = e.learner_id AND k.erasures < e.version """
+_ERASURE: Final = _ERASURE_COLUMNS + "WHERE e.learner_id = %s"
+_ERASURES: Final = _ERASURE_COLUMNS + "WHERE (e.since, e.learner_id) < (%s, %s) ORDER BY e.since DESC, e.learner_id DESC LIMIT %s"
+_SEALED: Final = """
+    SELECT count(*) FILTER (WHERE data ? 'name') AS names, count(*) FILTER (WHERE data ? 'words') AS words
+    FROM (SELECT convert_from(bytes, 'UTF8')::jsonb->'data' AS data FROM event WHERE stream = %s) told"""
 _UNDER_WAY: Final = """
     SELECT content_hash, source, recorded_at, sum(jsonb_array_length(told))::bigint AS events_left FROM roster_step
     GROUP BY content_hash, source, recorded_at"""
@@ -85,13 +98,15 @@ class Queries(Tables):
         return Known(
             {each.school_id: each for each in schools}, {each.class_id: each for each in classes},
             {each.staff_id: each for each in staff}, {each.learner_id: each for each in learners}, elsewhere,
+            await self._erased(_ALL_ERASED),
         )  # fmt: skip
 
     async def learners(self, school: UUID | None, class_id: UUID | None, withdrawn: bool, after: UUID, most: int) -> list[LearnerView]:
         """Return learners of a school and class, or of all."""
         told = await self._told(LearnerRostered, _LEARNERS, _asked(school, class_id, withdrawn, after, most))
-        keys = await self._keyring.of([each.learner_id for each in told])
-        return [LearnerView.model_validate(_learner(each, keys)) for each in told]
+        ids = [each.learner_id for each in told]
+        keys, erased = await self._keyring.of(ids), await self._erased(_ERASED, [ids])
+        return [LearnerView.model_validate(_learner(each, keys, erased)) for each in told]
 
     async def learner(self, learner_id: UUID) -> LearnerDetail | None:
         """Return a learner's profile, or None where no roster named her."""
@@ -103,7 +118,7 @@ class Queries(Tables):
         stated = await self._told(PreferencesStated, _PREFERENCES, [learner_id, MAX_AUTHORS])
         keys = await self._keyring.of([learner_id, *told[0].class_ids])
         return LearnerDetail(
-            **_learner(told[0], keys),
+            **_learner(told[0], keys, await self._erased(_ERASED, [[learner_id]])),
             school=_school(schools[0]) if schools else None,
             classes=[_class(each, keys) for each in classes],
             aliases=len(told[0].aliases),
@@ -142,6 +157,22 @@ class Queries(Tables):
         """Return the rosters taken, the newest first, from before this instant and hash."""
         return await self.all(ImportView, _IMPORTS, [*before, most])
 
+    async def erasure(self, learner_id: UUID) -> ErasureView | None:
+        """Return whether a learner is erased, or was, or None where she never was."""
+        found = await self.all(ErasureView, _ERASURE, [learner_id])
+        return found[0] if found else None
+
+    async def erasures(self, before: tuple[datetime, UUID], most: int) -> list[ErasureView]:
+        """Return the learners who are erased, or were, the latest first, from before this instant and id."""
+        return await self.all(ErasureView, _ERASURES, [*before, most])
+
+    async def sealings(self, learner_id: UUID) -> Sealings:
+        """Return how many texts the record of a learner holds sealed under her key, whether it is there or not."""
+        return (await self.all(Sealings, _SEALED, [f"profile/learner/{learner_id}"]))[0]
+
+    async def _erased(self, statement: str, values: Values = ()) -> dict[UUID, date]:
+        return {row["learner_id"]: row["erased_on"] for row in await self.rows(statement, values)}
+
     async def under_way(self) -> list[UnderWay]:
         """Return the roster that is under way, if there is one."""
         return await self.all(UnderWay, _UNDER_WAY)
@@ -170,8 +201,9 @@ def _person(told: LearnerRostered | StaffRostered, key: bytes | None) -> dict[st
     return {"given_name": given, "family_name": family} | place
 
 
-def _learner(told: LearnerRostered, keys: Mapping[UUID, bytes]) -> dict[str, Any]:
-    return _person(told, keys.get(told.learner_id)) | {"learner_id": told.learner_id, "grade": told.grade}
+def _learner(told: LearnerRostered, keys: Mapping[UUID, bytes], erased: Mapping[UUID, date]) -> dict[str, Any]:
+    id = told.learner_id
+    return _person(told, keys.get(id)) | {"learner_id": id, "grade": told.grade, "erased_on": erased.get(id)}
 
 
 def _school(told: SchoolRostered) -> SchoolView:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from shared.contracts.profile import Area, Modality, Role
+from shared.contracts.profile import Area, Asker, ErasureGround, LiftGround, Modality, Role
 
 
 class SchoolView(BaseModel):
@@ -45,6 +45,7 @@ class LearnerView(PersonView):
 
     learner_id: UUID
     grade: str
+    erased_on: date | None = Field(description="The day (UTC) on which her name, and all words about her, were erased.")
 
 
 class StaffView(PersonView):
@@ -74,6 +75,25 @@ class LearnerDetail(LearnerView):
     aliases: int = Field(description="Under how many ids other systems may know her.")
     source: str = Field(description="The SIS that names her.")
     preferences: list[PreferenceView] = Field(description="Each author's latest, the newest first, of the 16 who spoke last.")
+
+
+class ErasureView(BaseModel):
+    """Whether a learner is erased, or was and may be named again."""
+
+    learner_id: UUID
+    erased: bool = Field(description="False where the erasure was lifted: the next roster names her again.")
+    since: datetime
+    asked_by: Asker
+    why: ErasureGround | LiftGround
+    reference: str = Field(description="Number of the request in the district's own files; may be empty.")
+    finished: bool = Field(description="False while a key of hers is still to be destroyed, which the service does by itself.")
+
+
+class Sealings(BaseModel):
+    """How many texts about a learner profile's record holds under her key."""
+
+    names: int
+    words: int
 
 
 class UnderWay(BaseModel):
