@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
@@ -182,3 +182,5 @@ class Parts:
     """Asked at every start, before anything is heard, with what is in force: such as adopting what ships with the release."""
     versions: Sequence[Decider[Any]] = ()
     """Frozen earlier deciders, for replay only."""
+    large_bodies: Mapping[str, int] = field(default_factory=dict)
+    """Address -> bytes, where bodies may be larger than elsewhere; one at a time."""

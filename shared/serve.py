@@ -178,8 +178,9 @@ def application(service: Service, health: Callable[[], Any], lifespan: Any = Non
         root.include_router(router, prefix=f"/{service.parts.name}")  # Here, so that a router may have a path "".
     title, doc = f"Cairn {service.parts.name}", service.parts.doc
     return create_app(
-        title, service.settings.release, [root], lifespan, health, service.metrics, description=doc, is_full=service.asker.is_full
-    )
+        title, service.settings.release, [root], lifespan, health, service.metrics, description=doc, is_full=service.asker.is_full,
+        large=service.parts.large_bodies,
+    )  # fmt: skip
 
 
 async def run(parts: Parts, settings: Settings, line: Line | None = None) -> None:

@@ -46,7 +46,10 @@ def roster(
 
 def framework(file: FileArgument, dry_run: DryRun = False, address: AddressOption = None, home: HomeOption = None) -> None:
     """Take a CASE package (JSON) as the competency framework from now on. The same file again changes nothing."""
-    send("POST", "/mastery/case/packages", file, JSON, where(address, home), _dry(dry_run))
+    told = ask("POST", "/mastery/case/packages", where(address, home), _dry(dry_run), file, JSON)
+    report = told.pop("report", {})
+    _tell(told)
+    _tell({name: value for name, value in report.items() if name not in told} | {"replaced": len(report.get("replaced", ()))})
 
 
 def withdraw(

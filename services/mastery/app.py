@@ -7,7 +7,9 @@ from typing import Final
 
 from services import mastery
 from services.mastery.api import routes
+from services.mastery.api.frameworks import PACKAGES
 from services.mastery.calibration import CALIBRATION, DEFAULT_ENTRIES
+from services.mastery.case import MAX_BODY_BYTES
 from services.mastery.domain import DECIDERS
 from services.mastery.framework import FRAMEWORK
 from services.mastery.membership import membership
@@ -45,4 +47,5 @@ PARTS: Final = Parts(
     waiting=deferred_now,
     defaults=defaults,
     versions=VERSIONS,
+    large_bodies={f"/{Topic.MASTERY}{PACKAGES}": MAX_BODY_BYTES},
 )

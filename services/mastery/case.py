@@ -22,7 +22,9 @@ from shared.contracts.mastery import Competency
 from shared.errors import BadInput, Fault, MalformedInput, TooLarge
 
 MAX_ITEMS: Final = 20_000
-MAX_ASSOCIATIONS: Final = 200_000
+MAX_ASSOCIATIONS: Final = 60_000
+MAX_BODY_BYTES: Final = 96 * 1024 * 1024
+"""Of a package: as many items and associations as those with the words that published ones have. Reading it takes 600 MiB."""
 MAX_STATEMENT: Final = 2_000
 MAX_GRADES: Final = 20
 MAX_CYCLE_NAMED: Final = 20
@@ -81,7 +83,7 @@ class Report:
     noted: Mapping[str, int]
     """How many notes there are of each code."""
     notes: tuple[Note, ...]
-    """The first of them."""
+    """The first of them, some of each code."""
 
 
 def read_package(package: Any, known: Collection[str] = (), today: date | None = None) -> tuple[tuple[Competency, ...], Report]:

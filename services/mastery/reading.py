@@ -14,6 +14,8 @@ from shared.errors import BadInput, Fault
 MAX_FAULTS: Final = 100
 MAX_NOTES: Final = 200
 """Notes told one by one; their counts are always complete."""
+MAX_OF_CODE: Final = 30
+"""Of one code, so that many of one hide no others."""
 MAX_WORD: Final = 64
 
 
@@ -55,7 +57,7 @@ class Reader:
 
     def note(self, place: str, code: str, detail: str) -> None:
         self.noted[code] += 1
-        if len(self.notes) < MAX_NOTES:
+        if self.noted[code] <= MAX_OF_CODE and len(self.notes) < MAX_NOTES:
             self.notes.append(Note(place, code, detail))
 
     def stop(self) -> None:

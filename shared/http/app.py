@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from importlib.resources import files
 from typing import Any, Final
@@ -21,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 from shared.http import problems
 from shared.http.body import MAX_BODY_BYTES
-from shared.http.gate import Gate
+from shared.http.gate import NONE, Gate
 from shared.http.problems import Problem
 from shared.telemetry import Metrics
 
@@ -56,12 +56,14 @@ def create_app(
     max_body_bytes: int = MAX_BODY_BYTES,
     description: str = "",
     is_full: Callable[[], bool] = lambda: False,
+    large: Mapping[str, int] = NONE,
 ) -> FastAPI:
     """Return the application of a service.
 
     It answers every error with a problem document, JSON bodies are checked by `strict_json` before any route sees them, and it has
     `/health/live` (the process answers), `/health/ready` (503 with reasons while work waits and nothing moves), `/metrics` and `/docs`,
     which need no internet and work behind any prefix. While `is_full` says so, whoever would write is told to come back.
+    `large` names the addresses whose bodies may be larger, one at a time, and how large.
     """
     app = FastAPI(
         title=title,
@@ -74,7 +76,7 @@ def create_app(
     )
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to change the document.
     problems.install(app)
-    app.add_middleware(Gate, max_body_bytes=max_body_bytes, is_full=is_full)
+    app.add_middleware(Gate, max_body_bytes=max_body_bytes, is_full=is_full, large=large)
     for router in routers:
         app.include_router(router, responses={422: {"model": Problem}})  # In place of FastAPI's own; `_openapi` tells of the others.
     app.include_router(_operations(health, metrics))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +22,9 @@ MAX_REQUESTS: Final = 1_000
 WRITING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 MAX_HELD_BYTES: Final = 4 * bodies.MAX_BODY_BYTES
 """Of the bodies of all requests under way; who would bring more is told to come back. What JSON becomes takes about ten times as much."""
+NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+LARGE_AGAIN_S: Final = 10
+"""After which whoever brings a second large body may come again."""
 SILENCE_LIMIT_S: Final = 150.0
 """Of a client in the middle of its request, or of taking its answer. Longer than the gateway's: whoever knows the client tells it so."""
 
@@ -31,15 +35,19 @@ class Gate:
     def __init__(
         self, app: ASGIApp, max_body_bytes: int = bodies.MAX_BODY_BYTES, max_requests: int = MAX_REQUESTS,
         max_held_bytes: int = MAX_HELD_BYTES, is_full: Callable[[], bool] = lambda: False, silence_limit_s: float = SILENCE_LIMIT_S,
+        large: Mapping[str, int] = NONE,
     ) -> None:  # fmt: skip
         """Stand before an application.
 
         Args:
+            large: address -> bytes that a body there may have, where that is more than `max_body_bytes`. Of bodies that have more there is
+                one at a time, and what they have more is not counted as held; who brings another one is told to come back.
             is_full: whether the ledger's queue has no room. Who would write is then turned away before the body is read: to read what is
                 refused afterwards costs as much as to take it, and a crowd that comes again and again would leave no time for what waits.
         """
         self._app, self._is_full, self._silence_limit_s = app, is_full, silence_limit_s
         self._max_body_bytes, self._max_requests, self._max_held_bytes = max_body_bytes, max_requests, max_held_bytes
+        self._large, self._large_taken = large, False
         self._under_way = self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,21 +96,24 @@ class Gate:
                 raise
             await response(scope, receive, send_on)
         finally:
-            self._held -= taken.size
+            self._held -= min(taken.size, self._max_body_bytes)
+            if taken.large:
+                self._large_taken = False
 
     async def _checked_body(self, scope: Scope, headers: Headers, receive: Receive, taken: _Taken) -> bytes | None:
         """Return the body, or None where the client went away."""
         if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
             raise MalformedInput("the address holds U+0000: take it out")
         declared = headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared[:20]) > self._max_body_bytes:
-            raise bodies.too_large(self._max_body_bytes)
-        body = await self._read(receive, taken)
+        limit = max(self._max_body_bytes, self._large.get(scope["path"], 0))
+        if declared.isdecimal() and int(declared[:20]) > limit:
+            raise bodies.too_large(limit)
+        body = await self._read(receive, taken, limit)
         if body and bodies.is_json(bodies.media_type(headers.get("content-type", ""))):
             scope[bodies.STASH] = await bodies.parse(body)
         return body
 
-    async def _read(self, receive: Receive, taken: _Taken) -> bytes | None:
+    async def _read(self, receive: Receive, taken: _Taken, limit: int) -> bytes | None:
         parts: list[bytes] = []
         more = True
         while more:
@@ -114,11 +125,17 @@ class Gate:
             if message["type"] == "http.disconnect":
                 return None
             part = message.get("body", b"")
+            before = min(taken.size, self._max_body_bytes)
             taken.size += len(part)
-            self._held += len(part)
-            if taken.size > self._max_body_bytes:
-                raise bodies.too_large(self._max_body_bytes)
-            if self._held > self._max_held_bytes and self._held > taken.size:  # One alone is always taken.
+            held = min(taken.size, self._max_body_bytes)
+            self._held += held - before
+            if taken.size > limit:
+                raise bodies.too_large(limit)
+            if taken.size > self._max_body_bytes and not taken.large:
+                if self._large_taken:
+                    raise Overloaded("the service's room for a large body", LARGE_AGAIN_S)
+                self._large_taken = taken.large = True
+            if self._held > self._max_held_bytes and self._held > held:  # One alone is always taken.
                 raise Overloaded("the service's room for the bodies of requests")
             parts.append(part)
             more = message.get("more_body", False)
@@ -130,6 +147,8 @@ class _Taken:
     """Bytes of its body that a request has brought."""
 
     size: int = 0
+    large: bool = False
+    """Whether it has the room for a large body."""
 
 
 def limit_unread(made: socket.socket, limit_s: float) -> None:

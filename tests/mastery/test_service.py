@@ -16,10 +16,12 @@ from services.mastery.subscribers import commands_for
 from shared.contracts.envelope import Header
 from shared.contracts.evidence import EvidenceRecorded
 from shared.contracts.mastery import EVENTS, Level, LevelChanged
+from shared.http import MAX_BODY_BYTES
 from shared.settings_stream import adoption
 from shared.stack import ServiceDatabase
 from shared.testing import running
 from tests.mastery.samples import LEARNER, competency, entries, evidence, told
+from tests.mastery.state_package import state_package
 from tests.mastery.test_case import DOCUMENT, GOOD, item, link, package
 from tests.mastery.test_domain import strong
 
@@ -327,3 +329,18 @@ async def test_a_framework_of_many_pages_is_taken_whole(service: Any) -> None:
     assert imported["events"] == 8  # Seven pages, and the adoption.
     assert (await get(service, "/framework"))["prerequisites"] == 4_999
     assert (await service.client.post("/mastery/case/packages", json=many)).json()["events"] == 0
+
+
+async def test_a_whole_state_s_package_is_taken_with_all_its_oddities(service: Any) -> None:
+    """15,000 items with null fields, definitions, rubrics, extensions and links to elsewhere: more than any other body may have."""
+    sent = orjson.dumps(state_package(15_000))
+    assert len(sent) > MAX_BODY_BYTES
+    as_json = {"content-type": "application/json"}
+    answer = await service.client.post("/mastery/case/packages", content=sent, headers=as_json)
+    assert answer.status_code == 200, answer.text[:2_000]
+    report = answer.json()["report"]
+    assert (report["items"], report["children"], report["unknown_types"]) == (15_000, 14_950, ["ext:alignsTo"])
+    assert set(report["noted"]) == {"foreign", "heading-prerequisite", "replaced-elsewhere", "retired", "unknown-grade"}
+    assert {note["code"] for note in report["notes"]} == set(report["noted"])  # Many of one code hide no others.
+    again = await service.client.post("/mastery/case/packages", content=sent, headers=as_json)
+    assert (again.json()["events"], again.json()["changed"]) == (0, 0)

@@ -560,6 +560,34 @@ async def test_bodies_take_up_no_more_room_than_is_given_them() -> None:
         assert (await client.post("/", content=b"y" * LIMIT)).text == str(LIMIT)
 
 
+async def test_large_bodies_are_taken_where_they_belong_and_one_at_a_time() -> None:
+    going_on, entered = asyncio.Event(), asyncio.Event()
+
+    async def take(scope: Any, receive: Any, send: Any) -> None:
+        size = len((await receive())["body"])
+        if scope["query_string"] == b"slow":
+            entered.set()
+            await going_on.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": str(size).encode()})
+
+    one = Gate(take, max_body_bytes=LIMIT, max_held_bytes=2 * LIMIT, large={"/large": 4 * LIMIT})
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(one), base_url="http://test") as client:
+        assert (await client.post("/large", content=b"x" * 4 * LIMIT)).text == str(4 * LIMIT)
+        for path, size in (("/large", 4 * LIMIT), ("/", LIMIT)):
+            refused = await client.post(path, content=b"x" * (size + 1))
+            assert (refused.status_code, str(size) in refused.text) == (413, True)
+        slow = asyncio.create_task(client.post("/large?slow", content=b"x" * 3 * LIMIT))
+        await entered.wait()
+        refused = await client.post("/large", content=b"x" * (LIMIT + 1))
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
+        for path in ("/", "/large"):
+            assert (await client.post(path, content=b"x" * LIMIT)).text == str(LIMIT)
+        going_on.set()
+        assert (await slow).text == str(3 * LIMIT)
+        assert (await client.post("/large", content=b"x" * 2 * LIMIT)).text == str(2 * LIMIT)
+
+
 SCOPE = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
 
 

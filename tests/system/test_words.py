@@ -125,6 +125,27 @@ def test_whoever_is_told_to_come_back_knows_when(answering: tuple[str, list[Any]
     assert "send it again in 7 s" in failed(run("roster", "import", str(file), "--address", answering[0]))
 
 
+NOTED = {"place": "/CFItems/3", "code": "retired", "detail": "its time was over"}
+IMPORTED = {
+    "document": "d0", "added": 1200, "events": 8,
+    "report": {
+        "document": "d0", "items": 1200, "associations": {"isChildOf": 1100, "precedes": 12}, "replaced": {"C1": ["C2"]},
+        "unknown_types": ["ext:x"], "noted": {"retired": 31}, "notes": [NOTED],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("answering", [(200, json.dumps(IMPORTED), {})], indirect=True)
+def test_what_became_of_a_package_is_told_line_by_line(answering: tuple[str, list[Any]], home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "package.json"
+    file.write_text("{}")
+    told = run("framework", "import", str(file), "--address", answering[0])
+    assert (told.exit_code, told.stdout.splitlines()) == (0, [
+        "document: d0", "added: 1,200", "events: 8", "items: 1,200", "associations: 1,100 isChildOf, 12 precedes", "replaced: 1",
+        "unknown types: ext:x", "noted: 31 retired", "notes: /CFItems/3: its time was over",
+    ])  # fmt: skip
+
+
 DOCUMENT = "d0000000-0000-4000-8000-000000000000"
 LOOKED = {
     "document": DOCUMENT, "dry_run": True, "base": "abc", "framework_id": "def", "competencies": 1200, "learners": 3, "kept": 2,

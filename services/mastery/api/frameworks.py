@@ -13,10 +13,10 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
-from services.mastery.case import Report, read_package
+from services.mastery.case import MAX_BODY_BYTES, Report, read_package
 from services.mastery.framework import EMPTY, FRAMEWORK, Framework
 from services.mastery.queries import FrameworkView, Queries, competencies_in, framework_view
-from services.mastery.reading import MAX_NOTES
+from services.mastery.reading import Reader
 from services.mastery.revision import Revised, Withdrawn, pages_of, revised, withdrawn
 from shared.contracts.mastery import Competency
 from shared.contracts.topics import Topic
@@ -27,6 +27,7 @@ from shared.parameters import page_hash, set_id_of
 from shared.parts import Context
 from shared.settings_stream import STALE, AddPage, AdoptSet
 
+PACKAGES: Final = "/case/packages"
 MAX_TRIES: Final = 8
 """Of merging a package into the frameworks in force, where others are put in force meanwhile."""
 MAX_NAMED: Final = 100
@@ -78,15 +79,17 @@ def routes(context: Context, queries: Queries) -> APIRouter:
     """Return the routes of frameworks."""
     router = APIRouter(tags=["framework"])
 
-    @router.post("/case/packages", openapi_extra=body_of({"application/json": {"type": "object"}}))
+    @router.post(PACKAGES, openapi_extra=body_of({"application/json": {"type": "object"}}))
     async def import_package(request: Request, dry_run: DryRun = False) -> Imported:
         """Take a CASE 1.0 or 1.1 package: beside the frameworks in force, or in place of the same document before; all of it, or nothing.
 
         May be repeated: the same package again changes nothing. Packages that come at the same time are all in force afterwards. Every
         learner's evidence is then weighed again, in the background, and counts for what stands in the place of a competency that was
         replaced. What the package says is over or not begun (`statusStartDate`, `statusEndDate`, `adoptionStatus`) is no goal.
+
+        At most 20,000 items, 60,000 associations and 96 MiB; of packages above 16 MiB one at a time, another is told to come back (429).
         """
-        package, events, today = await read_json(request), 0, context.clock.now().date()
+        package, events, today = await read_json(request, MAX_BODY_BYTES), 0, context.clock.now().date()
         for _ in range(MAX_TRIES):
             parameters = await context.asker.parameters()
             before, base = parameters.get(FRAMEWORK) or EMPTY, parameters.id_of(FRAMEWORK) or ""
@@ -158,8 +161,11 @@ def _read(package: Any, before: Framework, today: date) -> tuple[Sequence[Compet
 
 def _noted(report: Report, after: Revised) -> Report:
     """Return the report with what the frameworks beside it add."""
-    noted = Counter(report.noted) + Counter(note.code for note in after.notes)
-    return replace(report, noted=dict(sorted(noted.items())), notes=(*report.notes, *after.notes)[:MAX_NOTES])
+    reader = Reader()
+    for note in after.notes:
+        reader.note(note.place, note.code, note.detail)
+    noted = Counter(report.noted) + reader.noted
+    return replace(report, noted=dict(sorted(noted.items())), notes=(*report.notes, *reader.notes))
 
 
 async def _withdraw(context: Context, queries: Queries, document: str, dry_run: bool, base: str | None) -> Withdrawal:
