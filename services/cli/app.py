@@ -8,7 +8,7 @@ import httpx
 import typer
 from typer.core import TyperGroup
 
-from services.cli import demonstration, erasing, imports, installation, mastery, parking, proof, record, serving
+from services.cli import dates, demonstration, erasing, imports, installation, mastery, parking, proof, record, serving
 from services.cli.words import silent_server, tell_error
 from shared.errors import BadInput, CairnError
 
@@ -51,5 +51,5 @@ def cairn() -> None:
     """Personalized learning at the scale of a school district: five services, every decision replayable to the byte."""
 
 
-for module in (demonstration, installation, serving, imports, erasing, mastery, record, parking, proof):
+for module in (demonstration, installation, serving, imports, dates, erasing, mastery, record, parking, proof):
     module.add_to(app)

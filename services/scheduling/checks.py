@@ -10,7 +10,7 @@ from uuid import UUID
 from services.scheduling.hours import timezones
 from services.scheduling.limits import most_learners_of, zones_of
 from shared.contracts.envelope import MAX_PAGE_BYTES, canonical
-from shared.contracts.scheduling import SchoolResources
+from shared.contracts.scheduling import DayResources, Period, SchoolResources, StaffMember
 from shared.errors import Fault
 
 NOBODY: Final[Mapping[UUID, int]] = MappingProxyType({})
@@ -35,32 +35,61 @@ def _of_school(school: SchoolResources, place: str, present: int) -> Iterator[Fa
     if school.timezone not in timezones():
         remedy = "send a name of the IANA time zone database, such as America/New_York"
         yield Fault(f"{place}/timezone", "unknown-timezone", f"there is no time zone {school.timezone!r}", remedy)
+    yield from _size(school, place, present)
+    yield from _twice(f"{place}/spaces", "id", (space.id for space in school.spaces))
+    for number, space in enumerate(school.spaces):
+        yield from _twice(f"{place}/spaces/{number}/zones", "id", (zone.id for zone in space.zones))
+    yield from _periods(school.periods, f"{place}/periods")
+    yield from _staff(school.staff, school.periods, f"{place}/staff")
+    yield from _twice(f"{place}/rules", "modality", (rule.modality for rule in school.rules))
+    for number, rule in enumerate(school.rules):
+        if rule.smallest > rule.largest:
+            detail = f"smallest {rule.smallest} is above largest {rule.largest}"
+            yield Fault(f"{place}/rules/{number}", "out-of-order", detail, "exchange them")
+    yield from _twice(f"{place}/days", "on", (told.on for told in school.days))
+    for number, told in enumerate(school.days):
+        yield from day_faults(school, told, f"{place}/days/{number}", present)
+
+
+def day_faults(school: SchoolResources, told: DayResources, place: str, present: int) -> Iterator[Fault]:
+    """Yield what is wrong with that which is told of one date of a school."""
+    if told.periods is not None:
+        yield from _periods(told.periods, f"{place}/periods")
+        yield from _size(school.model_copy(update={"periods": told.periods}), place, present)
+    yield from _staff(told.staff, told.periods or school.periods, f"{place}/staff")
+    spaces = {space.id for space in school.spaces}
+    for number, space in enumerate(told.closed_spaces):
+        if space not in spaces:
+            yield Fault(
+                f"{place}/closed_spaces/{number}", "unknown-reference", f"there is no space {space!r}", "name one of the school's spaces"
+            )
+
+
+def _size(school: SchoolResources, place: str, present: int) -> Iterator[Fault]:
     room, needed = most_learners_of(school), max(present, 1)
     if room < needed:
         detail = f"{len(zones_of(school))} zones in {len(school.periods)} periods: the plan of {needed} learners may not fit one event"
         remedy = f"send fewer zones or periods: there is room for {max(room, 0)} learners, {needed} are there"
         yield Fault(f"{place}/spaces", "too-large", detail, remedy)
-    yield from _twice(f"{place}/spaces", "id", (space.id for space in school.spaces))
-    for number, space in enumerate(school.spaces):
-        yield from _twice(f"{place}/spaces/{number}/zones", "id", (zone.id for zone in space.zones))
-    yield from _twice(f"{place}/periods", "id", (period.id for period in school.periods))
-    yield from _times(school, f"{place}/periods")
-    yield from _twice(f"{place}/staff", "staff_id", (member.staff_id for member in school.staff))
-    yield from _twice(f"{place}/rules", "modality", (rule.modality for rule in school.rules))
-    periods = {period.id for period in school.periods}
-    for number, member in enumerate(school.staff):
+
+
+def _staff(staff: Sequence[StaffMember], periods: Sequence[Period], place: str) -> Iterator[Fault]:
+    yield from _twice(place, "staff_id", (member.staff_id for member in staff))
+    known = {period.id for period in periods}
+    for number, member in enumerate(staff):
         for away in member.away:
-            if away not in periods:
-                yield Fault(f"{place}/staff/{number}/away", "unknown-reference", f"there is no period {away!r}", "name one of the periods")
-    for number, rule in enumerate(school.rules):
-        if rule.smallest > rule.largest:
-            detail = f"smallest {rule.smallest} is above largest {rule.largest}"
-            yield Fault(f"{place}/rules/{number}", "out-of-order", detail, "exchange them")
+            if away not in known:
+                yield Fault(f"{place}/{number}/away", "unknown-reference", f"there is no period {away!r}", "name one of the periods")
 
 
-def _times(school: SchoolResources, place: str) -> Iterator[Fault]:
+def _periods(periods: Sequence[Period], place: str) -> Iterator[Fault]:
+    yield from _twice(place, "id", (period.id for period in periods))
+    yield from _times(periods, place)
+
+
+def _times(periods: Sequence[Period], place: str) -> Iterator[Fault]:
     before = ""
-    for number, period in enumerate(school.periods):
+    for number, period in enumerate(periods):
         for name, told in (("starts", period.starts), ("ends", period.ends)):
             if not ("00" <= told[:2] <= "23" and told[3:] <= "59"):
                 yield Fault(f"{place}/{number}/{name}", "no-time", f"{told!r} is no time of day", "send one from 00:00 to 23:59")

@@ -8,7 +8,7 @@ from functools import lru_cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
-from services.scheduling.resources import is_school_day, next_school_day
+from services.scheduling.resources import is_school_day, next_school_day, of_day
 from shared.contracts.scheduling import SchoolResources
 
 
@@ -30,7 +30,7 @@ def begun_periods(school: SchoolResources, on: date, now: datetime) -> int:
     set yet.
     """
     zone = ZoneInfo(school.timezone)
-    starts = (datetime.combine(on, time.fromisoformat(period.starts), zone).astimezone(UTC) for period in school.periods)
+    starts = (datetime.combine(on, time.fromisoformat(period.starts), zone).astimezone(UTC) for period in of_day(school, on).periods)
     return sum(start <= now for start in starts)
 
 
@@ -42,6 +42,6 @@ def last_moment(school: SchoolResources, on: date) -> datetime:
 def open_days(school: SchoolResources, now: datetime) -> list[date]:
     """Return the days that are planned now: today while a period is still to come, and the next school day."""
     day = local_day(school, now)
-    days = [day] if is_school_day(school, day) and begun_periods(school, day, now) < len(school.periods) else []
+    days = [day] if is_school_day(school, day) and begun_periods(school, day, now) < len(of_day(school, day).periods) else []
     following = next_school_day(school, day)
     return days if following is None else [*days, following]

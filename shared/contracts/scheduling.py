@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
-from shared.contracts.envelope import Event, Hash, Part, SortedTexts
+from shared.contracts.envelope import Event, Hash, Part, SortedIds, SortedTexts
 from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
 from shared.contracts.pathing import MAX_STEPS, Reason, Step
 from shared.contracts.profile import Modality
@@ -21,6 +21,8 @@ MAX_CHECK_INS = 4
 """Learners with whom one adult can talk in one period, one after another."""
 MAX_PERIODS: Final = 12
 """Of a school day."""
+MAX_DATED: Final = 100
+"""Dates of a school on which something is otherwise."""
 PLACE_DIGITS, NEED_DIGITS, TEXT_DIGITS = 3, 1, 4
 """Hexadecimal digits by which a plan names a session, a need, and a text of its sessions."""
 MAX_SESSIONS: Final = 16**PLACE_DIGITS
@@ -138,6 +140,32 @@ class GroupRule(Part):
     largest: int = Field(ge=1, le=500)
 
 
+class Otherwise(Part):
+    """What is otherwise than usual in a school; what it does not name is as usual."""
+
+    periods: tuple[Period, ...] | None = Field(
+        default=None, min_length=1, max_length=MAX_PERIODS, description="In place of the usual ones, such as those of a half-day."
+    )
+    absent: SortedIds = Field(default=(), max_length=500, description="Adults who are not to be had all day.")
+    staff: tuple[StaffMember, ...] = Field(
+        default=(), max_length=500, description="Who is away in some periods, beside those in which she always is, or comes for the day."
+    )
+    closed_spaces: SortedTexts = Field(default=(), max_length=200, description="Ids of spaces where nobody can be.")
+    closed: bool = Field(default=False, description="There is no school.")
+    reason: str = Field(
+        default="",
+        max_length=40,
+        pattern=r"^[a-z0-9-]*$",
+        description="A word such as `half-day` or `snow`. Never about a person: it stays.",
+    )
+
+
+class DayResources(Otherwise):
+    """What is otherwise on one date."""
+
+    on: date
+
+
 class SchoolResources(Part):
     """One entry of a resources page: everything a school's days are made of."""
 
@@ -149,6 +177,9 @@ class SchoolResources(Part):
     closed: tuple[date, ...] = Field(default=(), description="Days without school, beside Saturdays and Sundays.")
     timezone: str = Field(
         default="UTC", max_length=64, description="IANA name, such as `America/New_York`: by it a day begins, and its periods."
+    )
+    days: tuple[DayResources, ...] = Field(
+        default=(), max_length=MAX_DATED, description="Dates on which something is otherwise. Where it is not sent, those in force stay."
     )
 
 

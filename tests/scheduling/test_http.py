@@ -256,9 +256,10 @@ async def test_what_has_no_effect_in_resources_is_told(service: Any) -> None:
         {"staff_id": helper, "subjects": ["reading", "art"], "away": ["p1"]},
     ]  # fmt: skip
     early = (await service.client.put("/scheduling/resources", json=body)).json()
-    assert early["notes"] == [{"school_id": str(SCHOOL), "unknown_subjects": [], "unknown_staff": [stranger, str(UUID(int=9001))]}]
+    nothing = {"school_id": str(SCHOOL), "unknown_subjects": [], "past_days": []}
+    assert early["notes"] == [nothing | {"unknown_staff": [stranger, str(UUID(int=9001))]}]
     await service.hear(*rostered(8), *demands())
-    wanted = [{"school_id": str(SCHOOL), "unknown_subjects": ["art", "maths"], "unknown_staff": [stranger]}]
+    wanted = [nothing | {"unknown_subjects": ["art", "maths"], "unknown_staff": [stranger]}]
     assert (await service.client.put("/scheduling/resources", json=body)).json()["notes"] == wanted
     address = f"/scheduling/schools/{SCHOOL}/resources"
     assert (await service.client.put(address, json=body["schools"][0])).json()["notes"] == wanted

@@ -29,7 +29,7 @@ from services.scheduling.app import PARTS as SCHEDULING
 from shared.clock import FixedClock
 from shared.contracts.envelope import StreamId
 from shared.contracts.profile import LearnerIdentified
-from shared.contracts.scheduling import StaffMember
+from shared.contracts.scheduling import DayResources, StaffMember
 from shared.keys import act_id_of, alias_of, learner_id_of
 from shared.parameters import page_hash, paged, set_id_of
 from shared.parts import Parts
@@ -124,6 +124,11 @@ async def words_to_open(service: Any) -> Any:
     return {"use": "mastery.reason", "sealed": sealed}
 
 
+async def as_usual(service: Any) -> None:
+    """Put the school's resources in force, without anything otherwise on a date."""
+    await sent(service, "PUT", "/scheduling/resources", {"schools": [RESOURCES["schools"][0] | {"days": []}]})
+
+
 KNOWN = {
     EVIDENCE.name: known_to_evidence, MASTERY.name: known_to_mastery, PATHING.name: known_to_pathing, PROFILE.name: known_to_profile,
     SCHEDULING.name: nothing,
@@ -161,8 +166,13 @@ class Body:
 
 
 RESOURCES = resources(
-    closed=(date(2026, 12, 24),), staff=(StaffMember(staff_id=LEARNER, subjects=("reading",), away=("p1",)),), timezone="Asia/Seoul",
+    closed=(date(2026, 12, 24),), days=(DayResources(on=date(2026, 12, 1), closed=True, reason="snow"),),
+    staff=(StaffMember(staff_id=LEARNER, subjects=("reading",), away=("p1",)),), timezone="Asia/Seoul",
 )  # fmt: skip
+DATE = {
+    "periods": RESOURCES["schools"][0]["periods"][:2], "absent": [str(LEARNER)], "closed_spaces": ["s00"], "closed": False,
+    "staff": [{"staff_id": str(UUID(int=8)), "subjects": ["reading"], "away": ["p1"]}], "reason": "half-day", "base": "",
+}  # fmt: skip
 BODIES: dict[str, Body] = {
     "caliper": Body(EVIDENCE, "POST", "/evidence/caliper", envelope(graded(), answered("other", item=2))),
     "acts": Body(
@@ -199,6 +209,9 @@ BODIES: dict[str, Body] = {
     "resources": Body(SCHEDULING, "PUT", "/scheduling/resources", RESOURCES),
     "a school's resources": Body(
         SCHEDULING, "PUT", f"/scheduling/schools/{RESOURCES['schools'][0]['school_id']}/resources", RESOURCES["schools"][0]
+    ),
+    "a date of a school": Body(
+        SCHEDULING, "PUT", f"/scheduling/schools/{RESOURCES['schools'][0]['school_id']}/days/2026-12-01/resources", DATE, as_usual
     ),
     "words to seal": Body(PROFILE, "POST", f"/profile/learners/{ADA}/sealed", {"use": "mastery.reason", "words": "Hm"}),
     "words to open": Body(PROFILE, "POST", f"/profile/learners/{ADA}/opened", words_to_open),
@@ -299,6 +312,8 @@ def mistaken(body: Any) -> Iterator[tuple[str, Any, Any]]:
 def of_other_types(value: Any) -> tuple[Any, ...]:
     """Return values that lenient readers take for one like this."""
     match value:
+        case bool():
+            return 0, 1, "true", "yes"
         case int() | float():
             return True, str(value)
         case str() if re.match(r"\d{4}-\d\d-\d\d", value):

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from services.cli import app
+from services.cli import app, dates
 
 NOBODY = "http://127.0.0.1:1"
 PROBLEM = {
@@ -218,3 +220,38 @@ def test_what_the_readme_and_makefile_name_is_a_command(command: str) -> None:
     done = CliRunner().invoke(app, [command, "--help"])
     assert done.exit_code == 0, done.output
     assert f" {command}" in done.output
+
+
+def test_what_is_otherwise_on_a_date_is_added_to_what_was_told_of_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    periods = [{"id": f"p{number}", "starts": f"0{number}:00", "ends": f"0{number}:45"} for number in range(3)]
+    held: dict[str, Any] = {"on": "2026-11-24", "absent": ["a"], "staff": [{"staff_id": "b", "subjects": ["art"], "away": ["p0"]}]}
+    sent: list[tuple[str, str, Any]] = []
+
+    def answer(method: str, place: str, json: Any, timeout: float) -> httpx.Response:
+        sent.append((method, place, json))
+        if method == "PUT":
+            held.update(json)
+        told = {"day": dict(held), "base": f"base {len(sent)}", "school_day": not held.get("closed"), "usual_periods": periods}
+        return httpx.Response(200, json=told, request=httpx.Request(method, place))
+
+    monkeypatch.setattr(dates.httpx, "request", answer)
+    school, adult = str(UUID(int=7)), str(UUID(int=5))
+    where = ("day", school, "2026-11-24", "--address", "http://cairn")
+    said = run(*where, "--absent", adult, "--away", "b:p1,p2", "--close-space", "hall", "--without-period", "p2", "--reason", "half-day")
+    assert said.exit_code == 0, said.output
+    assert [one[0] for one in sent] == ["GET", "PUT", "GET"]
+    assert sent[1][1] == f"http://cairn/scheduling/schools/{school}/days/2026-11-24/resources"
+    assert sent[1][2] == {
+        "absent": sorted([adult, "a"]), "staff": [{"staff_id": "b", "subjects": ["art"], "away": ["p0", "p1", "p2"]}],
+        "closed_spaces": ["hall"], "periods": periods[:2], "closed": False, "reason": "half-day", "base": "base 1",
+    }  # fmt: skip
+    assert "reason: half-day" in said.output
+    assert "there is no period p9 on the date: it has p0, p1" in failed(run(*where, "--without-period", "p9"))
+    assert "--away b names no periods" in failed(run(*where, "--away", "b"))
+    assert run(*where, "--usual").exit_code == 0
+    assert sent[-2][2] | {"base": ""} == {
+        "absent": [], "staff": [], "closed_spaces": [], "periods": None, "closed": False, "reason": "", "base": "",
+    }  # fmt: skip
+    before = len(sent)
+    assert run(*where).exit_code == 0
+    assert [one[0] for one in sent[before:]] == ["GET"]

@@ -24,7 +24,7 @@ from services.scheduling.checker import Inputs, check
 from services.scheduling.domain import DayState, day
 from services.scheduling.hours import open_days
 from services.scheduling.limits import MAX_LEARNERS, room_of
-from services.scheduling.resources import adults, schools_of
+from services.scheduling.resources import adults, of_day, schools_of
 from services.scheduling.versions import ADULTS
 from shared.contracts.envelope import Recorded
 from shared.contracts.scheduling import DayDemanded, DayStaffed, PlacementChanged, PlanAdopted
@@ -184,6 +184,8 @@ class _Day:
         if present is None:
             self._told.unsound.append(f"{self._stream}@{event.version}: this release does not know {event.decider}, use the newer one")
             return
+        if event.decider == day.label:  # Earlier ones know of no date on which something is otherwise.
+            school = of_day(school, event.data.on)
         inputs = Inputs(school, present(school, self._state.staff), self._state.demands, event.data.begun)
         broken = check(inputs, self._state.days).violations
         twice = list(islice(Bookings(school.periods).twice(self._state.days), TOLD))
@@ -206,9 +208,14 @@ class _Day:
         if school is None:
             return
         resources = schools_of(self._settings.at(self._settings.latest)).get(UUID(id))
-        if len(self._state.demands) >= (MAX_LEARNERS if resources is None else room_of(resources)):
+        if len(self._state.demands) >= (MAX_LEARNERS if resources is None else room_of(of_day(resources, date.fromisoformat(on)))):
             school.full.add(date.fromisoformat(on))
-        if self._triggers and self._state.demands and resources is not None and adults(resources, self._state.staff):
+        if (
+            self._triggers
+            and self._state.demands
+            and resources is not None
+            and adults(of_day(resources, date.fromisoformat(on)), self._state.staff)
+        ):
             school.unplanned[date.fromisoformat(on)] = f"{self._stream}@{self._state.version}"
 
 

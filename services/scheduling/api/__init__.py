@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
-from services.scheduling.api import days, resources
+from services.scheduling.api import dates, days, resources
 from services.scheduling.queries import Queries
 from shared.parts import Context
 
@@ -14,6 +14,8 @@ from shared.parts import Context
 def routes(context: Context) -> Sequence[APIRouter]:
     """Return the router of scheduling."""
     router, queries = APIRouter(), Queries(context.pool)
-    resources.add_to(router, context, queries)
+    change = resources.Change(context, queries)
+    resources.add_to(router, context, queries, change)
+    dates.add_to(router, context, queries, change)
     days.add_to(router, context, queries)
     return [router]

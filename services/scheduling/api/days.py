@@ -89,10 +89,15 @@ def add_to(router: APIRouter, context: Context, queries: Queries) -> None:
 
 
 def _date(day: str) -> date:
+    return date_of(day, "path/day", "send today, tomorrow, or a date such as 2026-11-24")
+
+
+def date_of(told: str, place: str, remedy: str) -> date:
+    """Return the date that a part of an address names; raise BadInput with this remedy where it is none."""
     try:
-        return date.fromisoformat(day)
+        return date.fromisoformat(told)
     except ValueError:
-        fault = Fault("path/day", "no-date", "this is no date", "send today, tomorrow, or a date such as 2026-11-24")
+        fault = Fault(place, "no-date", "this is no date", remedy)
         raise BadInput(str(fault), [fault]) from None
 
 

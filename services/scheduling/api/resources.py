@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
+from datetime import date
 from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
@@ -12,9 +13,11 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.scheduling.checks import faults_of
+from services.scheduling.dated import kept, lowered
+from services.scheduling.hours import local_day
 from services.scheduling.queries import Queries
 from services.scheduling.resources import RESOURCES, Schools, schools_of
-from shared.contracts.scheduling import SchoolResources
+from shared.contracts.scheduling import DayResources, SchoolResources
 from shared.contracts.topics import Topic
 from shared.errors import BadInput, Fault, Refused
 from shared.http import FIRST_ID, Page, Paging, body_of, events_of, problem_responses, read_model
@@ -29,7 +32,7 @@ MAX_NOTES: Final = 100
 MAX_NAMED: Final = 10
 """Schools that a refusal names."""
 
-T = TypeVar("T", str, UUID)
+T = TypeVar("T", str, date, UUID)
 Remove = Annotated[bool, Query(description="Also take away what schools have that are not named, and whose learners ask for something.")]
 
 
@@ -48,6 +51,7 @@ class Note(BaseModel):
     unknown_subjects: list[str] = Field(
         default=[], description="Of periods and staff: no learner of the school needs one, so nothing is grouped for it. Written otherwise?"
     )
+    past_days: list[date] = Field(default=[], description="Dates that are over: what was told of them was left out.")
     unknown_staff: list[UUID] = Field(
         default=[], description="Said to be away, but not of the school by its roster, and without subjects here: nobody's day changes."
     )
@@ -70,11 +74,11 @@ class Change:
         self._context, self._queries = context, queries
         self._turn = asyncio.Lock()
 
-    async def put(self, change: Callable[[Schools], Awaitable[Mapping[UUID, SchoolResources]]], told: Collection[UUID]) -> Adopted:
+    async def put(self, change: Callable[[Schools], Awaitable[Mapping[UUID, SchoolResources]]], dates: Mapping[UUID, Set[date]]) -> Adopted:
         """Put in force what `change` makes of what is; it is asked again where that changes meanwhile.
 
         Args:
-            told: schools of which the answer says what to look at.
+            dates: of the schools of which the answer says what to look at, those of which something was sent.
 
         Raises:
             Refused: others were faster, time and again.
@@ -93,45 +97,68 @@ class Change:
                 continue
             return Adopted(
                 set_id=adopted_id(commands), schools=len(items), events=len(events), removed=sorted(before.keys() - schools.keys()),
-                notes=await self._notes([schools[school] for school in told]),
+                notes=await self._notes([schools[school] for school in dates], dates),
             )  # fmt: skip
         raise Refused(STALE, "resources of other schools came meanwhile, time and again: send it again, which is safe")
 
-    async def of_school(self, school_id: UUID, change: Callable[[SchoolResources | None], Awaitable[SchoolResources]]) -> Adopted:
+    async def of_school(
+        self, school_id: UUID, change: Callable[[SchoolResources | None], SchoolResources], dates: Mapping[UUID, Set[date]]
+    ) -> Adopted:
         """Put in force what `change` makes of one school's resources, and leave those of others."""
 
         async def beside(before: Schools) -> Mapping[UUID, SchoolResources]:
-            schools = {**before, school_id: await change(before.get(school_id))}
+            schools = {**before, school_id: change(before.get(school_id))}
             if len(schools) > MAX_SCHOOLS:
                 fault = Fault("/school_id", "too-many", f"{MAX_SCHOOLS} schools have resources already", "take out those that are closed")
                 raise BadInput(f"the resources cannot be taken: {fault}", [fault])
             return schools
 
         async with self._turn:  # Schools of this process come one after another; those of other ones are met by trying again.
-            return await self.put(beside, [school_id])
+            return await self.put(beside, dates)
 
-    async def _notes(self, schools: Sequence[SchoolResources]) -> list[Note]:
+    def settled(self, told: SchoolResources, before: SchoolResources | None) -> SchoolResources:
+        """Return a school as it is put in force: where it tells of no dates, with what was told of them; without those that are over."""
+        if "days" not in told.model_fields_set and before is not None:
+            told = told.model_copy(update={"days": before.days})
+        return kept(lowered(told), local_day(told, self._context.clock.now()))
+
+    async def _notes(self, schools: Sequence[SchoolResources], dates: Mapping[UUID, Set[date]]) -> list[Note]:
         subjects = await self._queries.unknown_subjects(
             (school.school_id, subject) for school in schools for subject in _subjects(school) if subject
         )
-        staff = await self._queries.unknown_staff(
-            (school.school_id, member.staff_id) for school in schools for member in school.staff if member.away and not member.subjects
-        )
-        noted = sorted({school for school, _ in (*subjects, *staff)})[:MAX_NOTES]
-        return [Note(school_id=school, unknown_subjects=_of(school, subjects), unknown_staff=_of(school, staff)) for school in noted]
+        staff = await self._queries.unknown_staff((school.school_id, staff_id) for school in schools for staff_id in _away(school))
+        past = [(school.school_id, on) for school in schools for on in dates[school.school_id] - _dates(school)]
+        noted = sorted({school for school, _ in (*subjects, *staff, *past)})[:MAX_NOTES]
+        return [
+            Note(school_id=school, unknown_subjects=_of(school, subjects), unknown_staff=_of(school, staff), past_days=_of(school, past))
+            for school in noted
+        ]
 
 
 def _of(school: UUID, told: Iterable[tuple[UUID, T]]) -> list[T]:
     return sorted(value for named, value in told if named == school)[:MAX_NOTES]
 
 
+def _dates(school: SchoolResources) -> set[date]:
+    """Return the dates on which something is otherwise."""
+    return {day.on for day in school.days if day != DayResources(on=day.on)}
+
+
 def _subjects(school: SchoolResources) -> set[str]:
-    return {period.subject for period in school.periods} | {subject for member in school.staff for subject in member.subjects}
+    periods = [*school.periods, *(period for day in school.days for period in day.periods or ())]
+    staff = [*school.staff, *(member for day in school.days for member in day.staff)]
+    return {period.subject for period in periods} | {subject for member in staff for subject in member.subjects}
 
 
-def add_to(router: APIRouter, context: Context, queries: Queries) -> None:
+def _away(school: SchoolResources) -> set[UUID]:
+    """Return who is only said to be away, and not to be an adult of the school."""
+    staff = [*school.staff, *(member for day in school.days for member in day.staff)]
+    told = {member.staff_id for member in staff if member.away and not member.subjects}
+    return (told | {gone for day in school.days for gone in day.absent}) - {one.staff_id for one in staff if one.subjects or not one.away}
+
+
+def add_to(router: APIRouter, context: Context, queries: Queries, change: Change) -> None:
     """Add the routes of resources."""
-    change = Change(context, queries)
 
     @router.put("/resources", openapi_extra=body_of({"application/json": Resources}), responses=problem_responses(409))
     async def put_resources(request: Request, remove: Remove = False) -> Adopted:
@@ -142,14 +169,13 @@ def add_to(router: APIRouter, context: Context, queries: Queries) -> None:
         """
         told = await read_model(request, Resources)
         await _refuse_faults(queries, told.schools)
-        schools = {school.school_id: _lowered(school) for school in told.schools}
 
         async def instead(before: Schools) -> Mapping[UUID, SchoolResources]:
             if not remove:
-                _refuse_removal(await queries.present(sorted(before.keys() - schools.keys())))
-            return schools
+                _refuse_removal(await queries.present(sorted(before.keys() - {school.school_id for school in told.schools})))
+            return {school.school_id: change.settled(school, before.get(school.school_id)) for school in told.schools}
 
-        return await change.put(instead, schools)
+        return await change.put(instead, {school.school_id: _dates(school) for school in told.schools})
 
     @router.put(
         "/schools/{school_id}/resources", openapi_extra=body_of({"application/json": SchoolResources}), responses=problem_responses(409)
@@ -165,10 +191,7 @@ def add_to(router: APIRouter, context: Context, queries: Queries) -> None:
         ]  # fmt: skip
         await _refuse_faults(queries, [told], wrong, "/schools/0")
 
-        async def instead(before: SchoolResources | None) -> SchoolResources:
-            return _lowered(told)
-
-        return await change.of_school(school_id, instead)
+        return await change.of_school(school_id, lambda before: change.settled(told, before), {school_id: _dates(told)})
 
     @router.get("/resources")
     async def list_resources(paging: Paging) -> Page[SchoolResources]:
@@ -195,11 +218,3 @@ def _refuse_removal(gone: Mapping[UUID, int]) -> None:
             f"schools whose learners ask for something are not named, and would have no days any more: {named}{more}. Send all schools, or "
             "one with PUT /scheduling/schools/{id}/resources; with ?remove=true these lose their resources",
         )
-
-
-def _lowered(school: SchoolResources) -> SchoolResources:
-    """Return the school with its subjects as competencies have them: in lower case, without spaces around them."""
-    periods = tuple(period.model_copy(update={"subject": period.subject.strip().lower()}) for period in school.periods)
-    taught = [sorted({subject.strip().lower() for subject in member.subjects}) for member in school.staff]
-    staff = tuple(member.model_copy(update={"subjects": tuple(found)}) for member, found in zip(school.staff, taught, strict=True))
-    return school.model_copy(update={"periods": periods, "staff": staff})

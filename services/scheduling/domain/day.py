@@ -14,7 +14,7 @@ from services.scheduling.domain.commands import AdoptPlan, RepairDay, TakeDemand
 from services.scheduling.domain.placing import days_of, misfit
 from services.scheduling.grouping import SOLVER, Plan, Problem, search
 from services.scheduling.limits import MAX_LEARNERS, MAX_PLAN_BYTES
-from services.scheduling.resources import RESOURCES, adults, schools_of
+from services.scheduling.resources import RESOURCES, adults, school_on
 from shared.contracts.envelope import canonical, digest
 from shared.contracts.scheduling import (
     DayDemanded,
@@ -70,7 +70,7 @@ def _take(command: TakeDemands, state: DayState) -> Sequence[DayEvent] | Refusal
 
 
 def _adopt(command: AdoptPlan, state: DayState, parameters: Parameters) -> Sequence[DayEvent] | Refusal:
-    school = schools_of(parameters).get(command.school_id)
+    school = school_on(parameters, command.school_id, command.on)
     if school is None:
         return Refusal("not-ready", "the school has no resources: send them with PUT /scheduling/resources")
     staff = adults(school, state.staff)
@@ -117,7 +117,7 @@ def _spelled(violations: Sequence[Violation]) -> str:
 
 
 def _repair(command: RepairDay, state: DayState, parameters: Parameters) -> Sequence[DayEvent] | Refusal:
-    school, resources = schools_of(parameters).get(command.school_id), parameters.id_of(RESOURCES) or ""
+    school, resources = school_on(parameters, command.school_id, command.on), parameters.id_of(RESOURCES) or ""
     if school is None:
         return Refusal("not-ready", "the school has no resources: send them with PUT /scheduling/resources")
     if not state.anew and not state.changed and resources == state.resources:

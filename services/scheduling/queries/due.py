@@ -18,7 +18,7 @@ from services.scheduling.domain import TakeDemands, TakeStaff
 from services.scheduling.grouping import ANEW_SHARE
 from services.scheduling.hours import begun_periods, local_day, open_days
 from services.scheduling.limits import room_of
-from services.scheduling.resources import RESOURCES, adults, days_alike, schools_of, takes_repair
+from services.scheduling.resources import RESOURCES, adults, days_alike, of_day, schools_of, takes_repair
 from services.scheduling.search import DaySearch
 from shared.contracts.envelope import Origin, event_id
 from shared.contracts.scheduling import MAX_DEMANDS, Demand, SchoolResources, StaffMember
@@ -107,6 +107,7 @@ class OpenDay:
     """A day that is planned now."""
 
     school: SchoolResources
+    """As it is on the day."""
     on: date
     today: date
     begun: int
@@ -187,7 +188,7 @@ class Looks:
         at = resources, now.replace(second=0, microsecond=0)
         if self._open is None or self._open[0] != at:
             days = [
-                OpenDay(school, day, local_day(school, now), begun_periods(school, day, now))
+                OpenDay(of_day(school, day), day, local_day(school, now), begun_periods(school, day, now))
                 for school in schools_of(parameters).values()
                 for day in open_days(school, now)
             ]
@@ -233,7 +234,7 @@ class Looks:
         return Sought(value.stream, value, asked, [str(row[2]) for row in news])
 
     async def _planned_with(self, connection: Connection, one: OpenDay, planned: str, now: str) -> SchoolResources | None:
-        """Return the school as the set had it with which its day was planned; None where there is no plan, or that set does not name it.
+        """Return what its school was on a day by the set with which it was planned; None without a plan, or where that set lacks it.
 
         It is remembered for as long as the plan stands: a set holds all schools, and each change of one of them makes another set.
         """
@@ -243,7 +244,8 @@ class Looks:
         elif known is not None and known[0] == planned:
             found = known[1]
         else:
-            found = await _entry(connection, one.school, planned) if planned else None
+            entry = await _entry(connection, one.school, planned) if planned else None
+            found = None if entry is None else of_day(entry, one.on)
         self._known[one.place] = planned, found
         return found
 

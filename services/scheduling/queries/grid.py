@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
@@ -28,7 +29,7 @@ def learner_day(seen: Seen, learner: UUID, on: date, changed: tuple[int, datetim
     day = seen.day
     demand = day.demands.get(learner)
     periods = {period.id: period for period in day.school.periods}
-    shown = [_period(day, learner, placement, periods.get(placement.period_id)) for placement in day.days[learner]]
+    shown = [_period(day, learner, placement, periods.get(placement.period_id), seen.titles) for placement in day.days[learner]]
     return LearnerDayView(
         learner_id=learner, school_id=day.school.school_id, on=on, demand_version=changed[0], changed_at=changed[1],
         check_in=demand is not None and demand.check_in, adopted_at=seen.plan.adopted_at, status=Status(seen.plan.status), periods=shown,
@@ -36,8 +37,7 @@ def learner_day(seen: Seen, learner: UUID, on: date, changed: tuple[int, datetim
     )  # fmt: skip
 
 
-def _period(day: SchoolDay, learner: UUID, placement: Placement, period: Period | None) -> PeriodView:
-    titles = {space.id: space.title for space in day.school.spaces}
+def _period(day: SchoolDay, learner: UUID, placement: Placement, period: Period | None, titles: Mapping[str, str]) -> PeriodView:
     place = (placement.space_id, placement.zone_id)
     others = sum((one.space_id, one.zone_id) == place for one in day.in_period(placement.period_id)) - 1 if placement.use else 0
     better = refused(day, learner, period) if period else []
@@ -78,7 +78,6 @@ def school_day(seen: Seen, on: date, left_out: int, closing: Closing, paging: Pa
     cells = _cells(day)
     last = paging.behind(-1, "", "")
     rows = [cell for _, cell in sorted(cells.items()) if cell.key > last][: paging.most]
-    titles = {space.id: space.title for space in day.school.spaces}
     placed = [(learner, one) for learner, placements in day.days.items() for one in placements]
     return SchoolDayView(
         school_id=day.school.school_id, on=on, status=Status(plan.status), solver=plan.solver, value=plan.value, bound=plan.bound,
@@ -86,7 +85,7 @@ def school_day(seen: Seen, on: date, left_out: int, closing: Closing, paging: Pa
         unserved=sum(one.use is None and learner in day.demands and bool(day.demands[learner].needs) for learner, one in placed),
         unqualified=sum(day.qualified(one) is False for _, one in placed), left_out=left_out, closed=closing.closed,
         next_school_day=closing.next_school_day,
-        sessions=paging.page(rows, lambda cell: cell.key, lambda cell: _session(cell, day, titles)),
+        sessions=paging.page(rows, lambda cell: cell.key, lambda cell: _session(cell, day, seen.titles)),
     )  # fmt: skip
 
 
@@ -101,7 +100,7 @@ def _cells(day: SchoolDay) -> dict[tuple[int, str, str], Cell]:
     return cells
 
 
-def _session(cell: Cell, day: SchoolDay, titles: dict[str, str]) -> SessionView:
+def _session(cell: Cell, day: SchoolDay, titles: Mapping[str, str]) -> SessionView:
     first = cell.first
     group = first.use is Use.GROUP
     return SessionView(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
 from uuid import UUID
@@ -33,6 +34,8 @@ class Seen:
     """Of the day's stream."""
     day: SchoolDay
     plan: PlanRow
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """Of spaces, those too that are closed on the day."""
 
     @property
     def learners(self) -> int:

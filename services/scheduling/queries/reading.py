@@ -18,7 +18,7 @@ from services.scheduling.limits import room_of
 from services.scheduling.queries.due import ASKS, ENTRY
 from services.scheduling.queries.kept import Kept, PlanRow, Seen
 from services.scheduling.queries.views import ChangeView, UnservedView
-from services.scheduling.resources import adults
+from services.scheduling.resources import adults, of_day
 from shared.contracts.scheduling import Demand, Placement, SchoolResources, StaffMember
 from shared.ledger.tables import Tables
 from shared.ledger.types import Row
@@ -165,7 +165,7 @@ class Queries(Tables):
                 resources = await self._entry(school, row["resources"])
                 if resources is None:
                     return None
-                kept = await to_thread(_seen, resources, row)
+                kept = await to_thread(_seen, resources, on, row)
                 self._kept.put(on, kept)
             return kept
 
@@ -210,11 +210,13 @@ class Queries(Tables):
 
 
 def _of_day(school: SchoolResources, on: date) -> dict[str, Any]:
-    return {"school": school.school_id, "day": on, "until": last_moment(school, on), "most": room_of(school)}
+    return {"school": school.school_id, "day": on, "until": last_moment(school, on), "most": room_of(of_day(school, on))}
 
 
-def _seen(resources: SchoolResources, row: Row) -> Seen:
+def _seen(resources: SchoolResources, on: date, row: Row) -> Seen:
+    school = of_day(resources, on)
     demands = {demand.learner_id: demand for demand in _DEMANDS.validate_json(row["demands"])}
-    staff = adults(resources, _STAFF.validate_json(row["staff"] or "[]"))
-    day = SchoolDay(resources, staff, demands, _PLACEMENTS.validate_json(row["days"]))
-    return Seen(row["version"], day, PlanRow(row["status"], row["solver"], row["value"], row["bound"], row["adopted_at"]))
+    staff = adults(school, _STAFF.validate_json(row["staff"] or "[]"))
+    day = SchoolDay(school, staff, demands, _PLACEMENTS.validate_json(row["days"]))
+    plan = PlanRow(row["status"], row["solver"], row["value"], row["bound"], row["adopted_at"])
+    return Seen(row["version"], day, plan, {space.id: space.title for space in resources.spaces})
