@@ -1,4 +1,4 @@
-"""`cairn park list|show|retry|discard`: what a service set aside, with its reason, and what becomes of it."""
+"""`cairn park list|show|retry|discard|passed-by`: what a service set aside, with its reason, or passed by, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from services.cli.home import HomeOption, as_it_was, home_of, take_settings
+from services.cli.home import HomeOption, as_it_was, entry_of, home_of, take_settings
 from services.cli.words import out
 from shared.contracts.topics import Topic
 from shared.errors import BadInput, Misconfigured
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 PAGE: Final = 100
 """Records that one listing shows."""
+HEARD: Final = "SELECT partition, position FROM inbox WHERE source = %s ORDER BY partition"
+OF_TYPES: Final = """
+    SELECT position, bytes FROM event WHERE partition = %s AND position > %s AND position <= %s AND type = ANY(%s)
+    ORDER BY position LIMIT %s"""
 
 ServiceArgument = Annotated[Topic, typer.Argument(help="The service that set it aside.")]
 IdArgument = Annotated[int, typer.Argument(min=1, help="As `list` names it.")]
@@ -137,6 +141,57 @@ async def _retry(service: Topic, ids: list[int] | None, home: HomeOption) -> boo
     return not (done.refused or done.stuck)
 
 
+def passed_by(
+    service: Annotated[Topic, typer.Argument(help="The service that passed them by.")],
+    types: Annotated[
+        list[str], typer.Argument(help="Types of events, such as mastery.prerequisite-waived.v1, as the changelog names them.")
+    ],
+    home: HomeOption = None,
+) -> None:
+    """Take up what a service heard and passed by, because its release of then had no use for it; read from the ledger that told it.
+
+    The services' databases are those of the local installation. What is known already changes nothing. Safe while the service runs, to stop
+    and to run again. Exit code 1 where something is refused: that is set aside.
+    """
+    refused = asyncio.run(_passed_by(service, types, home))
+    for reason in refused[:PAGE]:
+        out.print(f"  refused: {escape(reason)}")
+    if refused:
+        raise typer.Exit(1)
+
+
+async def _passed_by(service: Topic, types: list[str], home: HomeOption) -> list[str]:
+    from psycopg import AsyncConnection
+
+    from shared.consume.inward import Inward
+    from shared.ledger import passed
+    from shared.ledger.patience import connected
+    from shared.seal import seal_record
+
+    result = passed.TakenUp()
+    async with at_hand(service, home) as found:
+        subscription = found.parts.subscription
+        wanted = {event.TYPE for event in subscription.events} if subscription else set()
+        if subscription is None or not wanted.issuperset(types):
+            raise BadInput(
+                f"{service} has a use for none of {', '.join(sorted(set(types) - wanted))}: it hears {', '.join(sorted(wanted))}"
+            )
+        asks_of, seal = Inward(subscription).asks, partial(seal_record, found.settings.parking())
+        for source in dict.fromkeys(name.partition(".")[0] for name in types):
+            async with connected(found.pool) as connection:
+                lanes = await (await connection.execute(HEARD, [source])).fetchall()
+            url = entry_of(home_of(home), source).environment[variable_of("database_url")]
+            async with await AsyncConnection.connect(url, autocommit=True) as record:
+                for partition, heard in lanes:
+                    after = -1
+                    while rows := await (await record.execute(OF_TYPES, [partition, after, heard, types, passed.MOST])).fetchall():
+                        records = [(position, bytes(raw)) for position, raw in rows]
+                        await passed.take_up(found.ledger, asks_of, seal, source, partition, records, result)
+                        after = records[-1][0]
+    out.print(f"{result.applied} taken up, {len(result.refused)} refused")
+    return result.refused
+
+
 def discard(
     service: ServiceArgument,
     id: IdArgument,
@@ -164,4 +219,5 @@ def add_to(app: typer.Typer) -> None:
     group.command()(show)
     group.command()(retry)
     group.command()(discard)
+    group.command("passed-by")(passed_by)
     app.add_typer(group, name="park")

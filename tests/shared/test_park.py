@@ -17,10 +17,11 @@ from shared.consume.reader import Lane
 from shared.contracts.envelope import Event, Header, StreamId
 from shared.contracts.evidence import AliasNoted
 from shared.decider import Decider, History, Refusal
-from shared.errors import BadInput, NotFound
+from shared.errors import BadInput, LedgerError, NotFound
 from shared.ledger import Batch, Incoming, Projection, Trouble
 from shared.ledger.ledger import Ledger
 from shared.ledger.park import Parked, Retried, discard, listed, retry, shown
+from shared.ledger.passed import WHY, TakenUp, take_up
 from shared.ledger.read import aside
 from shared.ledger.types import MAX_REASON
 from shared.parameters import Parameters
@@ -47,6 +48,7 @@ from tests.shared.wire import (
 
 NAME = name_in(3)
 OTHER = name_in(6)
+LAST = UUID(int=9)
 
 
 def unseal(raw: bytes) -> bytes:
@@ -316,3 +318,59 @@ async def test_a_record_that_the_database_cannot_take_is_found_and_parked(wire: 
         found = await listed(hearer.pool)
     assert [(record.trouble, record.position) for record in found] == [("poison", 6), ("behind", 7), ("behind", 8), ("behind", 9)]
     assert found[0].reason.startswith("DivisionByZero 22012" if failing == "data" else "QueryCanceled 57014")
+
+
+async def passed(source: Ledger, hearer: Ledger, heard: int) -> list[tuple[int, bytes]]:
+    """Tell three notes in partition 3, of which the hearer has passed by the first `heard`; return their positions and bytes."""
+    await source.handle(asks(*(Note(NAME, learner) for learner in learners(3))))
+    told = [(position, bytes(raw)) for position, raw in await rows(source, "SELECT position, bytes FROM event ORDER BY position")]
+    await hearer.inbox(["evidence"])
+    async with hearer.pool.connection() as connection:
+        await connection.execute("UPDATE inbox SET position = %s WHERE source = 'evidence' AND partition = 3", [heard - 1])
+    return told
+
+
+async def take(hearer: Ledger, told: list[tuple[int, bytes]]) -> TakenUp:
+    result = TakenUp()
+    await take_up(hearer, Inward(SUBSCRIPTION).asks, lambda raw: b"sealed:" + raw, "evidence", 3, told, result)
+    return result
+
+
+async def test_what_was_passed_by_is_taken_up_and_what_is_still_to_be_heard_is_left(source: Ledger, hearer: Ledger) -> None:
+    told = await passed(source, hearer, 2)
+    assert await take(hearer, told) == TakenUp(2)
+    assert (await copied(hearer))[alias(NAME)] == learners(2)
+    noted = await rows(hearer, "SELECT position, reason, resolution, attempts FROM parked ORDER BY position")
+    assert noted == [(position, WHY, "taken up again", 1) for position in (0, 1)]
+    assert await aside(hearer.pool) == set()
+    assert await take(hearer, told) == TakenUp(), "Copy doubles what it is asked twice"
+
+
+async def test_what_is_set_aside_is_left_to_its_queue(source: Ledger, hearer: Ledger) -> None:
+    told = await passed(source, hearer, 3)
+    async with hearer.pool.connection() as connection:
+        await connection.execute(
+            "INSERT INTO parked (source, partition, position, kafka_offset, key, trouble, reason, bytes) "
+            "VALUES ('evidence', 3, 1, 1, %s, 'poison', '', %s)", [alias(NAME), b"sealed:" + told[1][1]],
+        )  # fmt: skip
+    assert await take(hearer, told) == TakenUp(2)
+    assert (await copied(hearer))[alias(NAME)] == [UUID(int=1), UUID(int=3)]
+    assert [record.position for record in await listed(hearer.pool)] == [1]
+
+
+async def test_what_was_passed_by_and_is_refused_is_set_aside(source: Ledger, hearer: Ledger) -> None:
+    def refuse(command: Copy, state: State, parameters: Parameters, history: History = ()) -> list[Event] | Refusal:
+        return Refusal("no", "not this one") if command.learner_id == UUID(int=2) else [AliasNoted(alias=command.alias, learner_id=LAST)]
+
+    told = await passed(source, hearer, 3)
+    assert await take(repaired(hearer, refuse), told) == TakenUp(2, ["no: not this one"])
+    [record] = await listed(hearer.pool)
+    assert (record.position, record.trouble, record.reason, record.blocks) == (1, "refused", "no: not this one", False)
+
+
+async def test_what_this_release_cannot_take_up_either_changes_nothing(source: Ledger, hearer: Ledger) -> None:
+    told = await passed(source, hearer, 3)
+    unknown = told[1][1].replace(b"evidence.alias-noted.v1", b"evidence.alias-noted.v9")
+    with pytest.raises(LedgerError, match="event 1 of partition 3 of evidence cannot be taken up"):
+        await take(hearer, [told[0], (1, unknown), told[2]])
+    assert await copied(hearer) == {}
