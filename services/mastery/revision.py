@@ -45,34 +45,37 @@ def revised(before: Framework, document: str, competencies: Sequence[Competency]
         BadInput: revisions, or prerequisites across frameworks, form a cycle, which is named.
     """
     sent = {known.id: known for known in competencies}
-    same = {document, ""} if any(not known.framework and known.id in sent for known in before.competencies.values()) else {document}
-    current = documents_in_force(before.competencies.values()) - same
+    untold = any(not known.framework and known.assessable and known.id in sent for known in before.competencies.values())
+    same = {document, ""} if untold else {document}  # From before documents were told apart.
     new: Known = {}
     kept: Known = {}
     notes = []
     for id, known in sent.items():
         old = before.competencies.get(id)
-        if old is not None and old.framework in current and old.statement != GONE:
+        if old is not None and _held(old, known, same):
             kept[id] = old.model_copy(update={"also_in": _sorted(old.also_in, [document])})
             notes.append(Note("/CFItems", "of-another-document", f"{known.code or id} stands in document {old.framework}, as that has it"))
         else:
-            also = old.also_in if old is not None else ()
-            new[id] = known.model_copy(update={"also_in": tuple(name for name in also if name != document)})
+            also = () if old is None or old.statement == GONE else (*old.also_in, old.framework)
+            new[id] = known.model_copy(update={"also_in": _sorted(name for name in also if name and name not in same)})
     for id, old in before.competencies.items():
         if id not in sent:
             left = _left(old, same)
-            if left.framework not in same or left.replaced_by or left.replaced_elsewhere:
+            withdrawn_before = not left.framework and not left.assessable
+            if left.framework not in same or left.replaced_by or left.replaced_elsewhere or withdrawn_before:
                 kept[id] = left
     for id, after in replaced.items():
         if id not in new:
             old = kept.get(id) or before.competencies.get(id) or Competency(id=id, statement=GONE, framework=document)
             shown = old.assessable and old.framework not in same
-            kept[id] = old.model_copy(update={"replaced_by": _sorted(old.replaced_by, after), "assessable": shown})
+            kept[id] = old.model_copy(update={"replaced_elsewhere": _sorted(old.replaced_elsewhere, after), "assessable": shown})
     everything = kept | new
-    for id in new.keys() & before.competencies.keys():
-        known = new[id]
-        told = [end for end in _ends(before.competencies[id]) if end in everything and everything[end].framework != document]
-        everything[id] = known.model_copy(update={"replaced_by": _sorted(known.replaced_by, told)})
+    real = {id for id, known in everything.items() if known.statement != GONE}
+    for id, known in new.items():
+        told = [end for end in _ends(before.competencies.get(id, known)) if known.also_in or _others(everything.get(end), document)]
+        first = tuple(name for name in known.prerequisites if name in real)
+        later = _sorted(known.replaced_by, told)
+        everything[id] = known.model_copy(update={"replaced_by": (), "replaced_elsewhere": later, "prerequisites": first})
     everything = _settled(everything)
     for id in sorted(new.keys() | replaced.keys()):
         known = everything[id]
@@ -117,7 +120,7 @@ def withdrawn(before: Framework, document: str, named: Collection[str]) -> Withd
     kept |= {id for id in gone if id in named or not others.keys().isdisjoint(own[id].replaced_by)}
     while more := {id for id in gone - kept if not kept.isdisjoint(own[id].replaced_by)}:  # Ends: `kept` grows.
         kept |= more
-    stays = {id: own[id].model_copy(update={"assessable": False}) for id in kept}
+    stays = {id: own[id].model_copy(update={"assessable": False, "framework": ""}) for id in kept}
     passed = [others[id].framework for id in own if id in others]
     after = others | stays
     changes = any(document in known.also_in or (id in own and known != after.get(id)) for id, known in before.competencies.items())
@@ -131,9 +134,16 @@ def withdrawn(before: Framework, document: str, named: Collection[str]) -> Withd
     )  # fmt: skip
 
 
-def documents_in_force(competencies: Iterable[Competency]) -> set[str]:
-    """Return the documents of which something is a goal, or that name what stands in another."""
-    return {name for known in competencies for name in ((known.framework, *known.also_in) if known.assessable else known.also_in)}
+def _held(old: Competency, known: Competency, same: set[str]) -> bool:
+    """Return whether what is in force stays as another document has it, where a package names it, too: unless only the package has it as
+    something that can be shown."""
+    standing = old.framework and old.framework not in same and old.statement != GONE
+    return bool(standing and (old.assessable or old.replaced_by or not known.assessable))
+
+
+def _others(known: Competency | None, document: str) -> bool:
+    """Return whether another document may have said what stands in the place of what: it names this."""
+    return known is not None and (known.framework != document or bool(known.also_in))
 
 
 def _left(known: Competency, documents: set[str]) -> Competency:

@@ -307,7 +307,9 @@ class Competency(Part):
     parent: str = Field(default="", description="Competency this one is a child of.")
     prerequisites: SortedTexts = Field(default=(), description="Ids of competencies that come before it.")
     assessable: bool = Field(default=True, description="False for headings that only group others.")
-    framework: str = Field(default="", description="GUID of the CASE document it stands in; empty where there is one only.")
+    framework: str = Field(
+        default="", description="GUID of the CASE document it stands in; empty where that was withdrawn or, of old, never told."
+    )
     family: str = Field(default="", max_length=64, description="Competencies that are judged by the same policy, lower case.")
     replaced_by: SortedTexts = Field(default=(), description="Competencies that stand in its place since a revision.")
     similar: SortedTexts = Field(default=(), description="Competencies that mean the same, or nearly.")

@@ -1,5 +1,6 @@
 """Frameworks side by side, and their revisions: what learners have shown survives them."""
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -260,3 +261,52 @@ def test_a_new_edition_takes_over_the_items_of_one_that_was_withdrawn() -> None:
     new = taken(left, package([item(1), item(2)], identifier=document(3)))
     assert {known.framework for known in new.competencies.values()} == {document(3)}
     assert all(known.assessable for known in new.competencies.values())
+
+
+def drawn(number: int, draw: Random) -> dict[str, Any]:
+    """Return a package of a few items out of nine, any of which other documents may name, too, linked anyhow."""
+    items = [
+        item(n, CFItemType=draw.choice(["Standard", "Standard", "Cluster", None]), fullStatement=f"{number} {n}")
+        for n in draw.sample(range(1, 10), draw.randrange(1, 7))
+    ]
+    kinds = draw.choices(["precedes", "precedes", "replacedBy", "isChildOf"], k=draw.randrange(5))
+    return package(items, [link(kind, *draw.sample(range(1, 10), 2)) for kind in kinds], identifier=document(number))
+
+
+def test_packages_come_to_rest_and_again_change_nothing_in_any_order() -> None:
+    rested = 0
+    for seed in range(400):
+        draw = Random(seed)
+        sent, framework, before = [drawn(n, draw) for n in (1, 2, 3)], EMPTY, None
+        try:
+            while before is None or framework.competencies != before.competencies:  # What one names may come with a later one.
+                before = framework
+                for each in sent:
+                    framework = taken(framework, each)
+                    assert taken(framework, each).competencies == framework.competencies, seed
+        except BadInput:
+            continue  # A cycle.
+        for each in draw.choices(sent, k=4):
+            assert taken(framework, each).competencies == framework.competencies, seed
+        rested += 1
+        for number in (3, 1, 2):
+            framework, _ = without(framework, document(number))
+            assert not any(document(number) in (known.framework, *known.also_in) for known in framework.competencies.values()), seed
+            assert not without(framework, document(number))[1].changes
+        assert not any(known.assessable for known in framework.competencies.values()), seed
+    assert rested > 300
+
+
+def test_what_another_document_has_only_as_a_heading_goes_to_the_one_that_has_it_as_a_goal() -> None:
+    heading = taken(EMPTY, package([item(1, CFItemType="Cluster"), item(2)], identifier=document(1)))
+    both = taken(heading, TWO)
+    assert (both.competencies[competency(1)].framework, both.competencies[competency(1)].also_in) == (document(2), (document(1),))
+    dropped = taken(both, package([item(3)], identifier=document(2)))
+    assert dropped.competencies[competency(1)].framework == document(1)
+
+
+def test_what_a_new_edition_drops_comes_before_nothing_any_more() -> None:
+    known = package([item(2)], [link("precedes", 1, 2)], identifier=document(1))
+    first = taken(taken(EMPTY, ONE), known)
+    assert first.competencies[competency(2)].prerequisites == ()
+    assert taken(first, known).competencies == first.competencies

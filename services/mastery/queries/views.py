@@ -27,8 +27,8 @@ class FrameworkView(BaseModel):
     assessable: int
     prerequisites: int = Field(description="Links between a competency and one that comes before it.")
     replaced: int = Field(description="Competencies whose evidence counts for others since a revision.")
-    frameworks: dict[str, int] = Field(description="Competencies by CASE document; under an empty id those of the only one.")
-    goals: dict[str, int] = Field(description="Those that can be shown; of a document that was withdrawn there are none.")
+    frameworks: dict[str, int] = Field(description="Competencies by CASE document; under an empty id what was withdrawn and stays known.")
+    goals: dict[str, int] = Field(description="Those that can be shown.")
     families: dict[str, int] = Field(description="Competencies by family.")
     subjects: dict[str, int]
     grades: dict[str, int]
