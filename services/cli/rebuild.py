@@ -30,7 +30,7 @@ from shared.serve import all_deciders
 STREAM: Final = "stream"
 SCHEMA: Final = "rebuild"
 """Where the new table grows. What a rebuild that was killed has left there, the next one removes."""
-ALONE: Final = 7_012_027
+ALONE: Final = 7_012_041
 """Advisory lock under which one rebuild at a time runs in a database."""
 FEW: Final = 1_000
 """Events that may be left for the last step, while readers and writers of the table wait."""

@@ -38,6 +38,9 @@ BORROWS = {
 }
 """`pool.connection()` in shared and services: bare, it is waited for without end where it falls silent."""
 
+LOCKS = 7_012
+"""Thousands of the number of every advisory lock."""
+
 
 def sources() -> list[Path]:
     return [path for path in python_files() if path.relative_to(ROOT).parts[0] in ("shared", "services")]
@@ -73,6 +76,17 @@ def test_limits_have_names(path: Path) -> None:
             number = given.value.value if isinstance(given.value, ast.Constant) else None
             limits = given.arg is not None and given.arg.startswith(LIMITING) and type(number) in (int, float)
             assert not (limits and number > SMALL), f"{named(path)}:{call.lineno}: give {given.arg}={number} a name in capitals"
+
+
+def test_no_two_advisory_locks_share_a_number() -> None:
+    """Else who only wanted to be alone at one thing would wait for somebody at another, such as a rebuild for the relay."""
+    found: dict[int, list[str]] = {}
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and type(node.value) is int and node.value // 1_000 == LOCKS:
+                found.setdefault(node.value, []).append(f"{named(path)}:{node.lineno}")
+    assert len(found) >= 5
+    assert {number: places for number, places in found.items() if len(places) > 1} == {}
 
 
 def test_loops_without_a_condition_are_those_that_are_known_to_end() -> None:

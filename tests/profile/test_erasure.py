@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import groupby
@@ -12,7 +13,9 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from services.cli import app
 from services.profile import subscribers
 from services.profile.app import PARTS
 from services.profile.queries.keyring import NAME, WORDS, Keyring
@@ -21,9 +24,12 @@ from shared.contracts.envelope import Header, Sealed
 from shared.replay import Settings, Verifier
 from shared.seal import Unreadable, unseal, unwrap
 from shared.sealing import Use
+from shared.stack import Stack, copy_database, drop_database
 from shared.testing import SOME_TIME, running
 from tests.profile.district import District
 from tests.profile.test_http import KEY, events, get, learners, rows, send, store, types
+from tests.shared.test_catch_up import publish
+from tests.shared.wire import Wire
 
 ASKED = {"asked_by": "guardian", "why": "request", "reference": "DSR-2026-0114"}
 MISTAKE = {"asked_by": "district", "why": "mistake"}
@@ -314,3 +320,31 @@ async def test_every_decision_replays_to_the_same_bytes_on_ciphertext(profile: A
     for stream, events_of in groupby(stored, key=itemgetter(0)):
         verifier.stream(stream, [bytes(raw) for _, raw in events_of])
     assert (verifier.tally.differences, verifier.tally.decisions) == ([], len(stored))
+
+
+async def test_a_restored_database_gets_the_erasure_back_from_kafka_and_destroys_the_key_again(
+    place: Any, stack: Stack, kafka_servers: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    async with running(PARTS, place, clock=FixedClock(SOME_TIME)) as service:
+        ada, _ = await spoken_of(service)
+    older = copy_database(stack.postgres_url, place, f"cairn_backup_{secrets.token_hex(6)}")
+    try:
+        async with running(PARTS, place, clock=FixedClock(SOME_TIME)) as service:
+            await erase(service, ada)
+        await publish(Wire(kafka_servers, topic_prefix, "", ""), "profile", place.app_url)
+        given = {
+            "HOME": tmp_path, "DATABASE_URL": older.app_url, "KAFKA_SERVERS": kafka_servers, "TOPIC_PREFIX": topic_prefix,
+            "PARKING_KEY": "00" * 32, "DISTRICT_KEY": "00" * 32,
+        }  # fmt: skip
+        for name, value in given.items():
+            monkeypatch.setenv(f"CAIRN_{name}", str(value))
+        done = await asyncio.to_thread(CliRunner().invoke, app, ["ledger", "catch-up", "profile"])
+        assert done.exit_code == 0, done.output
+        async with running(PARTS, older, clock=FixedClock(SOME_TIME)) as service:
+            assert ada in await keys(service), "the backup brought it"
+            assert (await get(service, f"/learners/{ada}"))["given_name"] == ""
+            await service.tick()
+            assert ada not in await keys(service)
+            assert (await erase(service, ada))["recorded"] is False
+    finally:
+        drop_database(stack.postgres_url, older.app_url.rpartition("/")[2])

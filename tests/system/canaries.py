@@ -7,7 +7,7 @@ import io
 import threading
 import zipfile
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,18 +64,23 @@ def _with_marks(name: str, text: str) -> str:
     return written.getvalue()
 
 
-def _base64(shift: int) -> bytes:
-    """Return what base64 makes of the mark, wherever the text around it is, where it begins so many bytes behind a multiple of three."""
-    return b64encode(bytes(shift) + MARK.encode())[-(-shift * 8 // 6) : (shift + len(MARK)) * 8 // 6]
+def forms(text: str) -> tuple[bytes, ...]:
+    """Return how a text may stand somewhere and be read by anybody: as it is, in lower case, in hexadecimal, and in base64."""
+    return (text.encode(), text.lower().encode(), text.encode().hex().encode(), *(_base64(text, shift) for shift in range(3)))
 
 
-FORMS = (MARK.encode(), MARK.lower().encode(), MARK.encode().hex().encode(), *map(_base64, range(3)))
-"""How the mark may stand somewhere and be read by anybody."""
+def _base64(text: str, shift: int) -> bytes:
+    """Return what base64 makes of a text, wherever the one around it is, where it begins so many bytes behind a multiple of three."""
+    content = text.encode()
+    return b64encode(bytes(shift) + content)[-(-shift * 8 // 6) : (shift + len(content)) * 8 // 6]
 
 
-def leaks(places: Iterable[Found]) -> list[Found]:
-    """Return those that hold the mark in any form."""
-    return [(place, content) for place, content in places if any(form in content for form in FORMS)]
+FORMS = forms(MARK)
+
+
+def leaks(places: Iterable[Found], sought: Sequence[bytes] = FORMS) -> list[Found]:
+    """Return those that hold the mark in any form, or whatever is sought."""
+    return [(place, content) for place, content in places if any(form in content for form in sought)]
 
 
 async def records(servers: str) -> list[Found]:
@@ -129,6 +134,13 @@ def lines(home: Path) -> Iterator[Found]:
     for log in [*(home / "log").iterdir(), postgres.log_file(home), kafka.log_file(home)]:
         if log.exists():  # Servers that were given write elsewhere.
             yield from ((f"log {log.name}", line) for line in log.read_bytes().splitlines())
+
+
+def files(home: Path) -> Iterator[Found]:
+    """Yield every file of an installation as it lies on the disk, its servers' included: tables, logs of Kafka and of PostgreSQL."""
+    for path in home.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            yield f"file {path.relative_to(home)}", path.read_bytes()
 
 
 @dataclass

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,9 +27,13 @@ from demo import caliper, catalogue, framework, items, resources, roster
 from demo.learners import Answer
 from demo.school import PERSON_IRI, School, school
 from services.cli.home import GATEWAY, read_entries
+from services.profile.queries import NAME, WORDS
+from shared.contracts.envelope import Sealed
 from shared.contracts.topics import Topic
 from shared.relay.topics import ensure_topics
 from shared.relay.walk import records
+from shared.seal import Unreadable, unseal, unwrap
+from shared.sealing import Use
 from shared.stack.processes import is_alive
 from tests.system import canaries
 from tests.system.canaries import MARK
@@ -93,6 +98,12 @@ class District:
 
     def path(self, learner: int) -> dict[str, Any]:
         return self.get(f"/pathing/learners/{self.id(learner)}/path")
+
+    def said(self, status: int, method: str, path: str, **given: Any) -> Any:
+        """Return the answer to a request, whose status must be this one."""
+        answer = self.client.request(method, path, **given)
+        assert answer.status_code == status, f"{method} {path}: {answer.text}"
+        return answer.json()
 
     def id(self, learner: int) -> str:
         return self.ids[self.school.learners[learner].family + " " + self.school.learners[learner].given]
@@ -373,27 +384,9 @@ async def test_names_are_found_nowhere_but_sealed_in_profile(district: District)
 
 def name_people(district: District) -> None:
     """Name people wherever somebody may: in words that are sealed, in acts of persons whom nobody knows, and in what is refused."""
-    learner, words, clear = district.id(11), f"She built it with Zoe{MARK}.", f"Ada{MARK}"
-    competency = district.path(11)["steps"][0]["competency_id"]
-    act_id = district.send(district.answers(11, 3))[0]["act_id"]
-
-    def said(status: int, method: str, path: str, **given: Any) -> Any:
-        answer = district.client.request(method, path, **given)
-        assert answer.status_code == status, f"{method} {path}: {answer.text}"
-        return answer.json()
-
-    liked = {"author_id": TEACHER, "role": "teacher", "areas": ["space"], "words": words}
-    said(200, "POST", f"/profile/learners/{learner}/preferences", json=liked)
-    override = {"author_id": TEACHER, "role": "teacher", "reason": "other", "level": "developing", "until": "2026-12-01T00:00:00Z"}
-    for use, method, path, body in (
-        ("mastery.reason", "PUT", f"/mastery/learners/{learner}/competencies/{competency}/override", override),
-        ("evidence.cause", "POST", f"/evidence/acts/{act_id}/void", {"author_id": TEACHER, "cause": "other"}),
-    ):
-        for unsealed in (words, {"cipher": words, "mac": "a" * 64}):
-            said(422, method, path, json=body | {"words": unsealed})
-        sealed = said(200, "POST", f"/profile/learners/{learner}/sealed", json={"use": use, "words": words})
-        said(200, method, path, json=body | {"words": sealed})
-
+    words, clear = f"She built it with Zoe{MARK}.", f"Ada{MARK}"
+    said = district.said
+    speak_of(district, 11, words)
     named = caliper.envelope(district.answers(11, 1), datetime(2026, 10, 13, 7, tzinfo=UTC))
     named["data"][0]["actor"]["name"] = clear
     assert said(200, "POST", "/evidence/caliper", json=named)["results"][0]["result"] == "recorded"
@@ -405,6 +398,128 @@ def name_people(district: District) -> None:
     said(422, "GET", f"/profile/learners/{clear}")
     spoilt = roster.archive(district.school, spoilt=True)
     said(422, "POST", "/profile/oneroster/imports", params={"source": "sis"}, content=spoilt, headers={"content-type": "application/zip"})
+
+
+def speak_of(district: District, number: int, words: str) -> None:
+    """Say words about a learner wherever they are kept: what she likes, why her level is set, why her work counts for nothing."""
+    learner, said = district.id(number), district.said
+    competency = district.path(number)["steps"][0]["competency_id"]
+    act_id = district.send(district.answers(number, 3))[0]["act_id"]
+    liked = {"author_id": TEACHER, "role": "teacher", "areas": ["space"], "words": words}
+    said(200, "POST", f"/profile/learners/{learner}/preferences", json=liked)
+    override = {"author_id": TEACHER, "role": "teacher", "reason": "other", "level": "developing", "until": "2026-12-01T00:00:00Z"}
+    for use, method, path, body in (
+        (Use.MASTERY_REASON, "PUT", f"/mastery/learners/{learner}/competencies/{competency}/override", override),
+        (Use.EVIDENCE_CAUSE, "POST", f"/evidence/acts/{act_id}/void", {"author_id": TEACHER, "cause": "other"}),
+    ):
+        for unsealed in (words, {"cipher": words, "mac": "a" * 64}):
+            said(422, method, path, json=body | {"words": unsealed})
+        sealed = said(200, "POST", f"/profile/learners/{learner}/sealed", json={"use": use, "words": words})
+        said(200, method, path, json=body | {"words": sealed})
+
+
+@pytest.mark.slow
+async def test_an_erased_learner_is_read_nowhere_and_everything_goes_on(district: District) -> None:
+    """Every file of the installation as it lies on the disk, every row, record, line and span; and every key that is left is tried."""
+    learner, one, words = district.id(12), district.school.learners[12], f"It is Kim{MARK} who helps her."
+    sought = [form for text in (one.given, one.family, one.sourced_id, one.lms_id, words) for form in canaries.forms(text)]
+    entries = read_entries(district.home)
+    servers = entries[Topic.EVIDENCE].environment["CAIRN_KAFKA_SERVERS"]
+    speak_of(district, 12, words)
+    sealed: list[Sealed] = []
+    for erased in (False, True):  # What lies there does not change; who can read it does.
+        about = eventually(
+            lambda: found if len(found := sealed_about(district, learner)) >= 5 else None, "her name and words are told, a void by two"
+        )
+        sealed = sealed or about
+        texts = {text for each in sealed for text in readings(district, each)}
+        assert texts == (set() if erased else {words, json.dumps([one.given, one.family], separators=(",", ":"))})
+        done = cairn(
+            district.home,
+            "erase",
+            "--learner",
+            learner,
+            "--asked-by",
+            "guardian",
+            "--why",
+            "request",
+            "--reference",
+            "DSR-2026-0114",
+            "--yes",
+        )
+        assert done.returncode == 0, done.stderr
+        for told in (
+            f"keys destroyed: {int(not erased)}",
+            f"recorded: {'no' if erased else 'yes'}",
+            "profile 2, evidence 1, mastery 2",
+            "backup",
+        ):
+            assert told.lower() in done.stdout.lower(), f"{told} is missing: {done.stdout}"
+    archive = canaries.archive(district.school)
+    again = {"params": {"source": "sis", "person_iri": PERSON_IRI}, "content": archive, "headers": {"content-type": "application/zip"}}
+    imported = district.said(200, "POST", "/profile/oneroster/imports", **again)
+    assert (imported["erased"], imported["learners"]["changed"], imported["learners"]["unchanged"]) == (1, 1, LEARNERS - 1)
+    district.send(district.answers(12, 3))
+    audited(district)
+    assert verified(district) > 0
+    shown = cairn(district.home, "replay", "show", "--learner", learner, COLUMNS="400")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("her name: erased on 2026-10-13") == 1
+    assert shown.stdout.count("the words: erased on 2026-10-13") == 4
+    assert "her name and all words about her were erased: asked by the guardian (request DSR-2026-0114)" in shown.stdout
+    rebuilt = cairn(district.home, "rebuild", "profile", "learner")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert "of 1 erased learners" in rebuilt.stdout
+    answers = [
+        district.client.get(path).content for path in (f"/profile/learners/{learner}", "/profile/learners?limit=1000", "/profile/erasures")
+    ]
+    assert json.loads(answers[0])["erased_on"] == "2026-10-13"
+    places = [
+        *(("answer", answer) for answer in (answers[0], answers[2], *(done.stdout.encode() for done in (shown, rebuilt)))),
+        *canaries.files(district.home), *canaries.lines(district.home), *district.collector.spans(), *await canaries.records(servers),
+        *(found for service in Topic for found in canaries.rows(service, entries[service].owner_url or "")),
+    ]  # fmt: skip
+    assert {place.split()[0] for place, _ in places} == {"answer", "file", "log", "spans", "topic", "tables"}
+    assert canaries.leaks(places, [learner.encode()]), "what is searched is there"
+    assert [place for place, _ in canaries.leaks(places, sought)] == []
+    assert len(sealed_about(district, learner)) == len(sealed), "nothing more of hers was sealed"
+    planted = district.home / "planted"
+    planted.write_text(f"{one.family}, {one.given}")
+    assert [place for place, _ in canaries.leaks(canaries.files(district.home), sought)] == ["file planted"]
+    planted.unlink()
+
+
+def sealed_about(district: District, learner: str) -> list[Sealed]:
+    """Return all that the records of the services hold sealed about a learner."""
+    found: list[Sealed] = []
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict) and value.keys() == {"cipher", "mac"}:
+            found.append(Sealed(**value))
+        for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            look(inner)
+
+    for service in Topic:
+        with psycopg.connect(read_entries(district.home)[service].environment["CAIRN_DATABASE_URL"]) as connection:
+            for (raw,) in connection.execute("SELECT bytes FROM event").fetchall():
+                data = json.loads(bytes(raw))["data"]
+                if data.get("learner_id") == learner:
+                    look(data)
+    return found
+
+
+def readings(district: District, sealed: Sealed) -> set[str]:
+    """Return what any key that there is makes of a sealed text, whatever it was sealed for."""
+    entry = read_entries(district.home)[Topic.PROFILE]
+    master, texts = bytes.fromhex(entry.environment["CAIRN_DISTRICT_KEY"]), set()
+    with psycopg.connect(entry.environment["CAIRN_DATABASE_URL"]) as connection:
+        keys = [unwrap(master, bytes(wrapped)) for (wrapped,) in connection.execute("SELECT wrapped FROM person_key").fetchall()]
+    assert len(keys) >= LEARNERS - 1
+    for key in keys:
+        for use in (NAME, WORDS, *Use):
+            with suppress(Unreadable):
+                texts.add(unseal(key, sealed, use))
+    return texts
 
 
 def parked(district: District) -> int:

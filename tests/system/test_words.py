@@ -191,6 +191,42 @@ def test_an_answer_is_told_in_words(answering: tuple[str, list[Any]], home: Path
     assert answering[1][0][:3] == ("PUT", "/evidence/alignments", "text/csv")
 
 
+ERASED = {"recorded": True, "keys_destroyed": 1, "names": 3, "words": 0, "still_named": True}
+NOBODY_KNOWN = {"type": "x", "title": "There is nothing under this id", "status": 404, "detail": "no roster named a learner with this id"}
+ERASE = ("erase", "--learner", "00000001-0000-8000-8000-000000000001", "--asked-by", "guardian", "--why", "request")
+
+
+@pytest.mark.parametrize("answering", [(200, json.dumps(ERASED), {})], indirect=True)
+def test_an_erasure_is_asked_for_once_it_was_said_yes_to_and_told_in_counts(answering: tuple[str, list[Any]], home: Path) -> None:
+    no = CliRunner().invoke(app, [*ERASE, "--address", answering[0]], input="n\n")
+    assert (no.exit_code != 0, answering[1]) == (True, [])
+    assert "Nobody will be able to read this learner's name" in no.output
+    yes = CliRunner().invoke(app, [*ERASE, "--reference", "DSR-7", "--address", answering[0]], input="y\n")
+    assert yes.exit_code == 0, yes.output
+    assert "keys destroyed: 1" in yes.output
+    assert "Backups of profile's database from before hold her key" in yes.output
+    body = {"asked_by": "guardian", "why": "request", "reference": "DSR-7"}
+    assert [(method, path, json.loads(sent)) for method, path, _, sent in answering[1]] == [
+        ("POST", f"/profile/learners/{ERASE[2]}/erasure", body)
+    ]
+
+
+@pytest.mark.parametrize("answering", [(200, '{"recorded": true}', {})], indirect=True)
+def test_an_erasure_is_undone_for_a_reason_of_its_own(answering: tuple[str, list[Any]], home: Path) -> None:
+    assert "name one of mistake, request, consent-given" in failed(run(*ERASE[:-1], "retention", "--undo", "--address", answering[0]))
+    told = run(*ERASE[:-1], "mistake", "--undo", "--address", answering[0])
+    assert (told.exit_code, told.stdout.splitlines()) == (0, ["recorded: yes", "The next roster that names her brings her name."])
+    assert [path for _, path, *_ in answering[1]] == [f"/profile/learners/{ERASE[2]}/erasure/lifted"]
+
+
+@pytest.mark.parametrize("answering", [(404, json.dumps(NOBODY_KNOWN), {})], indirect=True)
+def test_an_erasure_that_is_not_taken_says_why(answering: tuple[str, list[Any]], home: Path) -> None:
+    assert "no roster named a learner with this id" in failed(run(*ERASE, "--yes", "--address", answering[0]))
+    said = failed(run(*ERASE[:-1], "her mother Anna asked", "--yes", "--address", answering[0]))
+    assert "name one of request, retention, consent-withdrawn, order" in said
+    assert f"nobody answers at {NOBODY}" in failed(run(*ERASE, "--yes", "--address", NOBODY))
+
+
 def test_no_database_answers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAIRN_OWNER_DATABASE_URL", "postgresql://mastery_owner:secret@127.0.0.1:1/cairn_mastery")
     for words in (("rebuild", "mastery", "level"), ("migrate", "mastery")):
@@ -215,7 +251,9 @@ def test_a_wrong_instant_is_named(home: Path) -> None:
     assert "give an instant with its time zone" in failed(run("up", "--now", "tomorrow"))
 
 
-@pytest.mark.parametrize("command", ["demo", "up", "down", "status", "serve", "migrate", "rebuild", "ledger", "park", "replay", "audit"])
+@pytest.mark.parametrize(
+    "command", ["demo", "up", "down", "status", "serve", "migrate", "erase", "rebuild", "ledger", "park", "replay", "audit"]
+)
 def test_what_the_readme_and_makefile_name_is_a_command(command: str) -> None:
     done = CliRunner().invoke(app, [command, "--help"])
     assert done.exit_code == 0, done.output
