@@ -14,7 +14,12 @@ from demo.words import listed, plain, say, table
 SHOWN: Final = 6
 BAD_INPUT: Final = 422
 PACES: Final = {"on-track": "on track", "at-risk": "behind", "ahead": "ahead", "no-date": "without a date"}
-LACKING: Final = {"place": "no seat", "activity": "a seat, but nothing to do alone", "check-in": "no talk with an adult"}
+LACKING: Final = {
+    "place": "no seat",
+    "activity": "a seat, but nothing to do alone",
+    "check-in": "no talk with an adult",
+    "path": "nothing on her path",
+}
 
 
 async def tell_pace(district: District) -> None:

@@ -73,8 +73,11 @@ def check(inputs: Inputs, days: Days) -> Verdict:
 
 
 def _whole(inputs: Inputs, days: Days) -> Iterator[Violation]:
-    """Yield where a day does not hold each period once, or belongs to nobody."""
+    """Yield where a day does not hold each period once, or belongs to nobody; and who has none."""
     wanted = [period.id for period in inputs.school.periods]
+    for learner in sorted(inputs.demands.keys() - days.keys()):
+        if inputs.demands[learner].present:
+            yield Violation("learner-missing", f"learner/{learner}", "she is at the school, and nothing says where")
     for learner in sorted(days):
         if learner not in inputs.demands:
             yield Violation("unknown-learner", f"learner/{learner}", "the day has no demand of this learner")
@@ -191,7 +194,7 @@ def value_of(inputs: Inputs, days: Days) -> int:
         placements = days.get(learner, ())
         if demand.check_in:
             total += CHECK_IN_VALUE if any(placement.use is Use.CHECK_IN for placement in placements) else -CHECK_IN_VALUE
-        if not demand.needs:
+        if not demand.present:
             continue
         total += UNSERVED_VALUE * (len(inputs.school.periods) - sum(placement.use is not None for placement in placements))
         worth = _worth(demand, {(placement.competency_id, placement.activity_id) for placement in placements})

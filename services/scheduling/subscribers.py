@@ -32,7 +32,9 @@ def commands_for(event: Recorded[Any]) -> Sequence[Command]:
     """Return what scheduling does about another service's event."""
     match event.data:
         case DemandChanged() as told:
-            demand = Demand(learner_id=told.learner_id, version=told.version, needs=told.needs, check_in=told.check_in)
+            demand = Demand(
+                learner_id=told.learner_id, version=told.version, needs=told.needs, check_in=told.check_in, path_empty=told.path_empty
+            )
             return [NoteDemand(told.school_id, demand)]
         case StaffRostered() as told:
             return [NoteStaff(told.school_id, StaffMember(staff_id=told.staff_id, subjects=told.subjects), told.active, event.version)]

@@ -190,6 +190,12 @@ class Demand(Part):
     version: int
     needs: tuple[Step, ...] = Field(default=(), max_length=MAX_STEPS)
     check_in: bool = False
+    path_empty: bool = Field(default=False, description="She is at the school, and nothing is on her path.")
+
+    @property
+    def present(self) -> bool:
+        """Whether she is at the school: who is gone from it asks for nothing."""
+        return bool(self.needs) or self.check_in or self.path_empty
 
 
 class DemandNoted(Event):

@@ -10,7 +10,7 @@ import pytest
 from services.scheduling.checker import Inputs, check, value_of
 from services.scheduling.grouping import Problem, plan
 from shared.contracts.profile import Modality
-from shared.contracts.scheduling import Placement, Use
+from shared.contracts.scheduling import Demand, Placement, Use
 from tests.scheduling.school import applied, learner, made_demands, made_school, staff
 
 SCHOOL = made_school(6, 60, 3, 8)
@@ -98,6 +98,7 @@ PLANTED: list[tuple[str, Callable[[], Days]]] = [
     ("learner-twice", lambda: {**DAYS, GROUP_WHO: (*DAYS[GROUP_WHO], GROUP)}),
     ("period-missing", lambda: {**DAYS, GROUP_WHO: DAYS[GROUP_WHO][1:]}),
     ("unknown-period", lambda: {**DAYS, GROUP_WHO: (*DAYS[GROUP_WHO], Placement(period_id="p9"))}),
+    ("learner-missing", lambda: {who: day for who, day in DAYS.items() if who != GROUP_WHO}),
     ("unknown-learner", lambda: {**DAYS, learner(999): DAYS[GROUP_WHO]}),
     ("unknown-zone", lambda: all_changed(GROUP, zone_id="nowhere")),
     ("over-capacity", lambda: crowd(Use.INDEPENDENT)),
@@ -164,6 +165,18 @@ def test_the_value_falls_with_each_learner_who_is_unserved_and_each_talk_that_is
     assert value_of(INPUTS, without) < value - 40 * len(SCHOOL.periods)
     talk = changed(TALK_WHO, TALK_AT, use=Use.INDEPENDENT)
     assert value_of(INPUTS, talk) == value - 100
+
+
+def test_who_is_at_the_school_with_nothing_on_her_path_has_a_day_and_who_is_gone_has_none() -> None:
+    here = Demand(learner_id=learner(998), version=1, path_empty=True)
+    gone = Demand(learner_id=learner(999), version=1)
+    inputs = Inputs(SCHOOL, STAFF, DEMANDS | {here.learner_id: here, gone.learner_id: gone})
+    assert [str(one) for one in check(inputs, DAYS).violations] == [
+        f"learner/{here.learner_id}: she is at the school, and nothing says where"
+    ]
+    unserved = {**DAYS, here.learner_id: tuple(Placement(period_id=period.id) for period in SCHOOL.periods)}
+    assert check(inputs, unserved).violations == ()
+    assert value_of(inputs, unserved) == value_of(INPUTS, DAYS) - 40 * len(SCHOOL.periods)
 
 
 def test_the_value_counts_first_needs_and_first_options_most() -> None:

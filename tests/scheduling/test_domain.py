@@ -364,6 +364,7 @@ def test_a_field_that_staff_may_get_later_leaves_the_hash_of_a_search_as_it_is()
 
 def test_a_large_day_is_kept_in_little_room() -> None:
     demands = made_demands(3, 240)
+    demands[learner(7)] = Demand(learner_id=learner(7), version=1, path_empty=True)
     spec = Spec(day, in_force((RESOURCES, [made_school(1, 240).model_dump(mode="json", exclude_defaults=True)]))).asked(
         staffed(1, staff(16))
     )

@@ -225,6 +225,23 @@ def test_who_was_unserved_is_seated_as_soon_as_there_is_room() -> None:
     assert dict(zip(told.learners, told.placements, strict=True)) == {learner(leaves): (-1,), out: (0,)}
 
 
+@pytest.mark.parametrize("anew", [True, False])
+def test_who_has_nothing_on_her_path_is_supervised_in_each_period_or_unserved_and_who_is_gone_is_not_there(anew: bool) -> None:
+    known = demands_of(*(alike(number) for number in range(4)))
+    running = applied(Problem(small(), staff(3), known, {}), plan(Problem(small(), staff(3), known, {})))
+    new = demands_of(*({**alike(number), "needs": [], "path_empty": number < 9} for number in (7, 8, 9)))
+    later = Problem(small(), staff(3), known | new, {} if anew else running)
+    told = plan(later) if anew else repair(later, set(new))
+    assert violations(later, told) == []
+    days = applied(later, told)
+    assert [days[learner(number)][0].use for number in (7, 8)] == [Use.INDEPENDENT] * 2
+    assert [days[learner(number)][0].competency_id for number in (7, 8)] == [""] * 2
+    assert {one.use for one in days.get(learner(9), ())} <= {None}
+    crowded = replace(later, staff=())
+    without = applied(crowded, plan(crowded) if anew else repair(crowded, set(new)))
+    assert [one.use for one in without[learner(7)]] == [None]
+
+
 def at_risk(share: int, count: int = 240) -> Problem:
     """A school in which so many of a hundred learners are to be talked with."""
     demands = {who: one.model_copy(update={"check_in": int(who) % 100 < share}) for who, one in made_demands(5, count).items()}

@@ -39,8 +39,9 @@ def told(stream: StreamId, event: Event) -> Recorded[Any]:
 def demanded(demand: Demand, school: UUID = SCHOOL) -> Recorded[Any]:
     """What pathing tells of a demand."""
     event = DemandChanged(
-        learner_id=demand.learner_id, school_id=school, version=demand.version, needs=demand.needs, check_in=demand.check_in
-    )
+        learner_id=demand.learner_id, school_id=school, version=demand.version, needs=demand.needs, check_in=demand.check_in,
+        path_empty=demand.path_empty,
+    )  # fmt: skip
     return told(StreamId("pathing", "learner", f"{demand.learner_id}-{demand.version}"), event)
 
 
@@ -490,6 +491,26 @@ async def test_without_room_learners_are_unserved_and_said_to_be(service: Any) -
     assert (period["served"], period["use"]) == (False, None)
     assert period["why"].startswith("no place was found")
     assert {one["obstacle"] for one in period["refused"]}
+
+
+async def test_who_has_nothing_on_her_path_is_supervised_and_listed_until_she_is_gone(service: Any) -> None:
+    await planned(service)
+    new = learner(COUNT)
+    await service.hear(demanded(Demand(learner_id=new, version=1, path_empty=True)))
+    await service.tick()
+    day = await got(service, f"schools/{SCHOOL}/days/tomorrow")
+    view = await got(service, f"learners/{new}/days/tomorrow")
+    assert {(one["served"], one["use"], one["why"]) for one in view["periods"]} == {
+        (True, "independent", "supervised; nothing is on her path")
+    }
+    lacking = await everything(service, f"schools/{SCHOOL}/days/tomorrow/unserved", limit=1)
+    assert [one for one in lacking if one["learner_id"] == str(new)] == [{"learner_id": str(new), "period_id": "", "lacking": "path"}]
+    assert (day["learners"], day["unserved"]) == (COUNT + 1, 0)
+    await service.hear(demanded(Demand(learner_id=new, version=2)))
+    await service.tick()
+    assert (await got(service, f"schools/{SCHOOL}/days/tomorrow"))["learners"] == COUNT
+    lacking = await everything(service, f"schools/{SCHOOL}/days/tomorrow/unserved")
+    assert str(new) not in {one["learner_id"] for one in lacking}
 
 
 async def test_new_adults_and_new_resources_plan_the_days_again(service: Any) -> None:

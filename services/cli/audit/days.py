@@ -250,7 +250,7 @@ def _untaken(
             continue
         for on in school.owing(open_now.get(id, ())):
             taken, full = school.taken[on], on in school.full
-            wanted = demand.learner_id in taken or (bool(demand.needs or demand.check_in) and not full)
+            wanted = demand.learner_id in taken or (demand.present and not full)
             if wanted and taken.get(demand.learner_id, 0) < demand.version:
                 found.append(f"{event.stream} version {demand.version} on {on}")
     return found

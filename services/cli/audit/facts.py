@@ -169,7 +169,7 @@ def _staff(member: Mapping[str, Any], told: Mapping[str, Any]) -> str | None:
 
 
 def _demand(data: Mapping[str, Any]) -> str:
-    return f"{data['version']} {_print(data.get('needs', []), data.get('check_in', False))}"
+    return f"{data['version']} {_print(data.get('needs', []), data.get('check_in', False), data.get('path_empty', False))}"
 
 
 def differences(book: Book) -> list[tuple[str, str]]:

@@ -46,7 +46,7 @@ DIRTY: Final = f"""
         OR EXISTS (
             SELECT FROM demand n LEFT JOIN day_demand h ON h.school_id = n.school_id AND h.day = last.day AND h.learner_id = n.learner_id
             WHERE n.school_id = last.school_id AND n.demand_version > coalesce(h.demand_version, 0) AND (h.demand_version IS NOT NULL
-                OR (n.demand ? 'needs' OR n.demand ? 'check_in')
+                OR (n.demand ? 'needs' OR n.demand ? 'check_in' OR n.demand ? 'path_empty')
                 AND (SELECT count(*) FROM day_demand d WHERE d.school_id = last.school_id AND d.day = last.day) < {MAX_LEARNERS})))
 """  # noqa: S608 - our own words
 """Days that took something and have no plan of it, or are to take what was noted: of each school the last one, and the one before it, which

@@ -75,7 +75,7 @@ def add_to(router: APIRouter, context: Context, queries: Queries) -> None:
     async def list_unserved(school_id: UUID, day: Day, paging: Paging) -> Page[UnservedView]:
         """List what learners asked of a day and did not get."""
         asked = await days.of(school_id, day)
-        learner_id, number = paging.behind(FIRST_ID, -1)
+        learner_id, number = paging.behind(FIRST_ID, -2)
         rows = await queries.lacking(asked.school, asked.on, (learner_id, number), paging.most)
         return paging.page(rows, lambda row: [row.learner_id, row.number], lambda row: row.view())
 

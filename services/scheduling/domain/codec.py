@@ -14,7 +14,7 @@ from shared.contracts.profile import Modality
 from shared.contracts.scheduling import Demand, Placement, StaffMember, Use
 from shared.decider import Codec
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def encode(state: DayState) -> bytes:
     """Return the state in its compact form."""
     texts, adults = _Texts(), dict[int, int]()
     demands = [
-        [texts[str(learner)], demand.version, int(demand.check_in), [_step(texts, step) for step in demand.needs]]
+        [texts[str(learner)], demand.version, demand.check_in + 2 * demand.path_empty, [_step(texts, step) for step in demand.needs]]
         for learner, demand in sorted(state.demands.items(), key=_by_id)
     ]
     days = [
@@ -102,7 +102,7 @@ def decode(content: bytes) -> DayState:
 
 
 def _read_demand(texts: list[str], row: list[Any]) -> Demand:
-    who, version, check_in, steps = row
+    who, version, flags, steps = row
     needs = tuple(
         Step(
             competency_id=texts[competency],
@@ -117,7 +117,7 @@ def _read_demand(texts: list[str], row: list[Any]) -> Demand:
         )
         for competency, subject, reason, goal, chosen, options in steps
     )
-    return Demand(learner_id=UUID(texts[who]), version=version, needs=needs, check_in=bool(check_in))
+    return Demand(learner_id=UUID(texts[who]), version=version, needs=needs, check_in=bool(flags & 1), path_empty=bool(flags & 2))
 
 
 def _read_placement(texts: list[str], row: list[int]) -> Placement:

@@ -114,7 +114,7 @@ class Day:
         demands = [problem.demands[learner] for learner in self.learners]
         self.needs = [tuple(_need(step, self) for step in demand.needs) for demand in demands]
         self.check_in = [demand.check_in for demand in demands]
-        self.present = [bool(demand.needs) or demand.check_in for demand in demands]
+        self.present = [demand.present for demand in demands]
         count = len(self.learners)
         self.done = [[0] * len(needs) for needs in self.needs]
         self.led = [0] * count

@@ -57,7 +57,7 @@ _ROSTER: Final = """
     SELECT max(version), coalesce(jsonb_agg(member ORDER BY staff_id) FILTER (WHERE active), '[]')::text FROM staff
     WHERE school_id = %(school)s
 """
-ASKS: Final = "(demand ? 'needs' OR demand ? 'check_in')"
+ASKS: Final = "(demand ? 'needs' OR demand ? 'check_in' OR demand ? 'path_empty')"
 """What a demand asks for. Who left the school has one that asks for nothing: it is news only for a day that took her before."""
 _NEW_DEMANDS: Final = f"""
     WITH news AS (

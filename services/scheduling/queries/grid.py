@@ -47,7 +47,7 @@ def _period(day: SchoolDay, learner: UUID, placement: Placement, period: Period 
         space=titles.get(placement.space_id, ""), zone_id=placement.zone_id, staff_id=placement.staff_id,
         qualified=day.qualified(placement), with_learners=others,
         competency_id=placement.competency_id, modality=placement.modality, activity_id=placement.activity_id, reason=placement.reason,
-        why=_why(placement, bool(better)),
+        why=_why(placement, bool(better), learner in day.demands and day.demands[learner].path_empty),
         refused=[
             RefusedView(
                 competency_id=one.competency_id,
@@ -61,11 +61,13 @@ def _period(day: SchoolDay, learner: UUID, placement: Placement, period: Period 
     )  # fmt: skip
 
 
-def _why(placement: Placement, better: bool) -> str:
+def _why(placement: Placement, better: bool, path_empty: bool) -> str:
     if placement.use is None:
         return "no place was found for her in this period: zones or adults are exhausted"
     if placement.use is Use.CHECK_IN:
         return "she is behind her pace: an adult talks with her"
+    if path_empty:
+        return "supervised; nothing is on her path"
     if not placement.competency_id:
         return "supervised; no step of her path can be done alone"
     told = "her next step" if not better else "the best of her steps that could be had"
@@ -82,7 +84,7 @@ def school_day(seen: Seen, on: date, left_out: int, closing: Closing, paging: Pa
     return SchoolDayView(
         school_id=day.school.school_id, on=on, status=Status(plan.status), solver=plan.solver, value=plan.value, bound=plan.bound,
         adopted_at=plan.adopted_at, learners=len({learner for learner, one in placed if one.use is not None}),
-        unserved=sum(one.use is None and learner in day.demands and bool(day.demands[learner].needs) for learner, one in placed),
+        unserved=sum(one.use is None and learner in day.demands and day.demands[learner].present for learner, one in placed),
         unqualified=sum(day.qualified(one) is False for _, one in placed), left_out=left_out, closed=closing.closed,
         next_school_day=closing.next_school_day,
         sessions=paging.page(rows, lambda cell: cell.key, lambda cell: _session(cell, day, seen.titles)),

@@ -70,7 +70,9 @@ _LACKING: Final = f"""
     ), lacking AS (
         SELECT learner_id, number, one->>'period_id' AS period_id, CASE WHEN one->>'use' IS NULL THEN 'place' ELSE 'activity' END AS lacking
         FROM told CROSS JOIN LATERAL jsonb_array_elements(placements) WITH ORDINALITY AS placed(one, number)
-        WHERE demand ? 'needs' AND (one->>'use' IS NULL OR one->>'use' = 'independent' AND NOT one ? 'competency_id')
+        WHERE {ASKS} AND (one->>'use' IS NULL OR demand ? 'needs' AND one->>'use' = 'independent' AND NOT one ? 'competency_id')
+        UNION ALL
+        SELECT learner_id, -1, '', 'path' FROM told WHERE demand ? 'path_empty'
         UNION ALL
         SELECT learner_id, 0, '', 'check-in' FROM told
         WHERE demand ? 'check_in' AND NOT placements @> '[{{"use": "check-in"}}]'

@@ -111,7 +111,8 @@ class UnservedView(BaseModel):
     learner_id: UUID
     period_id: str = Field(description="Empty where it is about the whole day.")
     lacking: str = Field(
-        description="`place`, `activity` (supervised, but no step of hers can be done alone), `check-in`, or `day`: it is full without her."
+        description="`place`, `activity` (supervised, but no step of hers can be done alone), `check-in`, `path` (nothing is on hers: she "
+        "is supervised without a step), or `day`: it is full without her."
     )
 
 
