@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -14,6 +16,7 @@ from rich.markup import escape
 from services.cli.home import GATEWAY, HomeOption, entry_of, home_of
 from services.cli.words import in_words, out
 from shared.errors import BadInput, CairnError, Fault
+from shared.zones import winter_offset_minutes
 
 IMPORT_LIMIT_S: Final = 300.0
 """For the largest roster on a busy machine."""
@@ -48,8 +51,8 @@ def framework(file: FileArgument, dry_run: DryRun = False, address: AddressOptio
     """Take a CASE package (JSON) as the competency framework from now on. The same file again changes nothing."""
     told = ask("POST", "/mastery/case/packages", where(address, home), _dry(dry_run), file, JSON)
     report = told.pop("report", {})
-    _tell(told)
-    _tell({name: value for name, value in report.items() if name not in told} | {"replaced": len(report.get("replaced", ()))})
+    tell(told)
+    tell({name: value for name, value in report.items() if name not in told} | {"replaced": len(report.get("replaced", ()))})
 
 
 def withdraw(
@@ -89,7 +92,22 @@ def resources(
     home: HomeOption = None,
 ) -> None:
     """Take spaces, periods and staff of all schools (JSON) in place of those before. The same file again changes nothing."""
-    send("PUT", "/scheduling/resources", file, JSON, where(address, home), {"remove": "true"} if remove else None)
+    place = where(address, home)
+    send("PUT", "/scheduling/resources", file, JSON, place, {"remove": "true"} if remove else None)
+    tell_other_days(file, place)
+
+
+def tell_other_days(file: Path, address: str) -> None:
+    """Tell where mastery counts days that none of these schools has; nothing where mastery does not say."""
+    try:
+        days = ask("GET", "/mastery/policy", address)["timezone"] or "UTC"
+        schools = sorted({school.get("timezone", "UTC") for school in json.loads(file.read_bytes())["schools"]})
+        offsets = {winter_offset_minutes(name, datetime.now(UTC).year) for name in schools}
+    except (CairnError, ValueError, LookupError, TypeError, AttributeError):
+        return
+    if offsets and winter_offset_minutes(days, datetime.now(UTC).year) not in offsets:
+        said = f"mastery counts days of {days}, and no school is there: run `cairn mastery policy timezone {schools[0]}`"
+        out.print(escape(said))
 
 
 def where(address: str | None, home: Path | None) -> str:
@@ -104,19 +122,20 @@ def send(method: str, path: str, file: Path, media: str, address: str, query: Ma
         BadInput: it was refused; each fault names its place in the file.
         ServiceFailed: nobody answers, or the service cannot take anything now.
     """
-    _tell(ask(method, path, address, query, file, media))
+    tell(ask(method, path, address, query, file, media))
 
 
 def ask(
     method: str, path: str, address: str, query: Mapping[str, str | Sequence[str]] | None = None, file: Path | None = None, media: str = "",
+    body: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Ask a service, with a file or without a body, and return its answer.
+    """Ask a service, with a file, a JSON body or neither, and return its answer.
 
     Raises:
         BadInput: it was refused; each fault names its place in the file.
         ServiceFailed: nobody answers, or the service cannot take anything now.
     """
-    sent: dict[str, Any] = {"content": file.read_bytes(), "headers": {"Content-Type": media}} if file else {}
+    sent: dict[str, Any] = {"content": file.read_bytes(), "headers": {"Content-Type": media}} if file else {"json": body}
     try:
         answer = httpx.request(method, address + path, params=query, timeout=IMPORT_LIMIT_S, **sent)
     except httpx.ConnectError:
@@ -148,7 +167,8 @@ def _depending(looked: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _tell(answer: Mapping[str, Any]) -> None:
+def tell(answer: Mapping[str, Any]) -> None:
+    """Tell a service's answer in words."""
     for line in in_words(answer):
         out.print(escape(line))
 

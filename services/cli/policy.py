@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Final
 
-import httpx
 import orjson
 import typer
 
 from services.cli.home import HomeOption
-from services.cli.imports import JSON, AddressOption, FileArgument, ServiceFailed, refusal, send, where
+from services.cli.imports import JSON, AddressOption, FileArgument, ask, send, tell, where
 from services.cli.words import out
 
-SHOW_LIMIT_S: Final = 30.0
+PATH: Final = "/mastery/policy"
 OutOption = Annotated[Path | None, typer.Option("--out", dir_okay=False, help="Write it to this file, to be changed and set.")]
+ZoneArgument = Annotated[str, typer.Argument(help="The district's, as IANA names it: America/Los_Angeles.")]
 
 group = typer.Typer(no_args_is_help=True, help="By what competencies count as mastered.")
 
@@ -25,15 +25,10 @@ def _group() -> None: ...
 
 @group.command()
 def show(file: OutOption = None, address: AddressOption = None, home: HomeOption = None) -> None:
-    """Show the policy of each family of competencies, as JSON that `set` takes. Changes nothing."""
-    place = where(address, home)
-    try:
-        answer = httpx.get(f"{place}/mastery/policy", timeout=SHOW_LIMIT_S)
-    except httpx.ConnectError:
-        raise ServiceFailed(f"nobody answers at {place}: run `cairn up`, or name another address with --address") from None
-    if not answer.is_success:
-        raise refusal(answer, Path("policy"))
-    text = orjson.dumps({"policies": answer.json()["policies"]}, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode()
+    """Show the policy of each family of competencies and the time zone of days, as JSON that `set` takes. Changes nothing."""
+    answer = ask("GET", PATH, where(address, home))
+    told = {name: answer[name] for name in ("policies", "timezone")}
+    text = orjson.dumps(told, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode()
     if file is None:
         out.print(text, markup=False)
     else:
@@ -45,4 +40,11 @@ def show(file: OutOption = None, address: AddressOption = None, home: HomeOption
 @group.command(name="set")
 def set_policy(file: FileArgument, address: AddressOption = None, home: HomeOption = None) -> None:
     """Judge by the policies in this JSON file from now on; all learners are judged again. The same file again changes nothing."""
-    send("PUT", "/mastery/policy", file, JSON, where(address, home))
+    send("PUT", PATH, file, JSON, where(address, home))
+
+
+@group.command(name="timezone")
+def set_timezone(name: ZoneArgument, address: AddressOption = None, home: HomeOption = None) -> None:
+    """Let days begin at midnight of this time zone, and all else be judged as before. Sweeps all learners; again, it changes nothing."""
+    place = where(address, home)
+    tell(ask("PUT", PATH, place, body={"policies": ask("GET", PATH, place)["policies"], "timezone": name}))

@@ -9,6 +9,7 @@ from typing import Final
 from services.mastery.calibration import Calibration
 from services.mastery.filter import Normal, faded, predict, update
 from services.mastery.framework import Framework
+from services.mastery.policy import UTC_DAYS, Days
 from services.mastery.rule import MET, Policy, Standing, level_of, probability_e6, reference, score_of
 from services.mastery.state import KIND_BITS, MINUTES_PER_DAY
 from services.mastery.words import Said, percent, say
@@ -89,24 +90,27 @@ def answers_needed(known: Known, now: Estimate, calibration: Calibration, policy
     return None
 
 
-def missing(known: Known, now: Estimate, waiting: Sequence[str] | None, policy: Policy) -> list[Said]:
+def missing(
+    known: Known, now: Estimate, waiting: Sequence[str] | None, policy: Policy, days: Days = UTC_DAYS, any_framework: bool = False
+) -> list[Said]:
     """Return what stands between the learner and `mastered`; nothing where nothing does.
 
     Args:
-        waiting: names of the prerequisites that are not met; None where no framework is in force.
+        waiting: names of the prerequisites that are not met; None where no framework in force names the competency.
+        any_framework: whether one is in force at all.
     """
     lacks = []
     if score_of(now.logit, policy) < policy.certainty_z:
         bar, asked = percent(policy.bar * MICRO), percent(policy.certainty * MICRO)
         lacks.append(say("missing.certainty", probability=percent(now.probability_e6), bar=bar, certainty=asked))
-    for what, has, asked_for in (
-        ("scored", known.scored, policy.scored), ("items", known.items, policy.items), ("days", known.days, policy.days)
-    ):  # fmt: skip
+    for what, has, asked_for in (("scored", known.scored, policy.scored), ("items", known.items, policy.items)):
         if has < asked_for:
             lacks.append(say(f"missing.{what}", has=has, asked=asked_for))
+    if known.days < policy.days:
+        lacks.append(say("missing.days", has=known.days, asked=policy.days, timezone=days.name))
     lacks += [say("missing.kind", kind=kind.value) for kind, bit in KIND_BITS.items() if policy.kinds & bit & ~known.kinds]
     if waiting is None:
-        lacks.append(say("missing.framework"))
+        lacks.append(say("missing.not-in-framework" if any_framework else "missing.framework"))
     lacks += [say("missing.prerequisite", name=name) for name in waiting or ()]
     return lacks
 

@@ -66,18 +66,18 @@ def indexed(found: Iterable[Competency]) -> Framework:
 
 
 def _replaced(competencies: Mapping[str, Competency]) -> dict[str, tuple[str, ...]]:
-    """Return where each replaced competency's evidence counts today. A chain of revisions is followed to its end; none goes in a circle
-    (an import refuses those), and whatever is not known any more ends it."""
+    """Return where each replaced competency's evidence counts today: at the ends of all revisions since that are known. What has none
+    stays itself, so that it can still be mastered."""
     found: dict[str, tuple[str, ...]] = {}
     for name, known in competencies.items():
         if known.replaced_by:
             ends, waiting, seen = set[str](), list(known.replaced_by), {name}
             while waiting:  # Ends: nothing is looked at twice.
                 following = waiting.pop()
-                if following in seen:
+                if following in seen or following not in competencies:
                     continue
                 seen.add(following)
-                further = competencies[following].replaced_by if following in competencies else ()
+                further = [after for after in competencies[following].replaced_by if after in competencies]
                 waiting.extend(further)
                 if not further:
                     ends.add(following)

@@ -10,7 +10,7 @@ from typing import Final
 from services.mastery.calibration import CALIBRATION, DEFAULT, Calibration
 from services.mastery.filter import Normal, faded
 from services.mastery.framework import EMPTY, FRAMEWORK, Framework
-from services.mastery.policy import POLICY
+from services.mastery.policy import POLICY, UTC_DAYS, Days
 from services.mastery.rule import Policy
 from services.mastery.state import FAR, MINUTES_PER_DAY, Row
 from shared.contracts.envelope import MICRO
@@ -34,6 +34,7 @@ class Inputs:
     """By competency, where it differs."""
     families: Mapping[str, Policy]
     """By family, where it differs."""
+    days: Days = UTC_DAYS
     _fades: list[Normal] = field(default_factory=list)
     """For each whole day: what a mean is multiplied by, and what a variance grows by."""
 
@@ -100,4 +101,4 @@ def _together(parameters: Parameters) -> Inputs:
         return Inputs(calibration, framework, calibration.policy, {}, {})
     families = policies.families
     own = {known.id: families[known.family] for known in framework.competencies.values() if known.family in families}
-    return Inputs(calibration, framework, policies.default, own, families)
+    return Inputs(calibration, framework, policies.default, own, families, policies.days)

@@ -32,9 +32,10 @@ class Membership:
 
 
 def decide(command: NoteMembership, state: Membership, parameters: Parameters, history: History = ()) -> list[MembershipNoted]:
-    """Return the classes and those that were left; nothing where they are the same, or were told before what is known."""
+    """Return the classes and those that were left; nothing where they are the same, or were told before what is known. Whoever is told of
+    for the first time is noted though she is in no class: mastery knows its learners by this."""
     noted = command.noted
-    if noted.version <= state.version or noted.class_ids == state.class_ids:
+    if noted.version <= state.version or (state.version and noted.class_ids == state.class_ids):
         return []
     left = tuple(known for known in state.class_ids if known not in noted.class_ids)
     return [noted.model_copy(update={"left": left})]
@@ -51,5 +52,5 @@ def command_of(event: MembershipNoted) -> NoteMembership:
 
 
 membership: Final = Decider(
-    "mastery.membership", 1, "membership", Membership(), decide, evolve, command_of, json_codec(Membership)
+    "mastery.membership", 2, "membership", Membership(), decide, evolve, command_of, json_codec(Membership)
 )  # fmt: skip

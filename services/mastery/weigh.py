@@ -150,12 +150,14 @@ def weigh(seen: EvidenceRecorded, state: State, inputs: Inputs) -> Weighed:
     minute, share, bit = minute_of(seen.occurred_at), seen.score_e6 / MICRO, KIND_BITS[seen.kind]
     names, rows, expected, general, form, beliefs, short, again = estimate(seen, state, inputs, minute, share)
     told = Weighed(names, expected, general, form, {}, {}, [])
+    today = inputs.days.number(minute)
     for name, row, (mean, variance) in zip(names, rows, beliefs, strict=True):
         reached = general[0] + mean
         if row is None:
             told.rows[name] = Row(key_of(name), mean, variance, minute, reached, short, 0, 0, 1, 1, bit, 0, 0, 0, 0, 0)
         else:
-            told.rows[name] = _moved(row, mean, variance, reached, minute, short, again, bit, inputs.policy_of(name).progress_e6)
+            another_day, progress = inputs.days.number(row.minute) != today, inputs.policy_of(name).progress_e6
+            told.rows[name] = _moved(row, mean, variance, reached, minute, another_day, short, again, bit, progress)
     judging = Judging(state, inputs, told, minute, [])
     for name in names:
         judging.judge(name, share)
@@ -179,18 +181,20 @@ def move_watermark(seen: EvidenceRecorded, state: State) -> None:
         state.last_us, state.last_id = at, number
 
 
-def _moved(row: Row, mean: int, variance: int, reached: int, minute: int, short: int, again: bool, bit: int, progress: int) -> Row:
+def _moved(
+    row: Row, mean: int, variance: int, reached: int, minute: int, another_day: bool, short: int, again: bool, bit: int, progress: int
+) -> Row:  # fmt: skip
     """Return a competency after more evidence about it; its level and what follows from that are still to be judged.
 
     Args:
         reached: general and competency mean together.
+        another_day: whether it is another day than when the competency was last worked on.
         short: hash of the item; `again` is whether it is remembered.
         progress: least growth of the mean that is some.
     """
     (
-        key, _, _, last, best, first, second, third, scored, days, kinds, level, idle, idle_days, flags, due,
+        key, _, _, _, best, first, second, third, scored, days, kinds, level, idle, idle_days, flags, due,
     ) = row  # fmt: skip
-    another_day = last // MINUTES_PER_DAY != minute // MINUTES_PER_DAY
     if reached >= best + progress or level in MET_CODES:
         best, idle, idle_days = reached, 0, 0
     else:

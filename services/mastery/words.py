@@ -24,9 +24,10 @@ ENGLISH: Final[Mapping[str, str]] = MappingProxyType(
         "{certainty} is asked for",
         "missing.scored": "breadth: {has} of {asked} scored pieces of work",
         "missing.items": "breadth: {has} of {asked} different items",
-        "missing.days": "breadth: {has} of {asked} different days",
+        "missing.days": "breadth: {has} of {asked} different days, which are those of {timezone}",
         "missing.kind": "breadth: no work of the kind {kind}",
         "missing.framework": "framework: none was imported, so what comes before is not known",
+        "missing.not-in-framework": "framework: none in force names this competency, so it cannot be mastered",
         "missing.prerequisite": "prerequisite: {name}",
         "part.item": "how easy a standard item is for everybody",
         "part.learner": "how this learner does across all competencies",
@@ -50,8 +51,8 @@ class Said(NamedTuple):
 def say(key: str, catalogue: Mapping[str, str] = ENGLISH, **values: Any) -> Said:
     """Return the sentence of this key with its gaps filled.
 
-    >>> say("missing.days", has=1, asked=2).text
-    'breadth: 1 of 2 different days'
+    >>> say("missing.items", has=1, asked=2).text
+    'breadth: 1 of 2 different items'
     """
     return Said(key, values, catalogue[key].format(**values))
 

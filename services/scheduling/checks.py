@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-from services.scheduling.hours import timezones
 from services.scheduling.limits import most_learners_of, zones_of
 from shared.contracts.envelope import MAX_PAGE_BYTES, canonical
 from shared.contracts.scheduling import DayResources, Period, SchoolResources, StaffMember
 from shared.errors import Fault
+from shared.zones import timezones
 
 NOBODY: Final[Mapping[UUID, int]] = MappingProxyType({})
 

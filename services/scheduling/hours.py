@@ -4,18 +4,10 @@ day and the periods that have begun, since the time zone database changes and a 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
-from functools import lru_cache
-from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 from services.scheduling.resources import is_school_day, next_school_day, of_day
 from shared.contracts.scheduling import SchoolResources
-
-
-@lru_cache(maxsize=1)
-def timezones() -> frozenset[str]:
-    """Return the names of the IANA time zone database, the same on every machine: those of the `tzdata` package."""
-    return frozenset(files("tzdata").joinpath("zones").read_text("utf-8").split())
 
 
 def local_day(school: SchoolResources, now: datetime) -> date:

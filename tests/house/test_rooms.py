@@ -61,6 +61,7 @@ PURE_SHARED = (
     "errors.py",
     "exact.py",
     "replay.py",
+    "zones.py",
     "ledger/turn.py",
 )
 WRITES = {"profile": ("keyring", "steps")}

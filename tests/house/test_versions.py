@@ -15,6 +15,7 @@ FROZEN: dict[str, str] = {
     "mastery/versions/v1_codec.py": "a59596645b63a145b24e8352e5ac588e98eba9c18a3cc31529e749b480821bea",
     "mastery/versions/v1_domain.py": "0a3c0cc1705c77a139a32504b0f8011311452b838a8ab4ea5c9610b96560e8ea",
     "mastery/versions/v1_filter.py": "cb53798880f699ef1620a4451ca3615041d500f25c233ea22fa016c5e573f88f",
+    "mastery/versions/v1_membership.py": "04115ad9e6b646da604ee95e552194c4b116822c6ecbd289d71acd4967f9f711",
     "mastery/versions/v1_parameters.py": "be50f61dbf54e9da4424f9d11fe761c9de2150d420803ec057023f6186ab4ae0",
     "mastery/versions/v1_rule.py": "177c3a70ae360c6371897cfb1389ec571d7d13c1725f91f6c2429973479f5d79",
     "mastery/versions/v1_state.py": "9eb8946566c581db670d982489f592f6fd1e717e49f55f9d467038b2a5011833",

@@ -21,7 +21,7 @@ from shared.contracts.evidence import Kind
 from shared.contracts.mastery import EVENTS, CalibrationPublished, FrameworkAdopted, MasteryPageAdded, MembershipNoted, PolicyAdopted
 from shared.settings_stream import adoption
 from tests.mastery.histories import History
-from tests.mastery.samples import LEARNER, competency, entries, evidence, framework
+from tests.mastery.samples import LEARNER, MONDAY, competency, entries, evidence, framework
 from tests.mastery.test_amended import rescore, void
 from tests.mastery.test_judged import TEACHER, end, give, waive, withdraw
 
@@ -32,6 +32,8 @@ NOT_OF_A_LEARNER = {
     *(kind.TYPE for kind in (MasteryPageAdded, FrameworkAdopted, CalibrationPublished, PolicyAdopted)),
 }
 STREAM = f"mastery/learner/{LEARNER}"
+VERSION_OF_DAYS = 4
+"""Of the decider that has days of a district, and leaves alone what only an unknown competency replaces."""
 
 
 def read(path: Path) -> History:
@@ -115,7 +117,7 @@ def judged(rules: Any) -> History:
     """What people say, corrections and voids, policies of families, somebody needed, and a revision."""
     history = History().set(
         *adoption("mastery", CALIBRATION, entries()), *adoption("mastery", FRAMEWORK, framework((1, 2), (2, 3))),
-        *adoption("mastery", POLICY, read_policies({"policies": [{"kinds": ["quiz"]}, {"family": "skill", "days": 4}]})),
+        *adoption("mastery", POLICY, read_policies({"policies": [{"kinds": ["quiz"]}, {"family": "skill", "days": 4}]}, MONDAY)),
     )  # fmt: skip
     kinds = (Kind.ITEM, Kind.QUIZ)
     seen = [evidence(n, 2, day=n // 2 + n / 100, kind=kinds[n % 2]) for n in range(16)]
@@ -147,6 +149,23 @@ def followed(rules: Any) -> History:
     return history.ask(rules.mastery, *(CountEvidence(evidence(300 + n, 1, 11, day=60 + n, right=n % 3 > 0)) for n in range(6)))
 
 
+def dated(rules: Any) -> History:
+    """Days of a district in the west, before and after it names its time zone; late work, somebody needed, and a successor that no
+    framework names."""
+    items = framework((2, 3))
+    items[0] |= {"replaced_by": [competency(99)]}
+    history = History().set(*adoption("mastery", CALIBRATION, entries()), *adoption("mastery", FRAMEWORK, items))
+    evening = 0.35  # Of a day after 14:00 in UTC: 22:24.
+    seen = [evidence(n, 1 + n % 2, day=n // 8 + evening + n % 8 / 50) for n in range(32)]
+    history.ask(rules.mastery, *map(CountEvidence, seen[:24]))
+    west = {"policies": [{"stuck_days": 2}, {"family": "skill", "days": 4}], "timezone": "America/Los_Angeles"}
+    history.set(*adoption("mastery", POLICY, read_policies(west, MONDAY)))
+    again = Recalibrate(LEARNER, history.parameters().version)
+    history.ask(rules.mastery, again, *map(CountEvidence, seen[25:]), CountEvidence(seen[24]))
+    stuck = [evidence(100 + n, 4, right=False, day=6 + n // 6 + evening + n % 6 / 40) for n in range(14)]
+    return history.ask(rules.mastery, *map(CountEvidence, stuck))
+
+
 def known_item(number: int) -> dict[str, object]:
     return {"entry": "item", "item_id": str(UUID(int=(1 << 90) + number)), "easiness_e6": -250_000}
 
@@ -154,7 +173,8 @@ def known_item(number: int) -> dict[str, object]:
 def record(rules: Any) -> None:
     """Write the golden histories of a version, given as the module of its rules."""
     since_version_2 = (("judged", judged), ("followed", followed)) if rules.mastery.version > 1 else ()
-    for name, make in (("simple", simple), ("adopted", adopted), *since_version_2):
+    since_version_4 = (("dated", dated),) if rules.mastery.version >= VERSION_OF_DAYS else ()
+    for name, make in (("simple", simple), ("adopted", adopted), *since_version_2, *since_version_4):
         path = FOLDER / f"v{rules.mastery.version}-{name}.jsonl"
         if not path.exists():
             path.write_bytes(b"\n".join(make(rules).lines) + b"\n")

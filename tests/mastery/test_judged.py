@@ -76,7 +76,7 @@ def changes(*events: object) -> list[tuple[Level, Level, bool]]:
 def with_policy(*policies: dict[str, Any], links: tuple[tuple[int, int], ...] = (), families: dict[int, str] | None = None) -> Parameters:
     """Return the shipped calibration, a framework whose competencies belong to these families, and a district's policies."""
     items = [known | {"family": (families or {}).get(n, "")} for n, known in enumerate(framework(*links), 1)]
-    return in_force((FRAMEWORK, items), (CALIBRATION, entries()), (POLICY, read_policies({"policies": list(policies)})), version=4)
+    return in_force((FRAMEWORK, items), (CALIBRATION, entries()), (POLICY, read_policies({"policies": list(policies)}, MONDAY)), version=4)
 
 
 # Overrides ---------------------------------------------------------------------------------------------------------------------------

@@ -58,6 +58,32 @@ def test_a_framework_from_before_documents_were_told_apart_is_taken_for_the_one_
     assert set(taken(old, package([item(8)], identifier=OTHER)).competencies) == {competency(1), competency(2), competency(8)}
 
 
+@pytest.mark.parametrize(
+    ("links", "counts_for"),
+    [
+        ({1: (99,)}, {1: (1,)}), ({1: (2, 99)}, {1: (2,)}), ({1: (2,), 2: (99,)}, {1: (2,), 2: (2,)}), ({1: (98, 99)}, {1: (1,)}),
+        ({1: (2,), 2: (3, 99)}, {1: (3,), 2: (3,)}), ({1: (2,), 2: (1,)}, {1: (1,), 2: (2,)}),
+    ],
+)  # fmt: skip
+def test_evidence_counts_for_what_is_known_and_else_stays_where_it_is(
+    links: dict[int, tuple[int, ...]], counts_for: dict[int, tuple[int, ...]]
+) -> None:
+    framework = indexed(
+        Competency(id=competency(n), statement=str(n), replaced_by=tuple(map(competency, links.get(n, ())))) for n in (1, 2, 3)
+    )
+    assert {n: framework.current((competency(n),)) for n in counts_for} == {n: tuple(map(competency, e)) for n, e in counts_for.items()}
+
+
+def test_what_only_a_competency_of_no_framework_in_force_replaces_can_be_mastered_until_that_is_known() -> None:
+    first, second = FIRST.competencies.values()
+    elsewhere = indexed([first.model_copy(update={"replaced_by": (competency(99),)}), second])  # As sets before this release have it.
+    spec = Spec(mastery, numbers(elsewhere)).asked(*counted(strong(0, 1)), *counted(strong(50, 2)))
+    assert {name: spec.state.told_level(name) for name in map(competency, (1, 2))} == dict.fromkeys(map(competency, (1, 2)), Level.MASTERED)
+    edition = taken(elsewhere, package([item(99)], identifier=OTHER))
+    after = Spec(mastery, numbers(edition, version=3), spec.past).when(Recalibrate(LEARNER, 3))
+    assert levels(*after.events) == {competency(1): Level.UNKNOWN, competency(99): Level.MASTERED}
+
+
 def test_what_is_replaced_stays_known_and_counts_for_what_stands_in_its_place() -> None:
     framework = taken(FIRST, REVISED)
     assert framework.current((competency(1), competency(12))) == (competency(11), competency(12))

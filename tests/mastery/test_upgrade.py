@@ -3,18 +3,21 @@
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from services.mastery.app import PARTS
 from services.mastery.domain import mastery
-from services.mastery.membership import membership
-from services.mastery.versions import VERSIONS, v1_domain, v2_domain
+from services.mastery.membership import NoteMembership, membership
+from services.mastery.versions import VERSIONS, v1_domain, v1_membership, v2_domain, v3_domain
+from shared.contracts.mastery import MembershipNoted
 from shared.ledger import Ask
 from shared.replay import Settings, Verifier
 from shared.settings_stream import settings_decider
 from shared.stack import ServiceDatabase
 from shared.testing import SOMEBODY, running
+from tests.mastery.histories import History
 from tests.mastery.samples import LEARNER, competency, evidence
 from tests.mastery.test_case import item, link, package
 from tests.mastery.test_domain import strong
@@ -23,7 +26,7 @@ from tests.mastery.test_service import get, hear
 STREAM = f"mastery/learner/{LEARNER}"
 
 
-@pytest.mark.parametrize("rules", [v1_domain, v2_domain])
+@pytest.mark.parametrize("rules", [v1_domain, v2_domain, v3_domain])
 async def test_a_ledger_of_an_earlier_version_is_swept_once_goes_on_and_replays(
     database: Callable[[str], ServiceDatabase], rules: Any
 ) -> None:
@@ -53,6 +56,21 @@ async def test_a_ledger_of_an_earlier_version_is_swept_once_goes_on_and_replays(
         verifier = Verifier([*PARTS.deciders, *PARTS.versions, settings], Settings(PARTS.kinds, told))
         assert verifier.stream(STREAM, [event.raw for event in events]) == []
         assert verifier.tally.decisions > len(seen)
+
+
+def test_who_is_in_no_class_is_noted_once_and_what_an_earlier_version_noted_replays() -> None:
+    nowhere, somewhere = ((), (UUID(int=1),))
+    noted = [
+        MembershipNoted(learner_id=LEARNER, class_ids=classes, version=n) for n, classes in enumerate((nowhere, somewhere, nowhere), 1)
+    ]
+    history = History().ask(v1_membership.membership, *map(v1_membership.NoteMembership, noted[:2]))
+    history.ask(membership, *map(NoteMembership, [noted[1], noted[2], noted[2].model_copy(update={"version": 9})]))
+    assert [(event.decider, event.data.class_ids) for event in history.events] == [
+        ("mastery.membership/1", somewhere), ("mastery.membership/2", nowhere),
+    ]  # fmt: skip
+    first = History().ask(membership, NoteMembership(noted[0]), NoteMembership(noted[0]))
+    assert [event.data for event in first.events] == noted[:1]
+    assert [*history.replay(), *first.replay()] == []
 
 
 async def test_settings_whose_state_is_kept_in_another_format_are_folded_again(database: Callable[[str], ServiceDatabase]) -> None:

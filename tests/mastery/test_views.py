@@ -19,6 +19,7 @@ from shared.settings_stream import adoption
 from tests.mastery.samples import LEARNER, competency, entries, evidence, told
 from tests.mastery.test_amended import rescore, void
 from tests.mastery.test_case import item, link, package
+from tests.mastery.test_days import ONE_AFTERNOON
 from tests.mastery.test_domain import strong
 from tests.mastery.test_service import READ_TABLES, get, hear, project_all, rows, table_of
 
@@ -292,6 +293,59 @@ async def test_a_policy_that_makes_no_sense_is_refused_with_its_place(service: A
     answer = await put(service, "/policy", {"policies": policies}, status=422)
     assert answer["errors"][0]["place"] == place
     assert (await get(service, "/policy"))["policy_id"] is None
+
+
+async def test_days_are_those_of_the_time_zone_that_is_named_and_stay_so(service: Any) -> None:
+    shown = await get(service, "/policy")
+    assert (shown["timezone"], shown["utc_offset_minutes"]) == (None, 0)
+    assert ["days are those of UTC" in note for note in shown["notes"]] == [True]
+    seen = [evidence(n, 1).model_copy(update={"occurred_at": at}) for n, at in enumerate(ONE_AFTERNOON)]
+    west = {"policies": shown["policies"], "timezone": "America/Los_Angeles"}
+    told = await put(service, "/policy", west)
+    assert (told["timezone"], told["utc_offset_minutes"], told["notes"], told["events"]) == ("America/Los_Angeles", -480, [], 2)
+    assert (await put(service, "/policy", west))["events"] == 0
+    assert (await put(service, "/policy", {"policies": shown["policies"]}))["events"] == 0, "what is not named stays"
+    again = await get(service, "/policy")
+    assert (again["timezone"], again["policies"]) == ("America/Los_Angeles", shown["policies"])
+    await hear(service, *seen)
+    why = await get(service, f"/learners/{LEARNER}/competencies/{competency(1)}/why")
+    assert (why["level"], why["days"]) == ("nearly", 1)
+    assert "breadth: 1 of 2 different days, which are those of America/Los_Angeles" in why["missing"]
+    late = evidence(90, 1, right=False).model_copy(update={"occurred_at": ONE_AFTERNOON[-1] + timedelta(hours=1)})
+    await hear(service, late)
+    moved = (await get(service, f"/learners/{LEARNER}/competencies/{competency(1)}/why"))["moved_most"]
+    assert moved[0]["evidence_id"] == str(late.evidence_id)
+    assert moved[0]["words"].startswith("Item of 2026-11-30"), "in UTC it is the next day"
+    assert (why["policy"]["timezone"], why["policy"]["utc_offset_minutes"]) == ("America/Los_Angeles", -480)
+    await put(service, "/policy", west | {"timezone": "UTC"})
+    await service.tick()
+    assert (await get(service, f"/learners/{LEARNER}/competencies"))["items"][0]["days"] == 2, "everybody is judged again"
+    refused = await put(service, "/policy", west | {"timezone": "PST"}, status=422)
+    assert [(fault["place"], fault["code"]) for fault in refused["errors"]] == [("/timezone", "unknown-timezone")]
+
+
+async def test_a_competency_that_no_framework_names_says_that_it_cannot_be_mastered(service: Any) -> None:
+    await hear(service, *strong(0, 1, 8))
+    why = {n: await get(service, f"/learners/{LEARNER}/competencies/{competency(n)}/why") for n in (1, 8)}
+    assert (why[1]["level"], why[1]["missing"], why[8]["level"]) == ("mastered", [], "nearly")
+    assert why[8]["missing"] == ["framework: none in force names this competency, so it cannot be mastered"]
+    assert "Held back by framework" in why[8]["words"]
+
+
+async def test_words_about_a_learner_of_whom_nobody_has_heard_are_not_taken(service: Any) -> None:
+    body = SAID | {"level": "mastered", "until": until(service, 10)}
+    for path, said in ((f"{competency(1)}/override", body), (f"{competency(2)}/waivers/{competency(1)}", SAID)):
+        refused = await put(service, f"/learners/{OTHER}/competencies/{path}", said, status=404)
+        assert "once you import the roster" in refused["detail"]
+    assert await get(service, f"/learners/{OTHER}/overrides") == []
+    ((events,),) = await rows(service, "SELECT count(*) FROM event WHERE stream LIKE 'mastery/learner/%'")
+    assert events == 0
+    await enrol(service, OTHER, 0, CLASS)
+    await enrol(service, THIRD, 1)
+    await hear(service, evidence(1, 3))
+    for learner in (OTHER, THIRD, LEARNER):  # In a class; on the roster of a school only; by evidence.
+        assert (await put(service, f"/learners/{learner}/competencies/{competency(1)}/override", body))["events"] == 2
+        assert (await put(service, f"/learners/{learner}/competencies/{competency(2)}/waivers/{competency(1)}", SAID))["events"] == 1
 
 
 async def do_everything(service: Any) -> None:

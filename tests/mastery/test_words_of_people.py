@@ -15,7 +15,7 @@ from shared.stack import ServiceDatabase
 from shared.testing import running
 from tests.evidence.lms import act, align, identify
 from tests.evidence.test_waiting import tell
-from tests.mastery.test_views import FRAMEWORK, SAID, get, put, until
+from tests.mastery.test_views import FRAMEWORK, SAID, enrol, get, put, until
 from tests.profile.district import District
 from tests.profile.test_http import get as ask_profile
 from tests.profile.test_http import send
@@ -61,6 +61,7 @@ async def opened(profile: Any, learner: str, sealed: Any, use: str = "mastery.re
 
 async def test_words_are_sealed_by_profile_kept_sealed_and_opened_there(mastery: Any, profile: Any) -> None:
     learner = await learner_of(profile)
+    await enrol(mastery, UUID(learner), 0)
     path = f"/learners/{learner}/competencies/{FRAMEWORK['CFItems'][3]['identifier']}"
     before = FRAMEWORK["CFItems"][2]["identifier"]
     said, again = await sealed(profile, learner, f"  {WORDS} "), await sealed(profile, learner, WORDS)
@@ -86,6 +87,7 @@ async def test_words_open_for_their_own_use_and_learner_only(mastery: Any, profi
 @pytest.mark.parametrize("words", [WORDS, {"cipher": WORDS, "mac": "a" * 64}, {"cipher": "Zebulon+", "mac": "a" * 64}])
 async def test_words_in_clear_are_refused_with_the_address_that_seals_them(mastery: Any, profile: Any, words: Any) -> None:
     learner = await learner_of(profile)
+    await enrol(mastery, UUID(learner), 0)
     path = f"/learners/{learner}/competencies/{FRAMEWORK['CFItems'][0]['identifier']}/override"
     said = {**SAID, "level": "mastered", "until": until(mastery, 30)}
     (fault,) = (await put(mastery, path, {**said, "words": words}, status=422))["errors"]

@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.scheduling.checks import faults_of
-from services.scheduling.hours import begun_periods, local_day, open_days, timezones
+from services.scheduling.hours import begun_periods, local_day, open_days
 from shared.contracts.scheduling import Period, SchoolResources
+from shared.zones import timezones
 from tests.scheduling.school import TUESDAY, WEDNESDAY, made_school
 
 NEW_YORK, AUCKLAND = "America/New_York", "Pacific/Auckland"

@@ -83,8 +83,9 @@ async def known_to_evidence(service: Any) -> None:
 
 
 async def known_to_mastery(service: Any) -> None:
-    """A framework."""
+    """A framework, and a learner."""
     await sent(service, "POST", "/mastery/case/packages", FRAMEWORK)
+    await service.hear(rostered())
 
 
 async def known_to_pathing(service: Any) -> None:
@@ -196,7 +197,8 @@ BODIES: dict[str, Body] = {
     "waiver": Body(MASTERY, "PUT", WAIVED, JUDGED),
     "waiver's end": Body(MASTERY, "POST", f"{WAIVED}/withdrawal", JUDGED, waived),
     "policy": Body(
-        MASTERY, "PUT", "/mastery/policy", {"policies": [{"kinds": ["quiz"], "bar_e6": 700_000}, {"family": "skill", "days": 4}]},
+        MASTERY, "PUT", "/mastery/policy",
+        {"policies": [{"kinds": ["quiz"], "bar_e6": 700_000}, {"family": "skill", "days": 4}], "timezone": "Asia/Seoul"},
     ),
     "calibration": Body(MASTERY, "PUT", "/mastery/calibrations", {"entries": a_set(before_id=SHIPPED), "why": "new items"}, shipped),
     "groups": Body(MASTERY, "POST", "/mastery/equity", {"learners": [{"learner_id": str(LEARNER), "groups": {"route": "bus"}}]}),

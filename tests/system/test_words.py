@@ -60,7 +60,7 @@ def answering(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[Any]]]
             self.end_headers()
             self.wfile.write(content.encode())
 
-        do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - names that the library looks for.
+        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - names that the library looks for.
 
         def log_message(self, *words: Any) -> None:
             pass
@@ -225,6 +225,45 @@ def test_an_erasure_that_is_not_taken_says_why(answering: tuple[str, list[Any]],
     said = failed(run(*ERASE[:-1], "her mother Anna asked", "--yes", "--address", answering[0]))
     assert "name one of request, retention, consent-withdrawn, order" in said
     assert f"nobody answers at {NOBODY}" in failed(run(*ERASE, "--yes", "--address", NOBODY))
+
+
+POLICY = {"policies": [{"family": "", "days": 2}], "timezone": None, "utc_offset_minutes": 0, "notes": ["days are those of UTC"]}
+
+
+@pytest.mark.parametrize("answering", [(200, json.dumps(POLICY), {})], indirect=True)
+def test_a_time_zone_is_set_beside_the_policies_that_stand(answering: tuple[str, list[Any]], home: Path, tmp_path: Path) -> None:
+    told = run("mastery", "policy", "timezone", "America/Los_Angeles", "--address", answering[0])
+    assert told.exit_code == 0, told.output
+    assert "notes: days are those of UTC" in told.stdout.splitlines()
+    assert [(method, path) for method, path, *_ in answering[1]] == [("GET", "/mastery/policy"), ("PUT", "/mastery/policy")]
+    assert json.loads(answering[1][1][3]) == {"policies": POLICY["policies"], "timezone": "America/Los_Angeles"}
+    run("mastery", "policy", "show", "--out", str(tmp_path / "policy.json"), "--address", answering[0])
+    assert json.loads((tmp_path / "policy.json").read_text()) == {"policies": POLICY["policies"], "timezone": None}, "as `set` takes it"
+
+
+@pytest.mark.parametrize("answering", [(422, json.dumps(PROBLEM), {})], indirect=True)
+def test_a_time_zone_that_is_refused_is_told_with_its_place(answering: tuple[str, list[Any]], home: Path) -> None:
+    assert "2 rows are wrong" in failed(run("mastery", "policy", "timezone", "PST", "--address", answering[0]))
+    assert "nobody answers" in failed(run("mastery", "policy", "timezone", "UTC", "--address", NOBODY))
+
+
+@pytest.mark.parametrize(
+    ("answering", "timezone", "told"),
+    [
+        ((200, json.dumps(POLICY), {}), "America/Los_Angeles", "run `cairn mastery policy timezone America/Los_Angeles`"),
+        ((200, json.dumps(POLICY | {"timezone": "US/Pacific"}), {}), "America/Los_Angeles", ""), ((200, json.dumps(POLICY), {}), "UTC", ""),
+        ((200, json.dumps(POLICY), {}), "Atlantis/Capital", ""), ((200, "{}", {}), "America/Los_Angeles", ""),
+        ((200, json.dumps(POLICY | {"timezone": "America/New_York"}), {}), "America/Chicago", "mastery counts days of America/New_York"),
+    ],
+    indirect=["answering"],
+)  # fmt: skip
+def test_whoever_says_where_schools_are_is_told_where_mastery_counts_other_days(
+    answering: tuple[str, list[Any]], home: Path, tmp_path: Path, timezone: str, told: str
+) -> None:
+    file = tmp_path / "resources.json"
+    file.write_text(json.dumps({"schools": [{"timezone": timezone}]}))
+    done = run("resources", "import", str(file), "--address", answering[0])
+    assert (done.exit_code, told in done.stdout, "mastery counts days" in done.stdout) == (0, True, bool(told))
 
 
 def test_no_database_answers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,18 +13,23 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from services.mastery.api.learners import CompetencyId
 from services.mastery.commands import EndOverride, GiveOverride, WaivePrerequisite, WithdrawWaiver
 from services.mastery.inputs import inputs_of
-from services.mastery.policy import POLICY, entry_of, read_policies
+from services.mastery.policy import POLICY, Days, entry_of, parse, read_policies
 from services.mastery.queries import Judged, OverrideView, Queries, WaiverView
 from shared.contracts.mastery import Author, Level, LevelChanged, OverrideEnded, OverrideGiven, PrerequisiteWaived, Reason, WaiverWithdrawn
 from shared.contracts.topics import Topic
-from shared.errors import BadInput, Fault, Refused
-from shared.http import Sent, body_of, events_of, read_json
+from shared.errors import BadInput, Fault, NotFound, Refused
+from shared.http import Sent, body_of, events_of, problem_responses, read_json
 from shared.parts import Context
 from shared.sealing import SealedWords
 from shared.settings_stream import adopted_id, adoption
 
 MAX_OVERRIDE: Final = timedelta(days=400)
 """A person's word lasts for a school year at most; then it is said again, or the estimate counts."""
+
+NO_TIMEZONE: Final = (
+    "no time zone is named, so days are those of UTC, and one afternoon in America may be two days: "
+    'send the district\'s beside `policies`, such as {"timezone": "America/Los_Angeles"}'
+)
 
 
 class Judging(BaseModel):
@@ -64,14 +69,22 @@ class Changed(BaseModel):
     levels: dict[str, Level] = Field(description="Levels that are told otherwise now, by competency.")
 
 
-class PolicyView(BaseModel):
+class DaysView(BaseModel):
+    """Which days the policies' `days` and `stuck_days` count."""
+
+    timezone: str | None = Field(description="IANA name, such as `America/Los_Angeles`; null while nobody named one: then it is UTC.")
+    utc_offset_minutes: int = Field(description="A day begins at midnight by clocks that are so far ahead of UTC, in summer as in winter.")
+    notes: list[str] = Field(default=[], description="What may be wrong with it.")
+
+
+class PolicyView(DaysView):
     """By what competencies are judged."""
 
     policy_id: str | None = Field(description="Null while the calibration's rule is the policy of all.")
     policies: list[dict[str, Any]] = Field(description="One for each family; the one with an empty family is for all others.")
 
 
-class PolicySet(BaseModel):
+class PolicySet(DaysView):
     """What setting a policy led to."""
 
     policy_id: str
@@ -101,6 +114,13 @@ async def _refuse_replaced(context: Context, *competency_ids: str) -> None:
             raise Refused("replaced", f"a revision put {' and '.join(replaced[name])} in the place of {name}: say it of that")
 
 
+async def _refuse_strangers(queries: Queries, learner_id: UUID) -> None:
+    if not await queries.has_heard_of(learner_id):
+        raise NotFound(
+            "no roster and no evidence told mastery of this learner: mend the id; who is new is known once you import the roster"
+        )
+
+
 def _refuse_unheard(said: Judging, standing: Sequence[Judged]) -> None:
     """Refuse what changed nothing though it has another author or reason than what stands: these would be lost."""
     for known in standing:
@@ -111,7 +131,7 @@ def _refuse_unheard(said: Judging, standing: Sequence[Judged]) -> None:
 def _add_overrides(router: APIRouter, context: Context, queries: Queries) -> None:
     path = "/learners/{learner_id}/competencies/{competency_id}/override"
 
-    @router.put(path)
+    @router.put(path, responses=problem_responses(404))
     async def override(learner_id: UUID, competency_id: CompetencyId, said: Sent[Overriding]) -> Changed:
         """Set the level that is told of a competency, until some day. It wins over the estimate, which goes on beneath it, and is shown as
         what it is. Where the same level stands until the same time, another author or reason is refused."""
@@ -119,6 +139,7 @@ def _add_overrides(router: APIRouter, context: Context, queries: Queries) -> Non
         if not now < said.until <= now + MAX_OVERRIDE:
             fault = Fault("/until", "out-of-bounds", "not between now and 400 days ahead", "name a day within the school year")
             raise BadInput(str(fault), [fault])
+        await _refuse_strangers(queries, learner_id)
         await _refuse_replaced(context, competency_id)
         author = {"author_id": said.author_id, "role": said.role, "reason": said.reason, "words": said.words}
         given = OverrideGiven(
@@ -153,9 +174,10 @@ def _add_waivers(router: APIRouter, context: Context, queries: Queries) -> None:
             "role": said.role, "reason": said.reason, "words": said.words, "at": context.clock.now(),
         }  # fmt: skip
 
-    @router.put(path)
+    @router.put(path, responses=problem_responses(404))
     async def waive(learner_id: UUID, competency_id: CompetencyId, prerequisite_id: CompetencyId, said: Sent[Judging]) -> Changed:
         """Let a prerequisite not hold a competency back, for this learner. Where it is waived, another author or reason is refused."""
+        await _refuse_strangers(queries, learner_id)
         await _refuse_replaced(context, competency_id, prerequisite_id)
         told = word(learner_id, competency_id, prerequisite_id, said)
         changed = await _said(context, WaivePrerequisite(PrerequisiteWaived(**told)))
@@ -177,6 +199,12 @@ def _add_waivers(router: APIRouter, context: Context, queries: Queries) -> None:
         return await queries.waivers_of(learner_id)
 
 
+def _shown(days: Days) -> dict[str, Any]:
+    return {
+        "timezone": days.timezone or None, "utc_offset_minutes": days.utc_offset_minutes, "notes": [] if days.timezone else [NO_TIMEZONE]
+    }  # fmt: skip
+
+
 def _add_policy(router: APIRouter, context: Context) -> None:
     @router.get("/policy")
     async def show_policy() -> PolicyView:
@@ -184,13 +212,18 @@ def _add_policy(router: APIRouter, context: Context) -> None:
         parameters = await context.asker.parameters()
         policies = parameters.get(POLICY)
         entries = [dict(entry) for entry in policies.entries] if policies else [entry_of(inputs_of(parameters).policy)]
-        return PolicyView(policy_id=parameters.id_of(POLICY), policies=entries)
+        return PolicyView(policy_id=parameters.id_of(POLICY), policies=entries, **_shown(inputs_of(parameters).days))
 
     @router.put("/policy", openapi_extra=body_of({"application/json": {"type": "object"}}))
     async def set_policy(request: Request) -> PolicySet:
         """Set by what competencies are judged from now on: a policy for each family, one with the empty family for all others. What an
-        entry leaves out is as shipped. Every learner is then judged again, in the background; new numbers alone take no mastery back."""
-        entries = read_policies(await read_json(request))
-        commands = adoption(Topic.MASTERY, POLICY, entries)
+        entry leaves out is as shipped. Beside `policies`, `timezone` names by whose midnight a day begins (by the clocks of winter, all
+        year); left out, it stays as it is. Every learner is then judged again, in the background; new numbers alone take no mastery back.
+        """
+        value, parameters = await read_json(request), await context.asker.parameters()
+        before = inputs_of(parameters).days
+        entries = read_policies(value, context.clock.now(), before)
+        stays = before.timezone and value.get("timezone") is None
+        commands = adoption(Topic.MASTERY, POLICY, entries, base=parameters.id_of(POLICY) if stays else None)
         events = await events_of(context, commands)
-        return PolicySet(policy_id=adopted_id(commands), events=len(events))
+        return PolicySet(policy_id=adopted_id(commands), events=len(events), **_shown(parse([entries]).days))

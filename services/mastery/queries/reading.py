@@ -51,6 +51,7 @@ _TOLD: Final = """
     SELECT stream, bytes FROM event WHERE stream = ANY(%s)
     AND type IN ('mastery.estimated.v1', 'mastery.level-changed.v1', 'mastery.re-estimated.v1') ORDER BY stream, version
 """
+_HEARD: Final = "SELECT id FROM stream WHERE id = ANY(%s) LIMIT 1"
 _VERSIONS: Final = "SELECT id, version FROM stream WHERE id = ANY(%s)"
 _COUNTS: Final = "SELECT learner_id, level, count(*) AS many FROM level WHERE learner_id = ANY(%s) GROUP BY learner_id, level"
 _OVERRIDES: Final = """
@@ -169,6 +170,10 @@ class Queries(Tables):
     async def learner(self, learner_id: UUID) -> Row | None:
         """Return what is believed of a learner beside all competencies; None before any evidence."""
         return await self.row(_LEARNER, [learner_id])
+
+    async def has_heard_of(self, learner_id: UUID) -> bool:
+        """Return whether anybody told of a learner: a roster, or work that was scored."""
+        return await self.row(_HEARD, [[f"mastery/learner/{learner_id}", f"mastery/membership/{learner_id}"]]) is not None
 
     async def competencies_of(self, learner_id: UUID, after: str, most: int) -> Sequence[Row]:
         """Return what is believed and told of a learner's competencies, from behind this id."""

@@ -46,7 +46,7 @@ class CompetencyView(BaseModel):
     probability_e6: int = Field(description="Probability that the success rate is above the policy's bar, in millionths.")
     scored: int = Field(description="Scored events; an item that is remembered counts once.")
     items: int = Field(description="Distinct items, counted up to 3.")
-    days: int = Field(description="Distinct days.")
+    days: int = Field(description="Distinct days, those of the time zone that the policy names.")
     override: bool = Field(default=False, description="Whether a person set the level.")
     due_at: datetime | None = Field(default=None, description="When what is mastered is due to be shown again, were nothing more to come.")
     stuck: bool = Field(default=False, description="Whether much work brought no progress: a person is needed.")
@@ -202,7 +202,7 @@ class Why(CompetencyView):
     set_by_a_person: OverrideView | None = None
     bar_e6: int = Field(description="Success rate on the reference item that counts as knowing.")
     certainty_e6: int = Field(description="Probability asked for.")
-    policy: dict[str, Any] = Field(description="All numbers by which this competency is judged.")
+    policy: dict[str, Any] = Field(description="All numbers by which this competency is judged, and which days count.")
     evidence_ids: list[UUID] = Field(description="The last evidence about it, the latest first, at most 20.")
     decided_by: list[UUID] = Field(description="The evidence that decided the level that is told.")
     framework_id: str | None

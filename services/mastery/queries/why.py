@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from services.mastery.explain import answers_needed, contributions, missing, sen
 from services.mastery.framework import FRAMEWORK
 from services.mastery.influence import MAX_TOLD, Influence, evidence_of, influences, last_ids
 from services.mastery.inputs import Inputs, inputs_of
-from services.mastery.policy import POLICY, entry_of
+from services.mastery.policy import POLICY, Days, entry_of
 from services.mastery.queries.learners import known_in, plain
 from services.mastery.queries.reading import Queries
 from services.mastery.queries.views import Contribution, Mover, OverrideView, Prerequisite, Sentence, Similar, Why
@@ -47,15 +47,17 @@ async def why(queries: Queries, learner_id: UUID, competency_id: str, parameters
     # What a person set is no step towards what work would show.
     known, policy = replace(known, level=Level.UNKNOWN if override else values["level"]), inputs.policy_of(competency_id)
     waiting = unmet(competency_id, inputs.framework, levels, waived)
-    names = [_named(name, inputs) for name in waiting] if inputs.framework.competencies else None
-    lacks, more = missing(known, shown, names, policy), answers_needed(known, shown, inputs.calibration, policy)
+    competencies = inputs.framework.competencies
+    names = [_named(name, inputs) for name in waiting] if competency_id in competencies else None
+    lacks = missing(known, shown, names, policy, inputs.days, bool(competencies))
+    more = answers_needed(known, shown, inputs.calibration, policy)
     parts, first = contributions(known, shown), sentence(known, shown, lacks, more, override is not None)
-    movers = [(each, _mover(each)) for each in moved]
-    beside = _beside(row, override, values["due_at"])
+    movers = [(each, _mover(each, inputs.days)) for each in moved]
+    beside = _beside(row, override, values["due_at"], inputs.days)
     said = [first, *beside, *lacks, *(words for *_, words in parts), *(words for _, words in movers)]
     return Why(
         **values, learner_id=learner_id, words=" ".join(each.text for each in (first, *beside)),
-        statement=inputs.framework.competencies[competency_id].statement if competency_id in inputs.framework.competencies else "",
+        statement=competencies[competency_id].statement if competency_id in competencies else "",
         said=[Sentence(key=each.key, values=dict(each.values), text=each.text) for each in said], since=row.get("changed_at"),
         contributions=[Contribution(part=p, logit_e6=micro(logit), decides=d, words=words.text) for p, logit, d, words in parts],
         moved_most=[_shown(each, words) for each, words in movers], missing=[lack.text for lack in lacks], right_answers_needed=more,
@@ -78,10 +80,10 @@ def _weighed(told: Sequence[bytes], competency_id: str, minute: int, inputs: Inp
     return moved, last_ids(competency_id, evidence, inputs), kinds
 
 
-def _mover(moved: Influence) -> Said:
+def _mover(moved: Influence, days: Days) -> Said:
     seen = moved.evidence
     key = "moved.up" if moved.logit_e6 >= 0 else "moved.down"
-    return say(key, kind=seen.kind.value.capitalize(), on=seen.occurred_at.date().isoformat(), score=percent(seen.score_e6))
+    return say(key, kind=seen.kind.value.capitalize(), on=days.date(seen.occurred_at).isoformat(), score=percent(seen.score_e6))
 
 
 def _shown(moved: Influence, words: Said) -> Mover:
@@ -92,15 +94,15 @@ def _shown(moved: Influence, words: Said) -> Mover:
     )  # fmt: skip
 
 
-def _beside(row: Row, override: OverrideView | None, due_at: datetime | None) -> list[Said]:
+def _beside(row: Row, override: OverrideView | None, due_at: datetime | None, days: Days) -> list[Said]:
     """Return what is said beside the level itself."""
     said = []
     if override is not None:
-        said.append(say("override", role=override.role.value, until=override.until.astimezone(UTC).date().isoformat()))
+        said.append(say("override", role=override.role.value, until=days.date(override.until).isoformat()))
     if row.get("needed"):
         said.append(say("stuck", idle=row["idle"], days=row["idle_days"]))
     if due_at is not None and override is None:
-        said.append(say("due", on=due_at.date().isoformat()))
+        said.append(say("due", on=days.date(due_at).isoformat()))
     return said
 
 
@@ -131,7 +133,8 @@ def _prerequisites(
 
 def _policy(competency_id: str, inputs: Inputs) -> dict[str, Any]:
     found = inputs.framework.competencies.get(competency_id)
-    return entry_of(inputs.policy_of(competency_id)) | {"family": found.family if found else ""}
+    days = {"timezone": inputs.days.timezone or None, "utc_offset_minutes": inputs.days.utc_offset_minutes}
+    return entry_of(inputs.policy_of(competency_id)) | {"family": found.family if found else ""} | days
 
 
 def _named(competency_id: str, inputs: Inputs) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from services.mastery.versions.v1_domain import mastery as mastery_1
+from services.mastery.versions.v1_membership import membership as membership_1
 from services.mastery.versions.v2_calibration import CALIBRATION
 from services.mastery.versions.v2_domain import mastery as mastery_2
 from services.mastery.versions.v2_framework import FRAMEWORK
@@ -17,6 +18,7 @@ VERSIONS: Final[tuple[Decider[Any], ...]] = (
     replace(mastery_1, kinds=(CALIBRATION, FRAMEWORK)),
     replace(mastery_2, kinds=(CALIBRATION, FRAMEWORK, POLICY)),
     replace(mastery_3, kinds=(CALIBRATION, FRAMEWORK, POLICY)),
+    replace(membership_1, kinds=(CALIBRATION, FRAMEWORK, POLICY)),
 )
 """Version 1 was frozen without parsers of its own; it reads what the parsers of version 2 give, which are as they were then. Version 3
 shares with version 2 the files that are the same in both."""
