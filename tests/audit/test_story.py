@@ -31,11 +31,12 @@ async def test_the_story_is_the_one_that_a_walk_finds(district: District, monkey
     assert len(learners) == len(district.school.learners)
     walked = {learner: await story.tell(urls, learner, None, everything=True) for learner in learners}
 
-    async def refuse(*given: Any, **more: Any) -> Any:
+    def refuse(*given: Any, **more: Any) -> Any:
         raise AssertionError("a ledger is walked")
 
-    for name in ("page", "pages"):
-        monkeypatch.setattr(read, name, refuse)
+    monkeypatch.setattr(read, "_of", refuse)  # Whoever reads a whole partition says of which one.
+    with pytest.raises(AssertionError, match="walked"):
+        await story.tell(urls, learners[0], None, everything=True)
     told: set[type] = set()
     for learner in learners:
         assert await story.tell(urls, learner, None) == walked[learner]
