@@ -72,6 +72,9 @@ class Decider(Generic[S]):
     codec: Codec[S]
     needs_history: Callable[[Any, S], bool] = field(default=_never)
     """Whether the state alone is not enough, so that the stream's events must be passed as history."""
+    apart_by: str = ""
+    """Name of a field of its events, a text without quotes as JSON, that its commands have, too: of the events of a history those alone
+    matter where it is the command's, and of a long stream the others are not read. Empty: all of them matter."""
     kinds: tuple[ParameterKind[Any], ...] | None = None
     """How an earlier version read parameter sets, frozen with it; None: as the service reads them now."""
 

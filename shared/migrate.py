@@ -8,14 +8,29 @@ from typing import Any, Final
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
 
 from shared.contracts.envelope import chain_start
-from shared.errors import Misconfigured
+from shared.errors import CairnError, Misconfigured
 
 ROOT: Final = Path(__file__).resolve().parent
 MIGRATION_LOCK: Final = 7_012_026
 """Advisory lock under which one migration at a time runs."""
+LOCK_S: Final = 30
+"""Time that a migration waits for each lock: all who come behind wait with it."""
+LIMIT_LOCKS: Final = "SELECT set_config('lock_timeout', :limit, true)"
+
+
+class InUse(CairnError):
+    """The service's processes hold what a migration needs; nothing was changed."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(
+            f"nothing of the database of {service} was changed, since its processes hold what the migration needs: stop {service} with all "
+            f"its workers, migrate, and start it again"
+        )
 
 
 def migrate(
@@ -28,6 +43,9 @@ def migrate(
         app_role: role that the service runs with; by default the owner's name with `_app` in place of `_owner`.
         partitions: fixed at installation and for ever.
         revision: to stop at; for tests.
+
+    Raises:
+        InUse: a lock was not to be had within LOCK_S, or two waited for each other.
     """
     url = make_url(owner_url).set(drivername="postgresql+psycopg")
     config = _config(service)
@@ -35,6 +53,7 @@ def migrate(
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+            connection.execute(text(LIMIT_LOCKS), {"limit": str(int(LOCK_S * 1_000))})
             config.attributes.update(
                 connection=connection,
                 app_role=app_role or (url.username or "").removesuffix("_owner") + "_app",
@@ -42,6 +61,10 @@ def migrate(
                 partitions=partitions,
             )
             command.upgrade(config, revision)
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable | DeadlockDetected):
+            raise InUse(service) from error
+        raise
     finally:
         engine.dispose()
 

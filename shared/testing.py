@@ -135,6 +135,10 @@ def check_decider(
             if not decider.needs_history(command, state):
                 decoded = decider.codec.decode(decider.codec.encode(state))
                 assert decider.decide(command, decoded, parameters, ()) == events, "a state that was kept decides as one that was folded"
+            if decider.apart_by and decider.needs_history(command, state):
+                value = getattr(command, decider.apart_by)
+                some = recorded(command.stream, [event for event in past if getattr(event, decider.apart_by) == value])
+                assert decider.decide(command, state, parameters, some) == events, "no other event of its history matters"
             if isinstance(events, Refusal):
                 continue
             if events:

@@ -19,6 +19,10 @@ class AmendEvidence:
     amended: EvidenceRescored | EvidenceVoided
 
     @property
+    def evidence_id(self) -> UUID:
+        return self.amended.evidence_id
+
+    @property
     def stream(self) -> StreamId:
         return StreamId("evidence", "learner", str(self.amended.learner_id))
 

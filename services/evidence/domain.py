@@ -302,7 +302,7 @@ act: Final = Decider(
 )  # fmt: skip
 learner: Final = Decider(
     "evidence.learner", 1, "learner", LearnerState(), decide_learner, evolve_learner, learner_command_of,
-    Codec(1, encode_learner, decode_learner), learner_needs_history,
+    Codec(1, encode_learner, decode_learner), learner_needs_history, apart_by="evidence_id",
 )  # fmt: skip
 alias: Final = Decider(
     "evidence.alias", 1, "alias", AliasState(), decide_alias, lambda state, event: AliasState(event.learner_id), NoteAlias,

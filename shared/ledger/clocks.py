@@ -51,8 +51,8 @@ class Clocks:
     def look(self, lanes: Sequence[Lane]) -> None:
         """Compare the clocks, and note the partitions whose last event is dated ahead."""
         dated: dict[int, datetime] = {}
-        for lane in lanes[:1]:
-            self._compare(self._clock.now(), lane.asked_at)
+        if lanes:
+            self._compare(self._clock.now(), lanes[0].asked_at)
         for lane in lanes:
             if lane.last_at is not None and lane.last_at - self._clock.shown_at(lane.asked_at) > MOST_AHEAD:
                 dated[lane.number] = lane.last_at

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from shared.decider import Decider
 from shared.ledger import store
-from shared.ledger.turn import NeedsHistory, Turn
+from shared.ledger.turn import Need, NeedsHistory, Turn, need_of
 from shared.ledger.types import Ask, Connection
 
 MAX_ASKS: Final = 100
@@ -25,14 +25,13 @@ async def run(connection: Connection, turn: Turn, asks: Sequence[Ask], deciders:
     start = kept = 0
     while start < len(asks):
         end, needed = _stretch(turn, asks, start, deciders, kept)
-        await store.load_events(connection, turn.held, needed)
-        kept += sum(turn.held[name].read_version for name in needed)
+        kept += await store.load_histories(connection, turn.held, needed)
         weighed = 0
         for stop in range(start + 1, end + 1) if needed else (end,):  # With histories one by one: a single one may take long.
             while lacking := _decide(turn, asks[:stop]):
-                await store.load_events(connection, turn.held, [lacking])
-                kept += turn.held[lacking].read_version
-            weighed += len(turn.held[asks[stop - 1].stream.name].stored or ())
+                kept += await store.load_histories(connection, turn.held, [lacking])
+            ask = asks[stop - 1]
+            weighed += len(turn.held[ask.stream.name].history(need_of(ask, deciders[ask.stream.kind])) or ())
             if weighed > MAX_WEIGHED:
                 weighed = 0
                 await asyncio.sleep(0)
@@ -44,28 +43,30 @@ async def run(connection: Connection, turn: Turn, asks: Sequence[Ask], deciders:
             await asyncio.sleep(0)
 
 
-def _decide(turn: Turn, asks: Sequence[Ask]) -> str | None:
-    """Decide asks; return the stream whose history is needed first, None where all are decided."""
+def _decide(turn: Turn, asks: Sequence[Ask]) -> Need | None:
+    """Decide asks; return the events that are needed first, None where all are decided."""
     try:
         turn.run(asks)
-    except NeedsHistory as need:
-        return need.stream
+    except NeedsHistory as lacking:
+        return lacking.need
     return None
 
 
-def _stretch(turn: Turn, asks: Sequence[Ask], start: int, deciders: Mapping[str, Decider[Any]], events: int) -> tuple[int, list[str]]:
-    """Return where a stretch from `start` on ends, and the streams whose history the states of now show to be needed in it; `events` of
-    histories are there already."""
-    needed: set[str] = set()
+def _stretch(turn: Turn, asks: Sequence[Ask], start: int, deciders: Mapping[str, Decider[Any]], events: int) -> tuple[int, list[Need]]:
+    """Return where a stretch from `start` on ends, and the events which the states of now show to be needed in it; `events` of histories
+    are there already."""
+    needed: dict[Need, None] = {}
     held, end = turn.held, min(start + MAX_ASKS, len(asks))
     for place in range(start, end):
         ask = asks[place]
-        stream = held[ask.stream.name]
-        if not stream.read_version or stream.stored is not None or stream.id in needed:
+        stream, decider = held[ask.stream.name], deciders[ask.stream.kind]
+        if not stream.read_version or stream.stored is not None or not decider.needs_history(ask.command, stream.state):
             continue
-        if deciders[ask.stream.kind].needs_history(ask.command, stream.state):
-            events += stream.read_version
-            if needed and events > MAX_EVENTS:
-                return place, sorted(needed)
-            needed.add(stream.id)
-    return end, sorted(needed)
+        need = need_of(ask, decider)
+        if need in needed or stream.history(need) is not None:
+            continue
+        events += 0 if need.apart_by else stream.read_version
+        if needed and events > MAX_EVENTS:
+            return place, list(needed)
+        needed[need] = None
+    return end, list(needed)

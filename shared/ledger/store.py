@@ -16,7 +16,7 @@ from shared.decider import Decider
 from shared.errors import LedgerError
 from shared.failpoints import reach
 from shared.ledger.columns import Blobs, Numbers, Texts, copied, event_row, since_2000, stream_row
-from shared.ledger.turn import Held, Lane, check_release
+from shared.ledger.turn import Held, Lane, Need, check_release
 from shared.ledger.types import BLOCKING, MAX_STEP, Batch, Connection, Inbox, InboxMoved, Incoming, Projection, Trouble, Walk, readable
 
 BLOCKED: Final = [str(trouble) for trouble in BLOCKING]
@@ -46,6 +46,12 @@ LOAD_STREAMS: Final = """
     FROM unnest(%s, %s) AS r(id, known) CROSS JOIN LATERAL (SELECT * FROM stream WHERE id = r.id LIMIT 1) s"""
 """Each by itself: planned as a join, the table is read whole, for new streams of which it holds none."""
 LOAD_EVENTS: Final = "SELECT stream, bytes FROM event WHERE stream = ANY(%s) ORDER BY stream, version"
+LOAD_PARTS: Final = """
+    SELECT stream, value, bytes FROM (
+        SELECT stream, version, bytes, split_part(split_part(convert_from(bytes, 'UTF8'), %s, 2), '"', 1) AS value
+        FROM event WHERE stream = ANY(%s)) e
+    WHERE value = ANY(%s) ORDER BY stream, version"""
+"""Events by the value of a field. All of a stream are looked at, yet in a twentieth of the time that it takes to fetch and parse them."""
 COPY_EVENTS: Final = "COPY event (partition, position, stream, version, key, type, recorded_at, bytes) FROM STDIN (FORMAT BINARY)"
 MOVE_LANES: Final = """
     UPDATE partition SET length = r.length, head = r.head, last_at = r.last_at
@@ -183,6 +189,23 @@ async def load_events(connection: Connection, held: Mapping[str, Held], streams:
         stored = held[stream].stored
         if stored is not None:
             stored.append(decoded(bytes(raw)))
+
+
+async def load_histories(connection: Connection, held: Mapping[str, Held], needs: Sequence[Need]) -> int:
+    """Load the stored events that are needed, and return how many they are."""
+    whole = [need.stream for need in needs if not need.apart_by]
+    await load_events(connection, held, whole)
+    count = sum(held[stream].read_version for stream in whole)
+    for field in dict.fromkeys(need.apart_by for need in needs if need.apart_by):
+        parts: dict[tuple[str, str], list[Recorded[Any]]] = {(need.stream, need.value): [] for need in needs if need.apart_by == field}
+        streams, values = (list(dict.fromkeys(names)) for names in zip(*parts, strict=True))
+        for stream, value, raw in await (await connection.execute(LOAD_PARTS, [f'"{field}":"', streams, values])).fetchall():
+            if (stream, value) in parts:
+                parts[stream, value].append(decoded(bytes(raw)))
+                count += 1
+        for (stream, value), events in parts.items():
+            held[stream].parts[value] = events
+    return count
 
 
 def decoded(raw: bytes) -> Recorded[Any]:

@@ -40,18 +40,39 @@ class Held:
     read_version: int
     stored: list[Recorded[Any]] | None = None
     """Its events in the database, once somebody needed them."""
+    parts: dict[str, list[Recorded[Any]]] = field(default_factory=dict)
+    """Of these, those with one value of their decider's `apart_by`, where somebody needed only them."""
     fresh: list[Recorded[Any]] = field(default_factory=list)
     """Its events decided in this transaction."""
     size: int = 0
     """Bytes of the state as it was written, times its codec's bulk."""
 
+    def history(self, need: Need) -> list[Recorded[Any]] | None:
+        """Return the stored events that are needed; None where they are not loaded yet."""
+        return self.parts.get(need.value) if self.stored is None and need.apart_by else self.stored
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """The events of a stream that a command is decided with: all, or those whose field has a value."""
+
+    stream: str
+    apart_by: str = ""
+    value: str = ""
+
+
+def need_of(ask: Ask, decider: Decider[Any]) -> Need:
+    """Return which events an ask is decided with, where it needs its stream's history."""
+    value = str(getattr(ask.command, decider.apart_by)) if decider.apart_by else ""
+    return Need(ask.stream.name, decider.apart_by, value)
+
 
 class NeedsHistory(Exception):
-    """A stream's stored events must be loaded before the next command can be decided."""
+    """Stored events of a stream must be loaded before the next command can be decided."""
 
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self.stream = stream
+    def __init__(self, need: Need) -> None:
+        super().__init__(need.stream)
+        self.need = need
 
 
 class Turn:
@@ -72,7 +93,7 @@ class Turn:
         """Decide the asks that have no answer yet.
 
         Raises:
-            NeedsHistory: then load that stream's events into `held` and call again.
+            NeedsHistory: then load these events into `held` and call again.
         """
         for ask in asks[len(self.answers) :]:
             self.answers.append(self._answer(ask))
@@ -85,11 +106,11 @@ class Turn:
         decider = self._deciders[stream.kind]
         history: Sequence[Recorded[Any]] = ()
         if decider.needs_history(ask.command, held.state):
-            if held.stored is None:
-                if held.read_version:
-                    raise NeedsHistory(held.id)
-                held.stored = []
-            history = [*held.stored, *held.fresh]
+            need = need_of(ask, decider)
+            stored = held.history(need) if held.read_version else []
+            if stored is None:
+                raise NeedsHistory(need)
+            history = [*stored, *held.fresh]
         decided = decider.decide(ask.command, held.state, self._parameters, history)
         if isinstance(decided, Refusal):
             return Answer(ask, refusal=decided)
@@ -119,6 +140,7 @@ class Turn:
         """Let go of the stored events of all streams; where they are needed again, they are loaded again."""
         for held in self.held.values():
             held.stored = None
+            held.parts.clear()
 
     def changed(self) -> list[Held]:
         """Return the streams that have new events."""

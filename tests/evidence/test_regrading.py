@@ -25,10 +25,11 @@ from shared.contracts.evidence import (
     EvidenceRescored,
     EvidenceVoided,
 )
-from shared.ledger import Ask
+from shared.ledger import Ask, store
 from shared.replay import Settings, Verifier
 from shared.testing import SOMEBODY, Spec, check_decider, recorded
 from tests.evidence.lms import ANN, alias, align, answered, attempt_iri, envelope, graded, identify, put
+from tests.evidence.lms import act as act_of
 from tests.evidence.test_amending import SAID, record
 from tests.evidence.test_domain import MORNING, ONE, TWO, accept, told
 from tests.shared.wire import rows, until, wait_for_locks
@@ -224,6 +225,27 @@ async def test_a_grade_beside_a_release_is_not_lost_though_the_alias_passed_on(s
 
 async def _waits_or_done(service: Any, task: asyncio.Task[int]) -> bool:
     return task.done() or await wait_for_locks(service.ledger)
+
+
+@pytest.mark.usefixtures("known")
+async def test_of_a_learners_stream_only_what_was_told_of_the_act_is_read(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [act_of(f"a-{n}", occurred_at=f"2026-11-{1 + n % 20:02}T09:00:00.000Z") for n in range(100)]
+    (await service.client.post("/evidence", json={"items": items})).raise_for_status()
+    assert await send(service, graded("one", given=1, at=DAY.format(10))) == ["recorded"]
+    read: list[str] = []
+
+    def decoded(raw: bytes) -> Any:
+        read.append(store_decoded(raw).stream)
+        return store_decoded(raw)
+
+    store_decoded = store.decoded
+    monkeypatch.setattr(store, "decoded", decoded)
+    assert await send(service, graded("two", given=4, at=DAY.format(12))) == ["regraded"]
+    assert await send(service, graded("late", item=2, at=DAY.format(11))) == ["recorded"]
+    both = graded("three", given=2, at=DAY.format(13)), graded("other", item=2, given=1, at=DAY.format(14))
+    assert await send(service, *both) == ["regraded"] * 2
+    assert read.count(f"evidence/learner/{ANN}") == 1 + 0 + 2 + 1, "each act as recorded and as corrected"
+    assert {(500_000, datetime(2026, 11, 10, 10, tzinfo=UTC))} <= set(await counts_by_now(service))
 
 
 @pytest.mark.usefixtures("known")

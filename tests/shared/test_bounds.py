@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
+from shared.contracts.envelope import Event
 from shared.decider import History
 from shared.errors import Unavailable
 from shared.ledger import histories, store
@@ -79,6 +81,26 @@ async def test_a_history_that_fits_is_read_once_for_a_whole_batch(pool: AsyncCon
     await ledger.handle(asks(*many))
     assert len(read) == len(set(read)) == STREAMS
     assert await check_chain(ledger) == STREAMS * DEPTH + len(many)
+
+
+async def test_of_a_history_that_falls_apart_only_what_matters_is_read(
+    pool: AsyncConnectionPool[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await deep(a_ledger(pool))
+    monkeypatch.setattr(store, "LOAD_EVENTS", "SELECT 'a whole history was read'")
+    seen: list[tuple[str, UUID, list[tuple[str, UUID]]]] = []
+
+    def seeing(command: Note, state: State, parameters: Parameters, history: History = ()) -> list[Event]:
+        seen.append((command.stream.name, command.learner_id, [(past.stream, past.data.learner_id) for past in history]))
+        return []
+
+    decider = replace(noting(needs_history=lambda command, state: True), decide=seeing, apart_by="learner_id")
+    wanted = [Note(f"{n % STREAMS:03}", LEARNERS[n % DEPTH]) for n in range(2 * histories.MAX_ASKS)]
+    await a_ledger(pool, deciders=[decider]).handle(asks(*wanted, Note("000", LEARNERS[DEPTH])))
+    *known, new = seen
+    assert [(name, learner) for name, learner, _ in known] == [(note.stream.name, note.learner_id) for note in wanted]
+    assert all(history == [(name, learner)] for name, learner, history in known)
+    assert new[2] == []
 
 
 async def test_others_have_their_turn_while_a_long_batch_is_decided(pool: AsyncConnectionPool[Any]) -> None:

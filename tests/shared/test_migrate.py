@@ -18,6 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from services.cli.rebuild import tables_of
 from services.cli.verify import parts_of
+from shared import migrate as migrate_room
 from shared.contracts.topics import Topic
 from shared.ledger.park import discard, listed
 from shared.ledger.store import PARK
@@ -103,6 +104,22 @@ def older(stack: Stack, service: str, revision: str) -> Iterator[ServiceDatabase
     finally:
         drop_database(stack.postgres_url, f"cairn_{service}{suffix}")
         drop_roles(stack.postgres_url, stack.home, [f"{service}{suffix}_{part}" for part in ("owner", "app")])
+
+
+@pytest.mark.parametrize("held", ["LOCK TABLE act IN ACCESS SHARE MODE", "SELECT FROM partition WHERE id = 3 FOR UPDATE"])
+def test_a_migration_that_meets_a_running_service_changes_nothing_and_says_to_stop_it(
+    held: str, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate_room, "LOCK_S", 0.5)
+    with older(stack, "evidence", "0007") as place:
+        with psycopg.connect(place.app_url) as service:
+            service.execute(held)
+            with pytest.raises(migrate_room.InUse, match="stop evidence with all its workers"):
+                migrate("evidence", place.owner_url)
+        with psycopg.connect(place.owner_url) as owner:
+            assert owner.execute("SELECT version_num FROM alembic_version").fetchall() == [("0007",)]
+            assert owner.execute("SELECT to_regclass('act_waiting_of_alias') IS NOT NULL").fetchall() == [(True,)]
+        migrate("evidence", place.owner_url)
 
 
 def value(kind: str, number: int) -> Any:
