@@ -2,9 +2,20 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
+NATIVE := .venv-native
+SETUPTOOLS := setuptools==80.9.0
+# What mypyc needs besides: a C compiler, and Python's headers. Empty where one of them is missing.
+COMPILER = $(and $(shell command -v cc),$(wildcard $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h))
+# What the benches measure: `native` where it can be built, unless told otherwise.
+FORM = $(if $(COMPILER),native,interpreted)
+MEASURED = $(if $(filter native,$(FORM)),$(NATIVE),$(VENV))
 RIVALS := .venv-bench
 TRACERS := .venv-bkt
-.PHONY: demo test check install bench bench-chain bench-mastery faults mutants format clean
+NATIVE_TESTS := tests/contracts tests/mastery/test_golden.py tests/mastery/test_domain.py tests/mastery/test_state.py \
+	tests/mastery/test_filter.py tests/mastery/test_rule.py tests/mastery/test_due.py tests/mastery/test_judged.py \
+	tests/mastery/test_revision.py tests/mastery/test_amended.py tests/evidence/test_domain.py tests/evidence/test_golden.py \
+	tests/shared/test_exact.py tests/shared/test_reader.py tests/shared/test_fresh.py tests/shared/test_replay.py
+.PHONY: demo test check check-native install native bench bench-chain bench-mastery faults mutants format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/cairn demo $(ARGS)
@@ -23,11 +34,11 @@ mutants: $(VENV)/.installed
 	$(BIN)/python -m tests.mutants $(if $(PATCHES),--patches $(PATCHES)) $(ARGS)
 
 # Every figure beside its bar: `make bench`, or `make bench ARGS="--only workers --quick"`. It wants a machine of its own.
-bench: $(VENV)/.installed $(RIVALS)/.installed
-	$(BIN)/python -m bench $(ARGS)
+bench: $(MEASURED)/.installed $(RIVALS)/.installed
+	PYTHONSAFEPATH=$(if $(filter $(NATIVE),$(MEASURED)),1) $(MEASURED)/bin/python -m bench $(ARGS)
 
-bench-chain: $(VENV)/.installed
-	$(BIN)/python -m bench.chain $(ARGS)
+bench-chain: $(MEASURED)/.installed
+	PYTHONSAFEPATH=$(if $(filter $(NATIVE),$(MEASURED)),1) $(MEASURED)/bin/python -m bench.chain $(ARGS)
 
 # What may go wrong, and what must hold all the same: `make faults`, or `make faults SCENARIO=zombie SEED=7`.
 faults: $(VENV)/.installed
@@ -49,6 +60,31 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[local,calibration,dev]"
 	@touch $@
 
+# The same sources with the modules of setup.py compiled, in an environment of its own: never beside the sources, where what was compiled
+# would hide what was edited since. All else it takes from .venv; the checkout comes last on its path, for tests and benches.
+native: $(NATIVE)/.installed
+
+$(NATIVE)/.installed: $(VENV)/.installed setup.py $(shell find shared services demo -name '*.py' -o -name '*.json' -o -name '*.html')
+	@$(if $(COMPILER),,echo "a native build needs a C compiler and the headers of Python"; exit 1)
+	rm -rf build $(NATIVE)
+	$(BIN)/python -m venv $(NATIVE)
+	$(NATIVE)/bin/python -m pip install --quiet --disable-pip-version-check $(SETUPTOOLS)
+	cd $(NATIVE)/lib/python3*/site-packages && printf '%s\n' 'import os; os.environ["PYTHONSAFEPATH"] = "1"  # Of its children.' \
+		$(abspath $(VENV))/lib/python3*/site-packages $(CURDIR) > cairn-native.pth
+	CAIRN_NATIVE=1 $(NATIVE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation .
+	rm -rf build
+	@touch $@
+
+# Compiled code writes the bytes that interpreted code writes, and each replays what the other wrote.
+check-native:
+ifneq ($(COMPILER),)
+	$(MAKE) native
+	PYTHONSAFEPATH=1 $(NATIVE)/bin/python -m pytest -p no:cacheprovider --override-ini addopts="--import-mode=importlib -q" $(NATIVE_TESTS)
+	$(BIN)/python -m tests.native $(NATIVE)/bin/python
+else
+	@echo "left out: the native build, for which a C compiler or the headers of Python are missing"
+endif
+
 # What `make bench` measures against: never part of the product, hence an environment apart.
 $(RIVALS)/.installed: bench/constraints.txt
 	test -x $(RIVALS)/bin/python || $(PYTHON) -m venv $(RIVALS)
@@ -63,4 +99,4 @@ $(TRACERS)/.installed: bench/constraints-mastery.txt
 
 clean:
 	-$(BIN)/cairn down --wipe
-	rm -rf $(VENV) $(RIVALS) $(TRACERS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(NATIVE) $(RIVALS) $(TRACERS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info

@@ -16,6 +16,7 @@ from typing import Final
 
 from bench import growth, http, ingest, latency, memory, replay, scale, subscriber, throughput, workers
 from bench.bars import Bars
+from bench.form import form
 from bench.room import room
 from services.cli.installation import stop
 
@@ -66,6 +67,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=PARTS, help="run this part alone; may be given several times")
     parser.add_argument("--quick", action="store_true", help="smaller counts: a look in a few minutes, no proof; growth ends at 10^5")
     options, bars = parser.parse_args(), Bars()
+    print(f"Cairn runs {form()}", flush=True)
     with room() as folder:
         for name in options.only or [name for name, part in PARTS.items() if not part.asked_only]:
             print(f"== {name}: {PARTS[name].what}", flush=True)

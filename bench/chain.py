@@ -8,6 +8,7 @@ from typing import Final
 
 from bench import latency, throughput
 from bench.bars import Bars
+from bench.form import form
 from bench.room import room
 
 PARTS: Final = ("throughput", "latency")
@@ -29,6 +30,7 @@ def asked() -> argparse.Namespace:
 def main() -> int:
     """Run the benches and return the exit code: 1 where a bar was missed."""
     options, bars = asked(), Bars()
+    print(f"Cairn runs {form()}", flush=True)
     with room("latency" if options.keep else "") as folder:
         if options.only in (None, "throughput"):
             throughput.measure(folder / "throughput", options.count, bars)

@@ -30,9 +30,10 @@ from psycopg.rows import namedtuple_row
 
 from bench.evidence import FIRST_QUIZ, NOBODY, acts, known
 from bench.figures import cpu_of
+from bench.form import form
 from services.evidence.app import PARTS as EVIDENCE
 from services.mastery.app import PARTS as MASTERY
-from shared.clock import SystemClock
+from shared.clock import Clock, SystemClock
 from shared.consume.inward import Inward
 from shared.consume.reader import Lane
 from shared.consume.write import Writer
@@ -131,10 +132,10 @@ class Bench:
 
 
 @asynccontextmanager
-async def service(parts: Parts, url: str) -> AsyncIterator[Service]:
-    """Yield a service without Kafka."""
+async def service(parts: Parts, url: str, clock: Clock | None = None) -> AsyncIterator[Service]:
+    """Yield a service without Kafka, by the machine's clock unless it is given another one."""
     settings = load_settings(parts.settings, database_url=url, parking_key="11" * 32, district_key="22" * 32, log_level="WARNING")
-    made = build(parts, settings, SystemClock(), SearchPool())
+    made = build(parts, settings, clock or SystemClock(), SearchPool())
     async with made.pool:
         await made.start()
         yield made
@@ -190,6 +191,7 @@ async def measure(home: Path, options: argparse.Namespace) -> None:
             for first in range(WARM, WARM + options.count, options.round):
                 await both.tell(first, options.round, parts[0])
                 await both.hear(parts[1])
+            print(form())
             for part in parts:
                 print(part.shown(options.round))
             if options.statements:

@@ -31,6 +31,7 @@ NOT_SETTINGS: Final = MappingProxyType(
         "CAIRN_POSTGRES_URL": "PostgreSQL as its administrator, for `cairn up` and tests on a server that is there already.",
         "CAIRN_TEST_HOME": "State directory whose servers the tests use, start if need be, and leave running.",
         "CAIRN_MEMBER_OF": "Set by `cairn up` in each of its processes, by which `cairn down` knows them again. Leave it alone.",
+        "CAIRN_NATIVE": "`1` where Cairn is built: its most used modules are compiled. `make native` sets it.",
         "JAVA_HOME": "The Java that the local stack runs Kafka with; else the first on the PATH.",
     }
 )

@@ -9,16 +9,30 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from operator import itemgetter
-from typing import Annotated, Any, ClassVar, Final, Generic, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
 
-from shared.contracts.plain import plain
+from shared.contracts.value import (
+    MAX_INTEGER,
+    MICRO,
+    Event,
+    Hash,
+    Instant,
+    Micros,
+    Part,
+    Recorded,
+    Sealed,
+    Share,
+    SortedIds,
+    SortedTexts,
+    digest,
+    instant_text,
+)
 
 NAMESPACE: Final = UUID("30bdb08c-e9c4-438b-9e74-407a83b7b9af")
 _NAMED: Final = hashlib.sha1(NAMESPACE.bytes, usedforsecurity=False)
@@ -26,13 +40,10 @@ _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abc
 _THREE_IDS: Final = re.compile(r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}){3}")
 MAX_EVENT_BYTES: Final = 256 * 1024
 MAX_PAGE_BYTES: Final = 192 * 1024
-MAX_INTEGER: Final = 2**53 - 1
 MAX_ATTRIBUTE: Final = 512
 """Characters of a text that stands in an envelope beside `data`. Ours are ids, names, hashes and instants, of a hundred at most."""
-MICRO: Final = 1_000_000
 
-T = TypeVar("T", str, UUID)
-P = TypeVar("P", bound="Part")
+P = TypeVar("P", bound=Part)
 
 
 def canonical(value: Any) -> bytes:
@@ -44,49 +55,10 @@ def canonical(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)
 
 
-def instant_text(at: datetime) -> str:
-    """Return an instant as UTC text, always with six digits: `2026-11-24T08:00:00.000000Z`."""
-    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
-    text = orjson.dumps(utc, option=orjson.OPT_UTC_Z)[1:-1].decode()
-    return text if utc.microsecond else text[:-1] + ".000000Z"
-
-
 _time_text: Final = lru_cache(maxsize=16)(instant_text)  # All events of a transaction have the same.
 
 
-def digest(content: bytes) -> str:
-    """Return the SHA-256 of `content` as 64 lower-case hex digits."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def _sorted_once(values: tuple[T, ...]) -> tuple[T, ...]:
-    return tuple(sorted(set(values), key=str)) if len(values) > 1 else values
-
-
-def _utc(at: datetime) -> datetime:
-    if at.tzinfo is UTC:
-        return at
-    try:
-        return at.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("before the year 1 or after the year 9999 in UTC") from None
-
-
-Instant = Annotated[AwareDatetime, AfterValidator(_utc), PlainSerializer(instant_text, return_type=str)]
-Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-SortedTexts = Annotated[tuple[str, ...], AfterValidator(_sorted_once)]
-SortedIds = Annotated[tuple[UUID, ...], AfterValidator(_sorted_once)]
-Micros = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
-Share = Annotated[int, Field(ge=0, le=MICRO)]
-
-
 _SET: Final = object.__setattr__
-
-
-class Part(BaseModel):
-    """A value inside an event. Fields that equal their default are not written, and a default never changes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def made(part: type[P], /, **values: Any) -> P:
@@ -98,23 +70,6 @@ def made(part: type[P], /, **values: Any) -> P:
     _SET(new, "__pydantic_extra__", None)
     _SET(new, "__pydantic_private__", None)
     return new
-
-
-class Event(Part):
-    """One thing that happened. Subclasses name their type; a published class is never edited, a new meaning is a new class."""
-
-    TYPE: ClassVar[str]
-
-    def body(self) -> dict[str, Any]:
-        """Return the event as the value that `canonical` makes `data` of."""
-        return plain(self)
-
-
-class Sealed(Part):
-    """Text that only the holder of a learner's key can read, and a code by which equal texts are known as equal."""
-
-    cipher: str = Field(description="Base64 of nonce, ciphertext and tag (AES-256-GCM under the person's key).")
-    mac: Hash = Field(description="HMAC-SHA256 of the text under the same person's key.")
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -167,49 +122,7 @@ class Origin:
     correlation: str
 
 
-E = TypeVar("E", bound=Event, covariant=True)
 D = TypeVar("D", bound=Event)
-
-
-@dataclass(slots=True)
-class Recorded(Generic[E]):
-    """An event as it stands in a ledger. `raw` is the event; the rest is read from it, ids as text.
-
-    Nobody changes one; it is not frozen, because making a frozen one takes as long as decoding it.
-    """
-
-    id: str
-    type: str
-    source: str
-    time: datetime
-    stream: str
-    version: int
-    key: str
-    partition: int
-    position: int
-    previous: str
-    decider: str
-    settings: int
-    release: str
-    causation: str
-    correlation: str
-    data: E
-    raw: bytes
-
-    @property
-    def service(self) -> str:
-        """The service that told it, the last part of `source`."""
-        return self.source.rpartition("/")[2]
-
-    @property
-    def kind(self) -> str:
-        """The kind of its stream, such as `learner`."""
-        return self.stream.split("/", 2)[1]
-
-    @property
-    def hash(self) -> str:
-        """The hash that the next event of the partition names as `previous`."""
-        return digest(self.raw)
 
 
 def envelope(
@@ -349,3 +262,33 @@ def _fault_of(attributes: Mapping[str, Any]) -> str:
         if isinstance(value, str) and ("\0" in value or len(value) > MAX_ATTRIBUTE):
             return f"attribute {name} holds U+0000, or more than {MAX_ATTRIBUTE} characters"
     raise AssertionError("it is sound")
+
+
+__all__ = [
+    "MAX_EVENT_BYTES",
+    "MAX_INTEGER",
+    "MAX_PAGE_BYTES",
+    "MICRO",
+    "NAMESPACE",
+    "Event",
+    "Hash",
+    "Header",
+    "Instant",
+    "Micros",
+    "Origin",
+    "Part",
+    "Recorded",
+    "Sealed",
+    "Share",
+    "SortedIds",
+    "SortedTexts",
+    "StreamId",
+    "canonical",
+    "chain_start",
+    "digest",
+    "envelope",
+    "event_id",
+    "instant_text",
+    "made",
+    "partition_of",
+]  # fmt: skip
