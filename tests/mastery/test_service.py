@@ -181,6 +181,22 @@ async def test_a_document_is_withdrawn_once_somebody_has_looked_and_levels_stay(
     assert (back["framework_id"], back["added"]) == (base, 2)
 
 
+async def test_levels_from_evidence_that_waited_for_its_framework_stay_when_that_is_withdrawn(service: Any) -> None:
+    other = "d0000000-0000-4000-8000-000000000009"
+    await service.client.post("/mastery/case/packages", json=package([item(2)]))
+    await hear(service, *strong(0, 3))
+    base = (await service.client.post("/mastery/case/packages", json=package([item(3)], identifier=other))).json()["framework_id"]
+    await service.tick()
+    levels = await table_of(service, "level")
+    assert [(row["competency_id"], row["level"]) for row in levels] == [(competency(3), "mastered")]
+    done = await service.client.delete(f"/mastery/case/documents/{other}", params={"base": base})
+    assert (done.status_code, done.json()["kept"]) == (200, 1)
+    await service.tick()
+    assert await table_of(service, "level") == levels
+    beside = (await service.client.post("/mastery/case/packages", json=package([item(2), item(4)]))).json()
+    assert (beside["added"], beside["changed"], beside["removed"]) == (1, 0, 0)
+
+
 async def test_the_last_document_can_be_withdrawn(service: Any) -> None:
     base = (await service.client.post("/mastery/case/packages", json=GOOD)).json()["framework_id"]
     done = await service.client.delete(f"/mastery/case/documents/{DOCUMENT}", params={"base": base})

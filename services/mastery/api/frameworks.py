@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated, Any, Final
@@ -93,13 +93,13 @@ def routes(context: Context, queries: Queries) -> APIRouter:
         for _ in range(MAX_TRIES):
             parameters = await context.asker.parameters()
             before, base = parameters.get(FRAMEWORK) or EMPTY, parameters.id_of(FRAMEWORK) or ""
-            competencies, report, adoption = await asyncio.to_thread(_read, package, before, today)
+            compared, report, adoption = await asyncio.to_thread(_read, package, before, today)
             made, refusal = (0, None) if dry_run else await _adopt(context, adoption, base)
             events += made
             if refusal is None:
                 return Imported(
                     framework_id=adoption.set_id, document=report.document, dry_run=dry_run, events=events, report=report,
-                    **_compared(before, competencies, report),
+                    **compared,
                 )  # fmt: skip
             if refusal.code != STALE:
                 raise Refused(refusal.code, refusal.detail)
@@ -152,11 +152,11 @@ async def _adopt(context: Context, adoption: _Adoption, base: str) -> tuple[int,
     return sum(len(answer.events) for answer in answers), refusal
 
 
-def _read(package: Any, before: Framework, today: date) -> tuple[Sequence[Competency], Report, _Adoption]:
+def _read(package: Any, before: Framework, today: date) -> tuple[dict[str, int], Report, _Adoption]:
     competencies, report = read_package(package, before.competencies.keys(), today)
-    names = {known.id for known in competencies}
     after = revised(before, report.document, competencies, report.replaced)
-    return [known for known in after.competencies if known.id in names], _noted(report, after), _adoption(after.competencies)
+    compared = _compared(before, {known.id: known for known in after.competencies}, [known.id for known in competencies])
+    return compared, _noted(report, after), _adoption(after.competencies)
 
 
 def _noted(report: Report, after: Revised) -> Report:
@@ -198,9 +198,7 @@ def _without(before: Framework, document: str, named: Sequence[str]) -> tuple[Wi
     return after, _adoption(after.competencies)
 
 
-def _compared(before: Framework, competencies: Sequence[Competency], report: Report) -> dict[str, int]:
-    ids = {known.id for known in competencies}
-    added = sum(known.id not in before.competencies for known in competencies)
-    same = sum(before.competencies.get(known.id) == known for known in competencies)
-    gone = [known for known in before.competencies.values() if known.framework in ("", report.document) and known.id not in ids]
-    return {"added": added, "changed": len(competencies) - added - same, "removed": sum(not known.replaced_by for known in gone)}
+def _compared(before: Framework, after: Mapping[str, Competency], sent: Sequence[str]) -> dict[str, int]:
+    added = sum(id not in before.competencies for id in sent)
+    same = sum(before.competencies.get(id) == after[id] for id in sent)
+    return {"added": added, "changed": len(sent) - added - same, "removed": len(before.competencies.keys() - after.keys())}
