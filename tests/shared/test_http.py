@@ -580,7 +580,7 @@ async def test_large_bodies_are_taken_where_they_belong_and_one_at_a_time() -> N
         slow = asyncio.create_task(client.post("/large?slow", content=b"x" * 3 * LIMIT))
         await entered.wait()
         refused = await client.post("/large", content=b"x" * (LIMIT + 1))
-        assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
+        assert (refused.status_code, refused.headers.get("retry-after")) == (429, "10")
         for path in ("/", "/large"):
             assert (await client.post(path, content=b"x" * LIMIT)).text == str(LIMIT)
         going_on.set()
