@@ -118,6 +118,7 @@ def _in_period(inputs: Inputs, period: str, seated: Sequence[tuple[UUID, Placeme
                 known = placement.staff_id
                 places.setdefault(known, set()).add(zone)
         yield from _size(inputs.school, members, place)
+        yield from _led(inputs, members, place)
         for learner, placement in members:
             wrong = _misfit(inputs.demands.get(learner), placement, grouped)
             if wrong is not None:
@@ -145,6 +146,19 @@ def _size(school: SchoolResources, members: Sequence[tuple[UUID, Placement]], pl
         yield Violation("too-small", place, f"{len(members)} learners, at least {rule.smallest}")
     elif len(members) > rule.largest:
         yield Violation("too-large", place, f"{len(members)} learners, at most {rule.largest}")
+
+
+def _led(inputs: Inputs, members: Sequence[tuple[UUID, Placement]], place: str) -> Iterator[Violation]:
+    """Yield where nobody may lead a group but those who teach its subject, and its adult does not."""
+    first = members[0][1]
+    rule = next((rule for rule in inputs.school.rules if rule.modality is first.modality), None)
+    if first.use is not Use.GROUP or rule is None or not rule.qualified:
+        return
+    demands = [inputs.demands[learner] for learner, _ in members if learner in inputs.demands]
+    subjects = {need.subject for demand in demands for need in demand.needs if need.competency_id == first.competency_id} - {""}
+    taught = {subject for member in inputs.staff if member.staff_id == first.staff_id for subject in member.subjects}
+    if subjects and not subjects & taught:
+        yield Violation("not-qualified", place, f"the adult does not teach {', '.join(sorted(subjects))}")
 
 
 def _misfit(demand: Demand | None, placement: Placement, grouped: Set[str]) -> tuple[str, str] | None:

@@ -154,8 +154,12 @@ def _no_group(
     if wanting < rule.smallest:
         return Obstacle.TOO_FEW, f"{wanting} of the school could use it, a group needs {rule.smallest}"
     busy = {one.staff_id for one in present}
-    if all(adult.staff_id in busy or period.id in adult.away for adult in day.staff):
-        return Obstacle.NO_ADULT, "every adult is with another group"
+    leaders = [adult for adult in day.staff if not rule.qualified or not need.subject or need.subject in adult.subjects]
+    if all(adult.staff_id in busy or period.id in adult.away for adult in leaders):
+        return (
+            Obstacle.NO_ADULT,
+            f"every adult who teaches {need.subject} is busy" if rule.qualified else "every adult is with another group",
+        )
     used = {(one.space_id, one.zone_id) for one in present}
     if not any(seats >= rule.smallest for zone, seats in day.seats.items() if zone not in used):
         return Obstacle.NO_ZONE, f"no free zone seats {rule.smallest}"

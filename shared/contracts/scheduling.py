@@ -138,6 +138,9 @@ class GroupRule(Part):
     modality: Modality
     smallest: int = Field(ge=1, le=500)
     largest: int = Field(ge=1, le=500)
+    qualified: bool = Field(
+        default=False, description="Only under an adult who teaches the subject: without one it is supervised independent work instead."
+    )
 
 
 class Otherwise(Part):

@@ -141,6 +141,15 @@ def test_an_adult_who_is_away_is_found() -> None:
     assert found(DAYS, Inputs(SCHOOL, away, DEMANDS)) == {"adult-away"}
 
 
+def test_a_group_is_led_by_an_adult_who_teaches_its_subject_where_its_rule_says_so() -> None:
+    strict = SCHOOL.model_copy(update={"rules": tuple(rule.model_copy(update={"qualified": True}) for rule in SCHOOL.rules)})
+    nobody = [one.model_copy(update={"subjects": ("art",)}) if one.staff_id == GROUP.staff_id else one for one in STAFF]
+    places = [str(one) for one in check(Inputs(strict, nobody, DEMANDS), DAYS).violations if one.code == "not-qualified"]
+    place = f"{GROUP.period_id}/{GROUP.space_id}/{GROUP.zone_id}: the adult does not teach"
+    assert any(one.startswith(place) for one in places)
+    assert found(DAYS, Inputs(SCHOOL, nobody, DEMANDS)) == set()
+
+
 def test_what_is_done_in_groups_is_not_done_alone() -> None:
     alone = all_changed(GROUP, use=Use.INDEPENDENT)
     assert found(alone) == {"not-alone"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -67,6 +68,17 @@ def test_no_adult_or_no_zone_was_left() -> None:
     both = [wants(0, MINE), wants(1, MINE)]
     placed = {0: [ALONE], 1: [ALONE]}
     assert obstacles(day(both, placed, adults=1)) == [Obstacle.NO_ADULT]
+
+
+def test_a_group_that_nobody_may_lead_who_is_free() -> None:
+    both = [wants(0, MINE), wants(1, MINE)]
+    placed = {0: [ALONE], 1: [ALONE]}
+    told = day(both, placed)  # The adult who is free teaches reading.
+    assert obstacles(told) == [Obstacle.ROOM_FOR_ALL]
+    rules = tuple(rule.model_copy(update={"qualified": True}) for rule in RULES)
+    strict = replace(told, school=told.school.model_copy(update={"rules": rules}))
+    assert obstacles(strict) == [Obstacle.NO_ADULT]
+    assert refused(strict, learner(0), strict.school.periods[0])[0].detail == "every adult who teaches mathematics is busy"
     assert obstacles(day(both, placed, seats=(9,))) == [Obstacle.NO_ZONE]
     assert obstacles(day(both, placed)) == [Obstacle.ROOM_FOR_ALL]
 

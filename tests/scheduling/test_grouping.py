@@ -321,6 +321,46 @@ def test_an_adult_who_is_away_for_a_period_moves_few_of_a_school() -> None:
     assert moved(later, repair(later, set())) < 20 < 100 < moved(later, plan(later))
 
 
+STRICT = tuple(rule.model_copy(update={"qualified": True}) for rule in RULES)
+
+
+@settings(max_examples=100, deadline=None)
+@given(problems(), some.integers(0, 3), some.booleans())
+def test_only_adults_who_teach_the_subject_lead_groups_where_rules_say_so(problem: Problem, gone: int, later_strict: bool) -> None:
+    strict = replace(problem, school=problem.school.model_copy(update={"rules": STRICT}))
+    first = problem if later_strict else strict
+    later = replace(strict, running=applied(first, plan(first)), staff=strict.staff[gone:])
+    assert violations(strict, plan(strict)) == []
+    assert violations(later, repair(later, set())) == []
+    teaches = {adult.staff_id: adult.subjects for adult in later.staff}
+    subjects = {need.competency_id: need.subject for demand in problem.demands.values() for need in demand.needs}
+    groups = [placed for day in applied(later, repair(later, set())).values() for placed in day if placed.use is Use.GROUP]
+    assert all(placed.staff_id and subjects[placed.competency_id] in teaches[placed.staff_id] for placed in groups)
+
+
+def test_a_group_that_nobody_may_lead_is_supervised_work() -> None:
+    school = small().model_copy(update={"rules": STRICT})
+    reader = tuple(one for one in staff(6) if one.subjects == ("reading",))
+    before = Problem(school, reader, demands_of(*(alike(number) for number in range(4))), {})
+    running = applied(before, plan(before))
+    assert {day[0].use for day in running.values()} == {Use.INDEPENDENT}
+    loose = replace(before, school=small())
+    assert {day[0].use for day in applied(loose, plan(loose)).values()} == {Use.GROUP}
+    left = replace(before, running=applied(loose, plan(loose)))
+    assert {day[0].use for day in applied(left, repair(left, set())).values()} == {Use.INDEPENDENT}
+
+
+def test_who_did_alone_what_is_done_in_groups_by_now_is_told_another_way() -> None:
+    loose = small().model_copy(update={"rules": ()})
+    before = Problem(loose, staff(3), demands_of(*(alike(number, competency=f"ma00{number}") for number in range(4))), {})
+    running = applied(before, plan(before))
+    assert {day[0].modality for day in running.values()} == {Modality.SMALL_GROUP}
+    later = replace(before, school=small(), running=running)
+    told = repair(later, set())
+    assert violations(later, told) == []
+    assert {day[0].modality for day in applied(later, told).values()} == {Modality.READING}
+
+
 def moved(problem: Problem, told: Plan) -> int:
     return sum(day != problem.running.get(who, ()) for who, day in applied(problem, told).items())
 

@@ -77,6 +77,8 @@ def _moves(day: Day, learner: int) -> bool:
     before = {placed.period_id: placed for placed in day.running.get(day.learners[learner], ())}
     for period in range(day.begun, len(day.periods)):
         was = before.get(day.periods[period].id)
+        if was is not None and was.use is Use.INDEPENDENT and was.modality in day.rules:
+            return True  # What she does alone is done in groups by now: in the same seat she does something else.
         if _place(was) != _spot(day, day.at[period][learner]) or (was.competency_id if was else "") != day.competency(period, learner):
             return True
     return False

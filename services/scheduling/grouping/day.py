@@ -158,6 +158,10 @@ class Day:
         """Return whether an adult talks with her in some period."""
         return any(team is not None and team.use is Use.CHECK_IN for team in (row[learner] for row in self.at))
 
+    def may_lead(self, adult: int, modality: Modality, subject: str) -> bool:
+        """Return whether an adult may lead a group: she teaches the subject, or nobody has to."""
+        return not self.rules[modality].qualified or not subject or subject in self.adults[adult].subjects
+
     def open(self, period: int, team: Team) -> Team:
         """Let a session take its zone and its adult."""
         self.teams[period][team.zone] = team

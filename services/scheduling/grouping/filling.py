@@ -69,7 +69,8 @@ def _joined(day: Day, period: int, learner: int) -> bool:
         if team.use is Use.GROUP and team.modality is not None and team.free > 0:
             running.setdefault((team.competency, team.modality), []).append(team)
     for _, need, modality, _ in ways(day, period, learner):
-        teams = running.get((day.needs[learner][need].competency, modality))
+        told = day.needs[learner][need]
+        teams = [team for team in running.get((told.competency, modality), ()) if day.may_lead(team.adult, modality, told.subject)]
         if teams:
             day.place(period, learner, min(teams, key=lambda team: team.zone), need)
             return True
@@ -94,11 +95,13 @@ def open_groups(day: Day, period: int, waiting: Sequence[int], most: int = MAX_S
         if now > worth:  # Worth less than when it was queued: others may come first.
             heappush(heap, (now, key))
             continue
+        adult = _leader(day, period, key[1], listed[0])
         zone = _zone_of(day, period, min(len(listed), rule.largest), rule, left, reserve)
-        if zone is None:
+        if zone is None or adult is None:
             continue
         size = min(len(listed), rule.largest, day.zones[zone].seats)
-        team = _lead(day, period, zone, key, listed[0])
+        seats = min(rule.largest, day.zones[zone].seats)
+        team = day.open(period, Team(zone, adult, Use.GROUP, seats, key[0], key[1]))
         for taker in listed[:size]:
             day.place(period, taker.learner, team, taker.need)
         left, most = left - size, most - 1
@@ -145,12 +148,12 @@ def _affordable(day: Day, period: int, zone: int, size: int, waiting: int, reser
     return day.slack(period, waiting - size, adults - 1, free) >= day.slack(period, waiting, adults)
 
 
-def _lead(day: Day, period: int, zone: int, key: Key, first: Taker) -> Team:
+def _leader(day: Day, period: int, modality: Modality, first: Taker) -> int | None:
+    """Return the free adult who leads a group: one who teaches its subject; another one, or None, where there is none."""
     subject = day.needs[first.learner][first.need].subject
     free = day.free_adults[period]
     adult = next((index for index in free if subject in day.adults[index].subjects), free[0])
-    rule, seats = day.rules[key[1]], day.zones[zone].seats
-    return day.open(period, Team(zone, adult, Use.GROUP, min(rule.largest, seats), key[0], key[1]))
+    return adult if day.may_lead(adult, modality, subject) else None
 
 
 def _room_made(day: Day, period: int, waiting: Sequence[int]) -> tuple[list[int], int]:

@@ -52,7 +52,7 @@ def _seats(day: Day, period: int, changed: Set[int]) -> tuple[Seats, dict[int, l
             adults.add(team.adult)
             seated[team.zone] = team, (members := [])
         need = _need(day, learner, placed)
-        if period >= day.begun and _fits_no_more(day, period, learner, placed, need):
+        if period >= day.begun and _fits_no_more(day, period, learner, placed, need, team.adult):
             continue
         if learner not in changed or (team.use is Use.CHECK_IN and day.check_in[learner]):
             members.append((learner, need))
@@ -61,10 +61,13 @@ def _seats(day: Day, period: int, changed: Set[int]) -> tuple[Seats, dict[int, l
     return seated, returning
 
 
-def _fits_no_more(day: Day, period: int, learner: int, placed: Placement, need: int) -> bool:
-    """Return whether she cannot go on with it: the group is for no need of hers in this period, or what she does alone is for groups."""
-    if placed.use is Use.GROUP:
-        return need not in day.subject_needs[period][learner]
+def _fits_no_more(day: Day, period: int, learner: int, placed: Placement, need: int, adult: int) -> bool:
+    """Return whether she cannot go on with it: the group is for no need of hers in this period, its adult may not lead it, or what she does
+    alone is for groups.
+    """
+    if placed.use is Use.GROUP and placed.modality is not None:
+        fits = need in day.subject_needs[period][learner]
+        return not fits or not day.may_lead(adult, placed.modality, day.needs[learner][need].subject)
     return placed.use is Use.INDEPENDENT and placed.modality in day.rules
 
 
