@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 from uuid import UUID
@@ -13,22 +14,33 @@ from shared.contracts.scheduling import DayResources, Period, SchoolResources, S
 from shared.errors import Fault
 from shared.zones import timezones
 
-NOBODY: Final[Mapping[UUID, int]] = MappingProxyType({})
+
+@dataclass(frozen=True)
+class Present:
+    """Who is at a school."""
+
+    learners: int = 0
+    """How many ask for something."""
+    staff: frozenset[UUID] = frozenset()
+    """Whom the roster has there."""
 
 
-def faults_of(schools: Sequence[SchoolResources], present: Mapping[UUID, int] = NOBODY) -> list[Fault]:
+NOBODY: Final = Present()
+
+
+def faults_of(schools: Sequence[SchoolResources], present: Mapping[UUID, Present] = MappingProxyType({})) -> list[Fault]:
     """Return everything wrong with these schools, in order; places are JSON pointers into `{"schools": [...]}`.
 
     Args:
-        present: how many learners of each school ask for something now.
+        present: who is at each school now.
     """
     found = list(_twice("/schools", "school_id", (school.school_id for school in schools)))
     for number, school in enumerate(schools):
-        found.extend(_of_school(school, f"/schools/{number}", present.get(school.school_id, 0)))
+        found.extend(_of_school(school, f"/schools/{number}", present.get(school.school_id, NOBODY)))
     return found
 
 
-def _of_school(school: SchoolResources, place: str, present: int) -> Iterator[Fault]:
+def _of_school(school: SchoolResources, place: str, present: Present) -> Iterator[Fault]:
     size = len(canonical(school.model_dump(mode="json", exclude_defaults=True)))
     if size > MAX_PAGE_BYTES - 3:
         yield Fault(place, "too-large", f"the school has {size} bytes", f"send at most {MAX_PAGE_BYTES - 3} for one school")
@@ -51,7 +63,7 @@ def _of_school(school: SchoolResources, place: str, present: int) -> Iterator[Fa
         yield from day_faults(school, told, f"{place}/days/{number}", present)
 
 
-def day_faults(school: SchoolResources, told: DayResources, place: str, present: int) -> Iterator[Fault]:
+def day_faults(school: SchoolResources, told: DayResources, place: str, present: Present) -> Iterator[Fault]:
     """Yield what is wrong with that which is told of one date of a school."""
     if told.periods is not None:
         yield from _periods(told.periods, f"{place}/periods")
@@ -65,10 +77,12 @@ def day_faults(school: SchoolResources, told: DayResources, place: str, present:
             )
 
 
-def _size(school: SchoolResources, place: str, present: int) -> Iterator[Fault]:
-    room, needed = most_learners_of(school), max(present, 1)
+def _size(school: SchoolResources, place: str, present: Present) -> Iterator[Fault]:
+    staff = present.staff | {member.staff_id for member in school.staff}
+    room, needed = most_learners_of(school, len(staff)), max(present.learners, 1)
     if room < needed:
-        detail = f"{len(zones_of(school))} zones in {len(school.periods)} periods: the plan of {needed} learners may not fit one event"
+        size = f"{len(zones_of(school))} zones in {len(school.periods)} periods with {len(staff)} adults"
+        detail = f"{size}: the plan of {needed} learners may not fit one event"
         remedy = f"send fewer zones or periods: there is room for {max(room, 0)} learners, {needed} are there"
         yield Fault(f"{place}/spaces", "too-large", detail, remedy)
 

@@ -23,7 +23,7 @@ from services.cli.verify import DEMANDS, parts_of
 from services.scheduling.checker import Inputs, check
 from services.scheduling.domain import DayState, day
 from services.scheduling.hours import open_days
-from services.scheduling.limits import MAX_LEARNERS, room_of
+from services.scheduling.limits import room_of
 from services.scheduling.resources import adults, of_day, schools_of
 from services.scheduling.versions import ADULTS
 from shared.contracts.envelope import Recorded
@@ -207,16 +207,15 @@ class _Day:
         school = self._schools.get(UUID(id))
         if school is None:
             return
-        resources = schools_of(self._settings.at(self._settings.latest)).get(UUID(id))
-        if len(self._state.demands) >= (MAX_LEARNERS if resources is None else room_of(of_day(resources, date.fromisoformat(on)))):
-            school.full.add(date.fromisoformat(on))
-        if (
-            self._triggers
-            and self._state.demands
-            and resources is not None
-            and adults(of_day(resources, date.fromisoformat(on)), self._state.staff)
-        ):
-            school.unplanned[date.fromisoformat(on)] = f"{self._stream}@{self._state.version}"
+        day_on, resources = date.fromisoformat(on), schools_of(self._settings.at(self._settings.latest)).get(UUID(id))
+        if resources is None:
+            return
+        here = of_day(resources, day_on)
+        present = adults(here, self._state.staff)
+        if len(self._state.demands) >= room_of(here, len(present)):
+            school.full.add(day_on)
+        if self._triggers and self._state.demands and present:
+            school.unplanned[day_on] = f"{self._stream}@{self._state.version}"
 
 
 def open_days_of(at: datetime | None, settings: Settings) -> dict[UUID, list[date]]:

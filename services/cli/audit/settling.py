@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
@@ -13,15 +13,18 @@ from uuid import UUID
 import httpx
 import psycopg
 from psycopg import IsolationLevel
+from pydantic import TypeAdapter
 
 from services.cli.audit.book import Book
 from services.cli.audit.days import NEWEST, SERVICE, SETTINGS, open_days_of, settings_of
 from services.cli.audit.facts import differences
 from services.cli.audit.findings import Findings
 from services.cli.audit.place import Installation, heard_by
-from services.scheduling.limits import MAX_LEARNERS
-from services.scheduling.queries.due import MAX_SEARCHES
+from services.scheduling.limits import room_of
+from services.scheduling.queries.due import ASKS, MAX_SEARCHES
+from services.scheduling.resources import adults, of_day, schools_of
 from shared.consume.health import AHEAD, Place
+from shared.contracts.scheduling import SchoolResources, StaffMember
 from shared.ledger import read
 from shared.ledger.types import Connection
 
@@ -37,21 +40,29 @@ CONNECT_S: Final = 5
 DIRTY: Final = f"""
     WITH last AS (
         SELECT school_id, day, day = max(day) OVER (PARTITION BY school_id) AS newest,
-            row_number() OVER (PARTITION BY school_id ORDER BY day DESC) AS back FROM day_input)
-    SELECT school_id, day, newest, coalesce(p.version, 0)
-    FROM last JOIN day_input i USING (school_id, day) JOIN day_staff s USING (school_id, day) LEFT JOIN day_plan p USING (school_id, day)
-    WHERE last.back <= 2 AND s.staff <> '[]' AND (
-        i.version > coalesce(p.version, 0)
-        AND EXISTS (SELECT FROM day_demand d WHERE d.school_id = last.school_id AND d.day = last.day)
-        OR EXISTS (
-            SELECT FROM demand n LEFT JOIN day_demand h ON h.school_id = n.school_id AND h.day = last.day AND h.learner_id = n.learner_id
-            WHERE n.school_id = last.school_id AND n.demand_version > coalesce(h.demand_version, 0) AND (h.demand_version IS NOT NULL
-                OR (n.demand ? 'needs' OR n.demand ? 'check_in' OR n.demand ? 'path_empty')
-                AND (SELECT count(*) FROM day_demand d WHERE d.school_id = last.school_id AND d.day = last.day) < {MAX_LEARNERS})))
+            row_number() OVER (PARTITION BY school_id ORDER BY day DESC) AS back FROM day_input
+    ), told AS (
+        SELECT school_id, day, newest, coalesce(plan.version, 0) AS planned, had.staff::text AS staff,
+            input.version > coalesce(plan.version, 0) AS news,
+            (SELECT count(*) FROM day_demand AS d WHERE d.school_id = last.school_id AND d.day = last.day) AS taken,
+            EXISTS (
+                SELECT FROM day_demand AS d JOIN demand AS n USING (school_id, learner_id)
+                WHERE d.school_id = last.school_id AND d.day = last.day AND n.demand_version > d.demand_version) AS changed,
+            EXISTS (
+                SELECT FROM demand AS n WHERE n.school_id = last.school_id AND {ASKS} AND NOT EXISTS (
+                    SELECT FROM day_demand AS d
+                    WHERE d.school_id = last.school_id AND d.day = last.day AND d.learner_id = n.learner_id)) AS more
+        FROM last JOIN day_input AS input USING (school_id, day) JOIN day_staff AS had USING (school_id, day)
+            LEFT JOIN day_plan AS plan USING (school_id, day)
+        WHERE last.back <= 2 AND had.staff <> '[]'
+    ), owing AS (SELECT *, news AND taken > 0 OR changed AS owed FROM told)
+    SELECT school_id, day, newest, planned, owed, taken, staff FROM owing WHERE owed OR more
 """  # noqa: S608 - our own words
 """Days that took something and have no plan of it, or are to take what was noted: of each school the last one, and the one before it, which
-counts as long as it is open; and the version of the plan that each has."""
+counts as long as it is open; the version of the plan that each has; whether it owes something, else it may be full; whom it took, and its
+adults."""
 
+_STAFF: Final = TypeAdapter(list[StaffMember])
 SchoolDay = tuple[UUID, date]
 
 
@@ -258,11 +269,23 @@ async def look_at(installation: Installation) -> Look | None:
 async def _dirty(connection: Connection) -> dict[SchoolDay, int]:
     """Return the days that have to be planned yet, and the version of the plan that each has."""
     rows = await _rows(connection, DIRTY)
-    open_now: Mapping[UUID, Sequence[date]] = {}
-    if not all(newest for _, _, newest, _ in rows):  # Seldom, hence asked for by itself.
-        ((at,),) = await _rows(connection, NEWEST)
-        open_now = open_days_of(at, settings_of(await _rows(connection, SETTINGS)))
-    return {(school, on): version for school, on, newest, version in rows if newest or on in open_now.get(school, ())}
+    if all(newest and owed for _, _, newest, _, owed, _, _ in rows):
+        return {(school, on): version for school, on, _, version, *_ in rows}
+    ((at,),) = await _rows(connection, NEWEST)  # Seldom, hence asked for by itself.
+    settings = settings_of(await _rows(connection, SETTINGS))
+    open_now, schools = open_days_of(at, settings), schools_of(settings.at(settings.latest))
+    return {
+        (school, on): version for school, on, newest, version, owed, taken, staff in rows
+        if (newest or on in open_now.get(school, ())) and (owed or taken < _room(schools.get(school), on, staff))
+    }  # fmt: skip
+
+
+def _room(school: SchoolResources | None, on: date, staff: str) -> int:
+    """Return how many learners a day takes; none, where the school has no resources any more."""
+    if school is None:
+        return 0
+    here = of_day(school, on)
+    return room_of(here, len(adults(here, _STAFF.validate_json(staff))))
 
 
 async def _rows(connection: Connection, statement: str) -> list[Any]:

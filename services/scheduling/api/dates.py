@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 
 from services.scheduling.api.days import date_of
-from services.scheduling.api.resources import Change, Note
+from services.scheduling.api.resources import Change, Note, present_at
 from services.scheduling.checks import day_faults, faults_of
 from services.scheduling.dated import base_of, changed, lowered_day, told_of
 from services.scheduling.hours import begun_periods, local_day
@@ -72,7 +72,7 @@ def add_to(router: APIRouter, context: Context, queries: Queries, change: Change
         """
         on, sent = _on(day), await read_model(request, DayChange)
         told = lowered_day(DayResources(on=on, **{name: getattr(sent, name) for name in Otherwise.model_fields}))
-        present = (await queries.present([school_id])).get(school_id, 0)
+        present = (await present_at(queries, [school_id]))[school_id]
 
         def beside(before: SchoolResources | None) -> SchoolResources:
             school, now = _known(before), context.clock.now()

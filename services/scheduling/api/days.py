@@ -69,7 +69,7 @@ def add_to(router: APIRouter, context: Context, queries: Queries) -> None:
         """
         asked = await days.of(school_id, day)
         seen = await days.seen(asked)
-        return school_day(seen, asked.on, await queries.left_out(seen.day.school, asked.on), asked.closing, paging)
+        return school_day(seen, asked.on, await queries.left_out(seen, asked.on), asked.closing, paging)
 
     @router.get("/schools/{school_id}/days/{day}/unserved")
     async def list_unserved(school_id: UUID, day: Day, paging: Paging) -> Page[UnservedView]:

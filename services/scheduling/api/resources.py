@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.scheduling.checks import faults_of
+from services.scheduling.checks import Present, faults_of
 from services.scheduling.dated import kept, lowered
 from services.scheduling.hours import local_day
 from services.scheduling.queries import Queries
@@ -203,10 +203,16 @@ def add_to(router: APIRouter, context: Context, queries: Queries, change: Change
 
 async def _refuse_faults(queries: Queries, told: Sequence[SchoolResources], wrong: Sequence[Fault] = (), root: str = "") -> None:
     """Raise BadInput where something is wrong with resources beyond their form; `root` is the part of places that the body lacks."""
-    found = faults_of(told, await queries.present([school.school_id for school in told]))
+    found = faults_of(told, await present_at(queries, [school.school_id for school in told]))
     faults = [*wrong, *(replace(fault, place=fault.place.removeprefix(root)) for fault in found)]
     if faults:
         raise BadInput(f"the resources cannot be taken: {faults[0]}", faults)
+
+
+async def present_at(queries: Queries, schools: Sequence[UUID]) -> dict[UUID, Present]:
+    """Return who is at these schools."""
+    learners, rosters = await queries.present(schools), await queries.rosters(schools)
+    return {school: Present(learners.get(school, 0), rosters.get(school, frozenset())) for school in schools}
 
 
 def _refuse_removal(gone: Mapping[UUID, int]) -> None:

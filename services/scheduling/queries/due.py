@@ -204,14 +204,14 @@ class Looks:
     async def _sought(self, connection: Connection, one: OpenDay, resources: str) -> Sought | None:
         """Return what a day is searched from; None where its plan knows all there is, or it cannot have one yet."""
         place = {"school": one.school.school_id, "day": one.on}
-        standings, rosters, news = await _read(
-            connection, (_STANDING, place), (_ROSTER, place), (_NEW_DEMANDS, place | {"most": room_of(one.school)})
-        )
+        standings, rosters = await _read(connection, (_STANDING, place), (_ROSTER, place))
         standing, roster, staff = _Standing(*standings[0]), rosters[0][0] or 0, rosters[0][1]
         new_staff = roster > standing.roster
         staff = staff if new_staff else standing.staff
-        if staff == "[]" and not adults(one.school, ()):
+        present = adults(one.school, _STAFF_LIST.validate_json(staff))
+        if not present:
             return None
+        (news,) = await _read(connection, (_NEW_DEMANDS, place | {"most": room_of(one.school, len(present))}))
         before = await self._planned_with(connection, one, standing.resources, resources)
         stale = before is None or not days_alike(before, one.school) or standing.planned < (standing.demanded or 0)
         if not (news or new_staff or stale):

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from services.scheduling.explain import SchoolDay
 from services.scheduling.hours import last_moment
-from services.scheduling.limits import room_of
+from services.scheduling.limits import MAX_LEARNERS, room_of
 from services.scheduling.queries.due import ASKS, ENTRY
 from services.scheduling.queries.kept import Kept, PlanRow, Seen
 from services.scheduling.queries.views import ChangeView, UnservedView
@@ -53,6 +53,9 @@ _FULL: Final = f"""
 _LEFT_OUT: Final = f"SELECT count(*) {_FULL}"
 _PLANNED_WITH: Final = "SELECT resources FROM day_plan WHERE school_id = %s AND day = %s"
 _PRESENT: Final = f"SELECT school_id, count(*) FROM demand WHERE school_id = ANY(%s) AND {ASKS} GROUP BY school_id"  # noqa: S608 - our own words
+_ROSTERS: Final = """
+    SELECT school_id, array_agg(staff_id) AS staff FROM staff WHERE school_id = ANY(%s) AND active GROUP BY school_id
+"""
 _UNKNOWN_SUBJECTS: Final = """
     SELECT school_id, subject FROM unnest(%s::uuid[], %s::text[]) AS told(school_id, subject)
     WHERE EXISTS (SELECT FROM demand WHERE demand.school_id = told.school_id AND demand ? 'needs') AND NOT EXISTS (
@@ -180,19 +183,23 @@ class Queries(Tables):
         row = await self.row(ENTRY, {"resources": resources, "school": str(school)})
         return None if row is None else SchoolResources.model_validate_json(row["school"])
 
-    async def left_out(self, school: SchoolResources, on: date) -> int:
+    async def left_out(self, seen: Seen, on: date) -> int:
         """Return how many learners a full day could not take."""
-        (row,) = await self.rows(_LEFT_OUT, _of_day(school, on))
+        (row,) = await self.rows(_LEFT_OUT, _of_day(seen.day.school, on, seen))
         return int(row["count"])
 
     async def lacking(self, school: SchoolResources, on: date, after: tuple[UUID, int], most: int) -> list[LackingRow]:
         """Return what learners asked of a day and did not get, in order of learner and period."""
         behind = {"learner": after[0], "number": after[1], "limit": most}
-        return await self.all(LackingRow, _LACKING, _of_day(school, on) | behind)
+        return await self.all(LackingRow, _LACKING, _of_day(school, on, await self.seen(school.school_id, on)) | behind)
 
     async def present(self, schools: Sequence[UUID]) -> dict[UUID, int]:
         """Return how many learners of these schools ask for something; a school where nobody does is left out."""
         return {row["school_id"]: int(row["count"]) for row in await self.rows(_PRESENT, [list(schools)])}
+
+    async def rosters(self, schools: Sequence[UUID]) -> dict[UUID, frozenset[UUID]]:
+        """Return the adults whom the roster has at these schools."""
+        return {row["school_id"]: frozenset(row["staff"]) for row in await self.rows(_ROSTERS, [list(schools)])}
 
     async def unknown_subjects(self, told: Iterable[tuple[UUID, str]]) -> list[tuple[UUID, str]]:
         """Return those of these schools' subjects that no demand of the school names; none of a school that has no demands yet."""
@@ -211,8 +218,9 @@ class Queries(Tables):
         return await self.all(ChangeRow, _CHANGES, {"school": school, "day": on, "before": before, "most": most})
 
 
-def _of_day(school: SchoolResources, on: date) -> dict[str, Any]:
-    return {"school": school.school_id, "day": on, "until": last_moment(school, on), "most": room_of(of_day(school, on))}
+def _of_day(school: SchoolResources, on: date, seen: Seen | None) -> dict[str, Any]:
+    room = MAX_LEARNERS if seen is None else room_of(seen.day.school, len(seen.day.staff))
+    return {"school": school.school_id, "day": on, "until": last_moment(school, on), "most": room}
 
 
 def _seen(resources: SchoolResources, on: date, row: Row) -> Seen:
