@@ -71,7 +71,7 @@ $(NATIVE)/.installed: $(VENV)/.installed setup.py $(shell find shared services d
 	$(NATIVE)/bin/python -m pip install --quiet --disable-pip-version-check $(SETUPTOOLS)
 	cd $(NATIVE)/lib/python3*/site-packages && printf '%s\n' 'import os; os.environ["PYTHONSAFEPATH"] = "1"  # Of its children.' \
 		$(abspath $(VENV))/lib/python3*/site-packages $(CURDIR) > cairn-native.pth
-	CAIRN_NATIVE=1 $(NATIVE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation .
+	CAIRN_NATIVE=1 MYPY_CACHE_DIR=$(abspath $(NATIVE))/.mypy_cache $(NATIVE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation .
 	rm -rf build
 	@touch $@
 
