@@ -97,7 +97,7 @@ async def test_an_erased_learners_name_and_words_are_gone_for_everybody_and_her_
     told = await erase(profile, ada)
     assert told == {
         "learner_id": ada, "erased_at": "2026-11-24T08:00:00Z", "recorded": True, "keys_destroyed": 1, "names": 1, "words": 2,
-        "still_named": True,
+        "on_roster": True,
     }  # fmt: skip
     shown = await get(profile, f"/learners/{ada}")
     assert (shown["given_name"], shown["family_name"], shown["erased_on"]) == ("", "", ERASED_ON)

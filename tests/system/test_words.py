@@ -191,7 +191,7 @@ def test_an_answer_is_told_in_words(answering: tuple[str, list[Any]], home: Path
     assert answering[1][0][:3] == ("PUT", "/evidence/alignments", "text/csv")
 
 
-ERASED = {"recorded": True, "keys_destroyed": 1, "names": 3, "words": 0, "still_named": True}
+ERASED = {"recorded": True, "keys_destroyed": 1, "names": 3, "words": 0, "on_roster": True}
 NOBODY_KNOWN = {"type": "x", "title": "There is nothing under this id", "status": 404, "detail": "no roster named a learner with this id"}
 ERASE = ("erase", "--learner", "00000001-0000-8000-8000-000000000001", "--asked-by", "guardian", "--why", "request")
 

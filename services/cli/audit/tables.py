@@ -155,7 +155,7 @@ def tell(compared: Compared, ids: frozenset[str], findings: Findings) -> None:
         for table, keys in compared.different.items():
             findings.wrong("I2", f"{service}: rows of {table} differ from a fold of the ledger", keys)
         if compared.apart:
-            why = "do not come from the ledger: keys are drawn, and steps of a roster are on their way into it"
+            why = "do not come from the ledger: they hold keys that were drawn, or what is still to be done"
             findings.leave_out("I2", f"{service}: {', '.join(compared.apart)} {why}")
     if "I8" in ids:
         findings.wrong("I8", "a day is visible half-written", compared.halves)

@@ -50,7 +50,7 @@ class Erased(BaseModel):
     keys_destroyed: int = Field(description="By this request: hers, and those that an earlier erasure had left.")
     names: int = Field(description="Sealed forms of her name in profile's record, which nobody can open any more.")
     words: int = Field(description="Statements in profile's record whose words nobody can open any more.")
-    still_named: bool = Field(description="Whether the roster names her: each import says so until her SIS leaves her out.")
+    on_roster: bool = Field(description="Whether the roster names her: each import says so until her SIS leaves her out.")
 
 
 class Lifted(BaseModel):
@@ -82,7 +82,7 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
         assert now is not None, "it was recorded"
         return Erased(
             learner_id=learner_id, erased_at=now.since, recorded=bool(recorded), keys_destroyed=destroyed, names=sealed.names,
-            words=sealed.words, still_named=learner is not None and learner.active,
+            words=sealed.words, on_roster=learner is not None and learner.active,
         )  # fmt: skip
 
     @router.post("/learners/{learner_id}/erasure/lifted")
