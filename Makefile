@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NATIVE := .venv-native
 SETUPTOOLS := setuptools==80.9.0
 # What mypyc needs besides: a C compiler, and Python's headers. Empty where one of them is missing.
-COMPILER = $(and $(shell command -v cc),$(wildcard $(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h))
+COMPILER = $(and $(shell command -v cc),$(wildcard $(shell $(or $(wildcard $(BIN)/python),$(PYTHON)) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h))
 # What the benches measure: `native` where it can be built, unless told otherwise.
 FORM = $(if $(COMPILER),native,interpreted)
 MEASURED = $(if $(filter native,$(FORM)),$(NATIVE),$(VENV))

@@ -38,7 +38,10 @@ def erase(
     why: Annotated[
         str, typer.Option(help="request, retention, consent-withdrawn or order; with --undo mistake, request or consent-given.")
     ],
-    reference: Annotated[str, typer.Option(help="Number of the request in your own files, such as DSR-2026-0114. No names.")] = "",
+    reference: Annotated[
+        str,
+        typer.Option(help="Number of the request in your own files, such as DSR-2026-0114. No name, date of birth or learner's number."),
+    ] = "",
     undo: Annotated[bool, typer.Option("--undo", help="Let her be named again, by the next roster; what was erased stays so.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")] = False,
     address: AddressOption = None,
@@ -62,10 +65,10 @@ def erase(
     if undo:
         out.print("The next roster that names her brings her name." if told.get("recorded") else "She was not erased.")
         return
+    for line in REMAINS:  # First: whatever becomes of the count, these are duties.
+        out.print(line)
     if address is None:
         _count(home_of(home), learner)
-    for line in REMAINS:
-        out.print(line)
 
 
 def _count(home: Path, learner: UUID) -> None:

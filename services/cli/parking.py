@@ -144,7 +144,10 @@ async def _retry(service: Topic, ids: list[int] | None, home: HomeOption) -> boo
 def passed_by(
     service: Annotated[Topic, typer.Argument(help="The service that passed them by.")],
     types: Annotated[
-        list[str], typer.Argument(help="Types of events, such as mastery.prerequisite-waived.v1, as the changelog names them.")
+        list[str],
+        typer.Argument(
+            help="Types such as mastery.prerequisite-waived.v1: all that the changelog names, or what was withdrawn comes back."
+        ),
     ],
     home: HomeOption = None,
 ) -> None:

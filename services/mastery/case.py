@@ -121,7 +121,9 @@ def read_package(package: Any, known: Collection[str] = (), today: date | None =
     headings = _headings(kinds, {parent for parent, _ in parents.values()})
     retired = _retired(reader, document, items, headings, today)
     shown = items.keys() - headings - retired
-    added = spread(before, {child: parent for child, (parent, _) in parents.items()}, headings, shown, items.keys(), reader.note)
+    added = spread(
+        before, {child: parent for child, (parent, _) in parents.items()}, headings, shown, items.keys(), MAX_BEFORE, reader.note
+    )
     competencies = _competencies(reader, items, parents, before, subjects, _Beside(root, kinds, shown, added, replaced, similar))
     reader.stop()
     links = [(first, name) for name, known in before.items() for first in known]

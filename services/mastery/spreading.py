@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Set
+from functools import cache
 from typing import Final
 
 from services.mastery.order import cycle_in
@@ -24,6 +25,7 @@ def spread(
     headings: Set[str],
     shown: Collection[str],
     items: Collection[str],
+    most: int,
     note: Callable[[str, str, str], None],
 ) -> dict[str, set[str]]:
     """Return the prerequisites that links of headings come to: whatever is beneath the first and stands before nothing else there comes
@@ -38,10 +40,11 @@ def spread(
         headings: items that only group others.
         shown: items that can be shown.
         items: all items; what comes before may be none of them.
+        most: prerequisites that a competency may have in all.
         note: takes place, code and detail.
     """
     beneath, placed, held = _Beneath(parents, shown, before), dict[Link, str](), dict[Link, list[Link]]()
-    total = 0
+    total, grown = 0, {name: len(known) for name, known in before.items()}
     for link, place in sorted((((first, name), place) for name, known in before.items() for first, place in known.items())):
         first, name = link
         if headings.isdisjoint(link):
@@ -54,8 +57,11 @@ def spread(
             note(place, UNHELD, "one heading lies beneath the other: it holds nothing")
         elif count > MAX_PAIRS or total + count > MAX_ALL_PAIRS:
             note(place, UNHELD, f"it would come to {count} prerequisites among what is beneath, too many: it holds nothing")
+        elif any(grown.get(other, 0) + len(last) > most for other in start):
+            note(place, UNHELD, f"more than {most} would come before one of those beneath: it holds nothing")
         else:
             total += count
+            grown |= {other: grown.get(other, 0) + len(last) for other in start}
             placed[link], held[link] = place, [(one, other) for one in last for other in start]
     for _ in range(MAX_ROUNDS):
         cycle = cycle_in(_together(before, held))
@@ -88,13 +94,14 @@ class _Beneath:
         for child in sorted(parents):
             self._children.setdefault(parents[child], []).append(child)
         self._shown, self._before, self._known = shown, before, dict[str, dict[str, None]]()
+        self.start, self.last = cache(self._start), cache(self._last)
 
-    def start(self, name: str) -> list[str]:
+    def _start(self, name: str) -> list[str]:
         """Return those that have nothing before them there."""
         among = self._of(name)
         return [each for each in among if among.keys().isdisjoint(self._before.get(each, ()))]
 
-    def last(self, name: str) -> list[str]:
+    def _last(self, name: str) -> list[str]:
         """Return those that stand before nothing there."""
         among = self._of(name)
         needed = {first for each in among for first in self._before.get(each, ())}

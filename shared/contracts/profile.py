@@ -168,8 +168,9 @@ class RosterImported(Event):
     first_session: date | None = Field(default=None, description="When the earliest academic session of the roster begins.")
 
 
-REFERENCE: Final = r"^([A-Z]{0,8}[-/]?[0-9][0-9./-]{0,31})?$"
-"""A number of the district's own files, such as `DSR-2026-0114`. Its form has no room for what somebody might write of a person."""
+REFERENCE: Final = r"^([A-Z]{0,4}[-/]?[0-9][0-9./-]{0,31})?$"
+"""A number of the district's own files, such as `DSR-2026-0114`: four letters at most, where a name hardly fits. That it is no date of
+birth, and no number by which a learner is known, its form cannot say."""
 
 
 class LearnerErased(Event):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.mastery import case
 from services.mastery.case import MAX_ITEMS, MAX_STATEMENT, read_package
 from services.mastery.framework import FRAMEWORK
 from shared.errors import BadInput, MalformedInput, TooLarge
@@ -302,6 +303,16 @@ def test_headings_with_too_much_beneath_them_hold_nothing() -> None:
     assert before_of(found) == {}
     assert (report.spread, report.noted) == (0, {"heading-prerequisite": 1})
     assert "3600" in report.notes[0].detail
+
+
+def test_links_of_headings_hold_up_to_what_may_come_before_one_competency(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(case, "MAX_BEFORE", 5)
+    links = [link("precedes", 1, 3), link("precedes", 2, 3), link("precedes", 12, 10)]
+    sent = shapes(12, [(1, [4, 5, 6]), (2, [7, 8, 9]), (3, [10, 11])], links)
+    found, report = read_package(sent)
+    assert before_of(found) == {10: {4, 5, 6, 12}, 11: {4, 5, 6}}
+    assert (report.spread, report.noted) == (6, {"heading-prerequisite": 1})
+    assert "more than 5" in report.notes[0].detail
 
 
 def test_what_is_over_or_has_not_begun_is_no_goal() -> None:

@@ -1,5 +1,6 @@
 """Needs, explanations, overrides, waivers and the policy over HTTP, on a real database."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -322,6 +323,15 @@ async def test_days_are_those_of_the_time_zone_that_is_named_and_stay_so(service
     assert (await get(service, f"/learners/{LEARNER}/competencies"))["items"][0]["days"] == 2, "everybody is judged again"
     refused = await put(service, "/policy", west | {"timezone": "PST"}, status=422)
     assert [(fault["place"], fault["code"]) for fault in refused["errors"]] == [("/timezone", "unknown-timezone")]
+
+
+async def test_a_time_zone_is_not_lost_where_somebody_sets_numbers_at_the_same_time(service: Any) -> None:
+    shown = await get(service, "/policy")
+    strict = [shown["policies"][0] | {"bar_e6": 900_000}]
+    west = service.client.put("/mastery/policy", json={"policies": shown["policies"], "timezone": "America/Los_Angeles"})
+    answers = await asyncio.gather(west, service.client.put("/mastery/policy", json={"policies": strict}))
+    assert [answer.status_code for answer in answers] in ([200, 200], [200, 409])
+    assert (await get(service, "/policy"))["timezone"] == "America/Los_Angeles"
 
 
 async def test_a_competency_that_no_framework_names_says_that_it_cannot_be_mastered(service: Any) -> None:

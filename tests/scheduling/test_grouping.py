@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -435,6 +436,19 @@ def test_who_was_to_talk_with_an_adult_who_is_not_there_talks_with_another(gone:
     assert talks(later, told) == talks(before, plan(before)) == 4
     assert used(later, told, None) == 0
     assert moved(later, told) < 25
+
+
+@pytest.mark.parametrize("way", [repair, lambda problem, _: plan(problem)])
+def test_a_talk_that_was_held_is_not_held_again_where_its_adult_has_gone_since(way: Callable[[Problem, set[Any]], Plan]) -> None:
+    demands = {who: one.model_copy(update={"check_in": int(who) % 10 == 0}) for who, one in made_demands(5, 40).items()}
+    before = Problem(made_school(5, 60, 4, 12), staff(12), demands, {})
+    running = applied(before, plan(before))
+    ((adult, period),) = {(one.staff_id, one.period_id) for day in running.values() for one in day if one.use is Use.CHECK_IN}
+    begun = 1 + [one.id for one in before.school.periods].index(period)
+    later = replace(before, staff=tuple(one for one in before.staff if one.staff_id != adult), running=running, begun=begun)
+    told = way(later, set())
+    assert Use.CHECK_IN not in {session.use for session in told.sessions}
+    assert violations(later, told) == []
 
 
 def test_a_talk_is_held_in_place_of_a_group_whose_members_find_seats_where_no_adult_is_free() -> None:

@@ -183,3 +183,25 @@ async def test_a_repair_of_a_date_counts_its_own_adults(service: Any) -> None:
     assert ill not in {one["staff_id"] for one in sessions}
     assert (await got(service, f"learners/{learner(3)}/days/tomorrow"))["demand_version"] == 2
     assert ill in {one["staff_id"] for one in await everything(service, f"schools/{SCHOOL}/days/today", "sessions")}
+
+
+async def test_a_day_without_any_adult_shows_who_has_no_place(service: Any) -> None:
+    await planned(service)
+    everybody = [str(adult.staff_id) for adult in staff(8)]
+    told = await put(service, absent=everybody)
+    await service.tick()
+    day = await got(service, f"schools/{SCHOOL}/days/tomorrow")
+    assert (day["sessions"]["items"], day["unserved"] > 0) == ([], True)
+    assert await look(service) == []
+    await put(service, base=told["base"])
+    await service.tick()
+    assert (await got(service, f"schools/{SCHOOL}/days/tomorrow"))["unserved"] == 0
+
+
+async def test_a_period_that_is_new_has_not_begun(service: Any) -> None:
+    await planned(service)
+    usual = (await got(service, f"schools/{SCHOOL}/days/{TUESDAY}/resources"))["usual_periods"]
+    service.context.clock.advance(timedelta(hours=1, minutes=47))  # 08:47: the first period has begun, and ends at 08:45.
+    early, late = ({"id": "extra", "starts": starts, "ends": "08:49", "subject": ""} for starts in ("08:46", "08:48"))
+    assert (await refused(service, TODAY, periods=[usual[0], early, *usual[1:]]))[:2] == (409, "begun")
+    assert (await put(service, TODAY, periods=[usual[0], late, *usual[1:]]))["events"] > 0

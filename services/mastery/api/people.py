@@ -223,7 +223,7 @@ def _add_policy(router: APIRouter, context: Context) -> None:
         value, parameters = await read_json(request), await context.asker.parameters()
         before = inputs_of(parameters).days
         entries = read_policies(value, context.clock.now(), before)
-        stays = before.timezone and value.get("timezone") is None
-        commands = adoption(Topic.MASTERY, POLICY, entries, base=parameters.id_of(POLICY) if stays else None)
+        stays = value.get("timezone") is None  # Also where none is named: a zone that somebody names meanwhile is not lost.
+        commands = adoption(Topic.MASTERY, POLICY, entries, base=(parameters.id_of(POLICY) or "") if stays else None)
         events = await events_of(context, commands)
         return PolicySet(policy_id=adopted_id(commands), events=len(events), **_shown(parse([entries]).days))

@@ -17,7 +17,12 @@ from shared.http import LAST_ID, NEVER, Page, Paging, Sent, events_of
 from shared.parts import Context
 
 Reference = Annotated[
-    str, Field(pattern=REFERENCE, description="Number of the request in the district's own files, such as `DSR-2026-0114`; never a name.")
+    str,
+    Field(
+        pattern=REFERENCE,
+        description="Number of the request in the district's own files, such as `DSR-2026-0114`: at most four letters, then digits. Never "
+        "a name, a date of birth or a learner's number.",
+    ),
 ]
 
 

@@ -17,7 +17,7 @@ from services.scheduling.hours import begun_periods, local_day
 from services.scheduling.queries import Queries
 from services.scheduling.resources import is_school_day, schools_of
 from shared.contracts.scheduling import MAX_DATED, DayResources, Otherwise, Period, SchoolResources
-from shared.errors import BadInput, Fault, NotFound
+from shared.errors import BadInput, Fault, NotFound, Refused
 from shared.http import body_of, problem_responses, read_model
 from shared.parts import Context
 
@@ -79,7 +79,10 @@ def add_to(router: APIRouter, context: Context, queries: Queries, change: Change
             faults = list(day_faults(school, told, "", present))
             if faults:
                 raise BadInput(f"what is told of {on} cannot be taken: {faults[0]}", faults)
-            after = changed(school, told, sent.base, local_day(school, now), begun_periods(school, on, now))
+            begun = begun_periods(school, on, now)
+            after = changed(school, told, sent.base, local_day(school, now), begun)
+            if begun_periods(after, on, now) > begun:
+                raise Refused("begun", "a period that is new would have begun already, with nobody in it: let it begin later")
             _refuse_size(after)
             return after
 

@@ -118,6 +118,8 @@ class Day:
         count = len(self.learners)
         self.done = [[0] * len(needs) for needs in self.needs]
         self.led = [0] * count
+        self.talked_today = set[int]()
+        """With whom an adult has talked in a session that cannot be shown any more, since its adult or zone is gone."""
         before = [problem.before.get(learner, Before()) for learner in self.learners]
         self.missed = [told.missed for told in before]
         self.talked = [told.talked for told in before]
@@ -156,7 +158,18 @@ class Day:
 
     def checked_in(self, learner: int) -> bool:
         """Return whether an adult talks with her in some period."""
-        return any(team is not None and team.use is Use.CHECK_IN for team in (row[learner] for row in self.at))
+        return learner in self.talked_today or any(
+            team is not None and team.use is Use.CHECK_IN for team in (row[learner] for row in self.at)
+        )
+
+    def remember(self, learner: int, use: Use, need: int) -> None:
+        """Count what a learner did in a session that cannot be shown any more, for this need of hers (-1: none)."""
+        if need >= 0:
+            self.done[learner][need] += 1
+        if use is not Use.INDEPENDENT:
+            self.led[learner] += 1
+        if use is Use.CHECK_IN:
+            self.talked_today.add(learner)
 
     def may_lead(self, adult: int, modality: Modality, subject: str) -> bool:
         """Return whether an adult may lead a group: she teaches the subject, or nobody has to."""

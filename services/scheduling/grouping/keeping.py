@@ -26,7 +26,23 @@ def keep(day: Day, period: int, changed: Set[int]) -> list[int]:
         day.open(period, team)
         for learner, need in everybody:
             day.place(period, learner, team, need)
+    if begun:
+        _remember(day, period)
     return [] if begun else [learner for learner, team in enumerate(day.at[period]) if team is None and day.present[learner]]
+
+
+def _remember(day: Day, period: int) -> None:
+    """Count what was done in a period that has begun and cannot be shown any more: its adult went, or its space was closed."""
+    for learner, team in enumerate(day.at[period]):
+        placed = None if team else _placed(day, period, learner)
+        if placed is not None and placed.use is not None and day.present[learner]:
+            day.remember(learner, placed.use, _need(day, learner, placed))
+
+
+def _placed(day: Day, period: int, learner: int) -> Placement | None:
+    """Return where the running plan has a learner in a period; None where it says nothing of it."""
+    period_id = day.periods[period].id
+    return next((one for one in day.running.get(day.learners[learner], ()) if one.period_id == period_id), None)
 
 
 Seats = dict[int, tuple[Team, list[tuple[int, int]]]]
@@ -38,9 +54,8 @@ def _seats(day: Day, period: int, changed: Set[int]) -> tuple[Seats, dict[int, l
     returning: dict[int, list[tuple[int, int]]] = {}
     adults: set[int] = set()
     free_adults = frozenset(day.free_adults[period])
-    period_id = day.periods[period].id
-    for learner, identity in enumerate(day.learners):
-        placed = next((one for one in day.running.get(identity, ()) if one.period_id == period_id), None)
+    for learner in range(len(day.learners)):
+        placed = _placed(day, period, learner)
         team = None if placed is None or not day.present[learner] else _team(day, placed)
         if placed is None or team is None or team.adult not in free_adults:
             continue

@@ -208,9 +208,10 @@ class Looks:
         standing, roster, staff = _Standing(*standings[0]), rosters[0][0] or 0, rosters[0][1]
         new_staff = roster > standing.roster
         staff = staff if new_staff else standing.staff
-        present = adults(one.school, _STAFF_LIST.validate_json(staff))
-        if not present:
-            return None
+        known = _STAFF_LIST.validate_json(staff)
+        present = adults(one.school, known)
+        if not (present or known or standing.planned):
+            return None  # Nobody was told yet. Where all are away, learners without a place are to be seen.
         (news,) = await _read(connection, (_NEW_DEMANDS, place | {"most": room_of(one.school, len(present))}))
         before = await self._planned_with(connection, one, standing.resources, resources)
         stale = before is None or not days_alike(before, one.school) or standing.planned < (standing.demanded or 0)
