@@ -11,7 +11,7 @@ from uuid import UUID
 
 import httpx
 
-from services.cli.imports import IMPORT_LIMIT_S, refusal, where
+from services.cli.asking import LIMIT_S, refusal, where
 from services.cli.words import out
 from shared.errors import BadInput, Fault
 
@@ -35,11 +35,11 @@ def compare(path: Path, report: Path | None, address: str | None, home: Path | N
 
 def _asked(address: str, learners: list[dict[str, Any]]) -> httpx.Response:
     """Return the answer; as long as it is under way, the question is sent again."""
-    answer = httpx.post(address, json={"learners": learners}, timeout=IMPORT_LIMIT_S)
+    answer = httpx.post(address, json={"learners": learners}, timeout=LIMIT_S)
     while answer.status_code == 503 and b':under-way"' in answer.content:
         out.print(answer.json()["detail"])
         time.sleep(int(answer.headers["Retry-After"]))
-        answer = httpx.post(address, json={"learners": learners}, timeout=IMPORT_LIMIT_S)
+        answer = httpx.post(address, json={"learners": learners}, timeout=LIMIT_S)
     return answer
 
 

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from uuid import UUID
 
-import httpx
 import typer
-from rich.markup import escape
 
+from services.cli.asking import AddressOption, ask, tell, where
 from services.cli.home import HomeOption
-from services.cli.imports import AddressOption, ServiceFailed, refusal, where
-from services.cli.words import in_words, out
 from shared.errors import BadInput
-
-LIMIT_S: Final = 60.0
 
 Ids = Annotated[list[UUID] | None, typer.Option("--absent", help="An adult who is not to be had all day. May be repeated.")]
 Away = Annotated[
@@ -42,8 +36,8 @@ def day(
 
     Periods that have begun stay. Without any option it shows what is told.
     """
-    place = f"{where(address, home)}/scheduling/schools/{school}/days/{date.date()}/resources"
-    told = _asked("GET", place, None)
+    at, path = where(address, home), f"/scheduling/schools/{school}/days/{date.date()}/resources"
+    told = ask("GET", path, at)
     changes = [absent, away, close_space, without_period, closed, reason is not None, usual]
     if any(changes):
         before: Mapping[str, Any] = {} if usual else told["day"]
@@ -56,20 +50,9 @@ def day(
             "reason": before.get("reason", "") if reason is None else reason,
             "base": told["base"],
         }
-        _asked("PUT", place, changed)
-        told = _asked("GET", place, None)
-    for line in in_words({"school_day": told["school_day"], **{name: value for name, value in told["day"].items() if value}}):
-        out.print(escape(line))
-
-
-def _asked(method: str, place: str, body: Any) -> Any:
-    try:
-        answer = httpx.request(method, place, json=body, timeout=LIMIT_S)
-    except httpx.ConnectError:
-        raise ServiceFailed(f"nobody answers at {place}: run `cairn up`, or name another address with --address") from None
-    if not answer.is_success:
-        raise refusal(answer, Path("the date"))
-    return answer.json()
+        ask("PUT", path, at, body=changed)
+        told = ask("GET", path, at)
+    tell({"school_day": told["school_day"], **{name: value for name, value in told["day"].items() if value}})
 
 
 def _joined(before: Iterable[str] | None, more: Iterable[str]) -> list[str]:

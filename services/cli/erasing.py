@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
-import httpx
 import typer
-from rich.markup import escape
 
+from services.cli.asking import AddressOption, ask, tell, where
 from services.cli.home import HomeOption, home_of
-from services.cli.imports import AddressOption, ServiceFailed, refusal, where
-from services.cli.words import in_words, out
+from services.cli.words import out
 from shared.contracts.profile import Asker, ErasureGround, LiftGround
 from shared.errors import BadInput
 
-LIMIT_S: Final = 120.0
 BEFORE: Final = (
     "Nobody will be able to read this learner's name, or any words that people said about her, again: not from the record, Kafka or a "
     "backup without her key. To lift the erasure later lets a roster name her again, and brings nothing back."
@@ -59,9 +55,8 @@ def erase(
         out.print(BEFORE)
         typer.confirm("Erase her?", abort=True)
     path = f"/profile/learners/{learner}/erasure{'/lifted' if undo else ''}"
-    told = _post(place + path, {"asked_by": str(asked_by), "why": why, "reference": reference})
-    for line in in_words(told):
-        out.print(escape(line))
+    told = ask("POST", path, place, body={"asked_by": str(asked_by), "why": why, "reference": reference})
+    tell(told)
     if undo:
         out.print("The next roster that names her brings her name." if told.get("recorded") else "She was not erased.")
         return
@@ -79,19 +74,6 @@ def _count(home: Path, learner: UUID) -> None:
     counts = asyncio.run(story.sealed_of(urls_of(home), learner))
     told = ", ".join(f"{service} {count}" for service, count in counts.items() if count) or "none"
     out.print(f"sealed texts about her, which nobody can open: {told}")
-
-
-def _post(url: str, body: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        answer = httpx.post(url, json=body, timeout=LIMIT_S)
-    except httpx.ConnectError:
-        raise ServiceFailed(f"nobody answers at {url}: run `cairn up`, or name another address with --address") from None
-    except (httpx.TransportError, httpx.InvalidURL) as error:
-        raise ServiceFailed(f"{url} broke off ({type(error).__name__}): ask again, which is safe") from None
-    if not answer.is_success:
-        raise refusal(answer, Path("the request"))
-    found: dict[str, Any] = answer.json()
-    return found
 
 
 def add_to(app: typer.Typer) -> None:

@@ -53,13 +53,13 @@ def calibrate(
     home: HomeOption = None,
 ) -> None:
     """Fit a calibration to recorded responses. Writes files only, unless --publish is given; the same data and seed give the same set."""
-    from services.cli import calibrating, publishing
+    from services.cli import asking, calibrating, publishing
 
     if force and not why.strip():
         raise BadInput("--force needs --why TEXT: the reason is kept in the record")
     read = _read(data, groups)
     calibrating.check(read, data.name)
-    where = publishing.where(address, home) if publish else None
+    where = asking.where(address, home) if publish else None
     before = publishing.in_force(where) if where else calibrating.shipped()
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn()
     with Progress(*columns, console=err, transient=True) as bar:
@@ -88,13 +88,13 @@ def evaluate(
     home: HomeOption = None,
 ) -> None:
     """Say how a calibration does on learners whom it has never seen. Changes nothing."""
-    from services.cli import calibrating, publishing
+    from services.cli import asking, calibrating, publishing
     from services.mastery.calibration import parse
 
     path = Path(calibration)
     if not path.exists() and not SET_ID.fullmatch(calibration):
         raise BadInput(f"{calibration} is neither a file nor the id of a set, 64 digits from 0 to f: mend it")
-    entries = calibrating.read_set(path) if path.exists() else publishing.set_of(publishing.where(address, home), calibration)
+    entries = calibrating.read_set(path) if path.exists() else publishing.set_of(asking.where(address, home), calibration)
     known, read = parse([entries]), _read(data, groups)
     told, seen = calibrating.evaluate(read, known)
     _tell(told)

@@ -8,8 +8,9 @@ from typing import Annotated, Final
 import orjson
 import typer
 
+from services.cli.asking import JSON, AddressOption, ask, send, tell, where
 from services.cli.home import HomeOption
-from services.cli.imports import JSON, AddressOption, FileArgument, ask, send, tell, where
+from services.cli.imports import FileArgument
 from services.cli.words import out
 
 PATH: Final = "/mastery/policy"

@@ -9,8 +9,7 @@ from typing import Any
 import httpx
 from rich.markup import escape
 
-from services.cli.imports import IMPORT_LIMIT_S, refusal
-from services.cli.imports import where as where
+from services.cli.asking import LIMIT_S, refusal
 from services.cli.words import in_words, out
 from services.mastery.calibration import Calibration, parse
 
@@ -31,7 +30,7 @@ def set_of(address: str, set_id: str) -> list[dict[str, Any]]:
 
 def publish(address: str, entries: Sequence[dict[str, Any]], why: str) -> None:
     """Put a set in force and tell the answer in words."""
-    answer = httpx.put(f"{address}{PATH}", json={"entries": list(entries), "why": why}, timeout=IMPORT_LIMIT_S)
+    answer = httpx.put(f"{address}{PATH}", json={"entries": list(entries), "why": why}, timeout=LIMIT_S)
     if not answer.is_success:
         raise refusal(answer, Path("calibration.json"))
     for line in in_words(answer.json()):
@@ -41,7 +40,7 @@ def publish(address: str, entries: Sequence[dict[str, Any]], why: str) -> None:
 
 
 def _get(url: str) -> dict[str, Any]:
-    answer = httpx.get(url, timeout=IMPORT_LIMIT_S)
+    answer = httpx.get(url, timeout=LIMIT_S)
     if not answer.is_success:
         raise refusal(answer, Path("--calibration"))
     found: dict[str, Any] = answer.json()

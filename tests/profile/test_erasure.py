@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -27,25 +26,15 @@ from shared.sealing import Use
 from shared.stack import Stack, copy_database, drop_database
 from shared.testing import SOME_TIME, running
 from tests.profile.district import District
-from tests.profile.test_http import KEY, events, get, learners, rows, send, store, types
+from tests.profile.test_http import KEY, events, get, learners, place, profile, rows, send, store, types
 from tests.shared.test_catch_up import publish
-from tests.shared.wire import Wire
+from tests.shared.wire import Wire, lie_nowhere_else
 
+__all__ = ["place", "profile"]
 ASKED = {"asked_by": "guardian", "why": "request", "reference": "DSR-2026-0114"}
 MISTAKE = {"asked_by": "district", "why": "mistake"}
 ERASED_ON = "2026-11-24"
 BEN_SAID = "Ben-Canary builds with me"
-
-
-@pytest.fixture
-def place(database: Any) -> Any:
-    return database("profile")
-
-
-@pytest.fixture
-async def profile(place: Any) -> AsyncIterator[Any]:
-    async with running(PARTS, place, clock=FixedClock(SOME_TIME)) as service:
-        yield service
 
 
 async def post(profile: Any, path: str, body: Any, status: int = 200) -> Any:
@@ -332,12 +321,7 @@ async def test_a_restored_database_gets_the_erasure_back_from_kafka_and_destroys
         async with running(PARTS, place, clock=FixedClock(SOME_TIME)) as service:
             await erase(service, ada)
         await publish(Wire(kafka_servers, topic_prefix, "", ""), "profile", place.app_url)
-        given = {
-            "HOME": tmp_path, "DATABASE_URL": older.app_url, "KAFKA_SERVERS": kafka_servers, "TOPIC_PREFIX": topic_prefix,
-            "PARKING_KEY": "00" * 32, "DISTRICT_KEY": "00" * 32,
-        }  # fmt: skip
-        for name, value in given.items():
-            monkeypatch.setenv(f"CAIRN_{name}", str(value))
+        lie_nowhere_else(monkeypatch, tmp_path, older.app_url, kafka_servers, topic_prefix)
         done = await asyncio.to_thread(CliRunner().invoke, app, ["ledger", "catch-up", "profile"])
         assert done.exit_code == 0, done.output
         async with running(PARTS, older, clock=FixedClock(SOME_TIME)) as service:

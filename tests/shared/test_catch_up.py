@@ -43,6 +43,7 @@ from tests.shared.wire import (
     events,
     heard,
     learners,
+    lie_nowhere_else,
     name_in,
     rows,
     until,
@@ -385,12 +386,7 @@ async def test_every_table_of_every_service_comes_back_by_the_command(
         await FILL[topic](service)
     wire = Wire(kafka_servers, topic_prefix, "", "")
     await publish(wire, topic, place.app_url)
-    given = {
-        "HOME": tmp_path, "DATABASE_URL": older.app_url, "KAFKA_SERVERS": kafka_servers, "TOPIC_PREFIX": topic_prefix,
-        "PARKING_KEY": "00" * 32, "DISTRICT_KEY": "00" * 32,
-    }  # fmt: skip
-    for name, value in given.items():
-        monkeypatch.setenv(f"CAIRN_{name}", str(value))
+    lie_nowhere_else(monkeypatch, tmp_path, older.app_url, kafka_servers, topic_prefix)
     done = await asyncio.to_thread(CliRunner().invoke, app, ["ledger", "catch-up", topic])
     assert done.exit_code == 0, done.output
     # Keys of people are in no event, what tells the service's own keys is written at its start, and where a sweep stood is no part of the

@@ -39,7 +39,7 @@ from tests.shared.test_catch_up import (  # noqa: F401 - fixtures
     tell,
     wire,
 )
-from tests.shared.wire import PARTITIONS, Wire, copied, events, rows, until
+from tests.shared.wire import PARTITIONS, Wire, copied, events, lie_nowhere_else, rows, until
 
 WHY = "the disk burnt, and the broker with it"
 NOW = datetime(2026, 11, 25, 8, tzinfo=UTC)
@@ -203,12 +203,7 @@ def command(
 ) -> tuple[Callable[..., Any], ServiceDatabase]:
     """Give `cairn ledger resume profile`, with the environment of a service that lies nowhere else."""
     place = database(Topic.PROFILE)
-    given = {
-        "HOME": tmp_path, "DATABASE_URL": place.app_url, "KAFKA_SERVERS": kafka_servers, "TOPIC_PREFIX": topic_prefix,
-        "PARKING_KEY": "00" * 32, "DISTRICT_KEY": "00" * 32,
-    }  # fmt: skip
-    for name, value in given.items():
-        monkeypatch.setenv(f"CAIRN_{name}", str(value))
+    lie_nowhere_else(monkeypatch, tmp_path, place.app_url, kafka_servers, topic_prefix)
     return (lambda *words: CliRunner().invoke(app, ["ledger", "resume", "profile", *words])), place
 
 

@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.record.util import calc_crc32c
@@ -327,3 +329,13 @@ async def heard(hearer: Ledger, count: int, seconds: float = 40.0) -> None:
         return bool(found == count)
 
     await until(enough, f"{count} events in the hearer's ledger", seconds)
+
+
+def lie_nowhere_else(monkeypatch: pytest.MonkeyPatch, home: Path, database_url: str, kafka_servers: str, topic_prefix: str) -> None:
+    """Give commands the environment of a service that lies nowhere else."""
+    given = {
+        "HOME": home, "DATABASE_URL": database_url, "KAFKA_SERVERS": kafka_servers, "TOPIC_PREFIX": topic_prefix,
+        "PARKING_KEY": "00" * 32, "DISTRICT_KEY": "00" * 32,
+    }  # fmt: skip
+    for name, value in given.items():
+        monkeypatch.setenv(f"CAIRN_{name}", str(value))

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from services.cli import app, dates
+from services.cli import app, asking
 
 NOBODY = "http://127.0.0.1:1"
 PROBLEM = {
@@ -304,14 +304,14 @@ def test_what_is_otherwise_on_a_date_is_added_to_what_was_told_of_it(home: Path,
     held: dict[str, Any] = {"on": "2026-11-24", "absent": ["a"], "staff": [{"staff_id": "b", "subjects": ["art"], "away": ["p0"]}]}
     sent: list[tuple[str, str, Any]] = []
 
-    def answer(method: str, place: str, json: Any, timeout: float) -> httpx.Response:
+    def answer(method: str, place: str, json: Any, **_: Any) -> httpx.Response:
         sent.append((method, place, json))
         if method == "PUT":
             held.update(json)
         told = {"day": dict(held), "base": f"base {len(sent)}", "school_day": not held.get("closed"), "usual_periods": periods}
         return httpx.Response(200, json=told, request=httpx.Request(method, place))
 
-    monkeypatch.setattr(dates.httpx, "request", answer)
+    monkeypatch.setattr(asking.httpx, "request", answer)
     school, adult = str(UUID(int=7)), str(UUID(int=5))
     where = ("day", school, "2026-11-24", "--address", "http://cairn")
     said = run(*where, "--absent", adult, "--away", "b:p1,p2", "--close-space", "hall", "--without-period", "p2", "--reason", "half-day")
