@@ -10,16 +10,23 @@ import pytest
 
 from demo.main import Options, run
 from demo.school import school
+from services.cli.home import NAMES, log_file
 from services.cli.installation import stop
 from shared.errors import Misconfigured
 
 LEARNERS = 24
+TOLD = 3_000
+"""Characters of each log that are told."""
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """A folder for an installation, which is gone afterwards whatever happens."""
+    """A folder for an installation, which is gone afterwards whatever happens; what its processes said last stands beside a failure."""
     yield tmp_path / "home"
+    for name in NAMES:
+        log = log_file(tmp_path / "home", name)
+        if log.exists():
+            print(f"{log.name}: {log.read_text(errors='replace')[-TOLD:]}")
     stop(tmp_path / "home", wipe=True)
 
 
