@@ -120,8 +120,6 @@ def carry(servers: str, dsn: str, topic: str, onward: str, way: str, told: Conne
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )  # fmt: skip
         async with connection, consumer, a_producer(servers) as producer:
-            await connection.execute("CREATE TABLE IF NOT EXISTS raw (bytes bytea)")
-            await connection.commit()
             consumer.assign([TopicPartition(topic, number) for number in range(PARTITIONS)])
             while count := await asyncio.to_thread(told.recv):
                 told.send("ready")

@@ -103,6 +103,8 @@ def a_place(stack: Stack) -> Place:
         migrate(service, made.owner_url)
         urls[service], owner_urls[service] = made.app_url, made.owner_url
     raw = create_database(stack.postgres_url, "evidence", stack.home, f"{suffix}raw")
+    with psycopg.connect(raw.owner_url) as connection:
+        connection.execute("CREATE TABLE raw (bytes bytea)")  # Both ceilings copy to it.
     return Place(stack.kafka_servers, f"bench{suffix}", urls, raw.owner_url, owner_urls)
 
 
