@@ -79,6 +79,9 @@ def _envelope(value: Any, latest: datetime) -> list[Any]:
     try:
         if not isinstance(value, dict):
             raise Malformed("", "not-an-object", "a Caliper envelope is a JSON object", "send sensor, sendTime, dataVersion and data")
+        if is_event(value):
+            remedy = "send it in the list `data` of an envelope, beside sensor, sendTime and dataVersion"
+            raise Malformed("", "not-an-envelope", "an event without its envelope", remedy)
         iri(value.get("sensor"), "/sensor")
         instant(value.get("sendTime"), "/sendTime", latest)
         version, data = value.get("dataVersion"), value.get("data")
@@ -123,6 +126,8 @@ def _read(value: Any, place: str, reader: Reader) -> Heard:
 
 def _graded(event: Entity, actor: Entity) -> Work:
     graded, generated = event.part("object"), event.part("generated")
+    if generated.get("scoreGiven") is not None:  # Without its type, which every entity has, it would count as no score.
+        generated.text("type")
     of_score = generated.part("attempt")
     attempts = [of_score] if graded.type in KINDS else [graded, of_score]
     assigned = [each.part("assignee") for each in attempts]

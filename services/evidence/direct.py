@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints, ValidationError
 
-from services.evidence.told import MAX_ACTS, MAX_ID, Heard, Malformed, act_of_attempt, instant, share_of
+from services.evidence.told import MAX_ACTS, MAX_ID, Heard, Malformed, act_of_attempt, instant, not_a_number, share_of
 from shared.contracts.envelope import MAX_INTEGER
 from shared.contracts.evidence import EvidenceAccepted, Format, Kind
 from shared.errors import BadInput, Fault, MalformedInput, TooLarge
@@ -89,6 +89,8 @@ def _act(item: Any, place: str) -> Act:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = "".join(f"/{step}" for step in first["loc"] if step not in ("int", "constrained-float", "float"))
+        if "int" in first["loc"]:  # Of what may also be a fraction pydantic would say that it has to be an integer.
+            raise not_a_number(f"{place}{where}") from None
         code = first["type"].replace("_", "-")
         raise Malformed(f"{place}{where}", code, first["msg"], _REMEDIES.get(code, "see /docs")) from None
 

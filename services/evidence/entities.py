@@ -65,7 +65,7 @@ class Entity:
         """Return the entity under a name, described or named by its id; an empty one where there is none.
 
         Raises:
-            Malformed: it is neither an object nor an IRI.
+            Malformed: it is neither an object nor an IRI, or its type is no text.
         """
         value, place = self.get(name), f"{self.place}/{name}"
         if value is None:
@@ -76,7 +76,10 @@ class Entity:
             raise Malformed(place, "not-an-entity", "neither an object nor an IRI", "send an entity or its IRI")
         if "id" in value:
             iri(value["id"], f"{place}/id")
-        return Entity(value, place, self.reader)
+        found = Entity(value, place, self.reader)
+        if found.get("type") is not None:
+            found.text("type")
+        return found
 
     def needed(self, name: str) -> Entity:
         """Return the entity under a name, with its id; where it is described it has a type too. Raises `Malformed`."""

@@ -35,7 +35,8 @@ EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 ANYWHERE: Final = ""
 """Source of ids that are unique in the world; the direct API takes no empty source."""
 
-_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?[0-5]\d)", re.ASCII)
+_YEARS_OR_MONTHS: Final = re.compile(r"[1-9][\d.,]*[YM]")
 _DURATION: Final = TypeAdapter(timedelta)
 
 
@@ -69,8 +70,13 @@ def number(value: Any, place: str) -> int | float:
         Malformed: it is something else.
     """
     if type(value) not in (int, float) or not math.isfinite(value):
-        raise Malformed(place, "not-a-number", "a score is a number", "send a JSON number, not text")
+        raise not_a_number(place)
     return value  # type: ignore[no-any-return]  # Its exact type was looked at above.
+
+
+def not_a_number(place: str) -> Malformed:
+    """Return what is wrong where a score stands that is no number."""
+    return Malformed(place, "not-a-number", "a score is a number", "send a JSON number, not text")
 
 
 def share_of(given: Any, maximum: Any, place_given: str, place_maximum: str) -> int:
@@ -96,7 +102,7 @@ def share_of(given: Any, maximum: Any, place_given: str, place_maximum: str) -> 
 
 
 def instant(value: Any, place: str, latest: datetime) -> datetime:
-    """Return an instant in UTC.
+    """Return an instant in UTC; what it says below a microsecond is left out.
 
     Raises:
         Malformed: no ISO 8601 instant with a time zone, before 1970 or after `latest`.
@@ -122,9 +128,11 @@ def duration_ms(value: Any, place: str) -> int:
         Malformed: it is none, negative, or has years or months, whose length is not known.
     >>> duration_ms("PT1M2.5S", "")
     62500
+    >>> duration_ms("P0Y0M0DT0H0M5S", "")
+    5000
     """
     remedy = "send it like PT40M12S"
-    if not isinstance(value, str) or not value.startswith("P") or "Y" in value or "M" in value.partition("T")[0]:
+    if not isinstance(value, str) or not value.startswith("P") or _YEARS_OR_MONTHS.search(value.partition("T")[0]):
         raise Malformed(place, "not-a-duration", "not an ISO 8601 duration in weeks, days, hours, minutes and seconds", remedy)
     try:
         span = _DURATION.validate_python(value)

@@ -86,6 +86,28 @@ def test_a_quiz_and_a_project_are_told_by_the_type_of_the_work() -> None:
 
 
 @pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        ("2026-11-23T10:00:00Z", "2026-11-23T10:00:00+00:00"),
+        ("2026-11-23T10:00:00.1234567Z", "2026-11-23T10:00:00.123456+00:00"),
+        ("2026-11-23T10:00:00.9999999999999Z", "2026-11-23T10:00:00.999999+00:00"),
+        ("2026-11-23T10:00:00+05:30", "2026-11-23T04:30:00+00:00"),
+        ("2026-11-23T10:00:00-0500", "2026-11-23T15:00:00+00:00"),
+    ],
+)
+def test_an_instant_may_be_of_any_zone_and_of_any_fraction(sent: str, meant: str) -> None:
+    assert told(put(graded(), "eventTime", sent)).occurred_at.isoformat() == meant
+    assert len(read(envelope(graded(), sendTime=sent))) == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"), [("PT0S", 0), ("P1DT2H", 93_600_000), ("P0Y0M0DT0H10M5S", 605_000), ("PT1.1234567890S", 1_123), ("P1W", 604_800_000)]
+)
+def test_a_duration_has_no_years_and_months_but_none(sent: str, meant: int) -> None:
+    assert told(put(graded(), "object/duration", sent)).duration_ms == meant
+
+
+@pytest.mark.parametrize(
     ("given", "maximum", "share"),
     [
         (0, 4, 0),
@@ -146,6 +168,9 @@ def test_events_may_name_what_the_envelope_describes() -> None:
         (put(graded(), "generated/maxScore", ...), "no possible score"),
         (put(graded(), "generated/maxScore", 0), "no possible score"),
         (put(graded(), "generated/maxScore", -4.0), "no possible score"),
+        (put(graded(), "generated/maxScore", None), "no possible score"),
+        (put(graded(), "generated/scoreGiven", None), "no score"),
+        (put(graded(), "generated/type", "Result"), "no score"),
         (put(graded(), "object/assignee", ...), "nobody is assigned"),
         (put(graded(), "object/assignee/id", "_:someone"), "nobody is assigned"),
         (put(graded(), "object/assignable", ...), "no item"),
@@ -189,10 +214,14 @@ BAD_EVENTS = [
     ("object/duration", "40 minutes", "not-a-duration"),
     ("object/duration", "-PT5S", "not-a-duration"),
     ("object/duration", "P1M", "not-a-duration"),
+    ("object/duration", "P0Y10MT5S", "not-a-duration"),
+    ("object/duration", "P0.5Y", "not-a-duration"),
+    ("object/assignable/type", ["Assessment"], "not-a-text"),
     ("eventTime", ..., "not-an-instant"),
     ("eventTime", "yesterday", "not-an-instant"),
     ("eventTime", "2026-11-23T10:00:00", "not-an-instant"),
     ("eventTime", 1_764_000_000, "not-an-instant"),
+    ("eventTime", "2026-11-23T10:00:00+05:75", "not-an-instant"),
     ("eventTime", "2026-02-30T10:00:00.000Z", "not-an-instant"),
     ("eventTime", "2027-11-23T10:00:00.000Z", "in-the-future"),
     ("eventTime", "0001-01-01T00:00:00.000+14:00", "not-an-instant"),
@@ -202,6 +231,8 @@ BAD_EVENTS = [
     ("generated/scoreGiven", True, "not-a-number"),
     ("generated/scoreGiven", float("nan"), "not-a-number"),
     ("generated/maxScore", "4", "not-a-number"),
+    ("generated/type", ..., "missing"),
+    ("generated/type", ["Score"], "not-a-text"),
     ("generated/attempt", 1, "not-an-entity"),
 ]
 
@@ -239,6 +270,8 @@ def test_every_malformed_event_is_named() -> None:
     ("value", "place"),
     [
         ([], ""),
+        ([graded()], ""),
+        (graded(), ""),
         ("text", ""),
         (None, ""),
         ({}, "/sensor"),
