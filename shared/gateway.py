@@ -22,7 +22,7 @@ from starlette.types import Message, Receive, Scope, Send
 from yarl import URL
 
 from shared.http import Problem
-from shared.http.gate import limit_unread
+from shared.http.gate import SLOWEST_BYTES_S, limit_unread
 from shared.http.problems import ClientSilent, respond, respond_to
 
 MAX_CONNECTIONS: Final = 100
@@ -35,9 +35,6 @@ CONNECT_LIMIT_S: Final = 2.0
 TURN_LIMIT_S: Final = 5.0
 TRANSFER_LIMIT_S: Final = 120.0
 """Silence of both client and service in the middle of a request, such as while a whole roster is taken: then its turn is given back."""
-SLOWEST_BYTES_S: Final = 10_000
-"""Bytes per second that a client moves at least, of its request and its answer together, once it was waited for TRANSFER_LIMIT_S in all:
-who trickles would keep a turn like one who is silent."""
 HEALTH_LIMIT_S: Final = 3.0
 RETRY_AFTER_S: Final = 1
 

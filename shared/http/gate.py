@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -27,6 +27,11 @@ LARGE_AGAIN_S: Final = 10
 """After which whoever brings a second large body may come again."""
 SILENCE_LIMIT_S: Final = 150.0
 """Of a client in the middle of its request, or of taking its answer. Longer than the gateway's: whoever knows the client tells it so."""
+SLOWEST_BYTES_S: Final = 10_000
+"""Bytes per second that a client moves at least once it was waited for this long in all: who trickles would keep a place like one who is
+silent."""
+LARGE_LIMIT_S: Final = 300.0
+"""In which a body is there whole, from when it took the room for a large one, which nobody else has meanwhile."""
 
 
 class Gate:
@@ -35,7 +40,7 @@ class Gate:
     def __init__(
         self, app: ASGIApp, max_body_bytes: int = bodies.MAX_BODY_BYTES, max_requests: int = MAX_REQUESTS,
         max_held_bytes: int = MAX_HELD_BYTES, is_full: Callable[[], bool] = lambda: False, silence_limit_s: float = SILENCE_LIMIT_S,
-        large: Mapping[str, int] = NONE,
+        large: Mapping[str, int] = NONE, large_limit_s: float = LARGE_LIMIT_S,
     ) -> None:  # fmt: skip
         """Stand before an application.
 
@@ -47,7 +52,7 @@ class Gate:
         """
         self._app, self._is_full, self._silence_limit_s = app, is_full, silence_limit_s
         self._max_body_bytes, self._max_requests, self._max_held_bytes = max_body_bytes, max_requests, max_held_bytes
-        self._large, self._large_taken = large, False
+        self._large, self._large_taken, self._large_limit_s = large, False, large_limit_s
         self._under_way = self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,11 +122,7 @@ class Gate:
         parts: list[bytes] = []
         more = True
         while more:
-            try:
-                async with asyncio.timeout(self._silence_limit_s):
-                    message = await receive()
-            except TimeoutError:
-                raise ClientSilent(self._silence_limit_s) from None
+            message = await self._next(receive, taken)
             if message["type"] == "http.disconnect":
                 return None
             part = message.get("body", b"")
@@ -135,11 +136,29 @@ class Gate:
                 if self._large_taken:
                     raise Overloaded("the service's room for a large body", LARGE_AGAIN_S)
                 self._large_taken = taken.large = True
+                taken.until = min(taken.until, asyncio.get_running_loop().time() + self._large_limit_s)
             if self._held > self._max_held_bytes and self._held > held:  # One alone is always taken.
                 raise Overloaded("the service's room for the bodies of requests")
             parts.append(part)
             more = message.get("more_body", False)
         return b"".join(parts)
+
+    async def _next(self, receive: Receive, taken: _Taken) -> Message:
+        """Return what comes next of a request.
+
+        Raises:
+            ClientSilent: nothing came in time, or too little until then.
+        """
+        began = asyncio.get_running_loop().time()
+        paced = taken.began + self._silence_limit_s + taken.size / SLOWEST_BYTES_S
+        until = min(began + self._silence_limit_s, paced, taken.until)
+        try:
+            async with asyncio.timeout_at(until):  # What is there already comes also after that.
+                return await receive()
+        except TimeoutError:
+            if until < began + self._silence_limit_s:
+                raise ClientSilent(until - taken.began, taken.size) from None
+            raise ClientSilent(self._silence_limit_s) from None
 
 
 @dataclass(slots=True)
@@ -149,6 +168,9 @@ class _Taken:
     size: int = 0
     large: bool = False
     """Whether it has the room for a large body."""
+    began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    until: float = float("inf")
+    """By when all of it has to be there."""
 
 
 def limit_unread(made: socket.socket, limit_s: float) -> None:

@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime
+from time import monotonic
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -621,6 +622,68 @@ async def test_a_client_that_stops_in_the_middle_is_told_and_gives_its_place_bac
     assert told["type"] == "urn:cairn:problem:client-silent"
     assert "send it again" in told["detail"]
     assert await answers(one) == 200
+
+
+def trickling(size: int) -> Any:
+    """Return a `receive` that brings so many bytes, then one every 10 ms without end."""
+    first = [b"x" * size]
+
+    async def receive() -> Any:
+        if not first:
+            await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": first.pop() if first else b"x", "more_body": True}
+
+    return receive
+
+
+@pytest.mark.parametrize(("size", "least_s"), [(0, 0.1), (gate.SLOWEST_BYTES_S // 2, 0.6)])
+async def test_a_client_that_trickles_is_told_and_gives_its_place_back(size: int, least_s: float) -> None:
+    one, sent, began = Gate(taken, max_requests=1, silence_limit_s=0.1), [], monotonic()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    still = asyncio.create_task(one(SCOPE, trickling(size), send))
+    await asyncio.sleep(0.02)
+    assert await answers(one) == 429
+    await asyncio.wait_for(still, 20)
+    assert monotonic() - began >= least_s, "what it brought counts"
+    assert sent[0]["status"] == 408
+    assert " bytes of it came in " in orjson.loads(sent[1]["body"])["detail"]
+    assert await answers(one) == 200
+
+
+async def test_a_large_body_that_trickles_gives_its_room_back() -> None:
+    one = Gate(taken, max_body_bytes=LIMIT, large={"/": 4 * LIMIT}, large_limit_s=0.2)
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(one), base_url="http://test") as client:
+        still = asyncio.create_task(one(SCOPE, trickling(LIMIT + 1), send))
+        await asyncio.sleep(0.05)
+        assert (await client.post("/", content=b"x" * 2 * LIMIT)).status_code == 429
+        await asyncio.wait_for(still, 20)
+        assert sent[0]["status"] == 408
+        assert (await client.post("/", content=b"x" * 2 * LIMIT)).status_code == 200
+
+
+async def test_what_is_there_already_is_not_late() -> None:
+    """As where the whole process stood still."""
+    sizes = [LIMIT + 1, 1, 1]
+
+    async def receive() -> Any:
+        size = sizes.pop(0)
+        return {"type": "http.request", "body": b"x" * size, "more_body": bool(sizes)}
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await Gate(taken, max_body_bytes=LIMIT, large={"/": 4 * LIMIT}, large_limit_s=0.0, silence_limit_s=0.0)(SCOPE, receive, send)
+    assert sent[0]["status"] == 200
 
 
 async def test_a_client_that_does_not_take_its_answer_gives_its_place_back() -> None:
