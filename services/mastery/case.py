@@ -17,7 +17,7 @@ from typing import Any, Final
 from services.mastery.grades import GRADES, grades_of
 from services.mastery.order import cycle_in
 from services.mastery.reading import MAX_WORD, Note, Reader, guid_of
-from services.mastery.spreading import spread
+from services.mastery.spreading import handed_on, spread
 from shared.contracts.mastery import Competency
 from shared.errors import BadInput, Fault, MalformedInput, TooLarge
 
@@ -121,12 +121,13 @@ def read_package(package: Any, known: Collection[str] = (), today: date | None =
     headings = _headings(kinds, {parent for parent, _ in parents.values()})
     retired = _retired(reader, document, items, headings, today)
     shown = items.keys() - headings - retired
+    told, before = before, handed_on(before, retired - replaced.keys(), MAX_BEFORE, reader.note)
     added = spread(
         before, {child: parent for child, (parent, _) in parents.items()}, headings, shown, items.keys(), MAX_BEFORE, reader.note
     )
     competencies = _competencies(reader, items, parents, before, subjects, _Beside(root, kinds, shown, added, replaced, similar))
     reader.stop()
-    links = [(first, name) for name, known in before.items() for first in known]
+    links = [(first, name) for name, known in told.items() for first in known]
     grouping = sum(not headings.isdisjoint(link) for link in links)
     report = Report(
         document=root, title=title, items=len(competencies), headings=len(headings), retired=len(retired), children=len(parents),

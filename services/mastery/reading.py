@@ -26,7 +26,7 @@ class Note:
     place: str
     code: str
     """`duplicate`, `dangling`, `foreign`, `several-parents`, `not-an-item`, `unknown-grade`, `clipped`, `no-date`, `retired`, `not-begun`,
-    `heading-prerequisite`, `of-another-document` or `replaced-elsewhere`."""
+    `heading-prerequisite`, `retired-prerequisite`, `of-another-document` or `replaced-elsewhere`."""
     detail: str
 
 

@@ -1,9 +1,10 @@
-"""What comes before what, where a package says it of headings: it holds among the competencies beneath them; pure."""
+"""What comes before what, where a package says it of headings or of what is not in use: it holds among the competencies; pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Set
 from functools import cache
+from graphlib import TopologicalSorter
 from typing import Final
 
 from services.mastery.order import cycle_in
@@ -14,9 +15,38 @@ MAX_ALL_PAIRS: Final = 100_000
 MAX_ROUNDS: Final = 20
 """Of looking for a cycle; then no link between headings holds anything."""
 UNHELD: Final = "heading-prerequisite"
+UNHANDED: Final = "retired-prerequisite"
 
 Link = tuple[str, str]
 """What comes before, and what comes behind it."""
+
+
+def handed_on(
+    before: Mapping[str, Mapping[str, str]], unused: Set[str], most: int, note: Callable[[str, str, str], None]
+) -> dict[str, dict[str, str]]:
+    """Return the links with those that lead through what is not in use: what came before that comes before what it came before.
+
+    Args:
+        before: competency -> those before it -> place in the package. Without a cycle.
+        unused: items that nobody is to show.
+        most: prerequisites that a competency may have in all. A link by which there would be more hands nothing on, and is noted.
+        note: takes place, code and detail.
+
+    >>> handed_on({"b": {"gone": "/1"}, "gone": {"a": "/0"}}, {"gone"}, 9, print)["b"]
+    {'gone': '/1', 'a': '/1'}
+    """
+    found = {name: dict(known) for name, known in before.items()}
+    through = {name: sorted(unused & known.keys()) for name, known in sorted(before.items())}
+    total = 0
+    for name in TopologicalSorter(through).static_order():
+        for way in through.get(name, ()):
+            more = [first for first in found.get(way, ()) if first not in unused and first not in found[name]]
+            if len(found[name]) + len(more) > most or total + len(more) > MAX_ALL_PAIRS:
+                note(before[name][way], UNHANDED, "too much comes before what is not in use: it does not come before this")
+            else:
+                total += len(more)
+                found[name] |= dict.fromkeys(more, before[name][way])
+    return found
 
 
 def spread(

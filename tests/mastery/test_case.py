@@ -327,6 +327,25 @@ def test_what_is_over_or_has_not_begun_is_no_goal() -> None:
     assert [note.place for note in report.notes] == ["/CFItems/0/statusEndDate", "/CFItems/2/statusStartDate", "/CFItems/4/statusEndDate"]
 
 
+def test_what_is_over_hands_on_what_comes_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    over, later = {"statusEndDate": "2019-06-30"}, {"statusStartDate": "2027-08-01"}
+    items = [item(1), item(2, **over), item(3, **later), item(4), item(5, CFItemType="Cluster"), item(6), item(7, **over), item(8), item(9)]
+    links = [
+        link("precedes", 1, 2), link("precedes", 2, 3), link("precedes", 3, 4), link("precedes", 2, 5), link("isChildOf", 6, 5),
+        link("precedes", 1, 7), link("precedes", 7, 8), link("replacedBy", 7, 9),
+    ]  # fmt: skip
+    sent, today = package(items, links), date(2026, 11, 28)
+    found, report = read_package(sent, today=today)
+    assert before_of(found) == {4: {1}, 6: {1}, 8: set()}, "what was replaced is followed to what stands in its place"
+    assert (report.prerequisites, report.heading_prerequisites) == (5, 1), "links are counted as they stand there"
+    assert before_of(read_package(sent)[0])[4] == {3}, "while it is in use it stands between them"
+
+    monkeypatch.setattr(case, "MAX_BEFORE", 1)
+    found, report = read_package(package(items[:4], links[:3]), today=today)
+    assert before_of(found) == {4: set()}
+    assert [note.place for note in report.notes if note.code == "retired-prerequisite"] == ["/CFAssociations/1"]
+
+
 @pytest.mark.parametrize(
     ("changes", "goals", "noted"),
     [
