@@ -81,12 +81,15 @@ def activities(file: FileArgument, address: AddressOption = None, home: HomeOpti
 def resources(
     file: FileArgument,
     remove: Annotated[bool, typer.Option("--remove", help="Also take away what schools have that the file does not name.")] = False,
+    dry_run: DryRun = False,
+    base: Annotated[str, typer.Option(help="What the dry run told as `base`: the file's `days` replace what was told of dates.")] = "",
     address: AddressOption = None,
     home: HomeOption = None,
 ) -> None:
     """Take spaces, periods and staff of all schools (JSON) in place of those before. The same file again changes nothing."""
     place = where(address, home)
-    send("PUT", "/scheduling/resources", file, JSON, place, {"remove": "true"} if remove else None)
+    query = {"remove": "true" if remove else "", "base": base}
+    send("PUT", "/scheduling/resources", file, JSON, place, _dry(dry_run) | {name: value for name, value in query.items() if value})
     tell_other_days(file, place)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from types import MappingProxyType
 from typing import Final
 from uuid import UUID
@@ -61,6 +62,19 @@ def _of_school(school: SchoolResources, place: str, present: Present) -> Iterato
     yield from _twice(f"{place}/days", "on", (told.on for told in school.days))
     for number, told in enumerate(school.days):
         yield from day_faults(school, told, f"{place}/days/{number}", present)
+
+
+def staying_faults(school: SchoolResources, place: str, present: Present, today: date) -> Iterator[Fault]:
+    """Yield what is wrong with the dates of a school that were told before, and stay with what is sent: each says its date and remedy."""
+    for told in school.days:
+        if told.on >= today:
+            for fault in day_faults(school, told, f"{place}/days/{told.on}", present):
+                remedy = f"keep it, or tell {told.on} otherwise first (PUT /scheduling/schools/{school.school_id}/days/{told.on}/resources)"
+                yield replace(fault, detail=f"of {told.on}, which was told before and stays: {fault.detail}", remedy=remedy)
+    size = len(canonical(school.model_dump(mode="json", exclude_defaults=True)))
+    if size > MAX_PAGE_BYTES - 3:
+        remedy = f"send at most {MAX_PAGE_BYTES - 3} with its dates, or make dates as usual first"
+        yield Fault(place, "too-large", f"the school has {size} bytes with the dates that stay", remedy)
 
 
 def day_faults(school: SchoolResources, told: DayResources, place: str, present: Present) -> Iterator[Fault]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Final
 
-from services.scheduling.resources import of_day
 from shared.contracts.envelope import canonical, digest
 from shared.contracts.scheduling import DayResources, Period, SchoolResources, StaffMember
 from shared.errors import Refused
@@ -27,15 +27,14 @@ def base_of(told: DayResources) -> str:
     return "" if _nothing(told) else digest(canonical(told.model_dump(mode="json", exclude_defaults=True)))
 
 
-def changed(school: SchoolResources, told: DayResources, base: str, today: date, begun: int) -> SchoolResources:
+def changed(school: SchoolResources, told: DayResources, base: str, today: date) -> SchoolResources:
     """Return the school with this told of a date, in place of what was.
 
     Args:
         base: what the change was made from; see `base_of`.
-        begun: periods of today that have begun.
 
     Raises:
-        Refused: the date is over or too far ahead, something else is told of it by now, or periods that have begun would be other ones.
+        Refused: the date is over or too far ahead, or something else is told of it by now.
     """
     if told.on < today:
         raise Refused("over", f"{told.on} is over in the school: what it was stays as it is")
@@ -47,12 +46,20 @@ def changed(school: SchoolResources, told: DayResources, base: str, today: date,
     if base != base_of(before):
         raise Refused(CHANGED, f"somebody else said what is otherwise on {told.on}: look at it with GET, and send yours with its base")
     after = school.model_copy(update={"days": _ordered(*(day for day in school.days if day.on != told.on), told)})
-    if told.on == today:
-        was, now = of_day(school, today).periods[:begun], of_day(after, today).periods[:begun]
-        if was != now:
-            named = ", ".join(period.id for period in was)
-            raise Refused("begun", f"periods {named} have begun and stay: send them first, as they were")
     return kept(after, today)
+
+
+def lost(before: SchoolResources, sent: SchoolResources, today: date) -> list[date]:
+    """Return the dates, not over, of which the school as it is sent would take away what was told."""
+    dates = {day.on: day for day in sent.days}
+    return [day.on for day in before.days if day.on >= today and dates.get(day.on) != day]
+
+
+def base_of_dates(schools: Iterable[SchoolResources]) -> str:
+    """Return what names that which is otherwise on all dates of schools; the empty text where all is as usual."""
+    told = {str(school.school_id): [day.model_dump(mode="json", exclude_defaults=True) for day in school.days] for school in schools}
+    dated = {school: days for school, days in told.items() if days}
+    return digest(canonical(dated)) if dated else ""
 
 
 def kept(school: SchoolResources, today: date) -> SchoolResources:

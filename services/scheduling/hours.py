@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from services.scheduling.resources import is_school_day, next_school_day, of_day
 from shared.contracts.scheduling import SchoolResources
+from shared.errors import Refused
 
 
 def local_day(school: SchoolResources, now: datetime) -> date:
@@ -24,6 +25,20 @@ def begun_periods(school: SchoolResources, on: date, now: datetime) -> int:
     zone = ZoneInfo(school.timezone)
     starts = (datetime.combine(on, time.fromisoformat(period.starts), zone).astimezone(UTC) for period in of_day(school, on).periods)
     return sum(start <= now for start in starts)
+
+
+def refuse_other_hours(before: SchoolResources, after: SchoolResources, on: date, now: datetime) -> None:
+    """Raise Refused where a day's periods that have begun would be other ones, or one that is new would have begun already."""
+    was, becomes = of_day(before, on).periods, of_day(after, on).periods
+    if was == becomes:
+        return
+    begun = begun_periods(before, on, now)
+    if was[:begun] != becomes[:begun]:
+        named = ", ".join(period.id for period in was[:begun])
+        remedy = f"send them first, as they were; where only other days become otherwise, tell the periods of {on} in its `days`"
+        raise Refused("begun", f"periods {named} have begun on {on} in school {before.school_id}, and stay: {remedy}")
+    if begun_periods(after, on, now) > begun:
+        raise Refused("begun", f"a period of {on} that is new would have begun already, with nobody in it: let it begin later")
 
 
 def last_moment(school: SchoolResources, on: date) -> datetime:

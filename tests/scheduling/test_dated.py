@@ -13,7 +13,7 @@ from services.scheduling.dated import base_of, changed, kept, told_of
 from services.scheduling.domain import AdoptPlan, DayState, RepairDay, day, inputs_hash, problem_of
 from services.scheduling.domain.placing import days_of
 from services.scheduling.grouping import SOLVER, plan
-from services.scheduling.hours import begun_periods
+from services.scheduling.hours import begun_periods, refuse_other_hours
 from services.scheduling.resources import RESOURCES, adults, days_alike, is_school_day, of_day, takes_repair
 from shared.contracts.scheduling import DayResources, Period, SchoolResources, StaffMember, Status
 from shared.decider import Refusal
@@ -141,13 +141,13 @@ def test_periods_of_a_date_begin_when_they_do_on_it() -> None:
 
 
 def test_what_is_told_of_a_date_is_in_place_of_what_was_and_others_stay() -> None:
-    first = changed(told(DayResources(on=TUESDAY, absent=(UUID(int=1),))), HALF, "", TUESDAY, 0)
+    first = changed(told(DayResources(on=TUESDAY, absent=(UUID(int=1),))), HALF, "", TUESDAY)
     assert [one.on for one in first.days] == [TUESDAY, WEDNESDAY]
-    assert changed(first, HALF, "", TUESDAY, 0) is first, "the same again"
+    assert changed(first, HALF, "", TUESDAY) is first, "the same again"
     snow = DayResources(on=WEDNESDAY, closed=True)
-    second = changed(first, snow, base_of(told_of(first, WEDNESDAY)), TUESDAY, 0)
+    second = changed(first, snow, base_of(told_of(first, WEDNESDAY)), TUESDAY)
     assert second.days == (first.days[0], snow)
-    usual = changed(second, DayResources(on=WEDNESDAY), base_of(snow), TUESDAY, 0)
+    usual = changed(second, DayResources(on=WEDNESDAY), base_of(snow), TUESDAY)
     assert usual.days == first.days[:1]
     assert base_of(told_of(usual, WEDNESDAY)) == ""
 
@@ -155,24 +155,28 @@ def test_what_is_told_of_a_date_is_in_place_of_what_was_and_others_stay() -> Non
 @pytest.mark.parametrize("base", ["", "0" * 64])
 def test_of_two_who_change_a_date_the_later_one_is_asked_to_look(base: str) -> None:
     with pytest.raises(Refused) as refused:
-        changed(told(HALF), DayResources(on=WEDNESDAY, absent=(UUID(int=1),)), base, TUESDAY, 0)
+        changed(told(HALF), DayResources(on=WEDNESDAY, absent=(UUID(int=1),)), base, TUESDAY)
     assert (refused.value.code, "look at it with GET" in str(refused.value)) == ("changed", True)
 
 
 @pytest.mark.parametrize(("on", "code"), [(TUESDAY - timedelta(days=1), "over"), (TUESDAY + timedelta(days=401), "too-far")])
 def test_dates_that_are_over_or_far_ahead_are_refused(on: date, code: str) -> None:
     with pytest.raises(Refused) as refused:
-        changed(USUAL, DayResources(on=on, closed=True), "", TUESDAY, 0)
+        changed(USUAL, DayResources(on=on, closed=True), "", TUESDAY)
     assert refused.value.code == code
 
 
 def test_periods_of_today_that_have_begun_are_told_first_as_they_were() -> None:
+    ten = datetime(2026, 11, 24, 8, 50, tzinfo=UTC)
+    assert begun_periods(USUAL, TUESDAY, ten) == 2
     for given in (USUAL.periods[1:], USUAL.periods[:1]):
-        with pytest.raises(Refused) as refused:
-            changed(USUAL, DayResources(on=TUESDAY, periods=given), "", TUESDAY, 2)
-        assert (refused.value.code, "periods p0, p1 have begun" in str(refused.value)) == ("begun", True)
-        assert changed(USUAL, DayResources(on=WEDNESDAY, periods=given), "", TUESDAY, 2).days
-    assert changed(USUAL, DayResources(on=TUESDAY, periods=USUAL.periods[:2]), "", TUESDAY, 2).days
+        for after in (told(DayResources(on=TUESDAY, periods=given)), USUAL.model_copy(update={"periods": given})):
+            with pytest.raises(Refused) as refused:
+                refuse_other_hours(USUAL, after, TUESDAY, ten)
+            assert (refused.value.code, "periods p0, p1 have begun" in str(refused.value)) == ("begun", True)
+            refuse_other_hours(USUAL, after, WEDNESDAY, ten)
+    refuse_other_hours(USUAL, told(DayResources(on=TUESDAY, periods=USUAL.periods[:2])), TUESDAY, ten)
+    refuse_other_hours(USUAL, USUAL.model_copy(update={"timezone": "Asia/Seoul"}), TUESDAY, ten)
 
 
 def test_dates_that_are_over_are_forgotten_but_that_a_day_was_closed() -> None:

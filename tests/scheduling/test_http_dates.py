@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from services.scheduling.queries import Looks
 from shared.contracts.envelope import Origin
 from tests.scheduling.school import SCHOOL, TUESDAY, WEDNESDAY, learner, made_demand, staff
@@ -148,13 +150,89 @@ async def test_resources_that_tell_of_no_dates_leave_those_that_are_told(service
     address = f"/scheduling/schools/{SCHOOL}/resources"
     assert (await service.client.put(address, json=mine)).json()["events"] == 0
     over = {"on": "2026-11-23", "reason": "fair"}
-    answer = (await service.client.put(address, json=mine | {"days": [over, {"on": "2026-11-27", "reason": "fair"}]})).json()
+    fair = mine | {"days": [over, {"on": "2026-11-27", "reason": "fair"}]}
+    base = (await service.client.put(address, json=fair, params={"dry_run": True})).json()["base"]
+    answer = (await service.client.put(address, json=fair, params={"base": base})).json()
     assert answer["notes"] == [{"school_id": str(SCHOOL), "unknown_subjects": [], "past_days": ["2026-11-23"], "unknown_staff": []}]
     (stored,) = await everything(service, "resources")
     assert [one["on"] for one in stored["days"]] == ["2026-11-27"]
-    assert (await service.client.put("/scheduling/resources", json={"schools": [mine | {"days": []}]})).status_code == 200
-    (stored,) = await everything(service, "resources")
-    assert stored["days"] == []
+
+
+SCHOOLS, MINE = "/scheduling/resources", f"/scheduling/schools/{SCHOOL}/resources"
+
+
+@pytest.mark.parametrize("address", [SCHOOLS, MINE])
+async def test_dates_that_somebody_told_meanwhile_are_not_lost(service: Any, address: str) -> None:
+    async def sent(days: list[Any], **query: Any) -> Any:
+        one = resources()["schools"][0] | {"days": days}
+        return await service.client.put(address, json=one if address == MINE else {"schools": [one]}, params=query)
+
+    async def stored() -> Any:
+        return {one["on"]: one["reason"] for one in (await everything(service, "resources"))[0]["days"]}
+
+    await planned(service)
+    fair, snow = {"on": "2026-11-27", "reason": "fair"}, {"on": WEDNESDAY.isoformat(), "reason": "snow"}
+    assert (await sent([fair])).status_code == 200, "nothing was told before"
+    await put(service, reason="snow")
+    for asked in (await sent([fair]), await sent([fair], base="0" * 64), await sent([])):
+        problem = asked.json()
+        assert (asked.status_code, problem["errors"][0]["code"]) == (409, "changed")
+        assert all(word in problem["detail"] for word in (WEDNESDAY.isoformat(), "dry_run=true", "Leave out `days`")), problem
+    assert (await sent([fair, snow])).json()["events"] == 0
+    looked = (await sent([fair], dry_run=True)).json()
+    assert (looked["events"], looked["replaced"]) == (0, [{"school_id": str(SCHOOL), "days": [WEDNESDAY.isoformat()]}])
+    assert await stored() == {"2026-11-27": "fair", WEDNESDAY.isoformat(): "snow"}, "a look stores nothing"
+    other = (await got(service, f"schools/{SCHOOL}/days/{WEDNESDAY}/resources"))["base"]
+    await put(service, reason="ice", base=other)
+    assert (await sent([fair], base=looked["base"])).status_code == 409, "somebody told something since the look"
+    base = (await sent([fair], dry_run=True)).json()["base"]
+    for _ in range(2):
+        assert (await sent([fair], base=base)).status_code == 200, "also when it is repeated"
+    assert await stored() == {"2026-11-27": "fair"}
+
+
+@pytest.mark.parametrize("address", [SCHOOLS, MINE])
+async def test_resources_as_a_whole_leave_periods_of_today_that_have_begun(service: Any, address: str) -> None:
+    async def sent(school: Any) -> tuple[int, str]:
+        answer = await service.client.put(address, json=school if address == MINE else {"schools": [school]})
+        return answer.status_code, answer.json()["errors"][0]["code"] if answer.status_code >= 400 else ""
+
+    await planned(service)
+    service.context.clock.advance(timedelta(hours=2))  # 09:00: two of four periods have begun.
+    usual = resources()["schools"][0]
+    early = {"id": "extra", "starts": "08:46", "ends": "08:49"}
+    other = usual | {"periods": usual["periods"][1:]}
+    assert await sent(other) == (409, "begun")
+    assert await sent(usual | {"periods": [usual["periods"][0], early, *usual["periods"][1:]]}) == (409, "begun")
+    assert await sent(usual | {"days": [{"on": TUESDAY.isoformat(), "periods": usual["periods"][2:]}]}) == (409, "begun")
+    assert await sent(usual | {"periods": usual["periods"][:3]}) == (200, "")
+    assert await sent(other | {"days": [{"on": TUESDAY.isoformat(), "periods": usual["periods"]}]}) == (200, ""), "from tomorrow on"
+    service.context.clock.advance(timedelta(hours=8))
+    seen = usual | {"periods": usual["periods"][:1]}
+    assert await sent(seen) == (200, ""), "when the day is over"
+
+
+@pytest.mark.parametrize(("address", "root"), [(SCHOOLS, "/schools/0"), (MINE, "")])
+async def test_dates_that_stay_are_held_against_what_is_sent(service: Any, address: str, root: str) -> None:
+    async def sent(**more: Any) -> Any:
+        one = resources()["schools"][0] | more
+        return await service.client.put(address, json=one if address == MINE else {"schools": [one]})
+
+    await planned(service)
+    space, adult = resources()["schools"][0]["spaces"][0]["id"], str(staff(1)[0].staff_id)
+    told = await put(service, closed_spaces=[space], staff=[{"staff_id": adult, "away": ["p3"]}])
+    usual = resources()["schools"][0]
+    for more, place, named in (
+        ({"spaces": usual["spaces"][1:]}, "closed_spaces/0", space), ({"periods": usual["periods"][:3]}, "staff/0/away", "p3"),
+    ):  # fmt: skip
+        answer = await sent(**more)
+        assert answer.status_code == 422, answer.text
+        (fault,) = answer.json()["errors"]
+        assert (fault["place"], fault["code"]) == (f"{root}/days/{WEDNESDAY}/{place}", "unknown-reference")
+        assert all(word in fault["detail"] for word in (WEDNESDAY.isoformat(), repr(named))), fault
+        assert DATE in fault["remedy"]
+    await put(service, base=told["base"])
+    assert (await sent(spaces=usual["spaces"][1:], periods=usual["periods"][:3])).status_code == 200
 
 
 async def test_what_is_told_of_a_date_wrongly_is_refused_with_its_place(service: Any) -> None:

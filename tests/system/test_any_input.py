@@ -127,7 +127,9 @@ async def words_to_open(service: Any) -> Any:
 
 async def as_usual(service: Any) -> None:
     """Put the school's resources in force, without anything otherwise on a date."""
-    await sent(service, "PUT", "/scheduling/resources", {"schools": [RESOURCES["schools"][0] | {"days": []}]})
+    told = {"schools": [RESOURCES["schools"][0] | {"days": []}]}
+    look = await service.client.put("/scheduling/resources?dry_run=true", json=told)
+    await sent(service, "PUT", f"/scheduling/resources?base={look.json()['base']}", told)
 
 
 KNOWN = {
@@ -208,9 +210,9 @@ BODIES: dict[str, Body] = {
     ),
     "void": Body(EVIDENCE, "POST", f"/evidence/acts/{ACT}/void", {"author_id": str(LEARNER), "cause": "appeal", "words": JUDGED["words"]}),
     "first day": Body(EVIDENCE, "PUT", "/evidence/calendar", {"first_day": "2026-08-01", "author_id": str(LEARNER)}),
-    "resources": Body(SCHEDULING, "PUT", "/scheduling/resources", RESOURCES),
+    "resources": Body(SCHEDULING, "PUT", "/scheduling/resources", RESOURCES, as_usual),
     "a school's resources": Body(
-        SCHEDULING, "PUT", f"/scheduling/schools/{RESOURCES['schools'][0]['school_id']}/resources", RESOURCES["schools"][0]
+        SCHEDULING, "PUT", f"/scheduling/schools/{RESOURCES['schools'][0]['school_id']}/resources", RESOURCES["schools"][0], as_usual
     ),
     "a date of a school": Body(
         SCHEDULING, "PUT", f"/scheduling/schools/{RESOURCES['schools'][0]['school_id']}/days/2026-12-01/resources", DATE, as_usual

@@ -13,11 +13,11 @@ from services.scheduling.api.days import date_of
 from services.scheduling.api.resources import Change, Note, present_at
 from services.scheduling.checks import day_faults, faults_of
 from services.scheduling.dated import base_of, changed, lowered_day, told_of
-from services.scheduling.hours import begun_periods, local_day
+from services.scheduling.hours import local_day, refuse_other_hours
 from services.scheduling.queries import Queries
 from services.scheduling.resources import is_school_day, schools_of
 from shared.contracts.scheduling import MAX_DATED, DayResources, Otherwise, Period, SchoolResources
-from shared.errors import BadInput, Fault, NotFound, Refused
+from shared.errors import BadInput, Fault, NotFound
 from shared.http import body_of, problem_responses, read_model
 from shared.parts import Context
 
@@ -74,15 +74,13 @@ def add_to(router: APIRouter, context: Context, queries: Queries, change: Change
         told = lowered_day(DayResources(on=on, **{name: getattr(sent, name) for name in Otherwise.model_fields}))
         present = (await present_at(queries, [school_id]))[school_id]
 
-        def beside(before: SchoolResources | None) -> SchoolResources:
+        async def beside(before: SchoolResources | None) -> SchoolResources:
             school, now = _known(before), context.clock.now()
             faults = list(day_faults(school, told, "", present))
             if faults:
                 raise BadInput(f"what is told of {on} cannot be taken: {faults[0]}", faults)
-            begun = begun_periods(school, on, now)
-            after = changed(school, told, sent.base, local_day(school, now), begun)
-            if begun_periods(after, on, now) > begun:
-                raise Refused("begun", "a period that is new would have begun already, with nobody in it: let it begin later")
+            after = changed(school, told, sent.base, local_day(school, now))
+            refuse_other_hours(school, after, on, now)
             _refuse_size(after)
             return after
 

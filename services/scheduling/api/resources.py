@@ -12,9 +12,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.scheduling.checks import Present, faults_of
-from services.scheduling.dated import kept, lowered
-from services.scheduling.hours import local_day
+from services.scheduling.checks import Present, faults_of, staying_faults
+from services.scheduling.dated import CHANGED, base_of_dates, kept, lost, lowered
+from services.scheduling.hours import local_day, open_days, refuse_other_hours
 from services.scheduling.queries import Queries
 from services.scheduling.resources import RESOURCES, Schools, schools_of
 from shared.contracts.scheduling import DayResources, SchoolResources
@@ -33,6 +33,11 @@ MAX_NAMED: Final = 10
 """Schools that a refusal names."""
 
 T = TypeVar("T", str, date, UUID)
+DryRun = Annotated[bool, Query(description="Say what would change, and store nothing.")]
+Base = Annotated[
+    str,
+    Query(max_length=64, description="The `base` that the dry run answered: where something else was told of dates since, it is refused."),
+]
 Remove = Annotated[bool, Query(description="Also take away what schools have that are not named, and whose learners ask for something.")]
 
 
@@ -57,12 +62,23 @@ class Note(BaseModel):
     )
 
 
+class DatesLost(BaseModel):
+    """What was told of these dates of a school is replaced."""
+
+    school_id: UUID
+    days: list[date]
+
+
 class Adopted(BaseModel):
     """What became of the resources."""
 
     set_id: str = Field(description="The hash of their content.")
     schools: int
     events: int = Field(description="Events recorded; none where the same resources were in force.")
+    base: str = Field(default="", description="Names what is told of dates of the schools that are sent, as it was in force before.")
+    replaced: list[DatesLost] = Field(
+        default=[], description=f"Dates of which something else was told, in place of which `days` are put, of at most {MAX_NOTES} schools."
+    )
     removed: list[UUID] = Field(default=[], description="Schools that had resources and have none any more.")
     notes: list[Note] = Field(default=[], description=f"What to look at, of at most {MAX_NOTES} schools.")
 
@@ -74,11 +90,14 @@ class Change:
         self._context, self._queries = context, queries
         self._turn = asyncio.Lock()
 
-    async def put(self, change: Callable[[Schools], Awaitable[Mapping[UUID, SchoolResources]]], dates: Mapping[UUID, Set[date]]) -> Adopted:
+    async def put(
+        self, change: Callable[[Schools], Awaitable[Mapping[UUID, SchoolResources]]], dates: Mapping[UUID, Set[date]], dry_run: bool = False
+    ) -> Adopted:
         """Put in force what `change` makes of what is; it is asked again where that changes meanwhile.
 
         Args:
             dates: of the schools of which the answer says what to look at, those of which something was sent.
+            dry_run: say what would change, and store nothing.
 
         Raises:
             Refused: others were faster, time and again.
@@ -90,7 +109,7 @@ class Change:
             items = [school.model_dump(mode="json", exclude_defaults=True) for school in schools.values()]
             commands = adoption(Topic.SCHEDULING, RESOURCES, items, base=parameters.id_of(RESOURCES) or "")
             try:
-                events = await events_of(self._context, commands)
+                events = [] if dry_run else await events_of(self._context, commands)
             except Refused as refused:
                 if refused.code != STALE:
                     raise
@@ -98,29 +117,74 @@ class Change:
             return Adopted(
                 set_id=adopted_id(commands), schools=len(items), events=len(events), removed=sorted(before.keys() - schools.keys()),
                 notes=await self._notes([schools[school] for school in dates], dates),
+                base=base_of_dates(before[school] for school in dates if school in before), replaced=self._replaced(before, schools),
             )  # fmt: skip
         raise Refused(STALE, "resources of other schools came meanwhile, time and again: send it again, which is safe")
 
     async def of_school(
-        self, school_id: UUID, change: Callable[[SchoolResources | None], SchoolResources], dates: Mapping[UUID, Set[date]]
-    ) -> Adopted:
+        self, school_id: UUID, change: Callable[[SchoolResources | None], Awaitable[SchoolResources]], dates: Mapping[UUID, Set[date]],
+        dry_run: bool = False,
+    ) -> Adopted:  # fmt: skip
         """Put in force what `change` makes of one school's resources, and leave those of others."""
 
         async def beside(before: Schools) -> Mapping[UUID, SchoolResources]:
-            schools = {**before, school_id: change(before.get(school_id))}
+            schools = {**before, school_id: await change(before.get(school_id))}
             if len(schools) > MAX_SCHOOLS:
                 fault = Fault("/school_id", "too-many", f"{MAX_SCHOOLS} schools have resources already", "take out those that are closed")
                 raise BadInput(f"the resources cannot be taken: {fault}", [fault])
             return schools
 
         async with self._turn:  # Schools of this process come one after another; those of other ones are met by trying again.
-            return await self.put(beside, dates)
+            return await self.put(beside, dates, dry_run)
 
     def settled(self, told: SchoolResources, before: SchoolResources | None) -> SchoolResources:
-        """Return a school as it is put in force: where it tells of no dates, with what was told of them; without those that are over."""
-        if "days" not in told.model_fields_set and before is not None:
-            told = told.model_copy(update={"days": before.days})
-        return kept(lowered(told), local_day(told, self._context.clock.now()))
+        """Return a school as it is put in force: where it tells of no dates, with what was told of them; without those that are over.
+
+        Raises:
+            Refused: periods of today that have begun would be other ones.
+        """
+        now = self._context.clock.now()
+        if before is None:
+            return kept(lowered(told), local_day(told, now))
+        after = lowered(told if "days" in told.model_fields_set else told.model_copy(update={"days": before.days}))
+        today = local_day(before, now)
+        if today in {*open_days(before, now), *open_days(after, now)}:
+            refuse_other_hours(before, after, today, now)
+        return kept(after, local_day(after, now))
+
+    def _replaced(self, before: Schools, after: Schools) -> list[DatesLost]:
+        now = self._context.clock.now()
+        both = [(before[school], after[school]) for school in sorted(before.keys() & after.keys())]
+        found = [DatesLost(school_id=was.school_id, days=lost(was, becomes, local_day(becomes, now))) for was, becomes in both]
+        return [one for one in found if one.days][:MAX_NOTES]
+
+    def refuse_lost(self, before: Schools, after: Schools, base: str) -> None:
+        """Raise Refused where dates of which others told would be otherwise, and who sends them did not know: `base` names what she knew.
+
+        Args:
+            after: the schools that were sent, as they would be in force.
+        """
+        replaced = self._replaced(before, after)
+        if replaced and base != base_of_dates(before[school] for school in after if school in before):
+            named = "; ".join(f"school {one.school_id}: {', '.join(map(str, one.days[:MAX_NAMED]))}" for one in replaced[:MAX_NAMED])
+            raise Refused(
+                CHANGED,
+                f"what was told of dates would be replaced ({named}). Leave out `days`, and what is told of dates stays; or look with "
+                "?dry_run=true, which answers `base`, and send the same with ?base= and that",
+            )
+
+    async def refuse_staying(self, told: Sequence[SchoolResources], after: Schools, root: str = "") -> None:
+        """Raise BadInput where dates that stay do not fit what was sent; `root` is the part of places that the body lacks."""
+        sent = [(f"/schools/{number}", after[one.school_id]) for number, one in enumerate(told) if "days" not in one.model_fields_set]
+        dated = [(place, school) for place, school in sent if school.days]
+        present, now = await present_at(self._queries, [school.school_id for _, school in dated]), self._context.clock.now()
+        faults = [
+            replace(fault, place=fault.place.removeprefix(root))
+            for place, school in dated
+            for fault in staying_faults(school, place, present[school.school_id], local_day(school, now))
+        ]
+        if faults:
+            raise BadInput(f"the resources cannot be taken: {faults[0]}", faults)
 
     async def _notes(self, schools: Sequence[SchoolResources], dates: Mapping[UUID, Set[date]]) -> list[Note]:
         subjects = await self._queries.unknown_subjects(
@@ -161,11 +225,13 @@ def add_to(router: APIRouter, context: Context, queries: Queries, change: Change
     """Add the routes of resources."""
 
     @router.put("/resources", openapi_extra=body_of({"application/json": Resources}), responses=problem_responses(409))
-    async def put_resources(request: Request, remove: Remove = False) -> Adopted:
+    async def put_resources(request: Request, remove: Remove = False, dry_run: DryRun = False, base: Base = "") -> Adopted:
         """Take the spaces, periods, staff and group sizes of all schools; one that is not named has none any more.
 
         Where learners of such a school ask for something, it is refused: with `remove=true` it is taken, and their days are planned no
-        more. May be repeated: the same again changes nothing. To change one school, put its own resources.
+        more. Where `days` that are sent would replace what was told of dates, it is refused (409 `changed`) without the `base` of a look
+        with `dry_run`; periods of today that have begun stay. May be repeated: the same again changes nothing. To change one school, put
+        its own resources.
         """
         told = await read_model(request, Resources)
         await _refuse_faults(queries, told.schools)
@@ -173,17 +239,22 @@ def add_to(router: APIRouter, context: Context, queries: Queries, change: Change
         async def instead(before: Schools) -> Mapping[UUID, SchoolResources]:
             if not remove:
                 _refuse_removal(await queries.present(sorted(before.keys() - {school.school_id for school in told.schools})))
-            return {school.school_id: change.settled(school, before.get(school.school_id)) for school in told.schools}
+            after = {school.school_id: change.settled(school, before.get(school.school_id)) for school in told.schools}
+            await change.refuse_staying(told.schools, after)
+            if not dry_run:
+                change.refuse_lost(before, after, base)
+            return after
 
-        return await change.put(instead, {school.school_id: _dates(school) for school in told.schools})
+        return await change.put(instead, {school.school_id: _dates(school) for school in told.schools}, dry_run)
 
     @router.put(
         "/schools/{school_id}/resources", openapi_extra=body_of({"application/json": SchoolResources}), responses=problem_responses(409)
     )
-    async def put_school_resources(request: Request, school_id: UUID) -> Adopted:
+    async def put_school_resources(request: Request, school_id: UUID, dry_run: DryRun = False, base: Base = "") -> Adopted:
         """Take what one school's days are made of; those of other schools stay as they are, also where theirs come at the same time.
 
-        May be repeated: the same again changes nothing.
+        Where `days` that are sent would replace what was told of dates, it is refused (409 `changed`) without the `base` of a look with
+        `dry_run`; periods of today that have begun stay. May be repeated: the same again changes nothing.
         """
         told = await read_model(request, SchoolResources)
         wrong = [] if told.school_id == school_id else [
@@ -191,7 +262,14 @@ def add_to(router: APIRouter, context: Context, queries: Queries, change: Change
         ]  # fmt: skip
         await _refuse_faults(queries, [told], wrong, "/schools/0")
 
-        return await change.of_school(school_id, lambda before: change.settled(told, before), {school_id: _dates(told)})
+        async def instead(before: SchoolResources | None) -> SchoolResources:
+            after = change.settled(told, before)
+            await change.refuse_staying([told], {school_id: after}, "/schools/0")
+            if not dry_run and before is not None:
+                change.refuse_lost({school_id: before}, {school_id: after}, base)
+            return after
+
+        return await change.of_school(school_id, instead, {school_id: _dates(told)}, dry_run)
 
     @router.get("/resources")
     async def list_resources(paging: Paging) -> Page[SchoolResources]:
