@@ -76,7 +76,7 @@ class Framework:
     former: Mapping[int, tuple[str, ...]]
     """The other way round; ids in order."""
     directly: Mapping[str, tuple[str, ...]]
-    """Id -> those that it replaced itself, in the revision that brought it; not those that were replaced before."""
+    """Id -> those that it replaced itself, in the revision that brought it, not those that were replaced before; the oldest first."""
 
     def places_of(self, competency_id: str) -> tuple[int, ...]:
         """Return where a competency is learned today: its own place, or those of what replaced it; none where it is not known."""
@@ -89,17 +89,13 @@ class Framework:
         One of them that nothing is known of counts as not known: that she needs less than she does would show only when she fails.
         """
         known = {self.index[id]: level for id, level in levels.items() if id in self.index and id not in self.now}
-        if not self.now.keys().isdisjoint(levels):
-            for place in self.former:
-                if place not in known:
-                    known[place] = self._lowest(self.entries[place].id, levels, frozenset())
-        return known
-
-    def _lowest(self, id: str, levels: Mapping[str, Level], seen: frozenset[str]) -> Level:
-        """Return the lowest level of those that a competency replaced itself; that of one which is not told is found the same way."""
-        before = [each for each in self.directly.get(id, ()) if each not in seen]
-        found = [levels[each] if each in levels else self._lowest(each, levels, seen | {id}) for each in before]
-        return min(found, key=CODE_OF.__getitem__, default=Level.UNKNOWN)
+        if self.now.keys().isdisjoint(levels):
+            return known
+        lowest: dict[str, Level] = {}
+        for id, before in self.directly.items():
+            found = [levels.get(each) or lowest.get(each, Level.UNKNOWN) for each in before]
+            lowest[id] = min(found, key=CODE_OF.__getitem__)
+        return known | {place: lowest.get(self.entries[place].id, Level.UNKNOWN) for place in self.former if place not in known}
 
     def before_without(self, waived: Iterable[tuple[str, str]]) -> Sequence[tuple[int, ...]]:
         """Return `before` less what is waived: pairs of a competency and one before it, or of what they have replaced."""
@@ -188,13 +184,14 @@ def parse_framework(pages: Sequence[Any]) -> Framework:
     of_grade = {
         key: tuple(p for p in assessable if not entries[p].grades or key in map(grade_key, entries[p].grades)) for key in sorted(keys)
     }
-    directly: dict[str, list[str]] = {}
-    for id in sorted(now):
+    replacing: dict[str, set[str]] = {id: set() for id in known}
+    for id in now:
         for successor in known[id].replaced_by:
-            directly.setdefault(successor, []).append(id)
+            replacing.get(successor, set()).add(id)
+    directly = {id: tuple(sorted(replacing[id])) for id in _topological(known, replacing) if replacing[id]}
     return Framework(
         entries, index, before, tuple(_top_rank(entry) for entry in entries), of_grade, gradeless, now,
-        {place: tuple(ids) for place, ids in former.items()}, {id: tuple(ids) for id, ids in directly.items()},
+        {place: tuple(ids) for place, ids in former.items()}, directly,
     )  # fmt: skip
 
 

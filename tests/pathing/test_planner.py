@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.pathing.catalogue import CONFERENCE, Curriculum, curriculum, parse_catalogue, parse_framework
+from services.pathing.catalogue import CODE_OF, CONFERENCE, Curriculum, Framework, curriculum, parse_catalogue, parse_framework
 from services.pathing.needs import NEEDS_PER_SUBJECT
 from services.pathing.options import taste_of
 from services.pathing.pace import school_days
@@ -292,6 +292,33 @@ def test_what_was_replaced_is_learned_in_what_stands_in_its_place() -> None:
     told = {"A": Level.MASTERED, "F": Level.NEARLY}
     assert [id for id, _ in steps_of(plan(known, learner(told, goals=(Goal(competency_id="C"),))))] == ["F", "B", "C"]
     assert plan(known, learner({"A": Level.MASTERED})).needs
+
+
+def lowest(framework: Framework, id: str, levels: dict[str, Level]) -> Level:
+    """Return the level that stands for one that is not told of, as it is defined."""
+    before = framework.directly.get(id, ())
+    return min((levels.get(each) or lowest(framework, each, levels) for each in before), key=CODE_OF.__getitem__, default=Level.UNKNOWN)
+
+
+@given(st.lists(st.sets(st.integers(1, 6), max_size=3), min_size=2, max_size=14), st.data())
+def test_a_level_is_handed_on_through_any_revisions(further: list[set[int]], data: st.DataObject) -> None:
+    ids = [f"C{n:02d}" for n in range(len(further) + 6)]
+    successors = {ids[n]: " ".join(ids[n + step] for step in steps) for n, steps in enumerate(further) if steps}
+    framework = parse_framework([revised(*map(competency, ids), **successors)])
+    levels = data.draw(st.dictionaries(st.sampled_from(ids), st.sampled_from(list(Level))))
+    some = not framework.now.keys().isdisjoint(levels)
+    told = {framework.index[id]: level for id, level in levels.items() if id not in framework.now}
+    former = {place: lowest(framework, framework.entries[place].id, levels) for place in framework.former} if some else {}
+    assert framework.levels_by_place(levels) == former | told
+
+
+def test_revisions_may_be_many_and_long() -> None:
+    """A path for each way through them would be too many: the levels of each are looked at once."""
+    pairs = [f"{side}{n:04d}" for n in range(300) for side in "AB"]
+    successors = {id: f"A{int(id[1:]) + 1:04d} B{int(id[1:]) + 1:04d}" for id in pairs[:-2]}
+    framework = parse_framework([revised(*map(competency, pairs), **successors)])
+    found = framework.levels_by_place({"A0000": Level.MASTERED, "B0000": Level.NEARLY})
+    assert {framework.entries[place].id: level for place, level in found.items()} == dict.fromkeys(pairs[-2:], Level.NEARLY)
 
 
 def test_of_two_that_became_one_the_lower_level_counts_until_it_is_told_of() -> None:
