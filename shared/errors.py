@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
@@ -101,6 +101,13 @@ class Misconfigured(CairnError):
 
 class LedgerError(CairnError):
     """The ledger refuses to go on, because going on would break what it promises."""
+
+
+class NoTopic(LedgerError):
+    """The broker does not make a topic; one that has just come back may know of none for a while."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__(f"the broker made no topic {', '.join(sorted(names))}: look at its log")
 
 
 class WrongPartitionCount(LedgerError):

@@ -94,15 +94,13 @@ async def until_ended(
     watches = [asyncio.create_task(each) for each in parties.watching()]
     log.info("serving", port=settings.port, release=settings.release)
     ended, _ = await asyncio.wait([*tasks, *watches], return_when=asyncio.FIRST_COMPLETED)
+    log.info("stopping", ended=sorted(task.get_name() for task in ended))
     for watch in watches:
         watch.cancel()
     server.should_exit = True
     await asyncio.gather(*(each.stop() for each in parties.working()))
     _, late = await asyncio.wait(tasks, timeout=GRACE_S)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*late, return_exceptions=True)
-    await end(*watches)
+    await end(*late, *watches)
     for task in ended:
         task.result()
 

@@ -21,6 +21,7 @@ from shared.consume.reader import Lane
 from shared.consume.wiring import DRAIN_S, MAX_POLL_INTERVAL_MS, batches, start, traceparents
 from shared.consume.write import Impatient, Stopping, Writer
 from shared.contracts.topics import topic_name
+from shared.errors import NoTopic
 from shared.ledger import InboxMoved, Incoming
 from shared.ledger.failures import is_passing
 from shared.ledger.ledger import Ledger
@@ -110,7 +111,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 await ensure_topics(settings.kafka(), settings.topic_prefix, self._sources, settings.partitions)
                 await start(self.broker)
                 begun = True
-            except KafkaError as error:
+            except (KafkaError, NoTopic) as error:
                 log.warning("consumer starts again", error=type(error).__name__, again_in_s=LOOK_S)
                 await self.broker.stop()
                 await asyncio.sleep(LOOK_S)

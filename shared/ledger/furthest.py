@@ -14,11 +14,12 @@ from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakSet
 
-from psycopg import OperationalError
+from psycopg import Error, OperationalError
 from psycopg_pool import AsyncConnectionPool
 
 from shared.errors import Diverged
 from shared.ledger.clocks import Clocks
+from shared.ledger.failures import is_passing
 from shared.ledger.patience import connected
 from shared.ledger.turn import Lane
 from shared.ledger.types import Connection
@@ -102,9 +103,12 @@ class Furthest:
             Diverged: it was.
         """
         while self._diverged is None:
-            with suppress(OperationalError):  # While the database is away, nothing is written either.
+            try:
                 async with connected(pool) as connection:
                     await self.look(connection)
+            except Error as error:  # While the database is away, or has ended what stood still, nothing is written either.
+                if not isinstance(error, OperationalError) and not is_passing(error):
+                    raise
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._found.wait()

@@ -15,7 +15,7 @@ from psycopg import AsyncConnection, OperationalError
 
 from shared.contracts.envelope import Recorded
 from shared.contracts.topics import topic_name
-from shared.errors import LedgerError
+from shared.errors import LedgerError, NoTopic
 from shared.failpoints import reach
 from shared.ledger.patience import ALIVE, NOTICED, end_standing, in_time
 from shared.relay.compare import compare
@@ -160,7 +160,7 @@ class Relay:
         """Relay until stopped; connections that break are made again without end.
 
         Raises:
-            Diverged, WrongPartitionCount: after a reconnect, as for `start`. The service must stop.
+            Diverged, WrongPartitionCount: after a reconnect, as for `start`. The service must stop; at whatever else it must not.
         """
         while not self._stopping.is_set():
             try:
@@ -169,8 +169,13 @@ class Relay:
                     await self._lead(connection)
                 finally:
                     await connection.close()
-            except (OperationalError, KafkaError, OSError) as error:
+            except (OperationalError, KafkaError, NoTopic, OSError) as error:
                 log.warning("relay starts again", error=type(error).__name__, again_in_s=RETRY_S)
+                await _within(self._stopping, RETRY_S)
+            except LedgerError:
+                raise
+            except Exception as error:  # Such as what aiokafka asserts, of a broker that has just come back too.
+                log.error("relay starts again", exc_info=error, again_in_s=RETRY_S)
                 await _within(self._stopping, RETRY_S)
 
     async def _connect(self) -> AsyncConnection[Any]:

@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared.contracts.topics import CONTROL, RETENTION_MS, topic_name
-from shared.errors import LedgerError, WrongPartitionCount
+from shared.errors import NoTopic, WrongPartitionCount
 
 MAX_BATCH_BYTES: Final = 1024 * 1024
 """What the broker takes as one batch of a topic: four of the largest events."""
@@ -29,7 +29,7 @@ async def ensure_topics(kafka_servers: str, prefix: str, services: Iterable[str]
 
     Raises:
         WrongPartitionCount: a topic is there with another number of partitions; nothing was changed.
-        LedgerError: the broker does not make a topic.
+        NoTopic: the broker does not make a topic.
         aiokafka.errors.KafkaError: the broker cannot be reached.
     """
     wanted = {topic_name(prefix, service): partitions for service in services} | {topic_name(prefix, CONTROL): 1}
@@ -63,7 +63,7 @@ async def _appeared(admin: Any, names: list[str]) -> dict[str, int]:
         if len(found) == len(names):
             return found
         await asyncio.sleep(0.1)
-    raise LedgerError(f"the broker made no topic {', '.join(sorted(set(names) - set(found)))}: look at its log")
+    raise NoTopic(set(names) - set(found))
 
 
 async def _create(admin: Any, missing: dict[str, int], control: str) -> None:

@@ -14,8 +14,10 @@ from shared.contracts.envelope import partition_of
 from shared.errors import Diverged
 from shared.ledger import furthest
 from shared.ledger.ledger import Ledger
-from shared.ledger.types import Batch, Walk
+from shared.ledger.turn import Lane
+from shared.ledger.types import Batch, Connection, Walk
 from shared.stack import ServiceDatabase, Stack, copy_database, drop_database
+from shared.tasks import end
 from tests.shared.test_ledger import LEARNERS, NOBODY, PARTITIONS, Note, a_ledger, asks, rows
 
 LENGTHS = "SELECT id, length, head FROM partition ORDER BY id"
@@ -140,6 +142,33 @@ async def test_what_others_write_is_looked_at(backup: tuple[ServiceDatabase, Ser
         await put_back(source, 0)
         with pytest.raises(Diverged, match="held 1 events and now holds 0"):
             await asyncio.wait_for(watch, 5)
+
+
+async def test_a_look_that_stood_still_until_the_server_ended_it_is_made_again(
+    database: Callable[[str], ServiceDatabase], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where all processes of a machine stand still for a while: a service that ended then would stay away."""
+    monkeypatch.setattr(furthest, "LOOK_S", 0.05)
+    async with connected(None, database("evidence")) as ledger:
+        look, looks, again = ledger.furthest.look, list[int](), asyncio.Event()
+
+        async def stand_still(connection: Connection) -> list[Lane]:
+            looks.append(1)
+            await connection.execute("SET idle_in_transaction_session_timeout = '50ms'")
+            lanes = await look(connection)
+            if len(looks) > 1:
+                again.set()
+            else:
+                await asyncio.sleep(1)
+            return lanes
+
+        monkeypatch.setattr(ledger.furthest, "look", stand_still)
+        watch = asyncio.create_task(ledger.furthest.watch(ledger.pool))
+        waiting = asyncio.create_task(again.wait())
+        await asyncio.wait([watch, waiting], timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        assert again.is_set()
+        assert not watch.done()
+        await end(watch, waiting)
 
 
 async def test_nor_to_one_that_has_gone_on_otherwise(backup: tuple[ServiceDatabase, ServiceDatabase]) -> None:

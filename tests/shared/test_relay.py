@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, OperationalError
 
 from shared.contracts.envelope import Header, canonical
 from shared.contracts.topics import CONTROL, topic_name
-from shared.errors import Diverged, WrongPartitionCount
+from shared.errors import Diverged, NoTopic, WrongPartitionCount
 from shared.ledger import patience
 from shared.relay import Lengths, Refill, Relay, ensure_topics
 from shared.relay import relay as relay_room
@@ -114,6 +114,24 @@ async def test_a_partition_that_is_passed_over_turns_health_red_wherever_a_relay
         monkeypatch.setattr(Relay, "_look", look)
         await until(green, "it moves again")
         assert sum(map(len, (await values(wire)).values())) == 61
+
+
+async def test_a_broker_that_has_just_come_back_ends_no_relay(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may know of no topic and of no broker yet; all services would end at once, and nobody starts them again."""
+    calls: list[Exception | None] = [None, AssertionError("no broker is known"), NoTopic([wire.topic])]
+
+    async def coming_back(*arguments: Any) -> None:
+        error = calls.pop(0) if calls else None
+        if error is not None:
+            raise error
+        await ensure_topics(*arguments)
+
+    monkeypatch.setattr(relay_room, "RETRY_S", 0.05)
+    monkeypatch.setattr(relay_room, "ensure_topics", coming_back)
+    async with wire.source() as ledger, wire.relaying():
+        await ledger.handle(asks(*some(12)))
+        assert sum(map(len, (await sent(wire, 12)).values())) == 12
+    assert not calls
 
 
 async def test_more_than_one_batch_holds_is_published_in_order(wire: Wire) -> None:

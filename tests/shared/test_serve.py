@@ -9,11 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from psycopg import AsyncConnection, Error, OperationalError
 from psycopg.sql import SQL, Identifier
 
 from services.evidence.app import PARTS
-from shared import lifetime, serve
+from shared import lifetime, serve, tasks
 from shared.clock import SystemClock
 from shared.ledger import patience
 from shared.ledger.clocks import Clocks
@@ -152,6 +153,38 @@ async def test_what_takes_long_to_meter_is_metered_seldom(monkeypatch: pytest.Mo
         await asyncio.gather(survey, return_exceptions=True)
     for (began, ended), (again, _) in pairwise(looked):
         assert again - ended >= serve.SURVEY_REST * (ended - began)
+
+
+async def test_a_party_that_loses_its_cancellation_does_not_keep_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifetime, "GRACE_S", 0.1)
+    monkeypatch.setattr(tasks, "AGAIN_S", 0.1)
+    lost: list[int] = []
+
+    class Party:
+        def __init__(self, ends: bool) -> None:
+            self.ends = ends
+
+        async def run(self) -> None:
+            while not self.ends:
+                try:
+                    await asyncio.sleep(60)
+                except asyncio.CancelledError:  # As `wait_for` does, once.
+                    lost.append(1)
+                    self.ends = len(lost) > 1
+
+        async def stop(self) -> None:
+            pass
+
+    parties: Any = SimpleNamespace(
+        working=lambda: [Party(True), Party(False)],
+        watching=list,
+        troubles=list,
+        ledger=SimpleNamespace(clocks=SimpleNamespace(notes=list)),
+    )
+    with bound("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+    await asyncio.wait_for(lifetime.until_ended(load_settings(Settings, host="127.0.0.1", port=port), lambda _: FastAPI(), parties), 30)
+    assert len(lost) == 2
 
 
 async def test_a_port_that_is_taken_is_named_by_a_service_of_one_process_as_well() -> None:
