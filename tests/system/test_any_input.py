@@ -234,9 +234,9 @@ UNREAD: dict[str, frozenset[str]] = {
     "caliper": frozenset(
         f"data/*/{place}"
         for place in (
-            "profile", "edApp", "object/count", "object/assignee/type", "object/assignable/type", "object/assignable/isPartOf",
-            "object/assignable/isPartOf/id", "object/assignable/isPartOf/type", "generated/type", "generated/scoredBy",
-            "generated/extensions", "generated/attempt/type", "generated/attempt/assignee",
+            "profile", "edApp", "object/count", "object/assignable/isPartOf",
+            "object/assignable/isPartOf/id", "object/assignable/isPartOf/type", "generated/scoredBy",
+            "generated/extensions", "generated/attempt/assignee",
         )
     ),
     "framework": frozenset({
