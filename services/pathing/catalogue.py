@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -77,6 +79,8 @@ class Framework:
     """The other way round; ids in order."""
     directly: Mapping[str, tuple[str, ...]]
     """Id -> those that it replaced itself, in the revision that brought it, not those that were replaced before; the oldest first."""
+    in_cycles: frozenset[str]
+    """Those of them that replaced one another, or something that did: mastery refuses it, and did not always."""
 
     def places_of(self, competency_id: str) -> tuple[int, ...]:
         """Return where a competency is learned today: its own place, or those of what replaced it; none where it is not known."""
@@ -92,10 +96,22 @@ class Framework:
         if self.now.keys().isdisjoint(levels):
             return known
         lowest: dict[str, Level] = {}
-        for id, before in self.directly.items():
-            found = [levels.get(each) or lowest.get(each, Level.UNKNOWN) for each in before]
-            lowest[id] = min(found, key=CODE_OF.__getitem__)
-        return known | {place: lowest.get(self.entries[place].id, Level.UNKNOWN) for place in self.former if place not in known}
+        for id in self.directly:
+            if id not in self.in_cycles:
+                lowest[id] = self._lowest(id, levels, lowest, frozenset())
+        former = {place: self.entries[place].id for place in self.former if place not in known}
+        return known | {place: lowest.get(id) or self._lowest(id, levels, lowest, frozenset()) for place, id in former.items()}
+
+    def _lowest(self, id: str, levels: Mapping[str, Level], lowest: Mapping[str, Level], seen: frozenset[str]) -> Level:
+        """Return the lowest level of those that a competency replaced itself; that of one which is not told is found the same way.
+
+        Args:
+            lowest: what was found so.
+            seen: those on the way here, which count for nothing: where revisions form a cycle, each way is gone for itself.
+        """
+        before = [each for each in self.directly.get(id, ()) if each not in seen]
+        found = [levels.get(each) or lowest.get(each) or self._lowest(each, levels, lowest, seen | {id}) for each in before]
+        return min(found, key=CODE_OF.__getitem__, default=Level.UNKNOWN)
 
     def before_without(self, waived: Iterable[tuple[str, str]]) -> Sequence[tuple[int, ...]]:
         """Return `before` less what is waived: pairs of a competency and one before it, or of what they have replaced."""
@@ -188,10 +204,12 @@ def parse_framework(pages: Sequence[Any]) -> Framework:
     for id in now:
         for successor in known[id].replaced_by:
             replacing.get(successor, set()).add(id)
-    directly = {id: tuple(sorted(replacing[id])) for id in _topological(known, replacing) if replacing[id]}
+    oldest_first = _oldest_first(replacing)
+    in_cycles = frozenset(replacing.keys() - set(oldest_first))
+    directly = {id: tuple(sorted(replacing[id])) for id in (*oldest_first, *sorted(in_cycles)) if replacing[id]}
     return Framework(
         entries, index, before, tuple(_top_rank(entry) for entry in entries), of_grade, gradeless, now,
-        {place: tuple(ids) for place, ids in former.items()}, directly,
+        {place: tuple(ids) for place, ids in former.items()}, directly, in_cycles,
     )  # fmt: skip
 
 
@@ -239,6 +257,17 @@ def _replaced(known: Mapping[str, Competency]) -> dict[str, tuple[str, ...]]:
                 ends.add(following)
         if ends:
             found[id] = tuple(sorted(ends))
+    return found
+
+
+def _oldest_first(replacing: Mapping[str, Set[str]]) -> list[str]:
+    """Return the ids, each behind those that it replaced; those that lie on a cycle or behind one are left out."""
+    sorter, found = TopologicalSorter(replacing), list[str]()
+    with suppress(CycleError):  # What no cycle blocks can be had all the same.
+        sorter.prepare()
+    while ready := sorter.get_ready():
+        found.extend(ready)
+        sorter.done(*ready)
     return found
 
 

@@ -294,16 +294,18 @@ def test_what_was_replaced_is_learned_in_what_stands_in_its_place() -> None:
     assert plan(known, learner({"A": Level.MASTERED})).needs
 
 
-def lowest(framework: Framework, id: str, levels: dict[str, Level]) -> Level:
+def lowest(framework: Framework, id: str, levels: dict[str, Level], seen: frozenset[str] = frozenset()) -> Level:
     """Return the level that stands for one that is not told of, as it is defined."""
-    before = framework.directly.get(id, ())
-    return min((levels.get(each) or lowest(framework, each, levels) for each in before), key=CODE_OF.__getitem__, default=Level.UNKNOWN)
+    before = [each for each in framework.directly.get(id, ()) if each not in seen]
+    found = [levels.get(each) or lowest(framework, each, levels, seen | {id}) for each in before]
+    return min(found, key=CODE_OF.__getitem__, default=Level.UNKNOWN)
 
 
-@given(st.lists(st.sets(st.integers(1, 6), max_size=3), min_size=2, max_size=14), st.data())
+@given(st.lists(st.sets(st.integers(-2, 5), max_size=3), min_size=2, max_size=9), st.data())
 def test_a_level_is_handed_on_through_any_revisions(further: list[set[int]], data: st.DataObject) -> None:
-    ids = [f"C{n:02d}" for n in range(len(further) + 6)]
-    successors = {ids[n]: " ".join(ids[n + step] for step in steps) for n, steps in enumerate(further) if steps}
+    """Also through cycles, which a framework may have that was taken before mastery refused them."""
+    ids = [f"C{n:02d}" for n in range(len(further) + 5)]
+    successors = {ids[n]: " ".join(ids[max(0, n + step)] for step in sorted(steps)) for n, steps in enumerate(further) if steps}
     framework = parse_framework([revised(*map(competency, ids), **successors)])
     levels = data.draw(st.dictionaries(st.sampled_from(ids), st.sampled_from(list(Level))))
     some = not framework.now.keys().isdisjoint(levels)
