@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Any, Final
@@ -17,7 +16,8 @@ from shared.ledger.patience import ALIVE, NOTICED, in_time
 NAME_LOCK: Final = 7_012
 """First half of the advisory locks that stand for names; the other one is made of the name."""
 CLAIM_S: Final = 45.0
-"""Time for which a process waits for its name: that of a machine which was cut off is given back within half a minute."""
+"""Time for which a process waits for its name: that of a machine which was cut off is given back within half a minute. What an
+answer of the database takes does not count: it may be the database that stood still."""
 LOCK_POLL_S: Final = 1.0
 """Time between two attempts to get the lock."""
 TAKE_OVER_S: Final = 2.0
@@ -55,14 +55,14 @@ class Name:
         if self._connection is None:
             self._connection = await _connect(self._dsn)
         key = int.from_bytes(sha256(self._name.encode()).digest()[:4], "big", signed=True)
-        until, waits = time.monotonic() + CLAIM_S, False
+        waited = 0.0
         while not await _locked(self._connection, NAME_LOCK, key):
-            if time.monotonic() > until:
+            if waited >= CLAIM_S:
                 raise NameTaken(self._service, self._name)
-            if not waits:
+            if not waited:
                 log.warning("another worker has this name", name=self._name, waits_s=CLAIM_S)
-            waits = True
             await asyncio.sleep(LOCK_POLL_S)
+            waited += LOCK_POLL_S
 
     async def keep(self) -> None:
         """Keep the name, until this is cancelled; where the connection is lost, claim it again.

@@ -9,6 +9,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 import psycopg
@@ -242,8 +243,18 @@ async def test_a_name_is_one_workers_at_a_time(database: Callable[[str], Service
     await other.claim()
     with pytest.raises(NameTaken, match=r"another worker of mastery is called mastery-0, .* CAIRN_INSTANCE_ID of its own"):
         await second.claim()
-    await first.give_back()
-    await second.claim()
+    with monkeypatch.context() as slow:
+        locked = leader._locked
+
+        async def slowly(*arguments: Any) -> bool:
+            await asyncio.sleep(1)
+            return await locked(*arguments)
+
+        slow.setattr(leader, "_locked", slowly)
+        waiting = asyncio.create_task(second.claim())
+        await asyncio.sleep(1.5)
+        await first.give_back()
+        await asyncio.wait_for(waiting, PATIENCE_S)  # The database alone was slow, which takes nobody's name.
     keeping = [asyncio.create_task(name.keep()) for name in (second, other)]
     try:
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection, asyncio.timeout(PATIENCE_S):
