@@ -75,11 +75,17 @@ def installation(home: Path) -> Path:
     return home
 
 
+def kill(pid: int | None) -> None:
+    """End a process at once. Pid 0 would be our own group."""
+    assert pid
+    os.kill(pid, 9)
+
+
 @pytest.mark.slow
 def test_what_runs_is_kept_and_what_died_is_started_again(installation: Path) -> None:
     before = {name: entry.pid for name, entry in read_entries(installation).items()}
     assert tuple(before) == NAMES
-    os.kill(before["mastery"] or 0, 9)
+    kill(before["mastery"])
     shown = cairn(installation, "status")
     assert shown.returncode == 1
     assert re.search(r"^mastery +not running", shown.stdout, re.MULTILINE), shown.stdout
@@ -117,7 +123,7 @@ def test_a_service_may_have_several_workers_and_keeps_their_number(installation:
 def test_a_service_that_died_can_be_started_by_hand(installation: Path) -> None:
     entry = read_entries(installation)["mastery"]
     assert "runs already" in cairn(installation, "serve", "mastery").stderr
-    os.kill(entry.pid or 0, 9)
+    kill(entry.pid)
     by_hand = subprocess.Popen([sys.executable, "-m", "services.cli", "serve", "mastery"], env=environment(installation))
     try:
         deadline = time.monotonic() + 60

@@ -266,6 +266,16 @@ def test_whoever_says_where_schools_are_is_told_where_mastery_counts_other_days(
     assert (done.exit_code, told in done.stdout, "mastery counts days" in done.stdout) == (0, True, bool(told))
 
 
+@pytest.mark.parametrize("answering", [(200, json.dumps({"base": "ab", "replaced": []}), {})], indirect=True)
+def test_resources_are_looked_at_first_and_sent_with_what_that_told(answering: tuple[str, list[Any]], home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "resources.json"
+    file.write_text(json.dumps({"schools": []}))
+    for options in (["--dry-run"], ["--base", "ab"], ["--remove", "--base", "ab"], []):
+        assert run("resources", "import", str(file), *options, "--address", answering[0]).exit_code == 0
+    asked = [path for method, path, *_ in answering[1] if method == "PUT"]
+    assert asked == ["/scheduling/resources" + query for query in ("?dry_run=true", "?base=ab", "?remove=true&base=ab", "")]
+
+
 def test_no_database_answers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAIRN_OWNER_DATABASE_URL", "postgresql://mastery_owner:secret@127.0.0.1:1/cairn_mastery")
     for words in (("rebuild", "mastery", "level"), ("migrate", "mastery")):
