@@ -127,6 +127,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; the second time, at once."""
+        log.info("asked to stop", signal=signal.Signals(sig).name, at_once=self.should_exit)
         if self.should_exit:
             os._exit(1)
         self.should_exit = True

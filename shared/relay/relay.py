@@ -160,7 +160,8 @@ class Relay:
         """Relay until stopped; connections that break are made again without end.
 
         Raises:
-            Diverged, WrongPartitionCount: after a reconnect, as for `start`. The service must stop; at whatever else it must not.
+            LedgerError: Diverged or WrongPartitionCount after a reconnect, as for `start`, or the ledger has other partitions than we were
+                told. The service must stop; at whatever else it must not.
         """
         while not self._stopping.is_set():
             try:
