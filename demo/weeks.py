@@ -22,6 +22,7 @@ from demo.installation import Place
 from demo.learners import Answer
 from demo.school import GRADES, SECTIONS
 from demo.words import out
+from shared.tasks import end
 
 REFRESH_S: Final = 0.5
 ROWS: Final = (
@@ -80,14 +81,15 @@ async def hand_in(district: District, place: Place, lanes: Sequence[Lane], plann
     started = time.monotonic()
     with _shown() as show:
         watcher = asyncio.create_task(_watch(district, show))
+        sending = [asyncio.create_task(send_lane(district, place, lane)) for lane in lanes]
         try:
-            await asyncio.gather(*(send_lane(district, place, lane) for lane in lanes))
+            await asyncio.gather(*sending)
             sent = time.monotonic()
             await arrived(place)
             if planned:
                 await days_rest(district.cairn, district.school_id)
         finally:
-            watcher.cancel()
+            await end(watcher, *sending)
         show(await _counts(district.cairn, district.handed_in))
     if not out.is_terminal:
         out.print(await _counts(district.cairn, district.handed_in))

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from shared.tasks import end
 from tests.faults.load import TAKEN, Request
 
 REQUEST_S = 60.0
@@ -71,19 +72,22 @@ async def _offer(requests: Sequence[tuple[str, bytes]], per_s: float, connection
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     async with httpx.AsyncClient(limits=limits, timeout=REQUEST_S) as client:
         began = loop.time()
-        for number, request in enumerate(requests):
-            due = began + number / per_s
-            await asyncio.sleep(max(0.0, due - loop.time()))
-            if len(under_way) >= connections:
-                offered.kept_back += 1
-                continue
-            task = loop.create_task(_ask(client, request, due, offered))
-            asked.append(task)
-            under_way.add(task)
-            task.add_done_callback(under_way.discard)
-            offered.sent += 1
-        offered.seconds = max(len(requests) / per_s, loop.time() - began)
-        await asyncio.gather(*asked)
+        try:
+            for number, request in enumerate(requests):
+                due = began + number / per_s
+                await asyncio.sleep(max(0.0, due - loop.time()))
+                if len(under_way) >= connections:
+                    offered.kept_back += 1
+                    continue
+                task = loop.create_task(_ask(client, request, due, offered))
+                asked.append(task)
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+                offered.sent += 1
+            offered.seconds = max(len(requests) / per_s, loop.time() - began)
+            await asyncio.gather(*asked)
+        finally:
+            await end(*asked)  # Not left to the end of the loop, which leaves a connection's coroutine that nobody awaits.
     return offered
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
@@ -89,11 +90,12 @@ def test_who_is_refused_does_not_come_again() -> None:
     assert not told.all_taken
 
 
-@pytest.mark.filterwarnings("ignore:coroutine")
+@pytest.mark.filterwarnings("error:coroutine")
 def test_an_answer_without_results_is_no_answer_that_may_be_counted() -> None:
-    """Also where others, whose answers are well, end later."""
+    """Also where others, whose answers are well, end later; and none of them is left in the middle of connecting."""
     with server(0.0, BROKEN, *[200] * 19) as address, pytest.raises(KeyError, match="results"):
         offer(address, requests(20), PER_S, connections=20)
+    gc.collect()
 
 
 def test_nobody_there_is_no_answer_and_no_wait() -> None:
