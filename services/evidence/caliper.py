@@ -1,8 +1,9 @@
 """Caliper 1.2 (1EdTech, https://www.imsglobal.org/spec/caliper/v1p2), and 1.1: from an envelope to acts of assessment. Pure.
 
 Evidence is what scores a learner's work at an item:
-- GradeEvent, Graded: the learner is the attempt's `assignee` (or the actor, where that is a Person and nobody is assigned), the item its
-  `assignable`, the score the generated Score.
+- GradeEvent, Graded: the learner is the attempt's `assignee`, the item its `assignable`, the score the generated Score. Where nobody is
+  assigned it is the actor, if that is a Person of whom nothing says that she graded it: the score's `scoredBy`, or a `membership` without
+  the role of a learner.
 - AssessmentItemEvent, Completed, with a scored Response: the learner is the actor, the item the object; `scoreGiven` and `maxScore` stand
   in the Response, in its `score`, or in its `extensions` (Caliper has no place of its own for them).
 Everything else that is valid Caliper is taken and counted as no evidence, with the reason; so are actions at an item that Caliper does not
@@ -133,12 +134,21 @@ def _graded(event: Entity, actor: Entity) -> Work:
     assigned = [each.part("assignee") for each in attempts]
     works = [graded] if graded.type in KINDS else [_work_of(each) for each in attempts]
     return Work(
-        learner=_first([*assigned, *([actor] if actor.type == "Person" else [])]),
+        learner=next((each for each in assigned if each), None) or _graded_herself(event, actor, generated),
         item=_first([*works, event.part("target")]),
         attempt=attempts[0],
         timed=attempts[:1],
         scored=[generated] if generated.type == "Score" else [],
     )
+
+
+def _graded_herself(event: Entity, actor: Entity, score: Entity) -> Entity:
+    """Return the actor of a grade that names no learner, where it is her work that was graded; else an entity that nobody told of."""
+    roles = event.part("membership").get("roles")
+    teaches = isinstance(roles, list) and bool(roles) and not any("Learner" in role for role in roles if isinstance(role, str))
+    if actor.type != "Person" or teaches or score.part("scoredBy").id == actor.id:
+        return Entity({}, actor.place, actor.reader)
+    return actor
 
 
 def _work_of(attempt: Entity) -> Entity:

@@ -147,6 +147,31 @@ def test_a_person_who_is_graded_may_be_the_actor() -> None:
     assert told(event).alias == alias()
 
 
+@pytest.mark.parametrize(
+    ("place", "said", "hers"),
+    [
+        ("membership", {"roles": ["Instructor"]}, False),
+        ("membership", {"roles": ["Instructor#Grader", "Mentor"]}, False),
+        ("membership", {"roles": ["Learner"]}, True),
+        ("membership", {"roles": ["http://purl.imsglobal.org/vocab/lis/v2/membership#Learner"]}, True),
+        ("membership", {"roles": []}, True),
+        ("membership", f"{LMS}/m/1", True),
+        ("generated/scoredBy", f"{LMS}/users/s-1", False),
+        ("generated/scoredBy", {"id": f"{LMS}/users/s-1", "type": "Person"}, False),
+        ("generated/scoredBy", f"{LMS}/users/t-1", True),
+        ("generated/scoredBy", {"id": f"{LMS}/grader", "type": "SoftwareApplication"}, True),
+    ],
+)  # fmt: skip
+def test_who_graded_is_not_who_was_graded(place: str, said: Any, hers: bool) -> None:
+    event = put(put(graded(), "object/assignee", ...), "actor", {"id": f"{LMS}/users/s-1", "type": "Person"})
+    event = put(event, place, said)
+    if hers:
+        assert told(event).alias == alias()
+    else:
+        assert reason(event) == "nobody is assigned"
+    assert told(put(event, "object/assignee", f"{LMS}/users/s-1")).alias == alias(), "she is named"
+
+
 def test_events_may_name_what_the_envelope_describes() -> None:
     attempt = {"@context": CONTEXT} | graded()["object"]
     heard = read(envelope(put(graded(), "object", attempt["id"]), attempt))
