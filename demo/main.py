@@ -15,6 +15,7 @@ from demo.installation import Place, begin
 from demo.items import ROUNDS
 from demo.school import MAX_LEARNERS, MIN_LEARNERS, SCHOOL, school
 from demo.words import plain, say, table, title
+from services.cli.installation import say_status
 from shared.errors import Misconfigured
 
 FAILED: Final = 1
@@ -55,6 +56,7 @@ def run(options: Options) -> int:
     except Unexpected as error:
         title("This is not as it should be")
         say(plain(error))
+        say_status(place.home)
         return FAILED
     _end(place, options, learner_id)
     say(f"[dim]The whole took {time.monotonic() - started:.0f} s.[/dim]")

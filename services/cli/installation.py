@@ -79,23 +79,27 @@ def _stop_services(place: Path, step: Steps) -> list[str]:
 def status(home: HomeOption = None) -> None:
     """Say what runs, where, and whether it is ready or why not. Changes nothing; exit code 1 where something is not ready."""
     place = home_of(home)
-    entries = read_entries(place)
-    if not entries:
+    if not read_entries(place):
         out.print(f"Nothing was started in {place}: run `cairn up`.")
         raise typer.Exit(1)
+    if not say_status(place):
+        raise typer.Exit(1)
+
+
+def say_status(place: Path) -> bool:
+    """Print what runs of an installation, where, and whether it is ready or why not; return whether all of it is."""
     table = Table("what", "state", "address", "process", box=None, pad_edge=False)
     stack = Stack.running(place)
     table.add_row("Kafka, PostgreSQL", stack.how if stack else "not running", stack.kafka_servers if stack else "", "")
     healthy = stack is not None
     with httpx.Client(timeout=fleet.ASK_LIMIT_S) as client:
-        for name, entry in entries.items():
+        for name, entry in read_entries(place).items():
             state = fleet.health(client, entry) if entry.process else fleet.State("not running: `cairn up` starts it")
             healthy = healthy and state.ready
             table.add_row(name, state.text, entry.address, str(entry.pid) if entry.process else "")
     out.print(table)
     out.print(f"Logs: {place / 'log'}; settings and keys: {services_file(place)}.")
-    if not healthy:
-        raise typer.Exit(1)
+    return healthy
 
 
 def add_to(app: typer.Typer) -> None:

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from demo.main import Options, run
+from demo import main
+from demo.client import Unexpected
+from demo.installation import Place
+from demo.main import FAILED, Options, run
 from demo.school import school
-from services.cli.home import NAMES, log_file
+from services.cli.home import NAMES, log_file, services_file
 from services.cli.installation import stop
 from shared.errors import Misconfigured
 
@@ -46,6 +49,22 @@ def test_a_school_that_does_not_fit_is_refused_before_anything_starts(tmp_path: 
     with pytest.raises(Misconfigured, match="--learners"):
         run(Options(tmp_path / "home", 3))
     assert not (tmp_path / "home").exists()
+
+
+def test_a_demonstration_that_goes_wrong_says_what_still_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def tell(*_: object) -> str:
+        raise Unexpected("POST /evidence/caliper was not taken after 30 tries: status 503")
+
+    services_file(tmp_path).write_text(json.dumps({"evidence": {"port": 1}}))
+    monkeypatch.setattr(main, "begin", lambda *_: Place(tmp_path))
+    monkeypatch.setattr(main, "_tell", tell)
+    assert run(Options(tmp_path, LEARNERS)) == FAILED
+    told = capsys.readouterr().out
+    assert "was not taken" in told
+    assert "not running" in told[told.index("evidence  ") :], "beside its name"
+    assert "log" in told
 
 
 def test_an_installation_that_is_no_demonstration_is_left_alone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,7 @@ def faults(address: str, home: Path, pythons: Mapping[str, Sequence[str]]) -> li
 
 def main() -> int:
     """Compare the two forms, print what differs, and return the exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Where `make check` beside it fails: PostgreSQL is stopped all the same.
     folder = Path(tempfile.mkdtemp(prefix="cairn-forms-"))
     folder.chmod(0o755)  # PostgreSQL runs as somebody else where we are root.
     claim(folder / "home")
