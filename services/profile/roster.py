@@ -65,6 +65,8 @@ class Named:
 
     told: Held
     name: str = field(repr=False)
+    line: int
+    """Where it stands in its file."""
 
     @property
     def id(self) -> UUID:
@@ -143,7 +145,7 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
         *_gone_learners(known.learners, {each.id for each in learners}, source, aliases),
     ]
     content_hash = digest(canonical([source, roster.content_hash, *(each.text for each in person_iris)]))
-    titled = [Named(classes[row["sourcedId"]], row["title"]) for row in roster["classes.csv"]]
+    titled = [Named(classes[row["sourcedId"]], row["title"], row.line) for row in roster["classes.csv"]]
     handed_on = sum(map(len, aliases.lost.values()))
     first = min((date.fromisoformat(row["startDate"]) for row in roster["academicSessions.csv"]), default=None)
     erased = sum(each.id in known.erased for each in learners)
@@ -320,7 +322,7 @@ def _enrolled_last(known: Mapping[UUID, P]) -> list[P]:
 def _take(result: list[Named], told: LearnerRostered | StaffRostered, row: Row, faults: Faults) -> None:
     if len(canonical(told.body())) > MAX_TOLD_BYTES:
         faults.add("users.csv", row.line, "sourcedId", "too-large", "too many ids, classes or subjects of one person", "list fewer")
-    result.append(Named(told, _name(row)))
+    result.append(Named(told, _name(row), row.line))
 
 
 def _name(row: Row) -> str:

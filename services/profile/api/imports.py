@@ -17,7 +17,21 @@ from uuid_utils.compat import uuid7
 from services.profile import oneroster
 from services.profile.domain import IdentifyLearner, NoteImport, TakeRostered, Told
 from services.profile.person_iri import MAX_TEMPLATES, PersonIri, person_iris
-from services.profile.queries import NAME, TITLE, ImportView, Keyring, Queries, RosterCommand, Steps, UnderWay, asks, is_free, record
+from services.profile.queries import (
+    NAME,
+    TITLE,
+    Damage,
+    ImportView,
+    Key,
+    Keyring,
+    Queries,
+    RosterCommand,
+    Steps,
+    UnderWay,
+    asks,
+    is_free,
+    record,
+)
 from services.profile.roster import Change, Known, Named, Plan, change, id_of, plan
 from shared.contracts.envelope import Sealed
 from shared.contracts.profile import ClassRostered, LearnerRostered, RosterImported, SchoolRostered, StaffRostered
@@ -186,6 +200,7 @@ class _Taking:
             _check_withdrawals(planned, known, self.source)
         owners = [each.id for each in planned.named]
         keys = await (self.keyring.of(owners) if self.dry_run else self.keyring.ensure(owners))
+        _warn_of_keys(planned, keys)
         self.planned, self.news = planned, await asyncio.to_thread(lambda: list(_news(planned, known, keys)))
         if self.dry_run:
             return []
@@ -248,7 +263,17 @@ def _check_withdrawals(planned: Plan, known: Known, source: str) -> None:
         raise Refused("too-many-withdrawn", detail)
 
 
-def _news(planned: Plan, known: Known, keys: Mapping[UUID, bytes]) -> Iterator[News]:
+def _warn_of_keys(planned: Plan, keys: Mapping[UUID, Key]) -> None:
+    """Warn of each name and title that is left as it was before, since its key is damaged: the roster is taken all the same."""
+    for named in planned.named:
+        key = keys.get(named.id)
+        if isinstance(key, Damage):
+            file = "classes.csv" if isinstance(named.told, ClassRostered) else "users.csv"
+            detail = f"of {named.id}, name or title stays as it was: {key.detail}"
+            planned.warnings.add(file, named.line, "sourcedId", key.code, detail, f"{key.remedy}; then send the roster again")
+
+
+def _news(planned: Plan, known: Known, keys: Mapping[UUID, Key]) -> Iterator[News]:
     """Yield everything that the roster tells, schools before those who belong to them, names and titles sealed."""
     for school in planned.schools:
         yield News(school, change(school, known.schools.get(school.school_id)))
@@ -283,15 +308,15 @@ def _left(told: Told, before: Told | None, known: Known) -> tuple[StaffRostered,
     return tuple(each.model_copy(update={"active": False}) for each in places if each.school_id != told.school_id)
 
 
-def _sealed(named: Named, before: Told | None, key: bytes | None) -> Told:
-    """Return what is told with name or title sealed: as it was before, if it is the same. Without a key, in a dry run or where she is
-    erased, it has none."""
+def _sealed(named: Named, before: Told | None, key: Key | None) -> Told:
+    """Return what is told with name or title sealed: as it was before, if it is the same or its key is damaged. Without a key, in a dry run
+    or where she is erased, it has none."""
     if key is None:
         return named.told
     place, context = ("title", TITLE) if isinstance(named.told, ClassRostered) else ("name", NAME)
-    sealed = seal(key, named.name, context)
     earlier = getattr(before, place, None)
-    if isinstance(earlier, Sealed) and same(sealed, earlier):
+    sealed = earlier if isinstance(key, Damage) else seal(key, named.name, context)
+    if isinstance(earlier, Sealed) and sealed is not None and same(sealed, earlier):
         sealed = earlier
     return named.told.model_copy(update={place: sealed})
 

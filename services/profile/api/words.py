@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from services.profile.queries import Keyring, Queries
+from services.profile.queries import Damage, Key, Keyring, Queries
 from shared.contracts.envelope import Sealed
 from shared.errors import BadInput, Fault, NotFound, Refused
 from shared.http import Sent
@@ -49,12 +49,18 @@ async def key_of(keyring: Keyring, learner_id: UUID) -> bytes:
     """Return the key to seal words about a learner with.
 
     Raises:
-        Refused: she is erased.
+        Refused: she is erased, or her key is damaged.
     """
     keys = await keyring.ensure([learner_id])
     if learner_id not in keys:
         raise Refused("erased", "this learner was erased, and no words about her are kept: send the rest without them")
-    return keys[learner_id]
+    return _whole(keys[learner_id])
+
+
+def _whole(key: Key) -> bytes:
+    if isinstance(key, Damage):
+        raise Refused(key.code, f"{key.detail}: {key.remedy}; send this again then, and nothing is lost")
+    return key
 
 
 def routes(queries: Queries, keyring: Keyring) -> APIRouter:
@@ -76,7 +82,7 @@ def routes(queries: Queries, keyring: Keyring) -> APIRouter:
         try:
             if learner_id not in keys:
                 raise NotFound("there is no key of this learner: nothing was sealed under it, or it was destroyed, and the words with it")
-            return Opened(words=unseal(keys[learner_id], asked.sealed, asked.use))
+            return Opened(words=unseal(_whole(keys[learner_id]), asked.sealed, asked.use))
         except Unreadable:
             fault = Fault(
                 "/sealed", "unreadable", "sealed under another key or for another use, or changed since", "send it as it was told"

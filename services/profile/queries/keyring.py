@@ -4,11 +4,13 @@ the district key."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import orjson
+import structlog
 from psycopg_pool import AsyncConnectionPool
 
 from shared.contracts.envelope import Sealed
@@ -21,6 +23,8 @@ TITLE: Final = "profile.class-title"
 """Context of the sealed title of a class."""
 WORDS: Final = "profile.words"
 """Context of the words in which somebody says what a learner likes."""
+MOST_LOGGED: Final = 1_000
+"""Owners of damaged keys that are logged: more are an installation that lost its table of keys."""
 
 _READ: Final = """
     SELECT k.person_id, k.wrapped, k.erasures > 0 FROM person_key k LEFT JOIN erasure e ON e.learner_id = k.person_id
@@ -33,6 +37,30 @@ _KEEP: Final = """
     WHERE e.erased IS NOT TRUE ON CONFLICT DO NOTHING"""
 _DESTROY: Final = "SELECT destroy_erased_keys()"
 
+log = structlog.get_logger(__name__)
+
+
+class Damage(Enum):
+    """Why something cannot be read though nobody erased it: a stable word, what is wrong, and what to do."""
+
+    KEY_DAMAGED = (
+        "key-damaged",
+        "the key that this is sealed under does not open with the district key; nobody erased it",
+        "put its row of the table person_key back from a backup of profile's database: see docs/erasure.md",
+    )
+    TEXT_DAMAGED = (
+        "text-damaged",
+        "this does not open with its key: it was changed, or the key is another one",
+        "make the read table anew with `cairn rebuild`; if that does not help, look for its key in a backup: see docs/erasure.md",
+    )
+
+    def __init__(self, code: str, detail: str, remedy: str) -> None:
+        self.code, self.detail, self.remedy = code, detail, remedy
+
+
+Key: TypeAlias = bytes | Damage
+"""A key, or what is wrong with it."""
+
 
 class FreshKey(bytes):
     """The key of one who was erased before it was made: what was sealed until then is gone for good, and no fault."""
@@ -43,18 +71,31 @@ class Keyring:
 
     def __init__(self, pool: AsyncConnectionPool[Any], district_key: bytes) -> None:
         self._pool, self._master = pool, district_key
+        self._logged: set[UUID] = set()
 
-    async def of(self, people: Sequence[UUID]) -> dict[UUID, bytes]:
-        """Return the keys of those who have one."""
+    async def of(self, people: Sequence[UUID]) -> dict[UUID, Key]:
+        """Return the keys of those who have one, or what is wrong with it."""
         async with connected(self._pool) as connection:
             rows = await (await connection.execute(_READ, [list(people)])).fetchall()
-        return await asyncio.to_thread(lambda: {person: self._unwrapped(bytes(wrapped), fresh) for person, wrapped, fresh in rows})
+        keys = await asyncio.to_thread(lambda: {person: self._unwrapped(bytes(wrapped), fresh) for person, wrapped, fresh in rows})
+        self._log(keys)
+        return keys
 
-    def _unwrapped(self, wrapped: bytes, fresh: bool) -> bytes:
-        key = unwrap(self._master, wrapped)
+    def _unwrapped(self, wrapped: bytes, fresh: bool) -> Key:
+        try:
+            key = unwrap(self._master, wrapped)
+        except Unreadable:
+            return Damage.KEY_DAMAGED
         return FreshKey(key) if fresh else key
 
-    async def ensure(self, people: Sequence[UUID]) -> dict[UUID, bytes]:
+    def _log(self, keys: Mapping[UUID, Key]) -> None:
+        """Log once whose keys are damaged, for as long as the process runs."""
+        for owner, key in keys.items():
+            if isinstance(key, Damage) and owner not in self._logged and len(self._logged) < MOST_LOGGED:
+                self._logged.add(owner)
+                log.error(key.detail, owner=str(owner), code=key.code, remedy=key.remedy)
+
+    async def ensure(self, people: Sequence[UUID]) -> dict[UUID, Key]:
         """Return the keys of all of them but of those who are erased. Missing ones are made and committed before anything is sealed under
         them; safe to repeat."""
         keys = await self.of(people)
@@ -74,36 +115,32 @@ class Keyring:
             return int(row[0]) if row else 0
 
 
-def open_name(key: bytes | None, name: Sealed | None) -> tuple[str, str]:
+def open_name(key: Key | None, name: Sealed | None) -> tuple[str, str] | Damage:
     """Return given and family name; empty where they were erased or never told."""
     text = _opened(key, name, NAME)
-    if not text:
-        return "", ""
-    given, family = orjson.loads(text)
+    if isinstance(text, Damage):
+        return text
+    given, family = orjson.loads(text) if text else ("", "")
     return given, family
 
 
-def open_title(key: bytes | None, title: Sealed | None) -> str:
+def open_title(key: Key | None, title: Sealed | None) -> str | Damage:
     """Return the title of a class; empty where it was erased or never told."""
     return _opened(key, title, TITLE)
 
 
-def open_words(key: bytes | None, words: Sealed | None) -> str:
+def open_words(key: Key | None, words: Sealed | None) -> str | Damage:
     """Return the author's own words; empty where they were erased or never said."""
     return _opened(key, words, WORDS)
 
 
-def _opened(key: bytes | None, sealed: Sealed | None, context: str) -> str:
-    """Return the text.
-
-    Raises:
-        Unreadable: it was changed since, or its key is another one, and no erasure is why.
-    """
+def _opened(key: Key | None, sealed: Sealed | None, context: str) -> str | Damage:
+    """Return the text, or why it does not open though no erasure is why."""
     if key is None or sealed is None:
         return ""
+    if isinstance(key, Damage):
+        return key
     try:
         return unseal(key, sealed, context)
     except Unreadable:
-        if isinstance(key, FreshKey):
-            return ""
-        raise
+        return "" if isinstance(key, FreshKey) else Damage.TEXT_DAMAGED

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 from services.profile.domain import MAX_AUTHORS
-from services.profile.queries.keyring import Keyring, open_name, open_title, open_words
+from services.profile.queries.keyring import Damage, Key, Keyring, open_name, open_title, open_words
 from services.profile.queries.views import (
     ClassView,
     ErasureView,
@@ -25,6 +25,7 @@ from services.profile.queries.views import (
     Sealings,
     StaffView,
     UnderWay,
+    Unread,
 )
 from services.profile.roster import Known
 from shared.contracts.envelope import Event
@@ -195,13 +196,22 @@ def _asked(school: UUID | None, class_id: UUID | None, withdrawn: bool, after: U
     return {"school": school, "class": only, "withdrawn": withdrawn, "after": after, "most": most}
 
 
-def _person(told: LearnerRostered | StaffRostered, key: bytes | None) -> dict[str, Any]:
-    given, family = open_name(key, told.name)
+def _person(told: LearnerRostered | StaffRostered, key: Key | None) -> dict[str, Any]:
+    opened = open_name(key, told.name)
+    given, family = ("", "") if isinstance(opened, Damage) else opened
     place = {"school_id": told.school_id, "class_ids": told.class_ids, "active": told.active}
-    return {"given_name": given, "family_name": family} | place
+    return {"given_name": given, "family_name": family, "unreadable": _unread(opened)} | place
 
 
-def _learner(told: LearnerRostered, keys: Mapping[UUID, bytes], erased: Mapping[UUID, date]) -> dict[str, Any]:
+def _unread(opened: object) -> Unread | None:
+    return Unread(code=opened.code, detail=opened.detail, remedy=opened.remedy) if isinstance(opened, Damage) else None
+
+
+def _text(opened: str | Damage, name: str) -> dict[str, Any]:
+    return {name: "" if isinstance(opened, Damage) else opened, "unreadable": _unread(opened)}
+
+
+def _learner(told: LearnerRostered, keys: Mapping[UUID, Key], erased: Mapping[UUID, date]) -> dict[str, Any]:
     id = told.learner_id
     return _person(told, keys.get(id)) | {"learner_id": id, "grade": told.grade, "erased_on": erased.get(id)}
 
@@ -210,11 +220,11 @@ def _school(told: SchoolRostered) -> SchoolView:
     return SchoolView(school_id=told.school_id, title=told.title, term_starts=told.term_starts, term_ends=told.term_ends)
 
 
-def _class(told: ClassRostered, keys: Mapping[UUID, bytes]) -> ClassView:
+def _class(told: ClassRostered, keys: Mapping[UUID, Key]) -> ClassView:
     plain = told.model_dump(include=set(ClassView.model_fields) - {"title"})
-    return ClassView.model_validate(plain | {"title": open_title(keys.get(told.class_id), told.title)})
+    return ClassView.model_validate(plain | _text(open_title(keys.get(told.class_id), told.title), "title"))
 
 
-def _preference(told: PreferencesStated, key: bytes | None) -> PreferenceView:
+def _preference(told: PreferencesStated, key: Key | None) -> PreferenceView:
     plain = told.model_dump(include=set(PreferenceView.model_fields) - {"words"})
-    return PreferenceView.model_validate(plain | {"words": open_words(key, told.words)})
+    return PreferenceView.model_validate(plain | _text(open_words(key, told.words), "words"))

@@ -19,6 +19,14 @@ class SchoolView(BaseModel):
     term_ends: date | None = Field(description="The first day after the term.")
 
 
+class Unread(BaseModel):
+    """Why a name, a title or words cannot be read, though nobody erased them."""
+
+    code: str = Field(description="`key-damaged` or `text-damaged`.")
+    detail: str
+    remedy: str
+
+
 class ClassView(BaseModel):
     """A class of a school."""
 
@@ -28,16 +36,18 @@ class ClassView(BaseModel):
     subjects: list[str]
     grades: list[str]
     active: bool
+    unreadable: Unread | None = Field(description="Why the title cannot be read.")
 
 
 class PersonView(BaseModel):
-    """A person of a school. Names are empty where they were erased."""
+    """A person of a school. Names are empty where they were erased, or are `unreadable`."""
 
     given_name: str
     family_name: str
     school_id: UUID
     class_ids: list[UUID]
     active: bool = Field(description="False once the roster no longer names the person.")
+    unreadable: Unread | None = Field(description="Why the name cannot be read.")
 
 
 class LearnerView(PersonView):
@@ -65,6 +75,7 @@ class PreferenceView(BaseModel):
     modalities: list[Modality]
     avoided: list[Modality]
     words: str = Field(description="In the author's own words; empty where there are none.")
+    unreadable: Unread | None = Field(description="Why the words cannot be read.")
 
 
 class LearnerDetail(LearnerView):

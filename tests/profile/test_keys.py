@@ -1,0 +1,112 @@
+"""A key that is damaged or lost, though nobody was erased: it hides nobody else, is no erasure, and nothing is lost by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from structlog.testing import capture_logs
+
+from shared.sealing import Use
+from tests.profile.district import District
+from tests.profile.test_erasure import MISTAKE, erase, post
+from tests.profile.test_http import get, learners, place, profile, rows, send, store
+
+__all__ = ["place", "profile"]
+
+
+async def change_key(place: Any, statement: str, owner: str) -> None:
+    """Do what a disk, or a backup that was put back in part, may do to the table of keys."""
+    async with await psycopg.AsyncConnection.connect(place.owner_url) as connection:
+        assert (await connection.execute(statement.encode(), [owner])).rowcount == 1
+
+
+async def damage_key(place: Any, owner: str) -> None:
+    await change_key(place, "UPDATE person_key SET wrapped = set_byte(wrapped, 20, get_byte(wrapped, 20) # 1) WHERE person_id = %s", owner)
+
+
+async def key_row(profile: Any, owner: str) -> bytes:
+    ((wrapped,),) = await rows(profile, f"SELECT wrapped FROM person_key WHERE person_id = '{owner}'")  # noqa: S608 - our own id
+    return bytes(wrapped)
+
+
+async def ids(profile: Any) -> dict[str, str]:
+    """Bring in the district, and return the ids of Ada, Ben, a class and a teacher."""
+    await send(profile, District())
+    known = await learners(profile)
+    ada = known["Ada"]["learner_id"]
+    await post(profile, f"/learners/{ada}/preferences", {"author_id": ada, "role": "learner", "words": "rockets"})
+    (staff, *_) = (await get(profile, "/staff"))["items"]
+    shown = await get(profile, f"/learners/{ada}")
+    return {"ada": ada, "ben": known["Ben"]["learner_id"], "class": shown["classes"][0]["class_id"], "staff": staff["staff_id"]}
+
+
+async def test_a_damaged_key_hides_nobody_else_and_says_what_is_wrong(profile: Any, place: Any) -> None:
+    known = await ids(profile)
+    for each in ("ada", "class", "staff"):
+        await damage_key(place, known[each])
+    with capture_logs() as logs:
+        listed = {each["learner_id"]: each for each in (await get(profile, "/learners"))["items"]}
+        ada, ben = listed[known["ada"]], listed[known["ben"]]
+        assert (ben["given_name"], ben["unreadable"]) == ("Ben", None)
+        assert (ada["given_name"], ada["grade"], ada["unreadable"]["code"], ada["erased_on"]) == ("", "05", "key-damaged", None)
+        assert "backup" in ada["unreadable"]["remedy"]
+        shown = await get(profile, f"/learners/{known['ada']}")
+        assert shown["unreadable"] == ada["unreadable"]
+        assert [(each["words"], each["unreadable"]["code"]) for each in shown["preferences"]] == [("", "key-damaged")]
+        titles = {each["class_id"]: each["unreadable"] and each["unreadable"]["code"] for each in shown["classes"]}
+        assert titles.pop(known["class"]) == "key-damaged"
+        assert list(titles.values()) == [None]
+        staff = {each["staff_id"]: each["unreadable"] for each in (await get(profile, "/staff"))["items"]}
+        assert staff.pop(known["staff"])["code"] == "key-damaged"
+        assert list(staff.values()) == [None]
+    logged = sorted(each["owner"] for each in logs if each.get("code") == "key-damaged")
+    assert logged == sorted(known[each] for each in ("ada", "class", "staff")), "each once"
+
+
+async def test_a_text_that_does_not_open_hides_nobody_else(profile: Any, place: Any) -> None:
+    known = await ids(profile)
+    other = await key_row(profile, known["ben"])
+    async with await psycopg.AsyncConnection.connect(place.owner_url) as owner:
+        await owner.execute("UPDATE person_key SET wrapped = %s WHERE person_id = %s", [other, known["ada"]])
+    listed = {each["learner_id"]: each["unreadable"] for each in (await get(profile, "/learners"))["items"]}
+    assert listed.pop(known["ada"])["code"] == "text-damaged"
+    assert set(listed.values()) == {None}
+
+
+async def test_nothing_is_written_about_one_whose_key_is_damaged_and_the_roster_is_taken(profile: Any, place: Any) -> None:
+    known = await ids(profile)
+    ada, whole = known["ada"], await key_row(profile, known["ada"])
+    sealed = await post(profile, f"/learners/{ada}/sealed", {"use": Use.MASTERY_REASON, "words": "knows it"})
+    await damage_key(place, ada)
+    before = await store(profile)
+    use = {"use": Use.MASTERY_REASON}
+    said = {"author_id": ada, "role": "learner", "words": "I"}
+    for path, body in (("preferences", said), ("sealed", use | {"words": "x"}), ("opened", use | {"sealed": sealed})):
+        problem = await post(profile, f"/learners/{ada}/{path}", body, 409)
+        assert problem["errors"][0]["code"] == "key-damaged"
+        assert "backup" in problem["detail"]
+    assert await store(profile) == before
+    renamed = District().put("users.csv", "u1", givenName="Ida").put("users.csv", "u2", givenName="Bo")
+    for dry_run in (True, False):
+        answer = await send(profile, renamed, dry_run=dry_run)
+        assert (answer["learners"]["changed"], answer["warnings_total"]) == (1, 1)
+        (warned,) = answer["warnings"]
+        assert (warned["place"], warned["code"]) == ("users.csv:2:sourcedId", "key-damaged")
+        assert ada in warned["detail"]
+    assert "Bo" in await learners(profile)
+    await change_key(place, f"UPDATE person_key SET wrapped = '\\x{whole.hex()}' WHERE person_id = %s", ada)  # noqa: S608 - our own row
+    shown = await get(profile, f"/learners/{ada}")
+    assert (shown["given_name"], shown["preferences"][0]["words"], shown["unreadable"]) == ("Ada", "rockets", None), "nothing was lost"
+    assert (await send(profile, renamed))["learners"]["changed"] == 1
+    assert (await get(profile, f"/learners/{ada}"))["given_name"] == "Ida"
+
+
+async def test_whose_key_is_damaged_for_good_is_erased_and_named_again(profile: Any, place: Any) -> None:
+    ada = (await ids(profile))["ada"]
+    await damage_key(place, ada)
+    assert (await erase(profile, ada))["keys_destroyed"] == 1
+    assert (await get(profile, f"/learners/{ada}"))["unreadable"] is None, "erased, as asked"
+    await post(profile, f"/learners/{ada}/erasure/lifted", MISTAKE)
+    await send(profile, District())
+    assert (await get(profile, f"/learners/{ada}"))["given_name"] == "Ada"
