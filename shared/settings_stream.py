@@ -98,11 +98,22 @@ def settings_decider(service: str, page_added: type[ParameterPageAdded], kinds: 
     return Decider(f"{service}.settings", 1, "settings", SettingsState(), decide, evolve, command_of, json_codec(SettingsState, 2))
 
 
-def adoption(service: str, kind: ParameterKind[Any], items: Sequence[Any], base: str | None = None) -> list[AddPage | AdoptSet]:
-    """Return the commands that bring in the items as one set of this kind and put it in force; for `base` see `AdoptSet`."""
-    pages = list(paged(items))
+def adoption(
+    service: str, kind: ParameterKind[Any], items: Sequence[Any], base: str | None = None, together: int | None = None
+) -> list[AddPage | AdoptSet]:
+    """Return the commands that bring in the items as one set of this kind and put it in force; for `base` see `AdoptSet`.
+
+    Args:
+        together: items at most on a page, where they change one by one: a page is stored anew with whatever stands on it, and a larger
+            item must not move those behind it to other pages. None: as many as there is room for.
+    """
+    pages = [page for some in _parted(items, together) for page in paged(some)]
     hashes = tuple(page_hash(page) for page in pages)
     return [*(AddPage(service, page) for page in pages), AdoptSet(service, kind.name, hashes, base=base)]
+
+
+def _parted(items: Sequence[Any], most: int | None) -> list[Sequence[Any]]:
+    return [items] if most is None else [items[start : start + most] for start in range(0, len(items), most)] or [items]
 
 
 def adopted_id(commands: Sequence[AddPage | AdoptSet]) -> str:

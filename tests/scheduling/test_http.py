@@ -533,7 +533,7 @@ async def test_what_others_say_of_their_schools_moves_nobody(service: Any) -> No
     before = await _versions(service)
     body = resources(closed=(date(2026, 12, 24),))
     body["schools"].append(body["schools"][0] | {"school_id": str(UUID(int=5))})
-    assert (await service.client.put("/scheduling/resources", json=body)).json()["events"] == 2
+    assert (await service.client.put("/scheduling/resources", json=body)).json()["events"] == 3, "two pages, and that they are in force"
     assert await look(service) == []
     await service.tick()
     assert await _versions(service) == before

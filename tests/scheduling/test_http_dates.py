@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 
 from services.scheduling.queries import Looks
@@ -139,6 +140,22 @@ async def test_two_who_change_dates_of_a_school_at_once_lose_nothing(service: An
     assert (status, code, "look at it with GET" in detail) == (409, "changed", True)
     both = await put(service, absent=[str(UUID(int=1)), str(UUID(int=2))], base=first["base"])
     assert both["notes"][0]["unknown_staff"] == [str(UUID(int=1)), str(UUID(int=2))]
+
+
+async def test_what_is_told_of_one_school_is_stored_without_the_others(service: Any) -> None:
+    async def pages() -> list[Any]:
+        async with service.context.pool.connection() as connection:
+            return [orjson.loads(row[0]) for row in await (await connection.execute("SELECT data FROM parameter_page")).fetchall()]
+
+    await planned(service)
+    school = resources()["schools"][0]
+    others = [school | {"school_id": str(UUID(int=number))} for number in (9, 5)]
+    assert (await service.client.put("/scheduling/resources", json={"schools": [*others, school]})).json()["events"] == 3
+    assert (await service.client.put("/scheduling/resources", json={"schools": [school, *others]})).json()["events"] == 0, "in any order"
+    before = await pages()
+    assert (await put(service, closed=True))["events"] == 2
+    (added,) = [page for page in await pages() if page not in before]
+    assert [(one["school_id"], [day["on"] for day in one["days"]]) for one in added] == [(str(SCHOOL), [WEDNESDAY.isoformat()])]
 
 
 async def test_resources_that_tell_of_no_dates_leave_those_that_are_told(service: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 
 from shared.contracts.envelope import canonical
@@ -99,6 +100,19 @@ def test_the_decider_has_the_four_properties() -> None:
     bases = st.sampled_from([None, "", *(set_id_of("framework", adopt(page).pages) for page in PAGES)])
     based = st.builds(lambda known, base: replace(known, base=base), sets, bases)
     check_decider(settings, st.lists(st.sampled_from(ADDED) | based | others, max_size=12))
+
+
+@pytest.mark.parametrize(("count", "together", "pages"), [(1, 1, 1), (7, 3, 3), (7, None, 1), (0, 3, 1)])
+def test_an_item_that_grows_moves_no_other_to_another_page(count: int, together: int | None, pages: int) -> None:
+    def added(sizes: Sequence[int]) -> list[Any]:
+        commands = adoption("mastery", CALIBRATION, ["x" * size for size in sizes], together=together)
+        return [command.content for command in commands if isinstance(command, AddPage)]
+
+    before = added([9] * count)
+    assert [len(page) for page in before] == [min(together or count, count - n * (together or 0)) for n in range(pages)]
+    for place in range(count):
+        after = added([9] * place + [90_000] + [9] * (count - place - 1))
+        assert sum(page != grown for page, grown in zip(before, after, strict=True)) == 1
 
 
 def test_of_parsed_sets_those_used_last_are_kept_and_the_others_parsed_again() -> None:

@@ -25,6 +25,8 @@ from shared.parts import Context
 from shared.settings_stream import STALE, adopted_id, adoption
 
 MAX_SCHOOLS: Final = 2_000
+PAGES: Final = 200
+"""Pages on which the schools stand, each by itself where there are no more: a change stores its page and the hashes of all."""
 MAX_TRIES: Final = 5
 """Times that resources are put beside those of others, where others were put in force meanwhile."""
 MAX_NOTES: Final = 100
@@ -106,8 +108,9 @@ class Change:
             parameters = await self._context.asker.parameters()
             before = schools_of(parameters)
             schools = await change(before)
-            items = [school.model_dump(mode="json", exclude_defaults=True) for school in schools.values()]
-            commands = adoption(Topic.SCHEDULING, RESOURCES, items, base=parameters.id_of(RESOURCES) or "")
+            items = [schools[school].model_dump(mode="json", exclude_defaults=True) for school in sorted(schools)]
+            base, together = parameters.id_of(RESOURCES) or "", -(-len(items) // PAGES)
+            commands = adoption(Topic.SCHEDULING, RESOURCES, items, base=base, together=together)
             try:
                 events = [] if dry_run else await events_of(self._context, commands)
             except Refused as refused:
