@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from shared.contracts.topics import CONTROL, RETENTION_MS, topic_name
 from shared.errors import NoTopic, WrongPartitionCount
@@ -30,7 +30,7 @@ async def ensure_topics(kafka_servers: str, prefix: str, services: Iterable[str]
     Raises:
         WrongPartitionCount: a topic is there with another number of partitions; nothing was changed.
         NoTopic: the broker does not make a topic.
-        aiokafka.errors.KafkaError: the broker cannot be reached.
+        aiokafka.errors.KafkaError: the broker cannot be reached, or has just come back and does not know yet who leads.
     """
     wanted = {topic_name(prefix, service): partitions for service in services} | {topic_name(prefix, CONTROL): 1}
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_servers)
@@ -42,6 +42,8 @@ async def ensure_topics(kafka_servers: str, prefix: str, services: Iterable[str]
         if missing:
             await _create(admin, {name: wanted[name] for name in missing}, topic_name(prefix, CONTROL))
             _check(wanted, await _appeared(admin, list(wanted)))
+    except (AssertionError, AttributeError) as error:  # aiokafka takes for granted that somebody leads.
+        raise KafkaConnectionError("the broker names nobody who could make a topic") from error
     finally:
         await admin.close()
 

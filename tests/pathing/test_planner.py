@@ -314,6 +314,7 @@ def test_a_level_is_handed_on_through_any_revisions(further: list[set[int]], dat
     assert framework.levels_by_place(levels) == former | told
 
 
+@pytest.mark.timeout(60)
 def test_revisions_may_be_many_and_long() -> None:
     """A path for each way through them would be too many: the levels of each are looked at once."""
     pairs = [f"{side}{n:04d}" for n in range(300) for side in "AB"]

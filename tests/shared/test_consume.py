@@ -11,10 +11,12 @@ from uuid import UUID
 import orjson
 import psycopg
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from psycopg import sql
 
 from shared.consume import TooManyParked, hands, reader, subscriber, wiring, write
 from shared.contracts.envelope import canonical, digest, partition_of
+from shared.errors import NoTopic
 from shared.ledger import Batch, InboxMoved
 from shared.ledger.ledger import Applied, Ledger
 from shared.ledger.types import MAX_REASON
@@ -205,6 +207,24 @@ async def test_a_worker_that_took_over_a_name_while_a_topic_was_away_reads_it_wh
         await heard(hearer, 104)
         assert await _reads(consumer, PARTITIONS)
     await same(source, hearer)
+
+
+async def test_a_broker_that_has_just_come_back_ends_no_consumer(
+    wire: Wire, source: Ledger, hearer: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Exception] = [NoTopic([wire.topic]), KafkaConnectionError("nobody leads")]
+
+    async def coming_back(*arguments: Any) -> None:
+        if calls:
+            raise calls.pop(0)
+        await ensure_topics(*arguments)
+
+    monkeypatch.setattr(subscriber, "LOOK_S", 0.05)
+    monkeypatch.setattr(subscriber, "ensure_topics", coming_back)
+    async with wire.relaying(), wire.hearing(hearer):
+        await tell(source, 12)
+        await heard(hearer, 12)
+    assert not calls
 
 
 async def test_headers_of_any_bytes_and_records_that_are_none_stop_nothing(wire: Wire, source: Ledger, hearer: Ledger) -> None:

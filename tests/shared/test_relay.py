@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import NewTopic
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 from psycopg import AsyncConnection, OperationalError
 
@@ -17,6 +17,7 @@ from shared.errors import Diverged, NoTopic, WrongPartitionCount
 from shared.ledger import patience
 from shared.relay import Lengths, Refill, Relay, ensure_topics
 from shared.relay import relay as relay_room
+from shared.relay import topics as topics_room
 from shared.relay.control import Told
 from shared.relay.fresh import Row
 from shared.stack import ServiceDatabase
@@ -372,6 +373,23 @@ async def test_topics_with_another_number_of_partitions_are_refused(wire: Wire) 
         await admin.create_topics([NewTopic(wire.topic, PARTITIONS + 1, 1)])
     with pytest.raises(WrongPartitionCount, match=f"has {PARTITIONS + 1} partitions, the ledger {PARTITIONS}"):
         await ensure_topics(wire.kafka, wire.prefix, ["evidence"], PARTITIONS)
+
+
+async def test_a_broker_that_names_no_leader_counts_as_one_that_cannot_be_reached(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that has just come back: whoever asks for a topic asks again, and no service ends."""
+
+    class Leaderless(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka has no types.
+        async def create_topics(self, *arguments: Any, **more: Any) -> Any:
+            async def nothing_new() -> None:
+                self._client.cluster.controller = None
+
+            await nothing_new()
+            self._client.force_metadata_update = nothing_new
+            return await super().create_topics(*arguments, **more)
+
+    monkeypatch.setattr(topics_room, "AIOKafkaAdminClient", Leaderless)
+    with pytest.raises(KafkaConnectionError):
+        await ensure_topics(wire.kafka, wire.prefix, ["mastery"], PARTITIONS)
 
 
 async def test_topics_are_made_once_however_many_ask(wire: Wire) -> None:
