@@ -486,6 +486,7 @@ async def test_destroying_a_key_erases_the_name_and_words(profile: Any, place: A
     await destroy_key(place, ada)
     shown = await get(profile, f"/learners/{ada}")
     assert (shown["given_name"], shown["family_name"], shown["preferences"][0]["words"]) == ("", "", "")
+    assert shown["unreadable"]["code"] == "key-missing", "since no erasure is recorded"
 
 
 async def test_the_title_of_a_class_is_news_when_it_changes_and_erased_with_its_key(profile: Any, place: Any) -> None:

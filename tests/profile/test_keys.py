@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import psycopg
+import pytest
 from structlog.testing import capture_logs
 
 from shared.sealing import Use
@@ -15,10 +17,14 @@ from tests.profile.test_http import get, learners, place, profile, rows, send, s
 __all__ = ["place", "profile"]
 
 
-async def change_key(place: Any, statement: str, owner: str) -> None:
+async def change_key(place: Any, statement: str, *values: Any) -> None:
     """Do what a disk, or a backup that was put back in part, may do to the table of keys."""
     async with await psycopg.AsyncConnection.connect(place.owner_url) as connection:
-        assert (await connection.execute(statement.encode(), [owner])).rowcount == 1
+        assert (await connection.execute(statement.encode(), values)).rowcount == 1
+
+
+async def lose_key(place: Any, owner: str) -> None:
+    await change_key(place, "DELETE FROM person_key WHERE person_id = %s", owner)
 
 
 async def damage_key(place: Any, owner: str) -> None:
@@ -67,24 +73,24 @@ async def test_a_damaged_key_hides_nobody_else_and_says_what_is_wrong(profile: A
 async def test_a_text_that_does_not_open_hides_nobody_else(profile: Any, place: Any) -> None:
     known = await ids(profile)
     other = await key_row(profile, known["ben"])
-    async with await psycopg.AsyncConnection.connect(place.owner_url) as owner:
-        await owner.execute("UPDATE person_key SET wrapped = %s WHERE person_id = %s", [other, known["ada"]])
+    await change_key(place, "UPDATE person_key SET wrapped = %s WHERE person_id = %s", other, known["ada"])
     listed = {each["learner_id"]: each["unreadable"] for each in (await get(profile, "/learners"))["items"]}
     assert listed.pop(known["ada"])["code"] == "text-damaged"
     assert set(listed.values()) == {None}
 
 
-async def test_nothing_is_written_about_one_whose_key_is_damaged_and_the_roster_is_taken(profile: Any, place: Any) -> None:
+@pytest.mark.parametrize("code", ["key-damaged", "key-missing"])
+async def test_nothing_is_sealed_without_the_key_and_nothing_is_lost(profile: Any, place: Any, code: str) -> None:
     known = await ids(profile)
     ada, whole = known["ada"], await key_row(profile, known["ada"])
     sealed = await post(profile, f"/learners/{ada}/sealed", {"use": Use.MASTERY_REASON, "words": "knows it"})
-    await damage_key(place, ada)
+    await (damage_key if code == "key-damaged" else lose_key)(place, ada)
     before = await store(profile)
     use = {"use": Use.MASTERY_REASON}
     said = {"author_id": ada, "role": "learner", "words": "I"}
     for path, body in (("preferences", said), ("sealed", use | {"words": "x"}), ("opened", use | {"sealed": sealed})):
         problem = await post(profile, f"/learners/{ada}/{path}", body, 409)
-        assert problem["errors"][0]["code"] == "key-damaged"
+        assert problem["errors"][0]["code"] == code
         assert "backup" in problem["detail"]
     assert await store(profile) == before
     renamed = District().put("users.csv", "u1", givenName="Ida").put("users.csv", "u2", givenName="Bo")
@@ -92,14 +98,45 @@ async def test_nothing_is_written_about_one_whose_key_is_damaged_and_the_roster_
         answer = await send(profile, renamed, dry_run=dry_run)
         assert (answer["learners"]["changed"], answer["warnings_total"]) == (1, 1)
         (warned,) = answer["warnings"]
-        assert (warned["place"], warned["code"]) == ("users.csv:2:sourcedId", "key-damaged")
+        assert (warned["place"], warned["code"]) == ("users.csv:2:sourcedId", code)
         assert ada in warned["detail"]
     assert "Bo" in await learners(profile)
-    await change_key(place, f"UPDATE person_key SET wrapped = '\\x{whole.hex()}' WHERE person_id = %s", ada)  # noqa: S608 - our own row
+    listed = {each["learner_id"]: each for each in (await get(profile, "/learners"))["items"]}
+    assert (listed[ada]["unreadable"]["code"], listed[ada]["erased_on"]) == (code, None)
+    put_back = (
+        "INSERT INTO person_key (wrapped, person_id) VALUES (%s, %s) ON CONFLICT (person_id) DO UPDATE SET wrapped = excluded.wrapped"
+    )
+    await change_key(place, put_back, whole, ada)
     shown = await get(profile, f"/learners/{ada}")
     assert (shown["given_name"], shown["preferences"][0]["words"], shown["unreadable"]) == ("Ada", "rockets", None), "nothing was lost"
     assert (await send(profile, renamed))["learners"]["changed"] == 1
     assert (await get(profile, f"/learners/{ada}"))["given_name"] == "Ida"
+
+
+async def test_a_key_that_is_lost_behind_a_lifted_erasure_is_missing_and_one_that_was_not_made_yet_is_not(profile: Any, place: Any) -> None:
+    ada = (await ids(profile))["ada"]
+    await erase(profile, ada)
+    profile.context.clock.at += timedelta(hours=1)
+    await post(profile, f"/learners/{ada}/erasure/lifted", MISTAKE)
+    profile.context.clock.at += timedelta(hours=1)
+    await send(profile, District().without_user("u1"))
+    assert (await get(profile, f"/learners/{ada}"))["unreadable"] is None, "withdrawn, as she stood"
+    await send(profile, District())
+    assert (await get(profile, f"/learners/{ada}"))["given_name"] == "Ada"
+    await lose_key(place, ada)
+    assert (await get(profile, f"/learners/{ada}"))["unreadable"]["code"] == "key-missing"
+    await erase(profile, ada)
+    assert (await get(profile, f"/learners/{ada}"))["unreadable"] is None, "erased, as asked"
+
+
+async def test_a_class_whose_key_is_lost_is_named_by_the_next_roster_which_says_so(profile: Any, place: Any) -> None:
+    known = await ids(profile)
+    await lose_key(place, known["class"])
+    answer = await send(profile, District())
+    assert [(each["code"], each["place"].split(":")[0]) for each in answer["warnings"]] == [("text-damaged", "classes.csv")]
+    shown = {each["class_id"]: each for each in (await get(profile, f"/learners/{known['ada']}"))["classes"]}[known["class"]]
+    assert (shown["title"] != "", shown["unreadable"]) == (True, None)
+    assert (await send(profile, District()))["warnings"] == []
 
 
 async def test_whose_key_is_damaged_for_good_is_erased_and_named_again(profile: Any, place: Any) -> None:

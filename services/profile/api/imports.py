@@ -30,6 +30,8 @@ from services.profile.queries import (
     UnderWay,
     asks,
     is_free,
+    open_name,
+    open_title,
     record,
 )
 from services.profile.roster import Change, Known, Named, Plan, change, id_of, plan
@@ -200,7 +202,7 @@ class _Taking:
             _check_withdrawals(planned, known, self.source)
         owners = [each.id for each in planned.named]
         keys = await (self.keyring.of(owners) if self.dry_run else self.keyring.ensure(owners))
-        _warn_of_keys(planned, keys)
+        await asyncio.to_thread(_warn_of_keys, planned, known, keys)
         self.planned, self.news = planned, await asyncio.to_thread(lambda: list(_news(planned, known, keys)))
         if self.dry_run:
             return []
@@ -263,14 +265,29 @@ def _check_withdrawals(planned: Plan, known: Known, source: str) -> None:
         raise Refused("too-many-withdrawn", detail)
 
 
-def _warn_of_keys(planned: Plan, keys: Mapping[UUID, Key]) -> None:
-    """Warn of each name and title that is left as it was before, since its key is damaged: the roster is taken all the same."""
+def _warn_of_keys(planned: Plan, known: Known, keys: Mapping[UUID, Key]) -> None:
+    """Warn of each name and title that is left as it was before, since its key is damaged or lost, and of each that is sealed anew, since
+    its key is another one: the roster is taken all the same."""
     for named in planned.named:
-        key = keys.get(named.id)
+        key, file = keys.get(named.id), "classes.csv" if isinstance(named.told, ClassRostered) else "users.csv"
         if isinstance(key, Damage):
-            file = "classes.csv" if isinstance(named.told, ClassRostered) else "users.csv"
-            detail = f"of {named.id}, name or title stays as it was: {key.detail}"
-            planned.warnings.add(file, named.line, "sourcedId", key.code, detail, f"{key.remedy}; then send the roster again")
+            detail, remedy = f"of {named.id}, name or title stays as it was: {key.detail}", f"{key.remedy}; then send the roster again"
+            planned.warnings.add(file, named.line, "sourcedId", key.code, detail, remedy)
+        elif _is_other(key, known.before(named.told)):
+            detail = f"of {named.id}, name or title is sealed anew: what was sealed before does not open with its key"
+            remedy = "nothing, if its key was lost or deleted; else see docs/erasure.md"
+            planned.warnings.add(file, named.line, "sourcedId", Damage.TEXT_DAMAGED.code, detail, remedy)
+
+
+def _is_other(key: bytes | None, before: Told | None) -> bool:
+    """Return whether what was told before does not open with the key, though no erasure is why."""
+    match before:
+        case ClassRostered(title=title):
+            return isinstance(open_title(key, title), Damage)
+        case LearnerRostered(name=name) | StaffRostered(name=name):
+            return isinstance(open_name(key, name), Damage)
+        case _:
+            return False
 
 
 def _news(planned: Plan, known: Known, keys: Mapping[UUID, Key]) -> Iterator[News]:
@@ -309,8 +326,8 @@ def _left(told: Told, before: Told | None, known: Known) -> tuple[StaffRostered,
 
 
 def _sealed(named: Named, before: Told | None, key: Key | None) -> Told:
-    """Return what is told with name or title sealed: as it was before, if it is the same or its key is damaged. Without a key, in a dry run
-    or where she is erased, it has none."""
+    """Return what is told with name or title sealed: as it was before, if it is the same or its key is damaged or lost. Without a key, in
+    a dry run or where she is erased, it has none."""
     if key is None:
         return named.told
     place, context = ("title", TITLE) if isinstance(named.told, ClassRostered) else ("name", NAME)

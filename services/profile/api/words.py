@@ -49,7 +49,7 @@ async def key_of(keyring: Keyring, learner_id: UUID) -> bytes:
     """Return the key to seal words about a learner with.
 
     Raises:
-        Refused: she is erased, or her key is damaged.
+        Refused: she is erased, or her key is damaged or lost.
     """
     keys = await keyring.ensure([learner_id])
     if learner_id not in keys:

@@ -24,12 +24,25 @@ TITLE: Final = "profile.class-title"
 WORDS: Final = "profile.words"
 """Context of the words in which somebody says what a learner likes."""
 MOST_LOGGED: Final = 1_000
-"""Owners of damaged keys that are logged: more are an installation that lost its table of keys."""
+"""Owners of damaged and lost keys that are logged: more are an installation that lost its table of keys."""
 
 _READ: Final = """
     SELECT k.person_id, k.wrapped, k.erasures > 0 FROM person_key k LEFT JOIN erasure e ON e.learner_id = k.person_id
     WHERE k.person_id = ANY(%s) AND k.erasures >= coalesce(e.version, 0)"""
 """A key that an erasure is to destroy opens nothing, also where it lies there still."""
+_LOST: Final = """
+    SELECT DISTINCT told.id FROM (
+        SELECT p.id, min(v.recorded_at) > coalesce(e.since, '-infinity') AS since
+        FROM unnest(%s::uuid[]) AS p(id)
+        LEFT JOIN erasure e ON e.learner_id = p.id
+        LEFT JOIN person_key k ON k.person_id = p.id AND k.erasures >= coalesce(e.version, 0)
+        JOIN event v ON v.stream = ('profile/learner/' || p.id) COLLATE "C"
+        CROSS JOIN LATERAL jsonb_each(convert_from(v.bytes, 'UTF8')::jsonb->'data') AS text
+        WHERE e.erased IS NOT TRUE AND k.person_id IS NULL AND text.key IN ('name', 'words')
+        GROUP BY p.id, e.since, text.value->>'cipher') told
+    WHERE told.since"""
+"""Learners without a key of whom the record holds sealed texts that no erasure is behind. Of a text its first time counts: who is
+withdrawn is told again as she stood. In one statement, since a key is there before anything is recorded under it."""
 _KEEP: Final = """
     INSERT INTO person_key (person_id, wrapped, erasures)
     SELECT new.person_id, new.wrapped, coalesce(e.version, 0)
@@ -43,6 +56,11 @@ log = structlog.get_logger(__name__)
 class Damage(Enum):
     """Why something cannot be read though nobody erased it: a stable word, what is wrong, and what to do."""
 
+    KEY_MISSING = (
+        "key-missing",
+        "the key that this is sealed under is not there, and no erasure destroyed it",
+        "put its row of the table person_key back from a backup of profile's database: see docs/erasure.md",
+    )
     KEY_DAMAGED = (
         "key-damaged",
         "the key that this is sealed under does not open with the district key; nobody erased it",
@@ -74,10 +92,14 @@ class Keyring:
         self._logged: set[UUID] = set()
 
     async def of(self, people: Sequence[UUID]) -> dict[UUID, Key]:
-        """Return the keys of those who have one, or what is wrong with it."""
+        """Return the keys of those who have one, or what is wrong with it. A learner has none while she is erased, or before anything was
+        sealed; the key of a class or of staff that was lost is as one that never was: the next roster tells anew all that was sealed."""
         async with connected(self._pool) as connection:
             rows = await (await connection.execute(_READ, [list(people)])).fetchall()
+            without = list(set(people).difference(row[0] for row in rows))
+            lost = await (await connection.execute(_LOST, [without])).fetchall() if without else []
         keys = await asyncio.to_thread(lambda: {person: self._unwrapped(bytes(wrapped), fresh) for person, wrapped, fresh in rows})
+        keys |= dict.fromkeys((person for (person,) in lost), Damage.KEY_MISSING)
         self._log(keys)
         return keys
 
@@ -89,15 +111,16 @@ class Keyring:
         return FreshKey(key) if fresh else key
 
     def _log(self, keys: Mapping[UUID, Key]) -> None:
-        """Log once whose keys are damaged, for as long as the process runs."""
+        """Log once whose keys are damaged or lost, for as long as the process runs."""
         for owner, key in keys.items():
             if isinstance(key, Damage) and owner not in self._logged and len(self._logged) < MOST_LOGGED:
                 self._logged.add(owner)
                 log.error(key.detail, owner=str(owner), code=key.code, remedy=key.remedy)
 
     async def ensure(self, people: Sequence[UUID]) -> dict[UUID, Key]:
-        """Return the keys of all of them but of those who are erased. Missing ones are made and committed before anything is sealed under
-        them; safe to repeat."""
+        """Return the keys of all of them but of those who are erased, or what is wrong with them. Whoever never had one gets one, committed
+        before anything is sealed under it; a learner whose key was lost gets none, or what was sealed could never be read again. Safe to
+        repeat."""
         keys = await self.of(people)
         missing = [person for person in people if person not in keys]
         if missing:

@@ -22,7 +22,7 @@ class SchoolView(BaseModel):
 class Unread(BaseModel):
     """Why a name, a title or words cannot be read, though nobody erased them."""
 
-    code: str = Field(description="`key-damaged` or `text-damaged`.")
+    code: str = Field(description="`key-missing`, `key-damaged` or `text-damaged`.")
     detail: str
     remedy: str
 
