@@ -147,3 +147,20 @@ async def test_whose_key_is_damaged_for_good_is_erased_and_named_again(profile: 
     await post(profile, f"/learners/{ada}/erasure/lifted", MISTAKE)
     await send(profile, District())
     assert (await get(profile, f"/learners/{ada}"))["given_name"] == "Ada"
+
+
+async def test_what_does_not_open_behind_a_lifted_erasure_is_damaged_only_where_it_was_sealed_since(profile: Any, place: Any) -> None:
+    known = await ids(profile)
+    ada, clock = known["ada"], profile.context.clock
+    await erase(profile, ada)
+    await post(profile, f"/learners/{ada}/erasure/lifted", MISTAKE)
+    clock.at += timedelta(hours=1)
+    await send(profile, District())
+    await post(profile, f"/learners/{ada}/preferences", {"author_id": known["staff"], "role": "teacher", "words": "she is back"})
+    shown = await get(profile, f"/learners/{ada}")
+    told = {each["author_id"]: (each["words"], each["unreadable"]) for each in shown["preferences"]}
+    assert (shown["given_name"], told) == ("Ada", {ada: ("", None), known["staff"]: ("she is back", None)})
+    await change_key(place, "UPDATE person_key SET wrapped = %s WHERE person_id = %s", await key_row(profile, known["ben"]), ada)
+    shown = await get(profile, f"/learners/{ada}")
+    told = {each["author_id"]: each["unreadable"] and each["unreadable"]["code"] for each in shown["preferences"]}
+    assert (shown["unreadable"]["code"], told) == ("text-damaged", {ada: None, known["staff"]: "text-damaged"})

@@ -4,7 +4,7 @@ the district key."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -43,6 +43,12 @@ _LOST: Final = """
     WHERE told.since"""
 """Learners without a key of whom the record holds sealed texts that no erasure is behind. Of a text its first time counts: who is
 withdrawn is told again as she stood. In one statement, since a key is there before anything is recorded under it."""
+_GONE: Final = """
+    SELECT e.learner_id, array_agg(DISTINCT text.value->>'cipher') FROM erasure e
+    JOIN event v ON v.stream = ('profile/learner/' || e.learner_id) COLLATE "C" AND v.recorded_at <= e.since
+    CROSS JOIN LATERAL jsonb_each(convert_from(v.bytes, 'UTF8')::jsonb->'data') AS text
+    WHERE e.learner_id = ANY(%s) AND text.key IN ('name', 'words') GROUP BY e.learner_id"""
+"""What the record held sealed about learners when their erasures were lifted."""
 _KEEP: Final = """
     INSERT INTO person_key (person_id, wrapped, erasures)
     SELECT new.person_id, new.wrapped, coalesce(e.version, 0)
@@ -83,6 +89,9 @@ Key: TypeAlias = bytes | Damage
 class FreshKey(bytes):
     """The key of one who was erased before it was made: what was sealed until then is gone for good, and no fault."""
 
+    gone: Container[str] = ()
+    """Ciphers of all that was sealed until then."""
+
 
 class Keyring:
     """Reads the keys of people and classes, makes those that are missing, and destroys those of whoever is erased."""
@@ -98,7 +107,13 @@ class Keyring:
             rows = await (await connection.execute(_READ, [list(people)])).fetchall()
             without = list(set(people).difference(row[0] for row in rows))
             lost = await (await connection.execute(_LOST, [without])).fetchall() if without else []
+            fresh = [person for person, _, is_fresh in rows if is_fresh]
+            gone = await (await connection.execute(_GONE, [fresh])).fetchall() if fresh else []
         keys = await asyncio.to_thread(lambda: {person: self._unwrapped(bytes(wrapped), fresh) for person, wrapped, fresh in rows})
+        for person, ciphers in gone:
+            key = keys[person]
+            if isinstance(key, FreshKey):
+                key.gone = frozenset(ciphers)
         keys |= dict.fromkeys((person for (person,) in lost), Damage.KEY_MISSING)
         self._log(keys)
         return keys
@@ -166,4 +181,4 @@ def _opened(key: Key | None, sealed: Sealed | None, context: str) -> str | Damag
     try:
         return unseal(key, sealed, context)
     except Unreadable:
-        return "" if isinstance(key, FreshKey) else Damage.TEXT_DAMAGED
+        return "" if isinstance(key, FreshKey) and sealed.cipher in key.gone else Damage.TEXT_DAMAGED
