@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from services.profile.queries import Keyring
 from shared.sealing import Use
 from tests.profile.district import District
 from tests.profile.test_erasure import MISTAKE, erase, post
@@ -164,3 +166,28 @@ async def test_what_does_not_open_behind_a_lifted_erasure_is_damaged_only_where_
     shown = await get(profile, f"/learners/{ada}")
     told = {each["author_id"]: each["unreadable"] and each["unreadable"]["code"] for each in shown["preferences"]}
     assert (shown["unreadable"]["code"], told) == ("text-damaged", {ada: None, known["staff"]: "text-damaged"})
+
+
+async def test_keys_are_destroyed_in_the_order_of_their_ids(profile: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def dies(self: Keyring) -> int:
+        raise ConnectionError("the process ends here")
+
+    await ids(profile)
+    first, *others = sorted(each["learner_id"] for each in (await get(profile, "/learners"))["items"])
+    monkeypatch.setattr(Keyring, "destroy_erased", dies)
+    for each in reversed((first, *others)):
+        await erase(profile, each, 500)
+        await change_key(place, "UPDATE person_key SET wrapped = wrapped WHERE person_id = %s", each)  # It lies behind the others now.
+    connect = psycopg.AsyncConnection.connect
+    async with await connect(place.owner_url) as holds, await connect(place.app_url) as waits, await connect(place.owner_url) as looks:
+        await holds.execute("SELECT FROM person_key WHERE person_id = %s FOR UPDATE", [first])
+        destroying = asyncio.create_task(waits.execute("SELECT destroy_erased_keys()"))
+        blocked = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
+        async with asyncio.timeout(30):
+            while (await (await looks.execute(blocked, [waits.info.backend_pid])).fetchone()) != (True,):  # noqa: ASYNC110 - a lock tells nobody who waits.
+                await asyncio.sleep(0.02)
+        free = await (await looks.execute("SELECT person_id::text FROM person_key FOR UPDATE SKIP LOCKED")).fetchall()
+        await looks.rollback()
+        await holds.rollback()
+        assert await (await destroying).fetchone() == (3,)
+        assert set(others) <= {id for (id,) in free}, "whoever waits for the first holds none of the others"

@@ -53,7 +53,7 @@ _KEEP: Final = """
     INSERT INTO person_key (person_id, wrapped, erasures)
     SELECT new.person_id, new.wrapped, coalesce(e.version, 0)
     FROM unnest(%s::uuid[], %s::bytea[]) AS new(person_id, wrapped) LEFT JOIN erasure e ON e.learner_id = new.person_id
-    WHERE e.erased IS NOT TRUE ON CONFLICT DO NOTHING"""
+    WHERE e.erased IS NOT TRUE ORDER BY new.person_id ON CONFLICT DO NOTHING"""
 _DESTROY: Final = "SELECT destroy_erased_keys()"
 
 log = structlog.get_logger(__name__)
