@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -54,8 +54,9 @@ HOLD = "SELECT position FROM inbox WHERE source = 'evidence' AND partition = %s 
 LOCKED = 3
 """The one partition that is locked, of mastery's and so of those that it hears."""
 ALL = 8
-HEARERS, TOLD = ("mastery", "pathing", "scheduling"), ("profile", "evidence")
-"""Whose disks run full one after the other: while those that clients tell take nothing, the others have nothing to write."""
+HEARERS, TOLD = (("scheduling",), ("pathing",), ("mastery",)), (("profile", "evidence"),)
+"""Who shares a disk that runs full. First those that hear others, one after the other until all are full, whoever hears the rest first:
+whoever stands behind a full one hears nothing, and has nothing to write. Then those that clients tell."""
 ROOM = "96m"
 """Of a file system that runs full."""
 FULL = "DiskFull"
@@ -269,19 +270,32 @@ def _move(town: Town, name: str, space: str) -> None:
         town.administer(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
+def _filled(room: Path) -> Path:
+    """Fill a file system, and return the file that does."""
+    ballast = room / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(CHUNK))
+    return ballast
+
+
 @scenario("disk-full", 8, whole=True)
 def disk_full(stage: Stage) -> None:
-    """The disk of the services that hear others runs full under load, then that of those that clients tell: nothing is lost, all go on."""
-    with site(stage) as town, _small_room(stage, town, HEARERS) as hearers, _small_room(stage, town, TOLD) as told:
+    """The disks of the services that hear others run full under load, then that of those that clients tell: nothing is lost, all go on."""
+    with site(stage) as town, ExitStack() as stack:
+        rooms = {services: stack.enter_context(_small_room(stage, town, services)) for services in (*HEARERS, *TOLD)}
         made = settle(town, stage.seed)
         with busy(made) as client:
-            for room, services in ((hearers, HEARERS), (told, TOLD)):
+            for disks in (HEARERS, TOLD):
                 client.until(50)
-                with (room / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
-                    while True:
-                        ballast.write(bytes(CHUNK))
-                eventually(lambda those=services: all(said(town, FULL)[each] for each in those), f"{services} meet the full disk", LIMIT_S)
-                (room / "ballast").unlink()
+                ballast = []
+                for services in disks:
+                    ballast.append(_filled(rooms[services]))
+                    eventually(
+                        lambda those=services: all(said(town, FULL)[each] for each in those), f"{services} meet the full disk", LIMIT_S
+                    )
+                for each in ballast:
+                    each.unlink()
                 stage.fault_ends()
                 go_on(town)
             client.until(50)
