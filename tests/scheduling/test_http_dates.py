@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from tests.scheduling.test_http import demanded, everything, got, planned, resou
 __all__ = ["service"]
 DATE = f"/scheduling/schools/{SCHOOL}/days/{WEDNESDAY}/resources"
 TODAY = f"/scheduling/schools/{SCHOOL}/days/{TUESDAY}/resources"
+SCHOOLS, MINE = "/scheduling/resources", f"/scheduling/schools/{SCHOOL}/resources"
+"""Where a school's resources are sent as a whole, with those of all schools or by themselves."""
 
 
 async def put(service: Any, address: str = DATE, **told: Any) -> Any:
@@ -30,6 +33,16 @@ async def refused(service: Any, address: str = DATE, **told: Any) -> tuple[int, 
     answer = await service.client.put(address, json=told)
     fault = answer.json()["errors"][0]
     return answer.status_code, fault["code"], fault["detail"]
+
+
+async def put_whole(service: Any, address: str, school: Any, **query: Any) -> Any:
+    return await service.client.put(address, json=school if address == MINE else {"schools": [school]}, params=query)
+
+
+async def sent_whole(service: Any, address: str, school: Any) -> tuple[int, str]:
+    """Send a school's resources and return the status and, where it is refused, the code."""
+    answer = await put_whole(service, address, school)
+    return answer.status_code, answer.json()["errors"][0]["code"] if answer.status_code >= 400 else ""
 
 
 async def plans(service: Any) -> dict[Any, int]:
@@ -175,14 +188,10 @@ async def test_resources_that_tell_of_no_dates_leave_those_that_are_told(service
     assert [one["on"] for one in stored["days"]] == ["2026-11-27"]
 
 
-SCHOOLS, MINE = "/scheduling/resources", f"/scheduling/schools/{SCHOOL}/resources"
-
-
 @pytest.mark.parametrize("address", [SCHOOLS, MINE])
 async def test_dates_that_somebody_told_meanwhile_are_not_lost(service: Any, address: str) -> None:
     async def sent(days: list[Any], **query: Any) -> Any:
-        one = resources()["schools"][0] | {"days": days}
-        return await service.client.put(address, json=one if address == MINE else {"schools": [one]}, params=query)
+        return await put_whole(service, address, resources()["schools"][0] | {"days": days}, **query)
 
     async def stored() -> Any:
         return {one["on"]: one["reason"] for one in (await everything(service, "resources"))[0]["days"]}
@@ -211,10 +220,7 @@ async def test_dates_that_somebody_told_meanwhile_are_not_lost(service: Any, add
 
 @pytest.mark.parametrize("address", [SCHOOLS, MINE])
 async def test_resources_as_a_whole_leave_periods_of_today_that_have_begun(service: Any, address: str) -> None:
-    async def sent(school: Any) -> tuple[int, str]:
-        answer = await service.client.put(address, json=school if address == MINE else {"schools": [school]})
-        return answer.status_code, answer.json()["errors"][0]["code"] if answer.status_code >= 400 else ""
-
+    sent = partial(sent_whole, service, address)
     await planned(service)
     service.context.clock.advance(timedelta(hours=2))  # 09:00: two of four periods have begun.
     usual = resources()["schools"][0]
@@ -233,8 +239,7 @@ async def test_resources_as_a_whole_leave_periods_of_today_that_have_begun(servi
 @pytest.mark.parametrize(("address", "root"), [(SCHOOLS, "/schools/0"), (MINE, "")])
 async def test_dates_that_stay_are_held_against_what_is_sent(service: Any, address: str, root: str) -> None:
     async def sent(**more: Any) -> Any:
-        one = resources()["schools"][0] | more
-        return await service.client.put(address, json=one if address == MINE else {"schools": [one]})
+        return await put_whole(service, address, resources()["schools"][0] | more)
 
     await planned(service)
     space, adult = resources()["schools"][0]["spaces"][0]["id"], str(staff(1)[0].staff_id)

@@ -1,50 +1,47 @@
 """Resources that are sent as a whole, beside the hours of today and the dates that are told: what is over, and what goes on."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.scheduling.school import TUESDAY, WEDNESDAY
 from tests.scheduling.test_http import everything, planned, resources, service
-from tests.scheduling.test_http_dates import MINE, SCHOOLS, put
+from tests.scheduling.test_http_dates import MINE, SCHOOLS, put, sent_whole
 
 __all__ = ["service"]
 
 
-async def sent(service: Any, address: str, school: Any) -> tuple[int, str]:
-    """Send a school's resources and return the status and, where it is refused, the code."""
-    answer = await service.client.put(address, json=school if address == MINE else {"schools": [school]})
-    return answer.status_code, answer.json()["errors"][0]["code"] if answer.status_code >= 400 else ""
-
-
 @pytest.mark.parametrize("address", [SCHOOLS, MINE])
 async def test_hours_of_today_stay_as_long_as_the_day_goes_on_before_or_after(service: Any, address: str) -> None:
+    sent = partial(sent_whole, service, address)
     await planned(service)
     usual = resources()["schools"][0]
     service.context.clock.advance(timedelta(hours=2, minutes=38))  # 09:38: two of four periods have begun, the next one is still to come.
-    assert await sent(service, address, usual | {"periods": usual["periods"][1:2]}) == (409, "begun"), "none would be to come"
+    assert await sent(usual | {"periods": usual["periods"][1:2]}) == (409, "begun"), "none would be to come"
     fresh = {"id": "new", "starts": "09:35", "ends": "09:39"}
-    assert await sent(service, address, usual | {"periods": [*usual["periods"][:2], fresh, *usual["periods"][2:]]}) == (409, "begun")
+    assert await sent(usual | {"periods": [*usual["periods"][:2], fresh, *usual["periods"][2:]]}) == (409, "begun")
     later = fresh | {"starts": "09:39", "ends": "09:40"}
-    assert await sent(service, address, usual | {"periods": [*usual["periods"][:2], later, *usual["periods"][2:]]}) == (200, "")
-    assert await sent(service, address, usual) == (200, "")
+    assert await sent(usual | {"periods": [*usual["periods"][:2], later, *usual["periods"][2:]]}) == (200, "")
+    assert await sent(usual) == (200, "")
     service.context.clock.advance(timedelta(hours=8))
     evening = {"id": "evening", "starts": "19:00", "ends": "19:30"}
-    assert await sent(service, address, usual | {"periods": [*usual["periods"][1:], evening]}) == (409, "begun"), "the day would go on"
-    assert await sent(service, address, usual | {"periods": [*usual["periods"], evening]}) == (200, "")
+    assert await sent(usual | {"periods": [*usual["periods"][1:], evening]}) == (409, "begun"), "the day would go on"
+    assert await sent(usual | {"periods": [*usual["periods"], evening]}) == (200, "")
 
 
 @pytest.mark.parametrize("address", [SCHOOLS, MINE])
 async def test_dates_that_are_over_hold_up_nothing(service: Any, address: str) -> None:
     """Of a day that was closed it is kept that it was: nobody who sends resources has to know of it."""
+    sent = partial(sent_whole, service, address)
     await planned(service)
     usual = resources()["schools"][0]
     await put(service, closed=True, closed_spaces=[usual["spaces"][0]["id"]])
     service.context.clock.advance(timedelta(days=2))
     fewer = usual | {"spaces": usual["spaces"][1:]}
-    assert await sent(service, address, fewer) == (200, ""), "it does not have to fit"
+    assert await sent(fewer) == (200, ""), "it does not have to fit"
     (stored,) = await everything(service, "resources")
     assert [one["on"] for one in stored["days"]] == [WEDNESDAY.isoformat()]
     fair = {"on": (TUESDAY + timedelta(days=3)).isoformat(), "reason": "fair"}
-    assert await sent(service, address, fewer | {"days": [fair]}) == (200, ""), "nobody's word of a day to come is lost"
+    assert await sent(fewer | {"days": [fair]}) == (200, ""), "nobody's word of a day to come is lost"
