@@ -4,7 +4,7 @@ the district key."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from enum import Enum
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -32,7 +32,7 @@ _READ: Final = """
 """A key that an erasure is to destroy opens nothing, also where it lies there still."""
 _LOST: Final = """
     SELECT DISTINCT told.id FROM (
-        SELECT p.id, min(v.recorded_at) > coalesce(e.since, '-infinity') AS since
+        SELECT p.id, min(v.recorded_at) > coalesce(e.since, '-infinity') AS lost
         FROM unnest(%s::uuid[]) AS p(id)
         LEFT JOIN erasure e ON e.learner_id = p.id
         LEFT JOIN person_key k ON k.person_id = p.id AND k.erasures >= coalesce(e.version, 0)
@@ -40,7 +40,7 @@ _LOST: Final = """
         CROSS JOIN LATERAL jsonb_each(convert_from(v.bytes, 'UTF8')::jsonb->'data') AS text
         WHERE e.erased IS NOT TRUE AND k.person_id IS NULL AND text.key IN ('name', 'words')
         GROUP BY p.id, e.since, text.value->>'cipher') told
-    WHERE told.since"""
+    WHERE told.lost"""
 """Learners without a key of whom the record holds sealed texts that no erasure is behind. Of a text its first time counts: who is
 withdrawn is told again as she stood. In one statement, since a key is there before anything is recorded under it."""
 _GONE: Final = """
@@ -55,6 +55,7 @@ _KEEP: Final = """
     FROM unnest(%s::uuid[], %s::bytea[]) AS new(person_id, wrapped) LEFT JOIN erasure e ON e.learner_id = new.person_id
     WHERE e.erased IS NOT TRUE ORDER BY new.person_id ON CONFLICT DO NOTHING"""
 _DESTROY: Final = "SELECT destroy_erased_keys()"
+_PUT_BACK: Final = "put its row of the table person_key back from a backup of profile's database: see docs/erasure.md"
 
 log = structlog.get_logger(__name__)
 
@@ -65,12 +66,12 @@ class Damage(Enum):
     KEY_MISSING = (
         "key-missing",
         "the key that this is sealed under is not there, and no erasure destroyed it",
-        "put its row of the table person_key back from a backup of profile's database: see docs/erasure.md",
+        _PUT_BACK,
     )
     KEY_DAMAGED = (
         "key-damaged",
         "the key that this is sealed under does not open with the district key; nobody erased it",
-        "put its row of the table person_key back from a backup of profile's database: see docs/erasure.md",
+        _PUT_BACK,
     )
     TEXT_DAMAGED = (
         "text-damaged",
@@ -89,8 +90,14 @@ Key: TypeAlias = bytes | Damage
 class FreshKey(bytes):
     """The key of one who was erased before it was made: what was sealed until then is gone for good, and no fault."""
 
-    gone: Container[str] = ()
+    gone: Set[str]
     """Ciphers of all that was sealed until then."""
+
+    def __new__(cls, key: bytes, gone: Iterable[str]) -> FreshKey:
+        """Take a key."""
+        made = super().__new__(cls, key)
+        made.gone = frozenset(gone)
+        return made
 
 
 class Keyring:
@@ -109,21 +116,19 @@ class Keyring:
             lost = await (await connection.execute(_LOST, [without])).fetchall() if without else []
             fresh = [person for person, _, is_fresh in rows if is_fresh]
             gone = await (await connection.execute(_GONE, [fresh])).fetchall() if fresh else []
-        keys = await asyncio.to_thread(lambda: {person: self._unwrapped(bytes(wrapped), fresh) for person, wrapped, fresh in rows})
-        for person, ciphers in gone:
-            key = keys[person]
-            if isinstance(key, FreshKey):
-                key.gone = frozenset(ciphers)
+        before = dict.fromkeys(fresh, ()) | dict(gone)
+        keys = await asyncio.to_thread(lambda: {person: self._unwrapped(bytes(wrapped), before.get(person)) for person, wrapped, _ in rows})
         keys |= dict.fromkeys((person for (person,) in lost), Damage.KEY_MISSING)
         self._log(keys)
         return keys
 
-    def _unwrapped(self, wrapped: bytes, fresh: bool) -> Key:
+    def _unwrapped(self, wrapped: bytes, gone: Sequence[str] | None) -> Key:
+        """Return a key; `gone` are the ciphers of all that was sealed before its owner was erased, None where she never was."""
         try:
             key = unwrap(self._master, wrapped)
         except Unreadable:
             return Damage.KEY_DAMAGED
-        return FreshKey(key) if fresh else key
+        return key if gone is None else FreshKey(key, gone)
 
     def _log(self, keys: Mapping[UUID, Key]) -> None:
         """Log once whose keys are damaged or lost, for as long as the process runs."""
