@@ -76,7 +76,8 @@ class Decider(Generic[S]):
     """Name of a field of its events, a text without quotes as JSON, that its commands have, too: of the events of a history those alone
     matter where it is the command's, and of a long stream the others are not read. Empty: all of them matter."""
     kinds: tuple[ParameterKind[Any], ...] | None = None
-    """How an earlier version read parameter sets, frozen with it; None: as the service reads them now."""
+    """The parameter sets that replay reads for it: of an earlier version as it read them, frozen with it; empty for one that decides with
+    none. None: as the service reads them now."""
 
     @property
     def label(self) -> str:

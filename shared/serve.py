@@ -45,6 +45,7 @@ from shared.settings_stream import settings_decider
 from shared.telemetry import Metrics, configure_logging, configure_tracing
 from shared.ticker import Ticker, tick_origin
 from shared.ticker.pool import SearchPool, rare_gc
+from shared.versions import v1_settings
 from shared.workers import Line
 
 POOL_MIN: Final = 2
@@ -66,6 +67,12 @@ def all_deciders(parts: Parts) -> list[Decider[Any]]:
     """Return the deciders of a service, those that every service has included."""
     own = [*parts.deciders, hole_decider(parts.name)]
     return own if parts.page_added is None else [*own, settings_decider(parts.name, parts.page_added, parts.kinds)]
+
+
+def earlier_deciders(parts: Parts) -> list[Decider[Any]]:
+    """Return the frozen earlier deciders of a service, those that every service has included: for replay only."""
+    shared = [] if parts.page_added is None else [v1_settings.settings_decider(parts.name, parts.page_added, parts.kinds)]
+    return [*parts.versions, *shared]
 
 
 @dataclass

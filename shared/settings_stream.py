@@ -52,7 +52,10 @@ class SettingsState:
     """Which pages are known, and which set of each kind is in force."""
 
     pages: Annotated[frozenset[str], PlainSerializer(sorted)] = frozenset()
-    """Kept in order: sets of texts are ordered otherwise in each process, and equal states are equal bytes."""
+    """Those that a set may name: of the sets in force, and those that no set has named yet. Whoever comes back to a page of a set that was
+    replaced adds it again. Where a kind is another service's, which tells no page twice, all pages that were ever added.
+
+    Kept in order: sets of texts are ordered otherwise in each process, and equal states are equal bytes."""
     in_force: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     """Kind -> (set id, page hashes)."""
     heard: dict[str, int] = field(default_factory=dict)
@@ -62,6 +65,7 @@ class SettingsState:
 def settings_decider(service: str, page_added: type[ParameterPageAdded], kinds: Sequence[ParameterKind[Any]]) -> Decider[SettingsState]:
     """Return the settings decider of a service: its own page event, and one adoption event for each kind."""
     adopted = {kind.name: kind.adopted for kind in kinds}
+    forgets = not any(issubclass(kind.adopted, ParameterSetNoted) for kind in kinds)
 
     def decide(command: AddPage | AdoptSet, state: SettingsState, parameters: Parameters, history: History = ()) -> list[Event] | Refusal:
         match command:
@@ -70,13 +74,13 @@ def settings_decider(service: str, page_added: type[ParameterPageAdded], kinds: 
             case AdoptSet(kind=kind, pages=pages, version=version, base=base):
                 if kind not in adopted:
                     return Refusal("unknown-kind", f"{service} decides with no parameter set of kind {kind}")
-                if not state.pages.issuperset(pages):
-                    return Refusal("missing-page", "a page of this set is not part of the record: send the pages first")
                 set_id, before = set_id_of(kind, pages), state.in_force.get(kind, ("",))[0]
                 if before == set_id or version < state.heard.get(kind, 0):
                     return []
                 if base not in (None, before):
                     return Refusal(STALE, "another set of this kind was put in force meanwhile: look at it, and ask again from there")
+                if not state.pages.issuperset(pages):
+                    return Refusal("missing-page", "a page of this set is not part of what is known: send it again, with all of its pages")
                 told = {"version": version} if issubclass(adopted[kind], ParameterSetNoted) else {}
                 return [adopted[kind](set_id=set_id, pages=pages, **told)]
 
@@ -86,7 +90,10 @@ def settings_decider(service: str, page_added: type[ParameterPageAdded], kinds: 
                 return replace(state, pages=state.pages | {page_hash(content)})
             case ParameterSetAdopted(set_id=set_id, pages=pages):
                 heard = {event.KIND: event.version} if isinstance(event, ParameterSetNoted) else {}
-                return replace(state, in_force=state.in_force | {event.KIND: (set_id, pages)}, heard=state.heard | heard)
+                in_force = state.in_force | {event.KIND: (set_id, pages)}
+                named = {page for _, some in in_force.values() for page in some}  # Version 1 adopted pages that are forgotten by now.
+                gone = set(state.in_force.get(event.KIND, ("", ()))[1]) - named if forgets else set()
+                return replace(state, pages=(state.pages | named) - gone, in_force=in_force, heard=state.heard | heard)
 
     def command_of(event: ParameterPageAdded | ParameterSetAdopted) -> AddPage | AdoptSet | None:
         match event:
@@ -95,7 +102,9 @@ def settings_decider(service: str, page_added: type[ParameterPageAdded], kinds: 
             case ParameterSetAdopted(pages=pages):
                 return AdoptSet(service, event.KIND, pages, event.version if isinstance(event, ParameterSetNoted) else 0)
 
-    return Decider(f"{service}.settings", 1, "settings", SettingsState(), decide, evolve, command_of, json_codec(SettingsState, 2))
+    return Decider(
+        f"{service}.settings", 2, "settings", SettingsState(), decide, evolve, command_of, json_codec(SettingsState, 2), kinds=()
+    )
 
 
 def adoption(

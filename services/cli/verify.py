@@ -27,7 +27,7 @@ from shared.errors import LedgerError
 from shared.ledger import read, store
 from shared.parts import Parts
 from shared.replay import ChainWalk, Difference, Links, Settings, Verifier
-from shared.serve import all_deciders
+from shared.serve import all_deciders, earlier_deciders
 from shared.ticker.pool import rare_gc
 
 SHOWN_DIFFERENCES: Final = 5
@@ -109,7 +109,7 @@ def replay_lane(lane: Lane) -> Report:
     began = time.process_time()
     parts = parts_of(lane.service)
     links = None if lane.streams else Links(lane.source, lane.number, lane.partitions, lane.length)
-    verifier = Verifier([*all_deciders(parts), *parts.versions], settings_of(lane.url, lane.service), links)
+    verifier = Verifier([*all_deciders(parts), *earlier_deciders(parts)], settings_of(lane.url, lane.service), links)
     broken: list[Difference] = []
     if lane.streams:
         asyncio.run(_decide_streams_again(lane, verifier))
@@ -196,7 +196,7 @@ async def _lanes(url: str, service: str, installation: str, learner: str | None)
 async def streams_of(pool: read.Pool, service: str, learner: str) -> list[str]:
     """Return the names that a service's streams of one learner have, whether there are any or not."""
     parts = parts_of(service)
-    kinds = dict.fromkeys(decider.kind for decider in (*all_deciders(parts), *parts.versions))
+    kinds = dict.fromkeys(decider.kind for decider in (*all_deciders(parts), *earlier_deciders(parts)))
     names = [f"{service}/{kind}/{learner}" for kind in kinds]
     if service == Topic.SCHEDULING:
         names += [f"{DEMANDS}{school}/{learner}" async for school in read.parts_under(pool, DEMANDS)]

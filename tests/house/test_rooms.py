@@ -63,6 +63,7 @@ PURE_SHARED = (
     "replay.py",
     "zones.py",
     "ledger/turn.py",
+    "versions/v1_settings.py",
 )
 WRITES = {"profile": ("keyring", "steps")}
 """Files of a queries room that also keep what no projection can: keys, and a roster on its way."""

@@ -9,6 +9,7 @@ from services.cli.verify import parts_of
 from services.scheduling.domain import day
 from services.scheduling.versions import ADULTS
 from shared.contracts.topics import Topic
+from shared.serve import all_deciders, earlier_deciders
 
 ROOT = Path(__file__).parents[2]
 FROZEN: dict[str, str] = {
@@ -75,21 +76,23 @@ FROZEN: dict[str, str] = {
     "scheduling/versions/v2_keeping.py": "1acdbc1f7b309f74a5b812bb272ad9ededf66e26e14c4cd38c9971eb47b7f4b5",
     "scheduling/versions/v2_placing.py": "70e9911da0351f050a162998d5712e673e466ee14a9585d8f2efdced4798c46f",
     "scheduling/versions/v2_resources.py": "334bdfa79ecf27337d3d599adbd67902e48192cb99634102991f781b7605464b",
+    "shared/versions/v1_settings.py": "32f4ec9f04bc785458b95a86e2803e4986c45021bc2778366ec0545a5af60015",
 }
-"""Path below services/ -> SHA-256 of the file. A line is added with a new version, and never changed: `sha256sum FILE`."""
+"""Path below services/ or the root -> SHA-256 of the file. A line is added with a new version, and never changed: `sha256sum FILE`."""
 
 
 def test_a_frozen_decider_is_never_edited() -> None:
-    files = [path for path in (ROOT / "services").glob("*/versions/*.py") if path.name != "__init__.py"]
-    found = {str(path.relative_to(ROOT / "services")): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    paths = [*(ROOT / "services").glob("*/versions/*.py"), *(ROOT / "shared" / "versions").glob("*.py")]
+    files = [path for path in paths if path.name != "__init__.py"]
+    found = {str(path.relative_to(ROOT)).removeprefix("services/"): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     assert found == FROZEN
 
 
 @pytest.mark.parametrize("service", list(Topic))
 def test_every_version_before_the_newest_is_kept_for_replay(service: Topic) -> None:
     parts = parts_of(service)
-    before = {f"{decider.name}/{version}" for decider in parts.deciders for version in range(1, decider.version)}
-    assert {decider.label for decider in parts.versions} == before
+    before = {f"{decider.name}/{version}" for decider in all_deciders(parts) for version in range(1, decider.version)}
+    assert {decider.label for decider in earlier_deciders(parts)} == before
     assert len({decider.name for decider in parts.deciders}) == len(parts.deciders) > 0
 
 

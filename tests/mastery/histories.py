@@ -12,7 +12,7 @@ from shared.decider import Command, Decider, Refusal
 from shared.parameters import Parameters
 from shared.parts import Parts
 from shared.replay import Difference, Settings, Verifier
-from shared.serve import all_deciders
+from shared.serve import all_deciders, earlier_deciders
 from shared.settings_stream import settings_decider
 from shared.testing import SOME_TIME, SOMEBODY
 
@@ -74,7 +74,7 @@ class History:
 
     def replay(self) -> list[Difference]:
         """Decide everything again with the deciders of this release, frozen ones included, and return the differences."""
-        verifier = Verifier([*all_deciders(self.parts), *self.parts.versions], self._settings())
+        verifier = Verifier([*all_deciders(self.parts), *earlier_deciders(self.parts)], self._settings())
         streams = dict.fromkeys(event.stream for event in self.events)
         return [found for name in streams for found in verifier.stream(name, [event.raw for event in self.of(name)])]
 

@@ -24,8 +24,10 @@ from shared.contracts.profile import Modality
 from shared.contracts.scheduling import Demand, GroupRule, Period, SchoolResources, Space, StaffMember, Zone
 from shared.decider import Command, Decider, Refusal
 from shared.replay import Difference, Settings, Verifier
-from shared.settings_stream import adoption, settings_decider
+from shared.serve import all_deciders, earlier_deciders
+from shared.settings_stream import adoption
 from shared.testing import SOME_TIME, SOMEBODY
+from shared.versions import v1_settings
 
 FOLDER = Path(__file__).parent / "golden"
 FILES = sorted(FOLDER.glob("*.jsonl"))
@@ -34,7 +36,8 @@ WAYS = (Modality.SMALL_GROUP, Modality.VIDEO)
 SCHOOL, ON = UUID(int=77), date(2026, 11, 25)
 STREAM = f"scheduling/day/{SCHOOL}/{ON}"
 assert PARTS.page_added is not None
-SETTINGS = settings_decider("scheduling", PARTS.page_added, PARTS.kinds)
+SETTINGS = v1_settings.settings_decider("scheduling", PARTS.page_added, PARTS.kinds)
+"""As all versions of days had it when they were recorded."""
 DECIDERS: dict[int, tuple[Decider[Any], Any]] = {1: (VERSIONS[0], v1_commands), 2: (VERSIONS[1], v1_commands), 3: (day, commands)}
 
 
@@ -73,7 +76,7 @@ class History:
 
     def replay(self) -> list[Difference]:
         """Decide everything again with the deciders of this release, frozen ones included, and return the differences."""
-        verifier = Verifier([*PARTS.deciders, *PARTS.versions, SETTINGS], Settings(PARTS.kinds, self.of("scheduling/settings")))
+        verifier = Verifier([*all_deciders(PARTS), *earlier_deciders(PARTS)], Settings(PARTS.kinds, self.of("scheduling/settings")))
         return [
             found for name in ("scheduling/settings", STREAM) for found in verifier.stream(name, [event.raw for event in self.of(name)])
         ]

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from shared.contracts.envelope import canonical
 from shared.contracts.mastery import CalibrationPublished, FrameworkAdopted, MasteryPageAdded
 from shared.contracts.parameters import set_id_of
-from shared.contracts.pathing import FrameworkNoted, PathingPageAdded
-from shared.parameters import MAX_PARSED, ParameterKind, Parser, page_hash
+from shared.contracts.pathing import CatalogueAdopted, FrameworkNoted, PathingPageAdded
+from shared.decider import Refusal
+from shared.parameters import MAX_PARSED, ParameterKind, Parameters, Parser, page_hash
 from shared.settings_stream import AddPage, AdoptSet, adoption, settings_decider
 from shared.testing import Spec, check_decider
 
@@ -40,6 +41,41 @@ def test_a_set_is_adopted_once_its_pages_are_known_and_again_after_another() -> 
     known.when(one).then(FrameworkAdopted(set_id=set_id_of("framework", one.pages), pages=one.pages))
     known.asked(one).when(one).then_nothing()
     known.asked(one, two).when(one).then_types(FrameworkAdopted)
+
+
+def test_pages_of_a_set_that_was_replaced_are_forgotten_but_for_those_in_force() -> None:
+    told = Spec(settings).asked(*ADDED, adopt([1], [2]), adopt([1], kind="calibration"), adopt([2], []))
+    told.when(AddPage("mastery", [1])).then_nothing()
+    told.when(AddPage("mastery", [2])).then_nothing()
+    told = told.asked(adopt([]))
+    told.when(AddPage("mastery", [2])).then(MasteryPageAdded(content=[2]))
+    told.when(adopt([2])).then_refused("missing-page")
+    told.asked(AddPage("mastery", [2])).when(adopt([2])).then_types(FrameworkAdopted)
+
+
+def test_whoever_asked_from_a_set_that_was_replaced_is_told_so_before_its_forgotten_pages_are_missed() -> None:
+    told = Spec(settings).asked(*ADDED, adopt([1]), adopt([2]))
+    told.when(replace(adopt([1], []), base=set_id_of("framework", adopt([1]).pages))).then_refused("stale")
+
+
+def test_what_is_known_does_not_grow_with_what_is_replaced() -> None:
+    state = settings.initial
+    for number in range(50):
+        for command in adoption("mastery", CALIBRATION, [0, number], together=1):
+            answered = settings.decide(command, state, Parameters(), ())
+            assert not isinstance(answered, Refusal)
+            state = settings.fold(answered, state)
+        assert state.pages == {page_hash([0]), page_hash([number])}
+
+
+def test_pages_that_another_service_tells_once_are_never_forgotten() -> None:
+    copied = settings_decider("pathing", PathingPageAdded, [ParameterKind(FrameworkNoted, list), ParameterKind(CatalogueAdopted, list)])
+    pages = tuple(AddPage("pathing", page) for page in PAGES)
+    framework = [replace(adopt(page), service="pathing", version=version) for version, page in enumerate(([1], [2], [1]), 1)]
+    catalogue = [replace(adopt(page, kind="catalogue"), service="pathing") for page in ([], [2])]
+    told = Spec(copied).asked(*pages, *framework[:2], *catalogue)
+    told.when(framework[2]).then_types(FrameworkNoted)
+    told.when(catalogue[0]).then_types(CatalogueAdopted)
 
 
 def test_the_same_pages_as_another_kind_are_another_set() -> None:
@@ -78,9 +114,10 @@ def test_a_set_whose_base_is_no_longer_in_force_is_refused_and_one_without_a_bas
     known.when(replace(one, base=first)).then_refused("stale")
     known.asked(one).when(replace(both, base="")).then_refused("stale")
     known.asked(one, two).when(replace(both, base=first)).then_refused("stale")
-    known.asked(one, two).when(replace(both, base=second)).then_types(FrameworkAdopted)
-    known.asked(one, two).when(both).then_types(FrameworkAdopted)
-    known.asked(one, replace(two, base=first)).when(replace(two, base=first)).then_nothing()
+    known = known.asked(one, two, ADDED[0])
+    known.when(replace(both, base=second)).then_types(FrameworkAdopted)
+    known.when(both).then_types(FrameworkAdopted)
+    Spec(settings).asked(*ADDED, one, replace(two, base=first)).when(replace(two, base=first)).then_nothing()
 
 
 def test_a_base_is_part_of_no_event_so_that_what_is_stored_is_decided_as_it_was() -> None:
