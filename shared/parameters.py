@@ -86,17 +86,12 @@ def paged(items: Iterable[Any], limit: int = MAX_PAGE_BYTES) -> Iterator[list[An
 
 def refuse_floats(value: Any, place: str = "") -> None:
     """Raise BadInput where a JSON value holds a float: parameters are integers with their unit in the name."""
-    match value:
-        case float():
-            raise BadInput("a parameter is not an integer", [Fault(place, "float", "parameters hold no floats", "use millionths")])
-        case Mapping():
-            for name, part in value.items():
-                refuse_floats(part, f"{place}/{name}")
-        case list() | tuple():
-            for index, part in enumerate(value):
-                refuse_floats(part, f"{place}/{index}")
-        case _:
-            pass
+    if isinstance(value, float):
+        raise BadInput("a parameter is not an integer", [Fault(place, "float", "parameters hold no floats", "use millionths")])
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for name, part in parts:
+        if not isinstance(part, str | int):  # Most are.
+            refuse_floats(part, f"{place}/{name}")
 
 
 class Parser:
