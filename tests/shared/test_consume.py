@@ -348,15 +348,26 @@ async def test_a_source_restored_behind_its_reader_stops_the_reader(
 
 
 async def test_connections_that_break_are_waited_out(wire: Wire, source: Ledger, hearer: Ledger, postgres_url: str) -> None:
+    """Each in the middle of a transaction, which a lock holds up until its connection is cut."""
     name = psycopg.conninfo.conninfo_to_dict(wire.hearer_url)["dbname"]
-    async with wire.relaying(), wire.hearing(hearer), await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as admin:
-        for n in range(8):
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+    async with (
+        wire.relaying(), wire.hearing(hearer),
+        await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as admin,
+        await psycopg.AsyncConnection.connect(postgres_url, dbname=name) as holder,
+    ):  # fmt: skip
+
+        async def broken() -> bool:
+            return bool(await (await admin.execute(cut, [name])).fetchall())
+
+        for n in range(4):
+            await holder.execute("LOCK TABLE inbox IN EXCLUSIVE MODE")
             await tell(source, 160, 1 + 1_000 * n)
-            await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-        async with wire.hearer() as unbroken:
-            await heard(unbroken, 1_280)
-            assert await parked(unbroken) == []
-            await same(source, unbroken)
+            await until(broken, "a transaction that is cut")
+            await holder.rollback()
+        await heard(hearer, 640)
+    assert await parked(hearer) == []
+    await same(source, hearer)
 
 
 async def test_a_commit_whose_answer_is_lost_is_not_done_twice(wire: Wire, source: Ledger, hearer: Ledger, monkeypatch: Any) -> None:
