@@ -360,9 +360,11 @@ async def test_connections_that_break_are_waited_out(wire: Wire, source: Ledger,
         async def broken() -> bool:
             return bool(await (await admin.execute(cut, [name])).fetchall())
 
-        for n in range(4):
+        await tell(source, 160)
+        for n in range(1, 4):
+            await heard(hearer, 160 * n)
             await holder.execute("LOCK TABLE inbox IN EXCLUSIVE MODE")
-            await tell(source, 160, 1 + 1_000 * n)
+            await tell(source, 160, 1_000 * n)
             await until(broken, "a transaction that is cut")
             await holder.rollback()
         await heard(hearer, 640)
