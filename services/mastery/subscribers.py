@@ -35,7 +35,7 @@ def commands_for(event: Recorded[Any]) -> list[Command]:
             return [Void(told)]
         case LearnerRostered(learner_id=learner_id, class_ids=classes, active=active):
             told_classes = classes if active else ()
-            return [NoteMembership(MembershipNoted(learner_id=learner_id, class_ids=told_classes, version=event.version))]
+            return [NoteMembership(MembershipNoted(learner_id=learner_id, class_ids=told_classes, version=event.order))]
         case _:
             return []
 

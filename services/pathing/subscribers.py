@@ -40,7 +40,7 @@ def commands_for(event: Recorded[Any]) -> list[Command]:
             return [NotePreferences(_preferences(told))]
         case LevelChanged() as told:
             fact = LevelNoted(
-                learner_id=told.learner_id, competency_id=told.competency_id, level=told.level, on=event.time.date(), version=event.version
+                learner_id=told.learner_id, competency_id=told.competency_id, level=told.level, on=event.time.date(), version=event.order
             )
             return [NoteLevel(fact)]
         case PrerequisiteWaived() as told:
@@ -52,7 +52,7 @@ def commands_for(event: Recorded[Any]) -> list[Command]:
         case MasteryPageAdded() as told:
             return [AddPage(Topic.PATHING, told.content)]
         case FrameworkAdopted() as told:
-            return [AdoptSet(Topic.PATHING, FRAMEWORK.name, told.pages, event.version)]
+            return [AdoptSet(Topic.PATHING, FRAMEWORK.name, told.pages, event.order)]
         case _:
             return []
 
@@ -60,12 +60,12 @@ def commands_for(event: Recorded[Any]) -> list[Command]:
 def _enrolment(told: LearnerRostered, event: Recorded[Any]) -> EnrolmentNoted:
     return EnrolmentNoted(
         learner_id=told.learner_id, school_id=told.school_id, grade=told.grade, active=told.active, on=event.time.date(),
-        version=event.version,
+        version=event.order,
     )  # fmt: skip
 
 
 def _waivers(learner_id: UUID, event: Recorded[Any], waived: Iterable[WaivedPair] = (), ended: Iterable[WaivedPair] = ()) -> NoteWaivers:
-    on, version = event.time.date(), event.version
+    on, version = event.time.date(), event.order
     return NoteWaivers(WaiversNoted(learner_id=learner_id, waived=tuple(waived), ended=tuple(ended), on=on, version=version))
 
 

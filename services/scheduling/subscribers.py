@@ -37,7 +37,7 @@ def commands_for(event: Recorded[Any]) -> Sequence[Command]:
             )
             return [NoteDemand(told.school_id, demand)]
         case StaffRostered() as told:
-            return [NoteStaff(told.school_id, StaffMember(staff_id=told.staff_id, subjects=told.subjects), told.active, event.version)]
+            return [NoteStaff(told.school_id, StaffMember(staff_id=told.staff_id, subjects=told.subjects), told.active, event.order)]
         case _:
             return []
 

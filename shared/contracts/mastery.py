@@ -10,7 +10,7 @@ from pydantic import Field
 
 from shared.contracts.envelope import Event, Instant, Micros, Part, Sealed, Share, SortedIds, SortedTexts
 from shared.contracts.evidence import EvidenceRecorded, EvidenceRescored, EvidenceVoided, Kind
-from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
+from shared.contracts.parameters import PLACE, ParameterPageAdded, ParameterSetAdopted
 
 
 class Level(StrEnum):
@@ -265,7 +265,7 @@ class MembershipNoted(Event):
     TYPE: ClassVar[str] = "mastery.membership-noted.v1"
     learner_id: UUID
     class_ids: SortedIds = ()
-    version: int = Field(ge=1, description="Of profile's stream.")
+    version: int = Field(ge=1, description=PLACE)
     left: SortedIds = Field(default=(), description="Classes that the learner was in until now.")
 
 

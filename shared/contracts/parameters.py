@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
 from shared.contracts.envelope import Event, Hash, digest
+
+PLACE: Final = "Where what told it stands in the other service's partition, from 1; first releases noted the version of its stream."
+"""What a service notes of an event that it heard, to know the newer one (`Recorded.order`): never below the version, hence comparable."""
 
 
 class ParameterPageAdded(Event):
@@ -27,7 +30,7 @@ class ParameterSetAdopted(Event):
 class ParameterSetNoted(ParameterSetAdopted):
     """A set that another service put in force, as it was heard; it is in force here, too, until a newer one is heard."""
 
-    version: int = Field(default=0, ge=0, description="Version of the other service's stream that told it; 0 where that was not noted yet.")
+    version: int = Field(default=0, ge=0, description=f"{PLACE} 0 where that was not noted yet.")
 
 
 def set_id_of(kind: str, pages: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from shared.contracts.envelope import Event, Instant, Micros, Part, Share, SortedTexts
 from shared.contracts.mastery import Level, WaivedPair
-from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted, ParameterSetNoted
+from shared.contracts.parameters import PLACE, ParameterPageAdded, ParameterSetAdopted, ParameterSetNoted
 from shared.contracts.profile import Area, Modality, Role
 
 MAX_STEPS = 12
@@ -77,7 +77,7 @@ class EnrolmentNoted(Event):
     grade: str = ""
     active: bool = True
     on: date = Field(description="The day it was told, from which pace is counted.")
-    version: int = Field(default=0, ge=0, description="Of the learner's stream in profile that told it: the largest is in force.")
+    version: int = Field(default=0, ge=0, description=f"{PLACE} The largest is in force.")
 
 
 class LevelNoted(Event):
@@ -88,7 +88,7 @@ class LevelNoted(Event):
     competency_id: str
     level: Level
     on: date = Field(description="The day of the decision, from which pace is counted.")
-    version: int = Field(default=0, ge=0, description="Of the learner's stream in mastery that told it: the largest is in force.")
+    version: int = Field(default=0, ge=0, description=f"{PLACE} The largest is in force.")
     moved: bool = Field(
         default=False, description="A revision has replaced the competency: the level before this one counts for what stands in its place."
     )
@@ -105,7 +105,7 @@ class WaiversNoted(Event):
     waived: tuple[WaivedPair, ...] = ()
     ended: tuple[WaivedPair, ...] = Field(default=(), description="Waived no more.")
     on: date = Field(description="The day it was told, from which pace is counted.")
-    version: int = Field(default=0, ge=0, description="Of the learner's stream in mastery that told it; of each pair the largest counts.")
+    version: int = Field(default=0, ge=0, description=f"{PLACE} Of each pair the largest counts.")
 
 
 class PreferencesNoted(Event):

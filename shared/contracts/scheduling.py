@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from shared.contracts.envelope import Event, Hash, Part, SortedIds, SortedTexts
-from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
+from shared.contracts.parameters import PLACE, ParameterPageAdded, ParameterSetAdopted
 from shared.contracts.pathing import MAX_STEPS, Reason, Step
 from shared.contracts.profile import Modality
 
@@ -216,7 +216,7 @@ class StaffNoted(Event):
     school_id: UUID
     member: StaffMember
     active: bool = True
-    version: int = Field(default=0, ge=0, description="Version of profile's stream that told it; 0 where that was not noted yet.")
+    version: int = Field(default=0, ge=0, description=f"{PLACE} 0 where that was not noted yet.")
 
 
 class DayDemanded(Event):

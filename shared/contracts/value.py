@@ -105,6 +105,12 @@ class Recorded(Generic[E]):
     raw: bytes
 
     @property
+    def order(self) -> int:
+        """Where it stands among all that its source tells of this key: the larger was told later, also behind a hole, where the source has
+        lost events and gives the versions of its streams a second time. Never below the version."""
+        return self.position + 1
+
+    @property
     def service(self) -> str:
         """The service that told it, the last part of `source`."""
         return self.source.rpartition("/")[2]

@@ -40,6 +40,8 @@ ANNOUNCE_S: Final = 5.0
 """Time between two announcements of the lengths, and between two looks at whether what they say is published."""
 LOCK_POLL_S: Final = 1.0
 RETRY_S: Final = 0.5
+HELD_S: Final = 5.0
+"""Time for which a partition rests that Kafka did not take while it took others: each try of it holds up their next round."""
 REQUEST_TIMEOUT_MS: Final = 20_000
 """Time after which a batch that Kafka did not take is given up by its producer; the events are read and sent again."""
 STOP_S: Final = 5.0
@@ -99,6 +101,8 @@ class Relay:
         self._fresh = Fresh()
         self._next: dict[int, int] = {}
         """Partition -> position to send next, as `published` has it; empty before it was read."""
+        self._held: dict[int, float] = {}
+        """Partition -> when it is tried again."""
         self._looked = self._surveyed = self._freed = 0.0
         self._widest = 0
         """Bytes of the largest batch of the last round."""
@@ -236,29 +240,39 @@ class Relay:
                 await _within(self._stopping, GATHER_S)
 
     async def _relay(self, connection: AsyncConnection[Any], producer: AIOKafkaProducer) -> list[int]:
-        """Send the next events of every partition, one batch each, and return how many each of them held."""
-        batches = self._fresh.next(self._next, CHUNK, CHUNK_BYTES)
+        """Send the next events of every partition, one batch each, and return how many each of them held.
+
+        Raises:
+            Exception: what the first partition that Kafka did not take raised, once what it took of the others counts as published.
+        """
+        held = [partition for partition, until in self._held.items() if until > time.monotonic()]
+        batches = self._fresh.next({number: self._next[number] for number in self._next if number not in held}, CHUNK, CHUNK_BYTES)
         if time.monotonic() - self._looked >= self._poll_s:
-            await self._look(connection, batches)
+            await self._look(connection, batches, held)
         if not batches:
             return []
         self._widest = max(sum(len(row[3]) for row in batch) for batch in batches.values())
-        counts = await asyncio.gather(*(self._send(producer, batch) for batch in batches.values()))
-        first = [batch[0][1] for batch in batches.values()]
-        after = [read + count for read, count in zip(first, counts, strict=True)]
+        answers = await asyncio.gather(*(self._send(producer, batch) for batch in batches.values()), return_exceptions=True)
+        counts = {number: answer for number, answer in zip(batches, answers, strict=True) if isinstance(answer, int)}
+        first = {number: batches[number][0][1] for number in counts}
+        after = {number: first[number] + count for number, count in counts.items()}
         reach("published.before")
-        moved = (await connection.execute(MOVE, [list(batches), first, after])).rowcount
+        moved = (await connection.execute(MOVE, [list(counts), list(first.values()), list(after.values())])).rowcount if counts else 0
         reach("published.after")
-        if moved == len(batches):
-            self._next.update(zip(batches, after, strict=True))
+        if moved == len(counts):
+            self._next.update(after)
         else:  # Another relay has moved them, or a crash of PostgreSQL moved them back: only repeats follow.
             self._next = await _published(connection)
-        return counts
+        failed = {number: answer for number, answer in zip(batches, answers, strict=True) if isinstance(answer, BaseException)}
+        if failed:
+            self._held = dict.fromkeys(failed, time.monotonic() + HELD_S) if counts else {}
+            raise next(iter(failed.values()))
+        return list(counts.values())
 
-    async def _look(self, connection: AsyncConnection[Any], batches: dict[int, list[Row]]) -> None:
-        """Add what the ledger holds of the other partitions: what other processes wrote, and what is not kept."""
+    async def _look(self, connection: AsyncConnection[Any], batches: dict[int, list[Row]], held: Sequence[int]) -> None:
+        """Add what the ledger holds of the other partitions that are not held: what other processes wrote, and what is not kept."""
         async with connection.cursor(binary=True) as cursor:
-            rows: list[Row] = await (await cursor.execute(UNSENT, [CHUNK, list(batches), CHUNK_BYTES])).fetchall()
+            rows: list[Row] = await (await cursor.execute(UNSENT, [CHUNK, [*batches, *held], CHUNK_BYTES])).fetchall()
         self._looked = 0.0 if rows else time.monotonic()  # Where there were some, there may be more.
         for row in rows:
             batches.setdefault(row[0], []).append(row)

@@ -12,20 +12,22 @@ import httpx
 import psycopg
 import pytest
 
+from services.mastery.app import PARTS as MASTERY
 from services.scheduling.app import PARTS
 from shared.clock import FixedClock
 from shared.stack import ServiceDatabase
 from shared.testing import running
 from tests.faults import watch
 from tests.faults.stage import Stage
-from tests.faults.town import Town
+from tests.faults.town import Servers, Town
 from tests.scheduling.test_http import BEFORE_SCHOOL, demands, planned
 
+NOBODY = "127.0.0.1:1"
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
 def town(folder: Path, records: Any) -> Town:
-    made: Any = Town(None, folder, ("mastery",), "none", {})  # type: ignore[arg-type]
+    made: Any = Town(Servers(folder, NOBODY, NOWHERE), folder, ("mastery",), "none", {})
     made.databases = records
     return made  # type: ignore[no-any-return]
 
@@ -58,6 +60,30 @@ def test_databases_that_never_answer_were_not_looked_at(tmp_path: Path) -> None:
     with watch.watched(town(tmp_path, {"mastery": database})) as seen:
         pass
     assert (seen.looks, seen.wrong) == (0, [])
+
+
+def test_a_relay_that_stands_still_and_says_it_is_well_is_a_violation(
+    tmp_path: Path, database: Callable[[str], ServiceDatabase], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def well(*asked: Any) -> bool:
+        return True
+
+    async def record(place: ServiceDatabase) -> None:
+        async with running(MASTERY, place):  # It has a calibration to record, and no relay.
+            pass
+
+    place = database("mastery")
+    asyncio.run(record(place))
+    monkeypatch.setattr(watch, "all_well", well)
+    monkeypatch.setattr(watch, "TOLD_S", 0.0)
+    monkeypatch.setattr(watch, "EVERY_S", 0.05)
+    watching = town(tmp_path, {"mastery": place})
+    watching.environment["CAIRN_STALLED_AFTER_S"] = "0.3"
+    with watch.watched(watching) as seen:
+        end = time.monotonic() + 60
+        while seen.looks < 40 and time.monotonic() < end:
+            time.sleep(0.05)
+    assert [line for line in seen.wrong if "not on Kafka" in line and line.startswith("I9: mastery is ready")] == seen.wrong != []
 
 
 def test_a_watch_that_breaks_is_a_violation(tmp_path: Path) -> None:

@@ -91,7 +91,8 @@ async def look_at_days(connection: psycopg.AsyncConnection[Any], seen: Watched) 
 async def _watch(town: Town, seen: Watched, ending: Event) -> None:
     try:
         stated_s = float(town.environment.get("CAIRN_STALLED_AFTER_S", STALLED_S))
-        installation = Installation({service: f"{url}?application_name={WATCH}" for service, url in town.records.items()})
+        records = {service: f"{url}?application_name={WATCH}" for service, url in town.records.items()}
+        installation = Installation(records, kafka_servers=town.servers.kafka)  # Known, what is not published counts, too.
         async with httpx.AsyncClient(timeout=HEALTH_LIMIT_S) as client:
 
             async def well(service: str) -> bool:

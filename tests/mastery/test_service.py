@@ -12,14 +12,16 @@ import pytest
 from services.mastery.app import PARTS
 from services.mastery.calibration import CALIBRATION, DEFAULT_ENTRIES
 from services.mastery.commands import CountEvidence
+from services.mastery.membership import NoteMembership
 from services.mastery.subscribers import commands_for
-from shared.contracts.envelope import Header
+from shared.contracts.envelope import Header, StreamId
 from shared.contracts.evidence import EvidenceRecorded
-from shared.contracts.mastery import EVENTS, Level, LevelChanged
+from shared.contracts.mastery import EVENTS, Level, LevelChanged, MembershipNoted
+from shared.contracts.profile import LearnerRostered
 from shared.http import MAX_BODY_BYTES
 from shared.settings_stream import adoption
 from shared.stack import ServiceDatabase
-from shared.testing import running
+from shared.testing import recorded, running
 from tests.mastery.samples import LEARNER, competency, entries, evidence, told
 from tests.mastery.state_package import state_package
 from tests.mastery.test_case import DOCUMENT, GOOD, item, link, package
@@ -337,6 +339,15 @@ def test_only_recorded_evidence_asks_for_anything() -> None:
     assert commands_for(told(evidence(1), 0)) == [CountEvidence(evidence(1))]
     level = LevelChanged(learner_id=LEARNER, competency_id=competency(1), level=Level.NEARLY, probability_e6=600_000)
     assert commands_for(replace(told(evidence(1), 0), data=level)) == []  # type: ignore[arg-type]  # Another service's event.
+
+
+def test_classes_are_noted_with_their_place_in_what_profile_tells() -> None:
+    """Behind a hole the version of her stream is given a second time, its place never is."""
+    learner = UUID(int=1)
+    (told,) = recorded(
+        StreamId("profile", "learner", str(learner)), [LearnerRostered(learner_id=learner, school_id=UUID(int=2), aliases=())]
+    )
+    assert commands_for(replace(told, position=40)) == [NoteMembership(MembershipNoted(learner_id=learner, version=41))]
 
 
 async def test_a_framework_of_many_pages_is_taken_whole(service: Any) -> None:

@@ -19,6 +19,8 @@ class Tree:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._before: dict[str, bytes] = {}
+        """Files of the last patch as they were: the tree itself may be another one by now."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
         )
@@ -36,7 +38,8 @@ class Tree:
         Raises:
             Unusable: it does not apply, changes no code, or breaks the syntax.
         """
-        before = {path: self._text(path) for path in planted.files if (self.folder / path).exists()}
+        self._before = {path: (self.folder / path).read_bytes() for path in planted.files if (self.folder / path).exists()}
+        before = {path: content.decode() for path, content in self._before.items()}
         run = subprocess.run(
             ["git", "apply", "--recount", f"-C{least_context}", *(["--unidiff-zero"] if not least_context else []), str(planted.path)],
             cwd=self.folder, env=os.environ | {"GIT_CEILING_DIRECTORIES": str(self.folder.parent)}, capture_output=True, text=True,
@@ -51,10 +54,10 @@ class Tree:
             raise
 
     def restore(self, planted: Planted) -> None:
-        """Put the files of a patch back as they are in the tree."""
+        """Put the files of a patch that was applied back as they were before."""
         for path in planted.files:
-            if (ROOT / path).exists():
-                shutil.copy2(ROOT / path, self.folder / path)
+            if path in self._before:
+                (self.folder / path).write_bytes(self._before[path])
             else:
                 (self.folder / path).unlink(missing_ok=True)
         self._forget(planted)

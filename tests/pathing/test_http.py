@@ -17,7 +17,7 @@ from shared.contracts.envelope import Event, Recorded, StreamId
 from shared.contracts.mastery import Author, FrameworkAdopted, Level, LevelChanged, MasteryPageAdded, PrerequisiteWaived, WaiverWithdrawn
 from shared.contracts.mastery import Reason as Why
 from shared.contracts.parameters import set_id_of
-from shared.contracts.pathing import DemandChanged, PathPlanned, WaiversNoted
+from shared.contracts.pathing import DemandChanged, EnrolmentNoted, FrameworkNoted, LevelNoted, PathPlanned, WaiversNoted
 from shared.contracts.profile import LearnerRostered, Modality, PreferencesStated, Role
 from shared.ledger import store
 from shared.parameters import page_hash
@@ -43,7 +43,7 @@ def told(event: Event, version: int = 1, at: datetime = NOW) -> Recorded[Any]:
     """Return the event as another service's ledger holds it."""
     service, kind = event.TYPE.split(".")[0], "settings" if isinstance(event, MasteryPageAdded | FrameworkAdopted) else "learner"
     one = recorded(StreamId(service, kind, "" if kind == "settings" else str(LEARNER)), [event], at)[0]
-    return Recorded(**{name: getattr(one, name) for name in one.__slots__} | {"version": version})
+    return Recorded(**{name: getattr(one, name) for name in one.__slots__} | {"version": version, "position": version - 1})
 
 
 def framework_told(entries: list[dict[str, Any]] = FRAMEWORK) -> list[Recorded[Any]]:
@@ -356,6 +356,27 @@ async def test_preferences_and_departure_are_heard(planned: Service) -> None:
     (answer,) = await planned.hear(rostered(active=False, version=3))
     assert answer.events[-1].data.needs == ()
     assert (await get(planned, f"/learners/{LEARNER}/path"))["steps"] == []
+
+
+async def test_what_is_told_behind_a_hole_counts_though_the_versions_of_its_streams_were_given_before(planned: Service) -> None:
+    """Profile and mastery lost what they told last, and go on where their backups end."""
+
+    def behind(event: Recorded[Any], position: int) -> Recorded[Any]:
+        return Recorded(**{name: getattr(event, name) for name in event.__slots__} | {"position": position})
+
+    said: dict[str, Any] = {"author_id": TEACHER, "role": Author.TEACHER, "reason": Why.OTHER, "at": NOW}
+    waived, withdrawn = (
+        kind(learner_id=LEARNER, competency_id="B", prerequisite_id="A", **said) for kind in (PrerequisiteWaived, WaiverWithdrawn)
+    )
+    await planned.hear(rostered(grade="06", version=9), levelled("A", version=9), told(waived, 9))
+    await planned.hear(*framework_told([competency("A")]))
+    lost = [rostered(grade="07", version=3), levelled("A", Level.DEVELOPING, version=3), told(withdrawn, 3)]
+    assert [answer.events for answer in await planned.hear(*lost)] == [()] * 3, "of the same record, it would be older"
+    answers = await planned.hear(*(behind(event, 40 + n) for n, event in enumerate(lost)))
+    assert [type(answer.events[0].data) for answer in answers] == [EnrolmentNoted, LevelNoted, WaiversNoted]
+    again = [behind(event, 50 + n) for n, event in enumerate(framework_told())]
+    (*_, adopted) = await planned.hear(*again)
+    assert isinstance(adopted.events[0].data, FrameworkNoted)
 
 
 async def test_a_new_framework_and_a_new_day_reach_every_learner(planned: Service, clock: FixedClock) -> None:

@@ -36,18 +36,18 @@ LATE = datetime(2026, 11, 24, 23, 59, tzinfo=UTC)
 PAGES = ("a" * 64, "b" * 64)
 
 
-def heard(data: Any, version: int = 7) -> Any:
+def heard(data: Any, order: int = 7) -> Any:
     """Return what `commands_for` reads of a recorded event."""
-    return SimpleNamespace(data=data, time=LATE, version=version)
+    return SimpleNamespace(data=data, time=LATE, order=order)
 
 
-def test_an_enrolment_is_noted_with_its_day_and_version_and_without_aliases_or_name() -> None:
+def test_an_enrolment_is_noted_with_its_day_and_order_and_without_aliases_or_name() -> None:
     told = LearnerRostered(learner_id=LEARNER, school_id=SCHOOL, aliases=("c" * 64,), grade="05", active=False)
     fact = EnrolmentNoted(learner_id=LEARNER, school_id=SCHOOL, grade="05", active=False, on=date(2026, 11, 24), version=7)
     assert commands_for(heard(told)) == [NoteEnrolment(fact)]
 
 
-def test_a_level_is_noted_with_its_day_and_version() -> None:
+def test_a_level_is_noted_with_its_day_and_order() -> None:
     told = LevelChanged(learner_id=LEARNER, competency_id="A", level=Level.NEARLY, probability_e6=700_000)
     fact = LevelNoted(learner_id=LEARNER, competency_id="A", level=Level.NEARLY, on=date(2026, 11, 24), version=7)
     assert commands_for(heard(told)) == [NoteLevel(fact)]

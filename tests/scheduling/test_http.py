@@ -15,10 +15,11 @@ import pytest
 from services.cli.audit import settling
 from services.scheduling import limits
 from services.scheduling.app import PARTS
-from services.scheduling.domain import TakeDemands
+from services.scheduling.domain import NoteStaff, TakeDemands
 from services.scheduling.limits import most_learners_of
 from services.scheduling.queries import Looks, Queries, due
 from services.scheduling.search import inside, solve
+from services.scheduling.subscribers import commands_for
 from shared.clock import FixedClock
 from shared.contracts.envelope import Event, Origin, Recorded, StreamId
 from shared.contracts.pathing import DemandChanged
@@ -78,6 +79,14 @@ async def planned(service: Any) -> None:
     await service.hear(*demands())
     assert (await service.client.put("/scheduling/resources", json=resources())).status_code == 200
     await service.tick()
+
+
+def test_adults_are_noted_with_their_place_in_what_profile_tells() -> None:
+    """Behind a hole the version of their stream is given a second time, their place never is."""
+    (one,) = rostered(1)
+    (command,) = commands_for(Recorded(**{name: getattr(one, name) for name in one.__slots__} | {"position": 40}))
+    assert isinstance(command, NoteStaff)
+    assert command.version == 41
 
 
 async def got(service: Any, address: str, **query: Any) -> Any:

@@ -1,13 +1,13 @@
 """The relay on real Kafka and PostgreSQL: in order, repeated rather than skipped, and never from a ledger restored behind its readers."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NotEnoughReplicasError
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 from psycopg import AsyncConnection, OperationalError
 
@@ -96,8 +96,8 @@ async def test_a_partition_that_is_passed_over_turns_health_red_wherever_a_relay
     monkeypatch.setattr(relay_room, "LOCK_POLL_S", 0.1)
     look = Relay._look
 
-    async def pass_over(self: Relay, connection: AsyncConnection[Any], batches: dict[int, list[Row]]) -> None:
-        await look(self, connection, batches)
+    async def pass_over(self: Relay, connection: AsyncConnection[Any], batches: dict[int, list[Row]], held: Sequence[int]) -> None:
+        await look(self, connection, batches, held)
         batches.pop(3, None)
 
     monkeypatch.setattr(Relay, "_look", pass_over)
@@ -208,6 +208,30 @@ async def test_a_batch_that_kafka_did_not_acknowledge_counts_as_not_sent(wire: W
         assert await rows(ledger, "SELECT max(position) FROM published") == [(0,)]
         async with wire.relaying():
             assert await sent(wire, 40) == await events(ledger)
+
+
+async def test_a_partition_that_kafka_does_not_take_stops_no_other_and_repeats_none(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where of many brokers those are gone that have it."""
+    monkeypatch.setattr(relay_room, "HELD_S", 0.5)
+    monkeypatch.setattr(relay_room, "RETRY_S", 0.05)
+    send, tries = Relay._send, 0
+
+    async def refuse(self: Relay, producer: AIOKafkaProducer, batch: Sequence[Row]) -> int:
+        nonlocal tries
+        if batch[0][0] == 3:
+            tries += 1
+            raise NotEnoughReplicasError
+        return await send(self, producer, batch)
+
+    monkeypatch.setattr(Relay, "_send", refuse)
+    async with wire.source() as ledger, wire.relaying():
+        for n in range(1, 4):
+            await ledger.handle(asks(*some(60, 100 * n)))
+            recorded = await events(ledger)
+            assert await sent(wire, sum(map(len, recorded.values())) - len(recorded[3])) == recorded | {3: []}
+        assert tries
+        monkeypatch.setattr(Relay, "_send", send)
+        assert await sent(wire, 180) == await events(ledger)
 
 
 async def test_two_relays_at_once_only_repeat(wire: Wire) -> None:
