@@ -32,7 +32,7 @@ INVARIANTS = 10
 OUTSIDE = ("http", "#", "mailto:")
 PLACEHOLDERS = re.compile(r"\.cairn/|<|\{|\.\.\.")
 """Paths of an installation, or of something to be added: not files of this repository."""
-MOST_SINCE = 45
+MOST_SINCE = 20
 """Bugs that may have been planted since the last whole run that docs/reliability.md tells of."""
 COLUMNS = 100
 """Of a terminal, in which the picture of the loop must be readable."""
