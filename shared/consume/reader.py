@@ -68,6 +68,8 @@ class Lane:
         self.diverged: str | None = None
         """Why this partition stands still for good."""
         self._length = 0
+        self._short = False
+        """The length that was told last is less than what was applied."""
         self._applied_ms: int | None = None
         self._idle: tuple[int, float] | None = None
 
@@ -131,7 +133,8 @@ class Lane:
             self.gap = None
 
     def told(self, length: int, head: str, at_ms: int) -> None:
-        """Note how long the source says its partition is.
+        """Note how long the source says its partition is. Too short twice in a row is no mistake: a relay that stood still, and did not know
+        that another one had taken its place, says an old length once.
 
         Args:
             head: hash of its last event.
@@ -143,7 +146,8 @@ class Lane:
         position = self.inbox.position
         if length == position + 1 and head != self.inbox.head:
             self.diverged = self._differs(f"its last event {position} is {head}, this service applied {self.inbox.head}")
-        elif length <= position and at_ms > self._applied_ms + GRACE_MS:
+        short, self._short = self._short, length <= position and at_ms > self._applied_ms + GRACE_MS
+        if short and self._short:
             self.diverged = self._differs(f"it holds {length} events, this service applied {position + 1}")
 
     def look(self, now: float, at_end: bool) -> None:

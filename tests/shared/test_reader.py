@@ -167,6 +167,10 @@ def test_a_shorter_ledger_stops_the_reader_but_an_old_message_does_not() -> None
     reader.told(4, digest(EVENTS[3]), 100_000 + GRACE_MS)
     assert reader.diverged is None
     reader.told(4, digest(EVENTS[3]), 100_001 + GRACE_MS)
+    reader.told(5, digest(EVENTS[4]), 100_002 + GRACE_MS)
+    reader.told(4, digest(EVENTS[3]), 100_003 + GRACE_MS)
+    assert reader.diverged is None, "a relay that stood still said it once"
+    reader.told(4, digest(EVENTS[3]), 100_004 + GRACE_MS)
     assert "holds 4 events" in (reader.diverged or "")
 
 
