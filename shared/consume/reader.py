@@ -133,8 +133,8 @@ class Lane:
             self.gap = None
 
     def told(self, length: int, head: str, at_ms: int) -> None:
-        """Note how long the source says its partition is. Too short twice in a row is no mistake: a relay that stood still, and did not know
-        that another one had taken its place, says an old length once.
+        """Note how long the source says its partition is. Too short once, it was said by a relay that stood still, and did not know that
+        another one had taken its place; twice in a row it is no mistake.
 
         Args:
             head: hash of its last event.
