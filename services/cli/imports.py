@@ -31,12 +31,15 @@ def roster(
         list[str] | None,
         typer.Option(metavar="TEMPLATE", help="IRIs of an LMS for learners: https://lms.example/users/{userIds:LMS}. May be repeated."),
     ] = None,
+    withdraw_many: Annotated[
+        bool, typer.Option("--withdraw-many", help="Also withdraw more than half of the learners, if the file no longer names them.")
+    ] = False,
     dry_run: DryRun = False,
     address: AddressOption = None,
     home: HomeOption = None,
 ) -> None:
     """Take a OneRoster 1.2 ZIP (bulk mode): all of it, or nothing with each bad row named. The same file again changes nothing."""
-    query = {"source": source, "person_iri": person_iri or []} | _dry(dry_run)
+    query = {"source": source, "person_iri": person_iri or []} | ({"withdraw_many": "true"} if withdraw_many else {}) | _dry(dry_run)
     send("POST", "/profile/oneroster/imports", file, ZIP, where(address, home), query)
 
 

@@ -189,6 +189,8 @@ async def test_most_learners_are_withdrawn_only_on_purpose(profile: Any) -> None
     problem = await send(profile, District(), 409)
     assert [each["code"] for each in problem["errors"]] == ["too-many-withdrawn"]
     assert "21 of 24 learners" in problem["detail"]
+    for way in ("?withdraw_many=true", "`cairn roster import --withdraw-many`"):
+        assert way in problem["detail"]
     assert (await send(profile, District(), dry_run=True))["learners"]["withdrawn"] == 21
     assert await store(profile) == before
     assert (await send(profile, District(), withdraw_many=True))["learners"]["withdrawn"] == 21

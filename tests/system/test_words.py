@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import httpx
@@ -13,6 +14,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from services.cli import app, asking
+from services.cli.documents import openapi_of
+from services.cli.verify import parts_of
+from shared.contracts.topics import Topic
 
 NOBODY = "http://127.0.0.1:1"
 PROBLEM = {
@@ -115,6 +119,18 @@ def test_each_fault_is_told_with_its_place_and_remedy(answering: tuple[str, list
     ]
     asked = "source=sis&person_iri=urn%3Aa%3A%7Busername%7D&person_iri=urn%3Ab%3A%7BuserIds%3Ab%7D&dry_run=true"
     assert answering[1] == [("POST", f"/profile/oneroster/imports?{asked}", "application/zip", b"PK")]
+
+
+@pytest.mark.parametrize("answering", [(200, json.dumps({"events": 0}), {})], indirect=True)
+def test_whatever_can_be_said_of_a_roster_can_be_said_by_the_command(answering: tuple[str, list[Any]], home: Path, file: Path) -> None:
+    options = ("--source", "sis", "--person-iri", "urn:a:{username}", "--withdraw-many", "--dry-run")
+    assert run("roster", "import", str(file), *options, "--address", answering[0]).exit_code == 0
+    assert run("roster", "import", str(file), "--address", answering[0]).exit_code == 0
+    said, nothing = (parse_qs(urlsplit(path).query) for _, path, *_ in answering[1])
+    assert said == {"source": ["sis"], "person_iri": ["urn:a:{username}"], "withdraw_many": ["true"], "dry_run": ["true"]}
+    assert nothing == {"source": ["sis"]}
+    taken = openapi_of(parts_of(Topic.PROFILE))["paths"]["/profile/oneroster/imports"]["post"]["parameters"]
+    assert said.keys() == {each["name"] for each in taken if each["in"] == "query"}
 
 
 @pytest.mark.parametrize("answering", [(200, "<html>", {}), (404, "<html>", {}), (500, "[1]", {})], indirect=True)

@@ -261,8 +261,11 @@ def _check_withdrawals(planned: Plan, known: Known, source: str) -> None:
     gone = sum(isinstance(each, LearnerRostered) and known.learners[each.learner_id].active for each in planned.gone)
     active = sum(each.active and each.source == source for each in known.learners.values())
     if gone > FEW and 2 * gone > active:
-        detail = f"the roster no longer names {gone} of {active} learners: send a whole export, or the same with withdraw_many=true"
-        raise Refused("too-many-withdrawn", detail)
+        raise Refused(
+            "too-many-withdrawn",
+            f"the roster no longer names {gone} of {active} learners: send a whole export, or, if they have left, the same with "
+            "?withdraw_many=true (`cairn roster import --withdraw-many`)",
+        )
 
 
 def _warn_of_keys(planned: Plan, known: Known, keys: Mapping[UUID, Key]) -> None:
