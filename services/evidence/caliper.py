@@ -21,7 +21,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from services.evidence.entities import VERSION, VERSIONS, Entity, Reader, iri, is_event
+from services.evidence.entities import VERSION, Entity, Reader, iri, is_event, is_read
 from services.evidence.told import ANYWHERE, MAX_ACTS, Heard, Malformed, act_of_attempt, instant, share_of
 from shared.contracts.evidence import EvidenceAccepted, Kind
 from shared.errors import BadInput, Fault, MalformedInput, TooLarge
@@ -92,7 +92,7 @@ def _envelope(value: Any, latest: datetime) -> list[Any]:
             raise Malformed("/data", "not-a-list", "an envelope holds at least one event or entity", "send them as a list")
     except Malformed as malformed:
         raise MalformedInput(f"not a Caliper envelope. {malformed.fault}", [malformed.fault]) from None
-    if version not in VERSIONS:
+    if not is_read(version):
         fault = Fault("/dataVersion", "unsupported-version", "another version of Caliper than 1.2 and 1.1", f"send {VERSION}")
         raise BadInput(str(fault), [fault])
     if len(data) > MAX_ACTS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,8 +13,9 @@ from shared.keys import is_iri
 
 VERSION: Final = "http://purl.imsglobal.org/ctx/caliper/v1p2"
 """What `dataVersion` and `@context` say for Caliper 1.2."""
-VERSIONS: Final = (VERSION, "http://purl.imsglobal.org/ctx/caliper/v1p1")
-"""What is read: 1.2, and 1.1, which systems send; all that is read of scored work stands in both alike."""
+_READ: Final = re.compile(r"https?://purl\.imsglobal\.org/ctx/caliper/v1p[12](/[A-Za-z]+Profile-extension)?/?")
+"""What is read: 1.2, and 1.1, which systems send; all that is read of scored work stands in both alike. What 1.1 added later, such as tool
+launches, has contexts of its own (`.../v1p1/ToolLaunchProfile-extension`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class Entity:
         place, value = f"{self.place}/@context", self.get("@context")
         if value is None:
             raise Malformed(place, "missing", "every event and entity of an envelope names its context", f"send {VERSION}")
-        if not any(version in (value if isinstance(value, list) else [value]) for version in VERSIONS):
+        if not any(is_read(each) for each in (value if isinstance(value, list) else [value])):
             raise Malformed(place, "unsupported-version", "the context is not that of Caliper 1.2 or 1.1", f"send {VERSION}")
 
 
@@ -120,6 +122,11 @@ def iri(value: Any, place: str) -> str:
     if not isinstance(value, str) or not (is_iri(value) or (value.startswith("_:") and is_iri(f"blank{value[1:]}"))):
         raise Malformed(place, "not-an-iri", "the id of an entity is an IRI", "send an absolute IRI of at most 2048 bytes")
     return value
+
+
+def is_read(version: Any) -> bool:
+    """Return whether this names a version of Caliper that is read, with `http` or `https`, and with or without a slash behind it."""
+    return isinstance(version, str) and _READ.fullmatch(version) is not None
 
 
 def is_event(value: Any) -> bool:

@@ -222,6 +222,12 @@ BAD_EVENTS = [
     ("@context", ..., "missing"),
     ("@context", CONTEXT.replace("v1p2", "v1p0"), "unsupported-version"),
     ("@context", [CONTEXT.replace("v1p2", "v1p0"), LMS], "unsupported-version"),
+    ("@context", CONTEXT.replace("v1p2", "v1/Context"), "unsupported-version"),
+    ("@context", CONTEXT.replace("v1p2", "v1p0/ToolLaunchProfile-extension"), "unsupported-version"),
+    ("@context", CONTEXT + "/other", "unsupported-version"),
+    ("@context", CONTEXT + "0", "unsupported-version"),
+    ("@context", f"{LMS}/{CONTEXT}", "unsupported-version"),
+    ("@context", [{"@vocab": CONTEXT}, 7], "unsupported-version"),
     ("actor", ..., "missing"),
     ("actor", None, "missing"),
     ("actor", 7, "not-an-entity"),
@@ -316,10 +322,39 @@ def test_what_is_no_envelope_is_refused_with_the_place(value: Any, place: str) -
     assert caught.value.faults[0].place == place
 
 
-def test_another_version_is_not_supported() -> None:
+@pytest.mark.parametrize("version", [CONTEXT.replace("v1p2", "v1p0"), CONTEXT.replace("v1p2", "v1/Context"), CONTEXT + "0", LMS])
+def test_another_version_is_not_supported(version: str) -> None:
     with pytest.raises(BadInput) as caught:
-        read(envelope(used(), dataVersion=CONTEXT.replace("v1p2", "v1p0")))
+        read(envelope(used(), dataVersion=version))
     assert (caught.value.faults[0].place, isinstance(caught.value, MalformedInput)) == ("/dataVersion", False)
+    assert caught.value.faults[0].remedy == f"send {CONTEXT}"
+
+
+@pytest.mark.parametrize("context", [CONTEXT, CONTEXT.replace("v1p2", "v1p1")])
+def test_a_version_is_known_by_https_and_with_a_slash_behind_it_too(context: str) -> None:
+    for spelt in (context + "/", context.replace("http:", "https:"), context.replace("http:", "https:") + "/"):
+        sent = envelope(put(graded(), "@context", spelt), put(answered(), "@context", [f"{LMS}/ctx", spelt]), dataVersion=spelt)
+        assert read(sent) == read(envelope(graded(), answered()))
+
+
+@pytest.mark.parametrize(
+    ("profile", "kind"),
+    [
+        ("ToolLaunch", "ToolLaunchEvent"),
+        ("ToolUse", "ToolUseEvent"),
+        ("Survey", "SurveyInvitationEvent"),
+        ("Search", "SearchEvent"),
+        ("Feedback", "FeedbackEvent"),
+        ("ResourceManagement", "ResourceManagementEvent"),
+    ],
+)
+def test_what_caliper_1_1_added_later_is_taken_beside_scored_work(profile: str, kind: str) -> None:
+    older = CONTEXT.replace("v1p2", "v1p1")
+    context = f"{older}/{profile}Profile-extension"
+    for spelt in (context, [context, older], [context], context.replace("http:", "https:") + "/"):
+        event = put(put(used(), "type", kind), "@context", spelt)
+        other, scored = read(envelope(event, put(answered(), "@context", older), dataVersion=older))
+        assert (other.told, other.reason, scored.told) == (None, "not scored work", told(answered()))
 
 
 def test_caliper_1_1_is_read_as_1_2_is() -> None:

@@ -51,6 +51,16 @@ async def test_an_envelope_without_evidence_is_taken(service: Any) -> None:
     assert await events(service) == before
 
 
+async def test_scored_work_beside_a_tool_launch_of_caliper_1_1_is_stored(service: Any) -> None:
+    older = CONTEXT.replace("v1p2", "v1p1")
+    launch = put(put(used(), "type", "ToolLaunchEvent"), "@context", f"{older}/ToolLaunchProfile-extension")
+    sent = envelope(launch, put(graded(), "@context", older), dataVersion=older)
+    answer = await service.client.post("/evidence/caliper", json=sent)
+    assert results(answer) == ["not-evidence", "recorded"]
+    assert answer.json()["counts"] == {"not-evidence": 1, "recorded": 1}
+    assert len((await service.client.get(f"/evidence/learners/{ANN}")).json()["items"]) == 1
+
+
 async def test_a_conflict_is_409_only_where_it_is_all_that_was_sent(service: Any) -> None:
     assert results(await service.client.post("/evidence/caliper", json=envelope(graded()))) == ["recorded"]
     for _ in range(2):
