@@ -17,7 +17,16 @@ from shared.contracts.envelope import Event, Recorded, StreamId
 from shared.contracts.mastery import Author, FrameworkAdopted, Level, LevelChanged, MasteryPageAdded, PrerequisiteWaived, WaiverWithdrawn
 from shared.contracts.mastery import Reason as Why
 from shared.contracts.parameters import set_id_of
-from shared.contracts.pathing import DemandChanged, EnrolmentNoted, FrameworkNoted, LevelNoted, PathPlanned, WaiversNoted
+from shared.contracts.pathing import (
+    ActivityChosen,
+    DemandChanged,
+    EnrolmentNoted,
+    FrameworkNoted,
+    GoalsSet,
+    LevelNoted,
+    PathPlanned,
+    WaiversNoted,
+)
 from shared.contracts.profile import LearnerRostered, Modality, PreferencesStated, Role
 from shared.ledger import store
 from shared.parameters import page_hash
@@ -157,6 +166,25 @@ async def test_a_choice_is_honored_and_survives_a_new_level(planned: Service, cl
     assert (await get(planned, f"/learners/{LEARNER}/path"))["steps"][0]["chosen"] == "B-reading"
 
 
+async def test_a_choice_is_taken_where_the_clock_was_put_back(planned: Service, clock: FixedClock) -> None:
+    for minutes, way in ((0, "reading"), (-20, "project"), (1, "practice"), (20, "reading")):
+        clock.at += timedelta(minutes=minutes)
+        choice = {"competency_id": "B", "activity_id": f"B-{way}"}
+        shown = await get(planned, f"/learners/{LEARNER}/path/what-if?competency_id=B&activity_id=B-{way}")
+        path = await post(planned, f"/learners/{LEARNER}/choices", choice)
+        assert next(step["chosen"] for step in path["steps"] if step["competency_id"] == "B") == f"B-{way}"
+        assert shown["path"]["steps"] == path["steps"]
+        before = await lengths(planned)
+        assert await post(planned, f"/learners/{LEARNER}/choices", choice) == path
+        assert await lengths(planned) == before
+    told = [
+        event.data.chosen_at - NOW
+        for event in await planned.ledger.stream(f"pathing/learner/{LEARNER}")
+        if isinstance(event.data, ActivityChosen)
+    ]
+    assert told == [timedelta(), timedelta(microseconds=1), timedelta(microseconds=2), timedelta(minutes=1)]
+
+
 @pytest.mark.parametrize(
     ("choice", "status", "code"),
     [
@@ -234,6 +262,19 @@ async def test_goals_are_set_shown_and_taken_back(planned: Service, clock: Fixed
     clock.advance(timedelta(hours=1))
     assert len((await post(planned, f"/learners/{LEARNER}/goals", body | {"goals": []}))["items"]) == 3
     assert (await get(planned, f"/learners/{LEARNER}/path"))["pace"] == "ahead"
+
+
+async def test_goals_are_set_where_the_clock_was_put_back(planned: Service, clock: FixedClock) -> None:
+    for minutes, id in ((0, "C"), (-20, "B"), (1, "S"), (20, "C")):
+        clock.at += timedelta(minutes=minutes)
+        body = {"author_id": str(TEACHER), "role": "teacher", "goals": [{"competency_id": id}]}
+        for _ in range(2):
+            (goal,) = (await post(planned, f"/learners/{LEARNER}/goals", body))["items"]
+            assert (goal["competency_id"], goal["is_default"]) == (id, False)
+    told = [
+        event.data.set_at - NOW for event in await planned.ledger.stream(f"pathing/learner/{LEARNER}") if isinstance(event.data, GoalsSet)
+    ]
+    assert told == [timedelta(), timedelta(microseconds=1), timedelta(microseconds=2), timedelta(minutes=1)]
 
 
 @pytest.mark.parametrize(

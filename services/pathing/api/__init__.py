@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.pathing.api.reading import CatalogueSent, read_catalogue
 from services.pathing.catalogue import CATALOGUE, FRAMEWORK
-from services.pathing.domain import Choose, SetGoals, pathing, waived_of
+from services.pathing.domain import Choose, SetGoals, State, pathing, waived_of
 from services.pathing.queries import (
     GoalView,
     PaceView,
@@ -40,6 +41,8 @@ from shared.settings_stream import AddPage, AdoptSet, adopted_id, adoption
 
 MAX_SHOWN: Final = 20
 """Ids that an answer about a catalogue lists."""
+TICK: Final = timedelta(microseconds=1)
+"""Between two choices of a learner, or two settings of her goals, at least: as fine as instants are written."""
 UNKNOWN_LEARNER: Final = "no roster has named this learner yet, or its news have not arrived"
 Word = Annotated[str, Query(min_length=1, max_length=64)]
 CompetencyId = Annotated[str | None, Query(max_length=64, description="Of this competency only.")]
@@ -138,7 +141,7 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
         return row
 
     async def path_now(learner_id: UUID) -> PathView:
-        row, state = await planned(learner_id), await context.asker.state(StreamId("pathing", "learner", str(learner_id)))
+        row, state = await planned(learner_id), await _state_of(context, learner_id)
         return path_view(row, await context.asker.parameters(), waived_of(state))
 
     @router.get("/learners/{learner_id}/path")
@@ -158,10 +161,10 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
     async def what_if(learner_id: UUID, competency_id: Word, activity_id: Word) -> WhatIfView:
         """Show what a choice would lead to, and record nothing; refused for the reasons for which the choice would be."""
         row, parameters = await planned(learner_id), await context.asker.parameters()
-        fact = ActivityChosen(learner_id=learner_id, competency_id=competency_id, activity_id=activity_id, chosen_at=context.clock.now())
-        choice = Choose(fact)
-        state = await context.asker.state(choice.stream)
-        answer = pathing.decide(choice, state, parameters, ())
+        state = await _state_of(context, learner_id)
+        chosen_at = _behind(state.chosen_at, context.clock.now())
+        fact = ActivityChosen(learner_id=learner_id, competency_id=competency_id, activity_id=activity_id, chosen_at=chosen_at)
+        answer = pathing.decide(Choose(fact), state, parameters, ())
         if isinstance(answer, Refusal):
             raise Refused(answer.code, answer.detail)
         would_be = next((event for event in answer if isinstance(event, PathPlanned)), None)
@@ -172,9 +175,11 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
         """Choose one of the ways that a step of the path offers, and show the path that follows. It holds until the step is done."""
         sent = await read_model(request, ChoiceSent)
         await planned(learner_id)
+        state = await _state_of(context, learner_id)
         fact = ActivityChosen(
-            learner_id=learner_id, competency_id=sent.competency_id, activity_id=sent.activity_id, chosen_at=context.clock.now()
-        )
+            learner_id=learner_id, competency_id=sent.competency_id, activity_id=sent.activity_id,
+            chosen_at=_behind(state.chosen_at, context.clock.now()),
+        )  # fmt: skip
         await events_of(context, [Choose(fact)])
         return await path_now(learner_id)
 
@@ -201,9 +206,8 @@ def _goals(context: Context, queries: Queries) -> APIRouter:
         sent = await read_model(request, GoalsSent)
         if await queries.goals_of(learner_id) is None:
             raise NotFound(UNKNOWN_LEARNER)
-        fact = GoalsSet(
-            learner_id=learner_id, author_id=sent.author_id, role=sent.role, set_at=context.clock.now(), goals=tuple(sent.goals)
-        )
+        set_at = _behind((await _state_of(context, learner_id)).goals_at, context.clock.now())
+        fact = GoalsSet(learner_id=learner_id, author_id=sent.author_id, role=sent.role, set_at=set_at, goals=tuple(sent.goals))
         await events_of(context, [SetGoals(fact)])
         return await list_goals(learner_id, paging)
 
@@ -222,6 +226,18 @@ def _schools(queries: Queries) -> APIRouter:
         return SchoolPace(counts=await queries.paces_of(school_id), learners=page)
 
     return router
+
+
+async def _state_of(context: Context, learner_id: UUID) -> State:
+    state: State = await context.asker.state(StreamId("pathing", "learner", str(learner_id)))
+    return state
+
+
+def _behind(before: datetime | None, now: datetime) -> datetime:
+    """Return the present instant, or one behind what was said before, where the clock that stamped that was ahead of this one: nobody is
+    refused as too late because a clock was put back.
+    """
+    return now if before is None else max(now, before + TICK)
 
 
 def _missing(parameters: Parameters) -> str:
