@@ -182,7 +182,7 @@ class Aliases(NamedTuple):
 
 def claimed(
     learners: Sequence[Identified], source: str, person_iris: Sequence[PersonIri], key: bytes, known: Persons,
-    elsewhere: Collection[UUID], warnings: Faults,
+    elsewhere: Collection[UUID], left_out: Collection[UUID], warnings: Faults,
 ) -> Aliases:  # fmt: skip
     """Return under which aliases the roster names each learner, and who loses which of hers.
 
@@ -191,6 +191,7 @@ def claimed(
 
     Args:
         elsewhere: learners of whom this roster is not the whole truth: what is theirs stays theirs.
+        left_out: learners whom it names and who are not taken: their ids are nobody else's, but nothing passes on to them.
     """
     claims: dict[str, list[_Claim]] = defaultdict(list)
     for each in learners:
@@ -210,7 +211,12 @@ def claimed(
         keeps = owner is not None and (owner in elsewhere or any(claim.person == owner for claim in claimants))
         winner = owner if keeps else _winner(claimants)
         for person, line, name in claimants:
-            if person == winner:
+            if person == winner and person in left_out and owner not in (None, person):
+                detail = (
+                    "this id was another learner's, and evidence under it is still recorded for that one: she who has it now is not taken"
+                )
+                warnings.add(_FILE, line, name.column, "alias-taken", detail, "correct why she is not taken, and send the roster again")
+            elif person == winner:
                 held[person].add(alias)
                 if owner is not None and owner != person:
                     lost[owner].add(alias)

@@ -2,7 +2,8 @@
 
 A bulk file set is the whole truth of its source: whom it no longer names is withdrawn, never removed. Enrollments and roles that have ended
 by the day of the import do not count (`endDate` is the first day after), nor do those that begin later, unless a person has no other: then
-those that begin next do. People are learners, or staff, or both; guardians and administrators are read and not taken.
+those that begin next do. People are learners, or staff, or both; guardians and administrators are read and not taken. Whose org is no
+school belongs to the nearest one above it; whom that leaves without a school is not taken, with a warning.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
         person_iris: how other systems name the learners; with other ones it is another import.
 
     Raises:
-        BadInput: people who cannot be told apart or belong to no school, each row named; nothing may be stored then.
+        BadInput: people who cannot be told apart, each row named; nothing may be stored then.
     """
     faults, warnings = Faults(), Faults()
     schools = _schools(roster, source, on)
@@ -138,7 +139,7 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
     staff = _staff([rows[user] for user in places.staff], places, source, key, known, classes, faults, warnings)
     students = [rows[user] for user in places.learners]
     learners, aliases = _learners(students, places, source, person_iris, key, known, classes, faults, warnings)
-    faults.check("people of the roster cannot be told apart or placed")
+    faults.check("people of the roster cannot be told apart")
     gone: list[Held] = [
         *_gone(known.classes, {each.class_id for each in classes.values()}, source),
         *_gone(known.staff, {each.id for each in staff}, source),
@@ -204,6 +205,8 @@ class _Places:
 
     schools: Mapping[str, UUID]
     """Ids by `sourcedId`."""
+    nearest: Mapping[str, str]
+    """The school that an org is, or lies in, by the org's `sourcedId`; empty where there is none."""
     learners: list[str]
     staff: list[str]
     learns: Mapping[str, list[Row]]
@@ -211,12 +214,13 @@ class _Places:
     roles: Mapping[str, list[Row]]
 
     def school_of(self, user: Row, roles: Iterable[str], enrollments: Sequence[Row]) -> str | None:
-        """Return the school of a person: of her primary role, a secondary one, her primary organisation, or her classes."""
+        """Return the school of a person: of her primary role, a secondary one, her primary organisation, or her classes. Where one of these
+        names an org that is no school, the nearest above it is meant."""
         wanted = frozenset(roles)
         own = [row for row in self.roles[user["sourcedId"]] if row["role"] in wanted]
         ordered = [row["orgSourcedId"] for kind in ("primary", "secondary") for row in own if row["roleType"] == kind]
         ordered += [user["primaryOrgSourcedId"], *sorted(row["schoolSourcedId"] for row in enrollments)]
-        return next((org for org in ordered if org in self.schools), None)
+        return next((self.nearest[org] for org in ordered if org and self.nearest[org]), None)
 
 
 def _places(roster: Roster, source: str, on: date) -> _Places:
@@ -227,10 +231,25 @@ def _places(roster: Roster, source: str, on: date) -> _Places:
     users = [row["sourcedId"] for row in roster["users.csv"]]
     return _Places(
         {row["sourcedId"]: school_id_of(source, row["sourcedId"]) for row in roster["orgs.csv"] if row["type"] == "school"},
+        _nearest(roster["orgs.csv"]),
         [user for user in users if user in learns or any(row["role"] == "student" for row in roles[user])],
         [user for user in users if user in teaches or any(row["role"] in TEACHING for row in roles[user])],
         learns, teaches, roles,
     )  # fmt: skip
+
+
+def _nearest(orgs: Sequence[Row]) -> Mapping[str, str]:
+    """Return the school that each org is, or lies in; empty where there is none, or where its parents go round in a circle."""
+    parents = {row["sourcedId"]: row["parentSourcedId"] for row in orgs}
+    nearest = {"": ""} | {row["sourcedId"]: row["sourcedId"] for row in orgs if row["type"] == "school"}
+    for org in parents:
+        way: dict[str, None] = {}
+        at = org
+        while at not in nearest and at not in way:
+            way[at] = None
+            at = parents[at]
+        nearest.update(dict.fromkeys(way, nearest.get(at, "")))
+    return nearest
 
 
 def _in_force(rows: Iterable[Row], on: date) -> Mapping[str, list[Row]]:
@@ -255,14 +274,15 @@ def _learners(
     persons = Persons.of((each.learner_id, each.matches, each.aliases) for each in _enrolled_last(known.learners))
     identified = identify(rows, source, key, persons, learner_id_of, faults, warnings)
     elsewhere = {each.learner_id for each in known.learners.values() if each.active and each.source != source}
-    aliases = claimed(identified, source, person_iris, key, persons, elsewhere, warnings)
+    classed = [places.learns.get(each.row["sourcedId"], []) for each in identified]
+    at = [places.school_of(each.row, ("student",), enrollments) for each, enrollments in zip(identified, classed, strict=True)]
+    left_out = {each.person for each, school in zip(identified, at, strict=True) if school is None}
+    aliases = claimed(identified, source, person_iris, key, persons, elsewhere, left_out, warnings)
     result: list[Named] = []
-    for each in identified:
+    for each, enrollments, school in zip(identified, classed, at, strict=True):
         row, before = each.row, known.learners.get(each.person)
-        enrollments = places.learns.get(row["sourcedId"], [])
-        school = places.school_of(row, ("student",), enrollments)
         if school is None:
-            faults.add("users.csv", row.line, "sourcedId", "no-school", "a student without a school", "give the role an org of type school")
+            _warn_of_no_school("learns", row, warnings)
             continue
         if each.person in known.erased:
             detail = f"learner {each.person} was erased on {known.erased[each.person]}, so she stands here without her name"
@@ -298,8 +318,7 @@ def _staff(
         enrollments = places.teaches.get(row["sourcedId"], [])
         school = places.school_of(row, TEACHING, enrollments)
         if school is None:
-            detail = "teaches at no school, so she is not taken"
-            warnings.add("users.csv", row.line, "sourcedId", "no-school", detail, "give the role an org of type school")
+            _warn_of_no_school("teaches", row, warnings)
             continue
         taught = [classes[enrollment["classSourcedId"]] for enrollment in enrollments]
         told = StaffRostered(
@@ -312,6 +331,11 @@ def _staff(
         )
         _take(result, told, row, faults)
     return result
+
+
+def _warn_of_no_school(does: str, row: Row, warnings: Faults) -> None:
+    remedy = "give the role an org of type school, or one that lies in a school"
+    warnings.add("users.csv", row.line, "sourcedId", "no-school", f"{does} at no school, so she is not taken", remedy)
 
 
 def _enrolled_last(known: Mapping[UUID, P]) -> list[P]:

@@ -198,6 +198,17 @@ class District:
         return zip_of(self.files())
 
 
+def with_too_much_of_one() -> District:
+    """Return a district with a student of more classes than are told of one person."""
+    district = District()
+    for number in range(2_000):
+        district.rows["classes.csv"].append({**district.row("classes.csv", "c1"), "sourcedId": f"n{number}"})
+        district.rows["enrollments.csv"].append(
+            {**district.row("enrollments.csv", "e1"), "sourcedId": f"n{number}", "classSourcedId": f"n{number}"}
+        )
+    return district
+
+
 def zip_of(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     """Return a ZIP of these files, always the same bytes for the same files."""
     out = io.BytesIO()

@@ -14,7 +14,7 @@ from services.profile.roster import Known, Plan, plan
 from shared.contracts.profile import ClassRostered, LearnerRostered, StaffRostered
 from shared.errors import BadInput
 from shared.keys import alias_of, learner_id_of, person_alias, school_id_of
-from tests.profile.district import District
+from tests.profile.district import District, with_too_much_of_one
 
 KEY = bytes(32)
 DAY = date(2026, 11, 24)
@@ -98,8 +98,60 @@ def test_staff_of_no_school_are_passed_over_with_a_warning() -> None:
     assert [(fault.place, fault.code) for fault in plan.warnings.first] == [("users.csv:7:sourcedId", "no-school")]
 
 
-def test_a_student_of_no_school_is_a_fault() -> None:
-    assert faults_of(District().put("roles.csv", "r3", orgSourcedId="d")) == {("users.csv:4:sourcedId", "no-school")}
+def test_students_of_no_school_are_passed_over_with_a_warning_and_keep_nobody_back() -> None:
+    first = planned(District())
+    second = planned(District().put("roles.csv", "r3", orgSourcedId="d").student("new-1", "d"), after(first))
+    assert learners_of(second).keys() == {"Ada", "Ben"}
+    told = {(fault.place, fault.code, fault.detail) for fault in second.warnings.first}
+    told_of = ("users.csv:4:sourcedId", "users.csv:9:sourcedId")
+    assert told == {(place, "no-school", "learns at no school, so she is not taken") for place in told_of}
+    cyd = learners_of(first)["Cyd"]
+    assert second.gone == [cyd.model_copy(update={"active": False})], "known before, so withdrawn"
+    assert planned(District().put("roles.csv", "r3", orgSourcedId="d"), after(first, second)).gone == []
+    assert learners_of(planned(District(), after(first, second)))["Cyd"] == cyd
+
+
+def departments(**parents: str) -> District:
+    """A district with departments, each within an org."""
+    district = District()
+    for name, parent in parents.items():
+        district.rows["orgs.csv"].append({"sourcedId": name, "name": name, "type": "department", "parentSourcedId": parent})
+    return district
+
+
+@pytest.mark.parametrize(
+    ("org", "school"), [("s2", "s2"), ("a1", "s1"), ("a2", "s1"), ("b1", None), ("b2", None), ("b3", None), ("n", None), ("d", None)]
+)
+def test_who_belongs_to_an_org_within_a_school_belongs_to_the_school(org: str, school: str | None) -> None:
+    district = departments(a1="s1", a2="a1", b1="b2", b2="b1", b3="b2", n="").student("new-1", org)
+    district.put("users.csv", "p2", primaryOrgSourcedId="").put("roles.csv", "r5", orgSourcedId=org)
+    plan = planned(district)
+    gus = learners_of(plan).get("Gus")
+    eve = next((named.told for named in plan.staff if "Eve" in named.name), None)
+    assert isinstance(eve, StaffRostered | None)
+    wanted = school and school_id_of("sis", school)
+    assert [each and each.school_id for each in (gus, eve)] == [wanted, wanted]
+    assert len(learners_of(plan).keys() - {"Gus"}) == 3
+    assert plan.warnings.total == (0 if school else 2)
+
+
+def test_a_primary_role_within_a_school_comes_before_a_secondary_one() -> None:
+    district = departments(a1="s1").student("new-1", "a1")
+    second = {"sourcedId": "r7", "userSourcedId": "new-1", "roleType": "secondary", "role": "student", "orgSourcedId": "s2"}
+    district.rows["roles.csv"].append(second)
+    assert learners_of(planned(district))["Gus"].school_id == school_id_of("sis", "s1")
+
+
+def test_an_id_passes_on_to_nobody_who_is_not_taken() -> None:
+    """Nor to another row that has it, too: whose work comes under it is not known."""
+    first = planned(District())
+    district = District().put("users.csv", "u1", userIds="").student("new-1", "d", userIds="{LMS:lms-1},{LTI:new}")
+    second = planned(district.put("users.csv", "u2", userIds="{LTI:new}"), after(first))
+    assert alias_of(KEY, "LMS", "lms-1") in learners_of(second)["Ada"].aliases
+    assert alias_of(KEY, "LTI", "new") not in learners_of(second)["Ben"].aliases
+    assert second.handed_on == 0
+    assert {("users.csv:9:userIds", "alias-taken"), ("users.csv:3:userIds", "shared-id")} <= warned(second)
+    assert "alias-handed-on" not in {code for _, code in warned(second)}
 
 
 def test_what_has_ended_does_not_count() -> None:
@@ -526,13 +578,7 @@ def test_a_class_that_moves_to_another_school_is_another_class() -> None:
 
 
 def test_what_is_told_of_one_person_has_a_limit() -> None:
-    district = District()
-    for number in range(2_000):
-        district.rows["classes.csv"].append({**district.row("classes.csv", "c1"), "sourcedId": f"n{number}"})
-        district.rows["enrollments.csv"].append(
-            {**district.row("enrollments.csv", "e1"), "sourcedId": f"n{number}", "classSourcedId": f"n{number}"}
-        )
-    assert faults_of(district) == {("users.csv:2:sourcedId", "too-large")}
+    assert faults_of(with_too_much_of_one()) == {("users.csv:2:sourcedId", "too-large")}
 
 
 def test_ids_are_pseudonyms_that_only_the_district_key_gives() -> None:
