@@ -3,7 +3,8 @@
 A bulk file set is the whole truth of its source: whom it no longer names is withdrawn, never removed. Enrollments and roles that have ended
 by the day of the import do not count (`endDate` is the first day after), nor do those that begin later, unless a person has no other: then
 those that begin next do. People are learners, or staff, or both; guardians and administrators are read and not taken. Whose org is no
-school belongs to the nearest one above it; whom that leaves without a school is not taken, with a warning.
+school belongs to the nearest one above it; whom that leaves without a school is not taken, with a warning. Staff are qualified for the
+subjects of classes that they are enrolled in as teachers: proctors, and whoever has a role of the district's own, are there without.
 """
 
 from __future__ import annotations
@@ -320,12 +321,16 @@ def _staff(
         if school is None:
             _warn_of_no_school("teaches", row, warnings)
             continue
-        taught = [classes[enrollment["classSourcedId"]] for enrollment in enrollments]
         told = StaffRostered(
             staff_id=each.person,
             school_id=places.schools[school],
-            subjects=tuple(subject for course in taught for subject in course.subjects),
-            class_ids=tuple(course.class_id for course in taught),
+            subjects=tuple(
+                subject
+                for enrollment in enrollments
+                if enrollment["role"] == "teacher"
+                for subject in classes[enrollment["classSourcedId"]].subjects
+            ),
+            class_ids=tuple(classes[enrollment["classSourcedId"]].class_id for enrollment in enrollments),
             matches=each.matches + tuple(set(before.matches if before else ()) - each.lost),
             source=source,
         )

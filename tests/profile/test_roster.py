@@ -92,6 +92,17 @@ def test_staff_teach_the_subjects_of_their_classes() -> None:
     assert eve.school_id == school_id_of("sis", "s2"), "her role is the district's, her organisation a school"
 
 
+@pytest.mark.parametrize("role", ["proctor", "ext:helper"])
+def test_who_is_in_a_class_and_no_teacher_of_it_is_not_qualified_for_its_subjects(role: str) -> None:
+    district = District().put("enrollments.csv", "e5", role=role)
+    dora = planned(district).staff[0].told
+    assert isinstance(dora, StaffRostered)
+    assert (dora.subjects, len(dora.class_ids)) == (("mathematics",), 2)
+    dora = planned(district.put("enrollments.csv", "e4", role=role)).staff[0].told
+    assert isinstance(dora, StaffRostered)
+    assert (dora.subjects, len(dora.class_ids)) == ((), 2), "she is with the class all the same"
+
+
 def test_staff_of_no_school_are_passed_over_with_a_warning() -> None:
     plan = planned(District().put("users.csv", "p2", primaryOrgSourcedId=""))
     assert len(plan.staff) == 1
