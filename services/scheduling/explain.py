@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from uuid import UUID
 
+from services.scheduling.resources import adults
 from shared.contracts.pathing import Option, Step
 from shared.contracts.profile import Modality
 from shared.contracts.scheduling import Demand, GroupRule, Period, Placement, SchoolResources, StaffMember, Use
@@ -47,6 +48,8 @@ class SchoolDay:
     staff: Sequence[StaffMember]
     demands: Mapping[UUID, Demand]
     days: Mapping[UUID, Sequence[Placement]]
+    roster: Sequence[StaffMember] = ()
+    """The adults whom the day was planned with, those too who are absent."""
 
     @cached_property
     def rules(self) -> dict[Modality, GroupRule]:
@@ -57,6 +60,13 @@ class SchoolDay:
     def seats(self) -> dict[tuple[str, str], int]:
         """The seats of each zone."""
         return {(space.id, zone.id): zone.seats for space in self.school.spaces for zone in space.zones}
+
+    @cached_property
+    def absent(self) -> tuple[StaffMember, ...]:
+        """The adults who are not to be had all day; `staff` does not have them."""
+        gone = {staff_id for day in self.school.days for staff_id in day.absent}
+        days = tuple(day.model_copy(update={"absent": ()}) for day in self.school.days)
+        return tuple(adult for adult in adults(self.school.model_copy(update={"days": days}), self.roster) if adult.staff_id in gone)
 
     @cached_property
     def wanting(self) -> dict[tuple[str, Modality], int]:
@@ -153,13 +163,9 @@ def _no_group(
     wanting = day.wanting.get((need.competency_id, option.modality), 0)
     if wanting < rule.smallest:
         return Obstacle.TOO_FEW, f"{wanting} of the school could use it, a group needs {rule.smallest}"
-    busy = {one.staff_id for one in present}
-    leaders = [adult for adult in day.staff if not rule.qualified or not need.subject or need.subject in adult.subjects]
-    if all(adult.staff_id in busy or period.id in adult.away for adult in leaders):
-        return (
-            Obstacle.NO_ADULT,
-            f"every adult who teaches {need.subject} is busy" if rule.qualified else "every adult is with another group",
-        )
+    nobody = _nobody_leads(day, present, need.subject if rule.qualified else "", period)
+    if nobody:
+        return Obstacle.NO_ADULT, nobody
     used = {(one.space_id, one.zone_id) for one in present}
     if not any(seats >= rule.smallest for zone, seats in day.seats.items() if zone not in used):
         return Obstacle.NO_ZONE, f"no free zone seats {rule.smallest}"
@@ -167,3 +173,22 @@ def _no_group(
         Obstacle.ROOM_FOR_ALL,
         "the group was worth less than what others needed, or its adult and room are kept so that all are supervised",
     )
+
+
+def _nobody_leads(day: SchoolDay, present: Sequence[Placement], subject: str, period: Period) -> str:
+    """Return why no adult could lead a group in a period; nothing where one could.
+
+    Args:
+        subject: which she has to teach; empty where any adult will do.
+    """
+    absent, staff = ([adult for adult in each if not subject or subject in adult.subjects] for each in (day.absent, day.staff))
+    who = f"every adult who teaches {subject}" if subject else "every adult"
+    if not absent and not staff:
+        return f"nobody at the school teaches {subject}" if subject else "the school has no adults"
+    there = [adult for adult in staff if period.id not in adult.away]
+    if not there:
+        return f"{who} is away in this period"
+    busy = {one.staff_id for one in present}
+    if any(adult.staff_id not in busy for adult in there):
+        return ""
+    return f"{who} is {'away or ' if absent or len(there) < len(staff) else ''}with another group"

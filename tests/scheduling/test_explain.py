@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -9,8 +10,8 @@ from uuid import UUID
 from services.scheduling.explain import Obstacle, SchoolDay, refused
 from services.scheduling.grouping import Problem, plan
 from shared.contracts.profile import Modality
-from shared.contracts.scheduling import Demand, Placement, SchoolResources, Use
-from tests.scheduling.school import RULES, SCHOOL, applied, learner, made_demands, made_school, periods, spaces, staff
+from shared.contracts.scheduling import DayResources, Demand, Placement, SchoolResources, StaffMember, Use
+from tests.scheduling.school import RULES, SCHOOL, TUESDAY, applied, learner, made_demands, made_school, periods, spaces, staff
 
 ADULT, OTHER = staff(2)
 
@@ -42,8 +43,38 @@ def obstacles(told: SchoolDay, number: int = 0, period: int = 0) -> list[Obstacl
     return [one.obstacle for one in refused(told, learner(number), told.school.periods[period])]
 
 
+def strict(told: SchoolDay) -> SchoolDay:
+    """Return the day where only who teaches a subject may lead a group in it."""
+    rules = tuple(rule.model_copy(update={"qualified": True}) for rule in RULES)
+    return replace(told, school=told.school.model_copy(update={"rules": rules}))
+
+
+def away(adult: StaffMember) -> StaffMember:
+    return adult.model_copy(update={"away": ("p0",)})
+
+
+def absent(told: SchoolDay, *gone: StaffMember, staff: Sequence[StaffMember] | None = None) -> SchoolDay:
+    """Return the day, with these on the roster and not to be had; and of the others these."""
+    ids = {adult.staff_id for adult in gone}
+    others = tuple(adult for adult in (told.staff if staff is None else staff) if adult.staff_id not in ids)
+    dated = DayResources(on=TUESDAY, absent=tuple(sorted(ids)))
+    return replace(told, school=told.school.model_copy(update={"days": (dated,)}), staff=others, roster=(*gone, *others))
+
+
+def without_subject(demand: Demand) -> Demand:
+    return demand.model_copy(update={"needs": tuple(need.model_copy(update={"subject": ""}) for need in demand.needs)})
+
+
+def no_adult(told: SchoolDay) -> str:
+    """Return the sentence about the adults, which is all that stands against her first option."""
+    (only,) = refused(told, learner(0), told.school.periods[0])
+    assert only.obstacle is Obstacle.NO_ADULT
+    return only.detail
+
+
 SMALL, VIDEO = Modality.SMALL_GROUP, Modality.VIDEO
 ALONE = at("a", VIDEO, Use.INDEPENDENT)
+SUPERVISED = at("a", VIDEO, Use.INDEPENDENT, staff_id=OTHER.staff_id)
 MINE = need("a", SMALL, VIDEO)
 
 
@@ -75,12 +106,41 @@ def test_a_group_that_nobody_may_lead_who_is_free() -> None:
     placed = {0: [ALONE], 1: [ALONE]}
     told = day(both, placed)  # The adult who is free teaches reading.
     assert obstacles(told) == [Obstacle.ROOM_FOR_ALL]
-    rules = tuple(rule.model_copy(update={"qualified": True}) for rule in RULES)
-    strict = replace(told, school=told.school.model_copy(update={"rules": rules}))
-    assert obstacles(strict) == [Obstacle.NO_ADULT]
-    assert refused(strict, learner(0), strict.school.periods[0])[0].detail == "every adult who teaches mathematics is busy"
+    assert no_adult(strict(told)) == "every adult who teaches mathematics is with another group"
     assert obstacles(day(both, placed, seats=(9,))) == [Obstacle.NO_ZONE]
     assert obstacles(day(both, placed)) == [Obstacle.ROOM_FOR_ALL]
+
+
+def test_a_subject_that_nobody_of_the_school_teaches() -> None:
+    told = strict(day([wants(0, MINE), wants(1, MINE)], {0: [ALONE], 1: [ALONE]}))
+    assert no_adult(replace(told, staff=(OTHER,))) == "nobody at the school teaches mathematics"
+    assert no_adult(replace(told, staff=())) == "nobody at the school teaches mathematics"
+
+
+def test_a_subject_that_is_only_taught_by_who_is_away() -> None:
+    told = strict(day([wants(0, MINE), wants(1, MINE)], {0: [SUPERVISED], 1: [SUPERVISED]}))
+    assert obstacles(told) == [Obstacle.ROOM_FOR_ALL]
+    assert no_adult(replace(told, staff=(away(ADULT), OTHER))) == "every adult who teaches mathematics is away in this period"
+    assert no_adult(absent(told, ADULT)) == "every adult who teaches mathematics is away in this period"
+    assert no_adult(absent(told, OTHER, staff=())) == "nobody at the school teaches mathematics", "who is absent teaches reading"
+
+
+def test_a_subject_that_is_taught_by_who_is_away_or_busy() -> None:
+    third = staff(1, 4)[0]
+    told = strict(day([wants(0, MINE), wants(1, MINE)], {0: [ALONE], 1: [ALONE]}))
+    assert no_adult(replace(told, staff=(ADULT, away(third)))) == "every adult who teaches mathematics is away or with another group"
+    assert no_adult(absent(told, third)) == "every adult who teaches mathematics is away or with another group"
+    assert obstacles(replace(told, staff=(ADULT, third))) == [Obstacle.ROOM_FOR_ALL]
+
+
+def test_a_group_that_any_adult_may_lead_where_none_is_free() -> None:
+    told = day([wants(0, MINE), wants(1, MINE)], {0: [SUPERVISED], 1: [SUPERVISED]})
+    assert no_adult(replace(told, staff=(OTHER,))) == "every adult is with another group"
+    assert no_adult(replace(told, staff=(away(ADULT),))) == "every adult is away in this period"
+    assert no_adult(replace(told, staff=())) == "the school has no adults"
+    nothing = replace(told, demands={who: without_subject(demand) for who, demand in told.demands.items()})
+    free = told.school.model_copy(update={"periods": periods(2, ())})
+    assert no_adult(strict(replace(nothing, school=free, staff=(OTHER,)))) == "every adult is with another group", "of no subject"
 
 
 def test_a_need_of_another_period() -> None:

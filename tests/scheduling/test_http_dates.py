@@ -293,6 +293,9 @@ async def test_a_day_without_any_adult_shows_who_has_no_place(service: Any) -> N
     await service.tick()
     day = await got(service, f"schools/{SCHOOL}/days/tomorrow")
     assert (day["sessions"]["items"], day["unserved"] > 0) == ([], True)
+    views = [await got(service, f"learners/{learner(number)}/days/tomorrow") for number in range(3)]
+    reasons = [one for view in views for period in view["periods"] for one in period["refused"]]
+    assert {one["detail"] for one in reasons if one["obstacle"] == "no-adult"} == {"every adult is away in this period"}
     assert await look(service) == []
     await put(service, base=told["base"])
     await service.tick()

@@ -226,7 +226,7 @@ def _of_day(school: SchoolResources, on: date, seen: Seen | None) -> dict[str, A
 def _seen(resources: SchoolResources, on: date, row: Row) -> Seen:
     school = of_day(resources, on)
     demands = {demand.learner_id: demand for demand in _DEMANDS.validate_json(row["demands"])}
-    staff = adults(school, _STAFF.validate_json(row["staff"] or "[]"))
-    day = SchoolDay(school, staff, demands, _PLACEMENTS.validate_json(row["days"]))
+    roster = _STAFF.validate_json(row["staff"] or "[]")
+    day = SchoolDay(school, adults(school, roster), demands, _PLACEMENTS.validate_json(row["days"]), roster)
     plan = PlanRow(row["status"], row["solver"], row["value"], row["bound"], row["adopted_at"])
     return Seen(row["version"], day, plan, {space.id: space.title for space in resources.spaces})
