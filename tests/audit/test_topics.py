@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,11 +15,14 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from services.cli.audit import Findings, Installation, Options, check, topics
+from services.cli.audit.reading import read_all
+from shared.contracts.envelope import canonical
 from shared.contracts.topics import Topic, topic_name
 from shared.relay import Control, Relay, ensure_topics
 from shared.relay.kept import Kept, kept
 from shared.relay.resume import Furthest, Resume
 from tests.audit.district import NOW, District
+from tests.audit.plant import append, one, some_event
 from tests.shared.wire import until
 
 AT_ONCE = Options(within_s=0, quiet_s=0)
@@ -167,3 +171,37 @@ async def test_a_hole_that_was_recorded_is_no_violation_and_is_counted(published
     findings = await published.found("I2", "I3", "I4", "I6", "I7")
     assert not findings.violations, said(findings)
     assert findings.counted("scheduling: events lost in holes that were recorded") == 5
+
+
+async def _sent(published: Published, service: str, partition: int, *raws: bytes) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=published.servers) as producer:
+        for raw in raws:
+            await producer.send_and_wait(topic_name(published.prefix, service), raw, partition=partition)
+
+
+@pytest.mark.parametrize("at_once", [1, topics.LATER])
+async def test_what_is_told_and_published_while_the_oracle_reads_is_counted_and_what_nobody_told_is_found(
+    at_once: int, published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topics, "LATER", at_once)
+    forged: list[tuple[int, bytes]] = []
+
+    def and_then(*given: Any) -> Any:
+        standings = read_all(*given)
+        with published.district.as_owner(Topic.EVIDENCE) as owner:
+            told = [append(owner, "evidence.accepted.v1") for _ in range(3)]
+        asyncio.run(_sent(published, Topic.EVIDENCE, told[0]["partition"], *map(canonical, told), *(raw for _, raw in forged)))
+        return standings
+
+    monkeypatch.setattr(sys.modules[check.__module__], "read_all", and_then)
+    findings = await published.found()
+    assert not findings.violations, said(findings)
+    assert findings.counted("evidence: published meanwhile, and in the ledger by now") == 3
+
+    with published.district.as_owner(Topic.EVIDENCE) as owner:
+        partition, _, event = some_event(owner, "evidence.accepted.v1")
+        (length,) = one(owner, "SELECT length FROM partition WHERE id = %s", partition)
+    forged += [(partition, canonical(event | {"position": position})) for position in (length, length + 99, 2**53 - 1)]
+    findings = await published.found()
+    assert [(each.invariant, each.count) for each in findings.violations] == [("I4", 3)], said(findings)
+    assert findings.counted("evidence: published meanwhile, and in the ledger by now") == 3

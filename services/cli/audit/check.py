@@ -15,6 +15,7 @@ from services.cli.audit.book import Book
 from services.cli.audit.findings import Findings, chosen
 from services.cli.audit.place import Installation
 from services.cli.audit.reading import Standing, read_all
+from shared.contracts.topics import Topic
 
 FROM_LEDGERS: Final = frozenset({"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I10"})
 """Invariants that need a pass over the ledgers."""
@@ -61,25 +62,27 @@ async def check(
         psycopg.OperationalError, aiokafka.errors.KafkaError: a server does not answer.
     """
     ids, findings = chosen(only), Findings()
-    at_rest = await _settle(installation, ids, options, findings)
+    rest = await _settle(installation, ids, options, findings)
     with Book() as book:
         if ids & FROM_LEDGERS:
             with _timed("reading the ledgers", findings):
                 standings = await asyncio.to_thread(read_all, installation, book, findings)
+            lengths = {service: standing.lengths for service, standing in standings.items()}
+            at_rest = rest is not None and settling.still(rest, lengths)
             await _of_ledgers(installation, standings, book, acks, ids, at_rest, options, findings)
         if ids & {"I3", "I4"}:
             await _of_topics(installation, standings, book, options, findings)
-    await _of_services(installation, ids, at_rest, findings)
+    await _of_services(installation, ids, rest, findings)
     findings.checked = [each for each in findings.checked if each[0] in ids]
     findings.violations = sorted((each for each in findings.violations if each.invariant in ids), key=lambda each: int(each.invariant[1:]))
     return findings
 
 
-async def _settle(installation: Installation, ids: frozenset[str], options: Options, findings: Findings) -> bool:
-    """Wait for rest, as far as it is asked for; return whether everything is at rest."""
+async def _settle(installation: Installation, ids: frozenset[str], options: Options, findings: Findings) -> settling.Look | None:
+    """Wait for rest, as far as it is asked for; return how everything stands at rest, None where it is not."""
     settled = await settling.settle(installation, options.within_s, options.stalled_after_s, "I9" in ids, options.quiet_s)
     settling.tell(settled, options.within_s, installation, findings)
-    return settled.at_rest
+    return settled.last if settled.at_rest else None
 
 
 async def _of_ledgers(
@@ -103,18 +106,32 @@ async def _of_ledgers(
             evidence.check_copies(book, findings)
         if "I5" in ids and at_rest:
             settling.check_same(installation.urls, book, findings)
+        elif "I5" in ids:
+            findings.leave_out("I5", "not at rest while the ledgers were read, so that services may hold older states than were told")
         if "I7" in ids:
             causes.check_causes(installation, standings, options.skew_s, book, findings)
         if "I10" in ids:
             evidence.check_balance(book, options.most_parked, at_rest, findings)
+            if not at_rest:
+                findings.leave_out("I10", "not at rest while the ledgers were read: what waits may still have to be taken up")
 
     with _timed("asking the workbook", findings):
         await asyncio.to_thread(ask)
     if "I10" in ids and at_rest and installation.gateway is not None:
-        await evidence.check_told(installation.gateway, book, findings)
+        await _of_gateway(installation, installation.gateway, standings[Topic.EVIDENCE], book, findings)
     if "I6" in ids:
         with _timed("replay", findings):
             await asyncio.to_thread(decisions.check_decisions, installation, standings, findings)
+
+
+async def _of_gateway(installation: Installation, gateway: str, standing: Standing, book: Book, findings: Findings) -> None:
+    """Check what clients are told now; it can be compared with the workbook as long as the ledger has not grown."""
+    told = Findings()
+    await evidence.check_told(gateway, book, told)
+    if await asyncio.to_thread(settling.lengths_now, installation.urls[Topic.EVIDENCE]) == standing.lengths:
+        findings.violations += told.violations
+    else:
+        findings.leave_out("I10", "not at rest: evidence recorded more before it was asked for its counts")
 
 
 async def _of_topics(
@@ -128,7 +145,7 @@ async def _of_topics(
             await topics.check_topic(installation, service, standing, book, service in options.emptied, findings)
 
 
-async def _of_services(installation: Installation, ids: frozenset[str], at_rest: bool, findings: Findings) -> None:
+async def _of_services(installation: Installation, ids: frozenset[str], rest: settling.Look | None, findings: Findings) -> None:
     """Check what each service's own database answers: its read tables, and scheduling's days."""
     if ids & {"I2", "I8"}:
         with _timed("read tables", findings):
@@ -140,7 +157,8 @@ async def _of_services(installation: Installation, ids: frozenset[str], at_rest:
                     tables.tell(compared, ids, findings)
     if ids & {"I7", "I8"} and days.SERVICE in installation.urls:
         with _timed("days", findings):
-            await asyncio.to_thread(days.check_days, installation.urls[days.SERVICE], at_rest, ids, findings)
+            rested = rest.lengths[days.SERVICE] if rest else None
+            await asyncio.to_thread(days.check_days, installation.urls[days.SERVICE], rested, ids, findings)
 
 
 @contextmanager

@@ -8,18 +8,26 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+import psycopg
+
 from services.cli.audit.book import Book, number_of
 from services.cli.audit.findings import Findings
 from services.cli.audit.place import Installation
 from services.cli.audit.reading import Standing
 from shared.contracts.envelope import Header, digest
 from shared.contracts.topics import topic_name
+from shared.ledger.store import rows_json
 from shared.relay.kept import Kept, NoTopic, kept
 from shared.relay.walk import stamped
 
 HASHES: Final = "SELECT position, hash FROM event WHERE service = ? AND partition = ? ORDER BY position"
 TIMES: Final = "SELECT position, at FROM event WHERE service = ? AND partition = ? ORDER BY position"
 HASH_BYTES: Final = 32
+LATER: Final = 1_000
+"""Records from behind the lengths that were read that are looked up in the ledger at once."""
+STANDS_NOW: Final = """
+    SELECT partition, position, encode(sha256(bytes), 'hex') FROM event
+    JOIN jsonb_to_recordset(%s) AS r(partition int, position bigint) USING (partition, position)"""
 LAWFUL: Final = {"message.timestamp.type": "LogAppendTime", "retention.bytes": "-1", "cleanup.policy": "delete"}
 """Settings of a topic under which nothing is lost before its time."""
 
@@ -39,9 +47,9 @@ class _Lane:
     disorder: list[str] = field(default_factory=list)
 
     def take(self, partition: int, offset: int, position: int, raw: bytes) -> bool:
-        """Take a record that is an envelope; return whether the ledger holds it."""
+        """Take a record that is an envelope, of what the ledger held when it was read; return whether it holds it."""
         hash = bytes.fromhex(digest(raw))
-        if position >= len(self.seen) or self.hashes[position * HASH_BYTES : (position + 1) * HASH_BYTES] != hash:
+        if self.hashes[position * HASH_BYTES : (position + 1) * HASH_BYTES] != hash:
             self.other.append(f"partition {partition} offset {offset}")
             return False
         if self.seen[position]:
@@ -58,6 +66,38 @@ class _Lane:
         return True
 
 
+class _Later:
+    """Records whose position the ledger had not come to when it was read: each is compared with the ledger as it is now, some at a time.
+    Only what was committed is published, so an event that was told meanwhile is there by now."""
+
+    def __init__(self, url: str, lanes: dict[int, _Lane]) -> None:
+        self._url, self._lanes = url, lanes
+        self._waiting: list[tuple[int, int, int, str]] = []
+        self.count = 0
+        """Records that the ledger holds by now."""
+
+    async def take(self, partition: int, offset: int, position: int, raw: bytes) -> None:
+        """Take a record that is an envelope."""
+        self._waiting.append((partition, offset, position, digest(raw)))
+        if len(self._waiting) >= LATER:
+            await self.look_up()
+
+    async def look_up(self) -> None:
+        """Compare what was taken; what no ledger holds is put with its lane's foreign records."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        wanted = rows_json({"partition": partition, "position": position} for partition, _, position, _ in waiting)
+        async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
+            rows = await (await connection.execute(STANDS_NOW, [wanted])).fetchall()
+        held = {(partition, position): hash for partition, position, hash in rows}
+        for partition, offset, position, hash in waiting:
+            if held.get((partition, position)) == hash:
+                self.count += 1
+            else:
+                self._lanes[partition].other.append(f"partition {partition} offset {offset}")
+
+
 async def check_topic(installation: Installation, service: str, standing: Standing, book: Book, emptied: bool, findings: Findings) -> None:
     """Compare what Kafka holds of a service with its ledger; where it was emptied on purpose, what is missing is only counted."""
     assert installation.kafka_servers is not None
@@ -71,7 +111,7 @@ async def check_topic(installation: Installation, service: str, standing: Standi
             findings.wrong("I3", f"{service}: published, and not in Kafka, where there is no topic {topic}", [f"{gone:,} events"])
         return
     lanes = {number: _Lane(_hashes(book, me, number, length), bytearray(length)) for number, length in standing.lengths.items()}
-    times = _Times()
+    times, later = _Times(), _Later(installation.urls[service], lanes)
     records = 0
     async for partition, offset, at_ms, raw in stamped(installation.kafka_servers, topic, sorted(lanes)):
         records += 1
@@ -81,9 +121,13 @@ async def check_topic(installation: Installation, service: str, standing: Standi
         except ValueError:
             lane.foreign += 1  # Not ours: whoever reads it parks it.
             continue
-        if lane.take(partition, offset, header.position, raw):
+        if header.position >= len(lane.seen):
+            await later.take(partition, offset, header.position, raw)
+        elif lane.take(partition, offset, header.position, raw):
             times.see(header, at_ms)
+    await later.look_up()
     findings.count("I3", f"{service}: records in Kafka", records)
+    findings.count("I3", f"{service}: published meanwhile, and in the ledger by now", later.count)
     findings.count("I3", f"{service}: repeated in Kafka (harmless)", sum(lane.repeats for lane in lanes.values()))
     findings.wrong("I4", f"{service}: Kafka holds records that are not in its ledger", _joined(lane.other for lane in lanes.values()))
     findings.wrong(
