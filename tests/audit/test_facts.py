@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.cli.audit.book import Book
-from services.cli.audit.facts import differences, facts_of
+from services.cli.audit.facts import TOLD_BY, differences, facts_of, reader_of
 from services.pathing.domain.state import MAX_AUTHORS
 
 LEARNER, SCHOOL, STAFF, AUTHOR = (f"{n}0000000-0000-4000-8000-000000000000" for n in range(4))
@@ -91,6 +91,15 @@ def test_what_is_held_must_be_what_was_told(kind: str) -> None:
     assert not of(kind, found(told, held))
     assert [who for who, _ in of(kind, found(told))] == [reader], "nothing is held"
     assert [who for who, _ in of(kind, found(told, (held[0], held[1], held[2] | otherwise)))] == [reader], "something else is held"
+
+
+def test_of_each_kind_it_is_known_who_tells_and_who_holds_it() -> None:
+    known = {}
+    for name, (told, held, _) in KINDS.items():
+        header: Any = SimpleNamespace(event_type=told[0], attributes={"streamversion": told[1], "data": told[2]})
+        (kind,) = [kind for side, kind, *_ in facts_of(header) if side == "told" and kind.startswith(name)]
+        known[kind] = told[0].partition(".")[0], held[0].partition(".")[0]
+    assert known == {kind: (teller, reader_of(kind)) for kind, teller in TOLD_BY.items()}
 
 
 def test_what_is_told_last_counts_in_whatever_order_it_is_read() -> None:

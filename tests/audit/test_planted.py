@@ -384,6 +384,37 @@ async def test_a_changed_record_is_found_and_named(plant: Plant, service: str, w
         assert f"{service}: {word}" in said(findings, "I6")
 
 
+@pytest.mark.parametrize(("source", "resolution", "compared"), [
+    ("mastery", None, False), ("mastery", "discarded: a test", False), ("mastery", "applied", True),
+    ("profile", None, True), ("profile", "discarded: a test", True),
+])  # fmt: skip
+async def test_what_was_set_aside_leaves_out_what_its_reader_holds_of_its_source_and_nothing_else(
+    source: str, resolution: str | None, compared: bool, district: District
+) -> None:
+    def plant(owners: dict[str, Owner]) -> None:
+        position_skipped(owners)
+        plans_with_another_framework(owners)
+        owners["pathing"].execute(
+            """INSERT INTO parked (source, partition, kafka_offset, position, key, trouble, reason, bytes, resolved_at, resolution)
+            VALUES (%(source)s, 0, 0, 0, '', 'foreign', '', '', CASE WHEN %(how)s::text IS NOT NULL THEN now() END, %(how)s)""",
+            {"source": source, "how": resolution},
+        )
+
+    findings = await found(district, plant, "mastery", "pathing", only=("I5",))
+    assert ("level in pathing" in str(findings.violations), "framework in pathing" in str(findings.violations)) == (compared, compared)
+    why = [why for id, why in findings.left_out if id == "I5"]
+    if resolution == "applied":
+        assert not why
+    else:
+        gone = int(resolution is not None)
+        what = f"pathing: of what it heard of {source}, {1 - gone} records are set aside and {gone} were discarded"
+        assert len(why) == 1
+        assert why[0].startswith(what)
+    whole = await check(district.installation, only=["I5"], options=AT_ONCE)
+    told = "states compared between services"
+    assert 0 < findings.counted(told) < whole.counted(told) or resolution == "applied"
+
+
 async def test_what_clients_were_told_is_compared_with_all_logs(district: District, tmp_path: Path) -> None:
     log = tmp_path / "more.jsonl"
     log.write_text('{"status": 200, "acts": [{"act_id": "%s", "result": "waiting"}]}\n' % named(3))  # noqa: UP031 - braces of JSON

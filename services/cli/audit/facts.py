@@ -11,7 +11,7 @@ asks for again one by one, and I2 folds; the schools and classes that profile te
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -29,6 +29,12 @@ No value: nothing needs to be held."""
 PREFERENCES: Final = "preferences in pathing"
 STAFF: Final = "staff in scheduling"
 TOLD_CALENDAR: Final = "calendar that was told"
+TOLD_BY: Final = {
+    "alias in evidence": "profile", TOLD_CALENDAR: "profile", "membership in mastery": "profile", "enrolment in pathing": "profile",
+    PREFERENCES: "profile", STAFF: "profile", "level in pathing": "mastery", "waiver in pathing": "mastery",
+    "framework in pathing": "mastery", "page in pathing": "mastery", "demand in scheduling": "pathing",
+}  # fmt: skip
+"""Kind of facts -> who tells them."""
 DIFFERENT: Final = """
     SELECT t.kind, t.subject, t.value, h.value FROM fact t LEFT JOIN fact h ON h.side = 'held' AND h.kind = t.kind AND h.subject = t.subject
     WHERE t.side = 'told' AND t.value IS NOT h.value"""
@@ -172,16 +178,25 @@ def _demand(data: Mapping[str, Any]) -> str:
     return f"{data['version']} {_print(data.get('needs', []), data.get('check_in', False), data.get('path_empty', False))}"
 
 
-def differences(book: Book) -> list[tuple[str, str]]:
-    """Return the reader, and where the two differ, of all that was told last and is not what its reader holds."""
+def reader_of(kind: str) -> str:
+    """Return who holds this kind of facts."""
+    return "evidence" if kind == TOLD_CALENDAR else kind.rpartition(" in ")[2]
+
+
+def differences(book: Book, left_out: Collection[str] = ()) -> list[tuple[str, str]]:
+    """Return the reader, and where the two differ, of all that was told last and is not what its reader holds.
+
+    Args:
+        left_out: kinds that are not compared.
+    """
     found = []
     for kind, subject, told, held in book.rows(DIFFERENT):
-        reader = kind.rpartition(" in ")[2]
-        if kind != TOLD_CALENDAR and not (kind == PREFERENCES and _has_many_authors(book, subject)):
-            found.append((reader, f"{kind} of {subject} is {held}, told was {told}"))
-    for subject, school in book.rows(ELSEWHERE):
-        found.append(("scheduling", f"{STAFF} of {subject} is there, told last was {school or 'no school'}"))
-    return found + [("evidence", f"work counts from {held}, told was {told}") for told, held in book.rows(CALENDAR)]
+        if kind not in (*left_out, TOLD_CALENDAR) and not (kind == PREFERENCES and _has_many_authors(book, subject)):
+            found.append((reader_of(kind), f"{kind} of {subject} is {held}, told was {told}"))
+    for subject, school in book.rows(ELSEWHERE) if STAFF not in left_out else ():
+        found.append((reader_of(STAFF), f"{STAFF} of {subject} is there, told last was {school or 'no school'}"))
+    calendars = book.rows(CALENDAR) if TOLD_CALENDAR not in left_out else ()
+    return found + [(reader_of(TOLD_CALENDAR), f"work counts from {held}, told was {told}") for told, held in calendars]
 
 
 def _has_many_authors(book: Book, subject: str) -> bool:
