@@ -2,9 +2,12 @@
 
 A bulk file set is the whole truth of its source: whom it no longer names is withdrawn, never removed. Enrollments and roles that have ended
 by the day of the import do not count (`endDate` is the first day after), nor do those that begin later, unless a person has no other: then
-those that begin next do. People are learners, or staff, or both; guardians and administrators are read and not taken. Whose org is no
-school belongs to the nearest one above it; whom that leaves without a school is not taken, with a warning. Staff are qualified for the
-subjects of classes that they are enrolled in as teachers: proctors, and whoever has a role of the district's own, are there without.
+those that begin next do. An enrollment without one of these dates has it from the terms of its class; so terms say which classes are hers,
+but not whether she is a learner or staff, nor at which school.
+
+People are learners, or staff, or both; guardians and administrators are read and not taken. Whose org is no school belongs to the nearest
+one above it; whom that leaves without a school is not taken, with a warning. Staff are qualified for the subjects of classes that they are
+enrolled in as teachers: proctors, and whoever has a role of the district's own, are there without.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -141,6 +145,7 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
     students = [rows[user] for user in places.learners]
     learners, aliases = _learners(students, places, source, person_iris, key, known, classes, faults, warnings)
     faults.check("people of the roster cannot be told apart")
+    _warn_of_terms(roster, on, warnings)
     gone: list[Held] = [
         *_gone(known.classes, {each.class_id for each in classes.values()}, source),
         *_gone(known.staff, {each.id for each in staff}, source),
@@ -212,30 +217,36 @@ class _Places:
     staff: list[str]
     learns: Mapping[str, list[Row]]
     teaches: Mapping[str, list[Row]]
+    learns_by_own: Mapping[str, list[Row]]
+    """Enrollments that count by their own dates alone: the terms of their classes may be over, or begin later."""
+    teaches_by_own: Mapping[str, list[Row]]
     roles: Mapping[str, list[Row]]
 
-    def school_of(self, user: Row, roles: Iterable[str], enrollments: Sequence[Row]) -> str | None:
+    def school_of(self, user: Row, roles: Iterable[str], *enrollments: Mapping[str, list[Row]]) -> str | None:
         """Return the school of a person: of her primary role, a secondary one, her primary organisation, or her classes. Where one of these
         names an org that is no school, the nearest above it is meant."""
         wanted = frozenset(roles)
         own = [row for row in self.roles[user["sourcedId"]] if row["role"] in wanted]
         ordered = [row["orgSourcedId"] for kind in ("primary", "secondary") for row in own if row["roleType"] == kind]
-        ordered += [user["primaryOrgSourcedId"], *sorted(row["schoolSourcedId"] for row in enrollments)]
+        ordered.append(user["primaryOrgSourcedId"])
+        for by_user in enrollments:
+            ordered += sorted(row["schoolSourcedId"] for row in by_user.get(user["sourcedId"], ()))
         return next((self.nearest[org] for org in ordered if org and self.nearest[org]), None)
 
 
 def _places(roster: Roster, source: str, on: date) -> _Places:
     taken = [row for row in roster["enrollments.csv"] if row["role"] != "administrator"]
     roles = _in_force(roster["roles.csv"], on)
-    learns = _in_force((row for row in taken if row["role"] == "student"), on)
-    teaches = _in_force((row for row in taken if row["role"] != "student"), on)
+    learns, teaches = ([row for row in taken if (row["role"] == "student") is learning] for learning in (True, False))
+    learns_by_own, teaches_by_own = _in_force(learns, on), _in_force(teaches, on)
+    spans = _spans(roster)
     users = [row["sourcedId"] for row in roster["users.csv"]]
     return _Places(
         {row["sourcedId"]: school_id_of(source, row["sourcedId"]) for row in roster["orgs.csv"] if row["type"] == "school"},
         _nearest(roster["orgs.csv"]),
-        [user for user in users if user in learns or any(row["role"] == "student" for row in roles[user])],
-        [user for user in users if user in teaches or any(row["role"] in TEACHING for row in roles[user])],
-        learns, teaches, roles,
+        [user for user in users if user in learns_by_own or any(row["role"] == "student" for row in roles[user])],
+        [user for user in users if user in teaches_by_own or any(row["role"] in TEACHING for row in roles[user])],
+        _in_force(learns, on, spans), _in_force(teaches, on, spans), learns_by_own, teaches_by_own, roles,
     )  # fmt: skip
 
 
@@ -253,18 +264,44 @@ def _nearest(orgs: Sequence[Row]) -> Mapping[str, str]:
     return nearest
 
 
-def _in_force(rows: Iterable[Row], on: date) -> Mapping[str, list[Row]]:
-    """Return each user's rows that count on a day: those that have begun and not ended; where there is none, those that begin next."""
+def _spans(roster: Roster) -> Mapping[str, tuple[str, str]]:
+    """Return the first day of each class's terms, and the first day after them."""
+    terms = {row["sourcedId"]: (row["startDate"], row["endDate"]) for row in roster["academicSessions.csv"]}
+    spans = {}
+    for row in roster["classes.csv"]:
+        starts, ends = zip(*(terms[term] for term in listed(row["termSourcedIds"])), strict=True)
+        spans[row["sourcedId"]] = (min(starts), max(ends))
+    return spans
+
+
+def _dates(row: Row, spans: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
+    """Return when a row begins and ends, each empty where that is not known. Terms that its own dates lie outside of say nothing."""
+    own = row["beginDate"], row["endDate"]
+    first, after = spans[row["classSourcedId"]] if spans else ("", "")
+    bounded = own[0] or first, own[1] or after
+    return bounded if bounded[0] < bounded[1] else own
+
+
+def _in_force(rows: Iterable[Row], on: date, spans: Mapping[str, tuple[str, str]] = MappingProxyType({})) -> Mapping[str, list[Row]]:
+    """Return each user's rows that count on a day: those that have begun and not ended; where there is none, those that begin next.
+
+    Args:
+        spans: of the terms of each class, for enrollments that do not say themselves when they begin or end.
+    """
+    day = on.isoformat()
     found: dict[str, list[Row]] = defaultdict(list)
-    later: dict[str, list[Row]] = defaultdict(list)
+    later: dict[str, list[tuple[str, Row]]] = defaultdict(list)
     for row in rows:
-        if not row["endDate"] or date.fromisoformat(row["endDate"]) > on:
-            begins = row["beginDate"]
-            (later if begins and date.fromisoformat(begins) > on else found)[row["userSourcedId"]].append(row)
+        begins, ends = _dates(row, spans)
+        if not ends or ends > day:
+            if begins > day:
+                later[row["userSourcedId"]].append((begins, row))
+            else:
+                found[row["userSourcedId"]].append(row)
     for user, coming in later.items():
         if user not in found:
-            begins = min(row["beginDate"] for row in coming)
-            found[user] = [row for row in coming if row["beginDate"] == begins]
+            next_ = min(begins for begins, _ in coming)
+            found[user] = [row for begins, row in coming if begins == next_]
     return found
 
 
@@ -276,7 +313,7 @@ def _learners(
     identified = identify(rows, source, key, persons, learner_id_of, faults, warnings)
     elsewhere = {each.learner_id for each in known.learners.values() if each.active and each.source != source}
     classed = [places.learns.get(each.row["sourcedId"], []) for each in identified]
-    at = [places.school_of(each.row, ("student",), enrollments) for each, enrollments in zip(identified, classed, strict=True)]
+    at = [places.school_of(each.row, ("student",), places.learns, places.learns_by_own) for each in identified]
     left_out = {each.person for each, school in zip(identified, at, strict=True) if school is None}
     aliases = claimed(identified, source, person_iris, key, persons, elsewhere, left_out, warnings)
     result: list[Named] = []
@@ -317,7 +354,7 @@ def _staff(
     for each in identify(rows, source, key, persons, staff_id_of, faults, warnings):
         row, before = each.row, known.staff.get(each.person)
         enrollments = places.teaches.get(row["sourcedId"], [])
-        school = places.school_of(row, TEACHING, enrollments)
+        school = places.school_of(row, TEACHING, places.teaches, places.teaches_by_own)
         if school is None:
             _warn_of_no_school("teaches", row, warnings)
             continue
@@ -336,6 +373,16 @@ def _staff(
         )
         _take(result, told, row, faults)
     return result
+
+
+def _warn_of_terms(roster: Roster, on: date, warnings: Faults) -> None:
+    """Warn where the terms of all classes are over: hardly anybody is in a class then."""
+    named = {term for row in roster["classes.csv"] for term in listed(row["termSourcedIds"])}
+    terms = [row for row in roster["academicSessions.csv"] if row["sourcedId"] in named]
+    last = max(terms, key=lambda row: row["endDate"], default=None)
+    if last is not None and last["endDate"] <= on.isoformat():
+        detail = "the terms of all classes are over, so nobody is in one but by an endDate of her enrollment's own"
+        warnings.add("academicSessions.csv", last.line, "endDate", "terms-over", detail, "nothing, if that is so; else correct the dates")
 
 
 def _warn_of_no_school(does: str, row: Row, warnings: Faults) -> None:

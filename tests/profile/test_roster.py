@@ -200,6 +200,72 @@ def test_before_the_year_begins_its_first_classes_and_schools_count() -> None:
     assert (len(plan.learners), len(plan.staff), len(learners_of(plan)["Ada"].class_ids)) == (3, 2, 1)
 
 
+SPRING = {
+    "sourcedId": "t2",
+    "title": "Spring",
+    "type": "term",
+    "startDate": "2027-01-18",
+    "endDate": "2027-06-19",
+    "schoolYear": "2027",
+}
+
+
+def with_spring(**own: str) -> District:
+    """Ada's mathematics in autumn, her reading in spring; `own` are dates of the enrollments themselves."""
+    district = District()
+    district.rows["academicSessions.csv"].append(SPRING)
+    district.put("classes.csv", "c2", termSourcedIds="t2")
+    for enrollment in ("e2", "e5"):
+        district.put("enrollments.csv", enrollment, **own)
+    return district
+
+
+@pytest.mark.parametrize(
+    ("on", "classes"),
+    [
+        (date(2026, 7, 1), ["c1"]), (date(2026, 8, 31), ["c1"]), (date(2027, 1, 15), ["c1"]), (date(2027, 1, 16), ["c2"]),
+        (date(2027, 1, 18), ["c2"]), (date(2027, 6, 18), ["c2"]), (date(2027, 6, 19), []),
+    ],
+)  # fmt: skip
+def test_classes_are_those_of_the_term_where_enrollments_have_no_dates(on: date, classes: list[str]) -> None:
+    plan = planned(with_spring(), on=on)
+    ada, dora = learners_of(plan)["Ada"], plan.staff[0].told
+    assert isinstance(dora, StaffRostered)
+    ids = tuple(rosters.class_id("sis", "s1", each) for each in classes)
+    assert (ada.class_ids, dora.class_ids) == (ids, ids)
+    assert dora.subjects == {"c1": ("mathematics",), "c2": ("drama", "reading")}.get("".join(classes), ())
+    assert (len(plan.learners), len(plan.staff), len(plan.classes)) == (3, 2, 2), "people stay, with or without classes"
+    assert [fault.code for fault in plan.warnings.first] == ([] if classes else ["terms-over"])
+    again = planned(with_spring(), after(plan), on=on)
+    assert ([each.told for each in again.named], again.gone) == ([each.told for each in plan.named], [])
+
+
+@pytest.mark.parametrize(
+    ("own", "count"),
+    [
+        ({"beginDate": "2026-11-24"}, 2), ({"beginDate": "2026-11-25"}, 1), ({"endDate": "2027-02-01"}, 1), ({"endDate": "2026-12-01"}, 2),
+        ({"beginDate": "2026-11-01", "endDate": "2026-11-25"}, 2),
+    ],
+)  # fmt: skip
+def test_dates_of_an_enrollment_come_before_those_of_the_term(own: dict[str, str], count: int) -> None:
+    assert len(learners_of(planned(with_spring(**own)))["Ada"].class_ids) == count
+    over = with_spring(beginDate="2027-07-01")
+    assert len(learners_of(planned(over, on=date(2027, 7, 1)))["Ada"].class_ids) == 1, "terms that her own dates lie outside of say nothing"
+
+
+def test_a_class_of_several_terms_counts_from_the_first_to_the_last() -> None:
+    district = with_spring().put("classes.csv", "c1", termSourcedIds="t2,t1")
+    assert len(learners_of(planned(district, on=date(2027, 1, 17)))["Ada"].class_ids) == 1
+    assert len(learners_of(planned(district, on=date(2027, 1, 18)))["Ada"].class_ids) == 2
+
+
+def test_whose_classes_are_over_stays_at_their_school() -> None:
+    district = District().put("roles.csv", "r1", orgSourcedId="d").put("roles.csv", "r4", orgSourcedId="d", role="principal")
+    plan = planned(district, on=date(2027, 7, 1))
+    school = school_id_of("sis", "s1")
+    assert [each.told.school_id for each in (*plan.learners, *plan.staff) if "Ada" in each.name or "Dora" in each.name] == [school, school]
+
+
 @pytest.mark.parametrize(
     ("on", "term"),
     [
@@ -211,15 +277,7 @@ def test_before_the_year_begins_its_first_classes_and_schools_count() -> None:
 )
 def test_a_school_is_in_the_term_of_the_day(on: date, term: tuple[date, date]) -> None:
     district = District().put("classes.csv", "c1", termSourcedIds="t1,t2").put("classes.csv", "c2", termSourcedIds="t2")
-    spring = {
-        "sourcedId": "t2",
-        "title": "Spring",
-        "type": "term",
-        "startDate": "2027-01-18",
-        "endDate": "2027-06-19",
-        "schoolYear": "2027",
-    }
-    district.rows["academicSessions.csv"].append(spring)
+    district.rows["academicSessions.csv"].append(SPRING)
     brook, hill = planned(district, on=on).schools
     assert (brook.term_starts, brook.term_ends) == term
     assert (hill.term_starts, hill.term_ends) == (None, None), "it has no classes"
