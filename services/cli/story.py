@@ -30,7 +30,8 @@ class Names:
 
     competencies: dict[str, str] = field(default_factory=dict)
     activities: dict[str, str] = field(default_factory=dict)
-    spaces: dict[str, str] = field(default_factory=dict)
+    spaces: dict[tuple[str, str], str] = field(default_factory=dict)
+    """By school and id: many a school has a room `r1`."""
 
     def competency(self, id: str) -> str:
         return self.competencies.get(id, id)
@@ -38,8 +39,8 @@ class Names:
     def activity(self, id: str) -> str:
         return self.activities.get(id, id)
 
-    def space(self, id: str) -> str:
-        return self.spaces.get(id, id)
+    def space(self, school: UUID, id: str) -> str:
+        return self.spaces.get((str(school), id), id)
 
 
 @dataclass(frozen=True)
@@ -143,16 +144,20 @@ def _cause(event: Recorded[Any], by_id: Mapping[str, Recorded[Any]], heard: Mapp
 async def _learn_names(pool: read.Pool, service: Topic, names: Names) -> None:
     """Read what ids are called from the pages of a service's settings stream, the latest name of each."""
     async for raw in read.stream(pool, f"{service}/settings"):
-        content = getattr(store.decoded(raw).data, "content", None)
-        for entry in content if isinstance(content, list) else ():
-            if not isinstance(entry, dict):
-                continue
-            if "statement" in entry:
-                names.competencies[entry["id"]] = " ".join(filter(None, (entry.get("code", ""), entry["statement"])))
-            elif "modality" in entry and "title" in entry:
-                names.activities[entry["id"]] = entry["title"]
-            for space in entry.get("spaces", ()):
-                names.spaces[space["id"]] = space["title"]
+        _learn_page(getattr(store.decoded(raw).data, "content", None), names)
+
+
+def _learn_page(content: Any, names: Names) -> None:
+    """Take in what ids are called by a page of settings."""
+    for entry in content if isinstance(content, list) else ():
+        if not isinstance(entry, dict):
+            continue
+        if "statement" in entry:
+            names.competencies[entry["id"]] = " ".join(filter(None, (entry.get("code", ""), entry["statement"])))
+        elif "modality" in entry and "title" in entry:
+            names.activities[entry["id"]] = entry["title"]
+        for space in entry.get("spaces", ()):
+            names.spaces[entry["school_id"], space["id"]] = space["title"]
 
 
 def words(event: Any, names: Names) -> str:
@@ -293,7 +298,7 @@ def _of_pathing(event: Any, names: Names) -> str:
 
 def _of_placement(event: scheduling.PlacementChanged, names: Names) -> str:
     day = "; ".join(
-        f"{place.period_id}: {place.use} in {names.space(place.space_id)}" if place.use else f"{place.period_id}: unserved"
+        f"{place.period_id}: {place.use} in {names.space(event.school_id, place.space_id)}" if place.use else f"{place.period_id}: unserved"
         for place in event.placements
     )
     return f"her {event.on:%A, %d %B}: {day}"

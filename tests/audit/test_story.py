@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -68,3 +69,15 @@ def test_replay_of_a_learner_is_of_all_her_streams(district: District) -> None:
                 [(count,)] = connection.execute("SELECT count(*) FROM event WHERE stream LIKE %s", [f"%/{learner}"]).fetchall()
             assert report.events == report.total == count
         assert {report.service for report in reports if report.events} >= {Topic.PROFILE, Topic.MASTERY, Topic.PATHING, Topic.SCHEDULING}
+
+
+def test_a_room_has_the_name_that_her_own_school_gave_it() -> None:
+    names, ours, theirs = story.Names(), uuid4(), uuid4()
+    for school, title in ((ours, "Our room"), (theirs, "Their room")):
+        story._learn_page([{"school_id": str(school), "spaces": [{"id": "r1", "title": title}]}], names)
+    place = scheduling.Placement(period_id="P1", space_id="r1", use=scheduling.Use.GROUP)
+    for school, title in ((ours, "Our room"), (theirs, "Their room"), (uuid4(), "r1")):
+        placed = scheduling.PlacementChanged(
+            school_id=school, learner_id=uuid4(), on=date(2026, 10, 13), demand_version=1, placements=(place,)
+        )  # fmt: skip
+        assert story.words(placed, names) == f"her Tuesday, 13 October: P1: group in {title}"
