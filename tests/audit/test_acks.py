@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from services.cli.audit.acks import all_acks
+from services.cli.audit.acks import Ack, all_acks
 from shared.errors import MalformedInput
 
 ACT = str(UUID(int=1))
@@ -22,7 +22,12 @@ def test_several_logs_are_one(tmp_path: Path) -> None:
     refused = logged(tmp_path, f'{{"status": 503, "acts": [{{"act_id": "{ACT}", "result": "recorded"}}]}}\n')
     other = tmp_path / "other.jsonl"
     other.write_text(GOOD + GOOD)
-    assert list(all_acks([refused, other])) == [(UUID(ACT), "recorded")] * 2
+    assert list(all_acks([refused, other])) == [Ack(UUID(ACT), "recorded", None)] * 2
+
+
+def test_a_message_has_the_name_that_its_log_gives_it(tmp_path: Path) -> None:
+    named = GOOD.replace('"act_id"', '"id": "urn:uuid:1", "act_id"') + GOOD.replace('"act_id"', '"id": 7, "act_id"') + GOOD
+    assert [ack.message for ack in all_acks([logged(tmp_path, named)])] == ["urn:uuid:1", "7", None]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -15,8 +15,17 @@ KEPT: Final = ("recorded", "waiting", "duplicate", "regraded", "conflict")
 """Results after which an act must be in evidence's ledger."""
 
 
-def read_acks(path: Path) -> Iterator[tuple[UUID, str]]:
-    """Yield (act id, result) for each act that a client was told something about.
+class Ack(NamedTuple):
+    """What a client was told of one act."""
+
+    act: UUID
+    result: str
+    message: str | None
+    """What the client calls what it told; None where its log does not say."""
+
+
+def read_acks(path: Path) -> Iterator[Ack]:
+    """Yield what a client was told, act by act.
 
     Raises:
         MalformedInput: a line is not what a client writes; it names the line.
@@ -26,7 +35,7 @@ def read_acks(path: Path) -> Iterator[tuple[UUID, str]]:
             try:
                 entry = orjson.loads(line)
                 told = entry["acts"] if 200 <= int(entry["status"]) < 300 else ()
-                found = [(UUID(act["act_id"]), str(act["result"])) for act in told if act.get("act_id")]
+                found = [Ack(UUID(act["act_id"]), str(act["result"]), _text(act.get("id"))) for act in told if act.get("act_id")]
             except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError):
                 raise MalformedInput(
                     f"{path.name}:{number}: not a line of acknowledgements: each is {{status, acts: [{{act_id, result}}]}}"
@@ -34,7 +43,11 @@ def read_acks(path: Path) -> Iterator[tuple[UUID, str]]:
             yield from found
 
 
-def all_acks(paths: Sequence[Path]) -> Iterator[tuple[UUID, str]]:
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def all_acks(paths: Sequence[Path]) -> Iterator[Ack]:
     """Yield what stands in several logs.
 
     Raises:

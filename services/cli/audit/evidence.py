@@ -12,6 +12,8 @@ import httpx
 from services.cli.audit.acks import KEPT, all_acks
 from services.cli.audit.book import SERVICES, Book, number_of, place
 from services.cli.audit.findings import Findings
+from services.evidence.domain import MAX_TELLINGS
+from services.evidence.grading import MAX_GRADES
 from shared.contracts.topics import Topic
 
 ANSWER_LIMIT_S: Final = 30.0
@@ -37,6 +39,15 @@ NOT_KEPT: Final = """
 NOT_RECORDED: Final = """
     SELECT DISTINCT k.act FROM ack k WHERE k.result = 'recorded'
         AND NOT EXISTS (SELECT 1 FROM act a WHERE a.role = 'recorded' AND a.act = k.act)"""
+LACKING: Final = """
+    SELECT k.act FROM (SELECT act, min(max(1, count(DISTINCT message)), ?2) AS told FROM ack WHERE result = ?1 GROUP BY act) k
+    WHERE k.told > (SELECT count(*) FROM act a WHERE a.role = ?1 AND a.act = k.act)"""
+"""Each message that is answered so is kept by an event of its own; told again, it is a duplicate, or the same conflict."""
+PROMISED: Final = (
+    ("regraded", MAX_GRADES - 1, "told as regraded and a further grade is not kept"),
+    ("conflict", MAX_TELLINGS - 1, "told as a conflict and the conflict is not kept"),
+)
+"""Results that promise an event beside the act's acceptance, and how many of them an act has at most."""
 FORGOTTEN: Final = """
     SELECT t.act FROM told t JOIN fact n ON n.side = 'held' AND n.kind = 'alias in evidence' AND n.subject = t.alias
     JOIN fact i ON i.side = 'held' AND i.kind = 'item' AND i.subject = lower(hex(t.item))
@@ -50,14 +61,14 @@ OPEN: Final = "SELECT service, count(*) FROM aside WHERE open GROUP BY service"
 
 
 def check_acks(book: Book, acks: Sequence[Path], findings: Findings) -> None:
-    """I1: what a client was told is stored, and what was told as recorded is recorded.
+    """I1: what a client was told is stored: the act, its being recorded, each further grade and each conflict.
 
     Raises:
         MalformedInput: a log cannot be read, or proves nothing.
     """
-    rows: list[tuple[bytes, str]] = []
-    for act, result in all_acks(acks):
-        rows.append((act.bytes, result))
+    rows: list[tuple[bytes, str, str | None]] = []
+    for ack in all_acks(acks):
+        rows.append((ack.act.bytes, ack.result, ack.message))
         if len(rows) >= CHUNK:
             book.put("ack", rows)
             rows = []
@@ -66,6 +77,8 @@ def check_acks(book: Book, acks: Sequence[Path], findings: Findings) -> None:
     kept = ", ".join(f"'{result}'" for result in KEPT)
     findings.wrong("I1", "acknowledged and not in the ledger", _ids(book.rows(NOT_KEPT.format(kept=kept))))
     findings.wrong("I1", "told as recorded and not recorded", _ids(book.rows(NOT_RECORDED)))
+    for result, most, words in PROMISED:
+        findings.wrong("I1", words, _ids(book.rows(LACKING, result, most)))
 
 
 def check_effects(book: Book, findings: Findings) -> None:

@@ -156,13 +156,20 @@ def _short_number(text: str) -> int:
 
 
 def _acts(header: Header, partition: int, acts: list[Any], told: list[Any]) -> None:
-    """Note what an event does with an act: accepts, records or counts it. `copy` is a hash of what it says that it means."""
+    """Note what an event does with an act: accepts, disputes, grades again, records or counts it.
+
+    `copy` is a hash of what it says that it means.
+    """
     data: Mapping[str, Any] = header.attributes["data"]
     match header.event_type:
         case "evidence.accepted.v1":
             act = UUID(data["act_id"]).bytes
             acts.append(("accepted", act, partition, header.position, b""))
             told.append((act, data["alias"], UUID(data["item_id"]).bytes, data["occurred_at"]))
+        case "evidence.conflicted.v1":
+            acts.append(("conflict", UUID(data["told"]["act_id"]).bytes, partition, header.position, b""))
+        case "evidence.regraded.v1":
+            acts.append(("regraded", UUID(data["told"]["act_id"]).bytes, partition, header.position, b""))
         case "evidence.recorded.v1":
             acts.append(("recorded", UUID(data["evidence_id"]).bytes, partition, header.position, _copy(data)))
         case "mastery.estimated.v1" | "mastery.re-estimated.v1" | "mastery.evidence-deferred.v1":
