@@ -83,6 +83,38 @@ def state_gone(owners: dict[str, Owner]) -> None:
     owners["mastery"].execute("DELETE FROM stream WHERE id = (SELECT min(id) FROM stream)")
 
 
+def page_changed(owners: dict[str, Owner]) -> None:
+    _unguarded(owners["scheduling"], "UPDATE parameter_page SET data = set_byte(data, 0, get_byte(data, 0) # 1)")
+
+
+def page_gone(owners: dict[str, Owner]) -> None:
+    _unguarded(owners["scheduling"], "DELETE FROM parameter_page")
+
+
+def page_of_nobody(owners: dict[str, Owner]) -> None:
+    owners["scheduling"].execute("INSERT INTO parameter_page VALUES (encode(sha256('[]'), 'hex'), '[]')")
+
+
+def set_gone(owners: dict[str, Owner]) -> None:
+    _unguarded(owners["mastery"], "DELETE FROM parameter_set")
+
+
+def set_of_other_pages(owners: dict[str, Owner]) -> None:
+    _unguarded(owners["mastery"], "UPDATE parameter_set SET pages = pages || pages[1]")
+
+
+def set_of_nobody(owners: dict[str, Owner]) -> None:
+    owners["mastery"].execute("INSERT INTO parameter_set SELECT repeat('0', 64), kind, pages FROM parameter_set LIMIT 1")
+
+
+def _unguarded(owner: Owner, statement: str) -> None:
+    """Change one row of a table of parameters past its guards."""
+    table = "parameter_page" if "parameter_page" in statement else "parameter_set"
+    owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+    assert owner.execute(f"{statement} WHERE ctid = (SELECT min(ctid) FROM {table})").rowcount == 1  # noqa: S608 - our own words
+    owner.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+
+
 # I3
 
 
@@ -319,6 +351,12 @@ PLANTED: list[tuple[str, str, Plant, tuple[str, ...]]] = [
     ("I2", "rows of alias differ", row_too_many, ("evidence",)),
     ("I2", "rows of stream differ", state_changed, ("pathing",)),
     ("I2", "rows of stream differ", state_gone, ("mastery",)),
+    ("I2", "scheduling: rows of parameter_page are not what", page_changed, ("scheduling",)),
+    ("I2", "scheduling: rows of parameter_page are not what", page_gone, ("scheduling",)),
+    ("I2", "scheduling: rows of parameter_page are not what", page_of_nobody, ("scheduling",)),
+    ("I2", "mastery: rows of parameter_set are not what", set_gone, ("mastery",)),
+    ("I2", "mastery: rows of parameter_set are not what", set_of_other_pages, ("mastery",)),
+    ("I2", "mastery: rows of parameter_set are not what", set_of_nobody, ("mastery",)),
     ("I3", "moved past an event that it never applied", position_skipped, ("mastery", "pathing")),
     ("I3", "an earlier event was applied after a later one", inverted, ("pathing",)),
     ("I3", "its inbox has not applied", inbox_back, ("mastery",)),

@@ -1,4 +1,5 @@
-"""I2 and I8 in read tables: every table and every cached state equals a fold of the ledger from scratch, and no day is half there.
+"""I2 and I8 in read tables: every table and every cached state equals a fold of the ledger from scratch, and no day is half there; and what
+services decide with, pages and sets of parameters, is what the ledger says that was added and adopted.
 
 Each table is copied at one instant, and made anew from the ledger up to the lengths of that instant, by the same statements as ever; the
 two, both temporary tables, are compared in the database. So a service may run meanwhile: only copying holds a snapshot, for as long as it
@@ -11,6 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,8 +22,11 @@ from psycopg import IsolationLevel, sql
 from services.cli.audit.findings import Findings
 from services.cli.rebuild import STREAM, Count, fold_until, project_between, tables_of
 from services.cli.verify import parts_of
+from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
+from shared.ledger import read, store
 from shared.ledger.read import LENGTHS
 from shared.ledger.types import Connection
+from shared.parameters import page_hash
 
 SCHEDULING: Final = "scheduling"
 BATCH: Final = 1_000
@@ -38,6 +43,11 @@ ALL_TABLES: Final = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'
 KEY: Final = """
     SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
     WHERE i.indrelid = ('public.' || quote_ident(%s))::regclass AND i.indisprimary ORDER BY array_position(i.indkey::int2[], a.attnum)"""
+PAGES: Final = "SELECT hash, encode(sha256(data), 'hex') FROM parameter_page"
+SETS: Final = "SELECT id, kind, pages FROM parameter_set"
+SETTINGS: Final = "SELECT coalesce(max(version), 0) FROM event WHERE stream = %s"
+AT_ONCE: Final = 50
+"""Events of settings that are read at once: a page of parameters has up to 192 KiB."""
 STATES: Final = """
     SELECT coalesce(s.id, t.id) FROM pg_temp.copy_of_stream s FULL JOIN pg_temp.stream t USING (id)
     WHERE s.id IS NULL OR t.id IS NULL OR (s.key, s.partition, s.version) IS DISTINCT FROM (t.key, t.partition, t.version)
@@ -69,6 +79,10 @@ class Compared:
     different: dict[str, list[str]] = field(default_factory=dict)
     """Table -> keys of rows that are there and should not be, or the other way round; the first few, then how many in all."""
     halves: list[str] = field(default_factory=list)
+    parameters: int = 0
+    """Pages and sets of parameters that were compared."""
+    unlike: dict[str, list[str]] = field(default_factory=dict)
+    """Table of parameters -> its rows that are not what the ledger says."""
     apart: list[str] = field(default_factory=list)
     """Tables that do not come from the ledger."""
 
@@ -98,6 +112,7 @@ async def _compare(owner_url: str, service: str) -> Compared:
             result.different[STREAM] = [f"a stream stands in several partitions: {error.diag.message_detail}"]
         for table in tables:
             await _differences(connection, table, result)
+        await _parameters(connection, result)
         if service == SCHEDULING:
             result.halves = [each async for each in _half_days(connection)]
         result.apart = [name for (name,) in await _all(connection, ALL_TABLES) if name not in {*LEDGERS_OWN, *tables}]
@@ -112,6 +127,29 @@ async def _copy(connection: Connection, table: str) -> dict[int, int]:
         copy = sql.SQL("CREATE TEMPORARY TABLE {} AS TABLE public.{}").format(sql.Identifier(COPY + table), sql.Identifier(table))
         await connection.execute(copy)
     return lengths
+
+
+async def _parameters(connection: Connection, result: Compared) -> None:
+    """Compare the tables of parameters at one instant with the settings up to then. Content stands here as a hash."""
+    name = f"{result.service}/settings"
+    async with connection.transaction():
+        pages = await _all(connection, PAGES)
+        sets = {id: (kind, list(hashes)) for id, kind, hashes in await _all(connection, SETS)}
+        ((until,),) = await _all(connection, SETTINGS, [name])
+    added, adopted = set[str](), dict[str, tuple[str, list[str]]]()
+    values = {"name": name, "version": 0, "most": AT_ONCE}
+    async for rows in read.paging(partial(read.fetched, connection), read.STREAM, values, ["version"]):
+        for event in (store.decoded(bytes(raw)).data for version, raw in rows if version <= until):
+            if isinstance(event, ParameterPageAdded):
+                added.add(page_hash(event.content))
+            elif isinstance(event, ParameterSetAdopted):
+                adopted[event.set_id] = event.KIND, list(event.pages)
+    result.parameters = len(pages) + len(sets)
+    found = {
+        "parameter_page": [*(hash for hash, of_data in pages if hash != of_data), *({hash for hash, _ in pages} ^ added)],
+        "parameter_set": [id for id in {*sets, *adopted} if sets.get(id) != adopted.get(id)],
+    }
+    result.unlike = {table: sorted(keys) for table, keys in found.items() if keys}
 
 
 async def _half_days(connection: Connection) -> AsyncIterator[str]:
@@ -154,6 +192,9 @@ def tell(compared: Compared, ids: frozenset[str], findings: Findings) -> None:
         findings.count("I2", f"{service}: rows compared with a fold of the ledger", compared.rows)
         for table, keys in compared.different.items():
             findings.wrong("I2", f"{service}: rows of {table} differ from a fold of the ledger", keys)
+        findings.count("I2", f"{service}: pages and sets of parameters compared with the ledger", compared.parameters)
+        for table, keys in compared.unlike.items():
+            findings.wrong("I2", f"{service}: rows of {table} are not what the ledger added and adopted", keys)
         if compared.apart:
             why = "do not come from the ledger: they hold keys that were drawn, or what is still to be done"
             findings.leave_out("I2", f"{service}: {', '.join(compared.apart)} {why}")
