@@ -1,12 +1,13 @@
 """I3 and I4: every subscriber applied every position of every partition in order, and nothing that no ledger holds.
 
 An inbox that stands at a position proves only that somebody moved it there. So every event that a service has a use for must have led to
-something, or be set aside, or ask for what changes nothing: then the question is put again, to the state of that time.
+something, or be set aside, or ask for what changes nothing: then the question is put again, to the state of that time. What was taken up
+again after it was set aside must have led to something, too, or change nothing at its place or by now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import islice
 from typing import Any, Final
 from uuid import UUID
@@ -50,12 +51,15 @@ AHEAD: Final = f"""
     LEFT JOIN inbox i ON i.service = e.service AND i.source = c.service AND i.partition = c.partition
     WHERE c.service <> e.service AND c.position > coalesce(i.position, -1) {KNOWN}"""  # noqa: S608 - our own words
 SILENT: Final = """
-    SELECT c.partition, c.position FROM event c JOIN inbox i ON i.service = ? AND i.source = c.service AND i.partition = c.partition
+    SELECT c.partition, c.position, EXISTS (SELECT 1 FROM aside s WHERE s.service = i.service AND s.source = c.service
+        AND s.partition = c.partition AND s.position = c.position)
+    FROM event c JOIN inbox i ON i.service = ? AND i.source = c.service AND i.partition = c.partition
     WHERE c.service = ? AND c.type IN (SELECT number FROM type WHERE name IN ({names})) AND c.position <= i.position
         AND NOT EXISTS (SELECT 1 FROM event e WHERE e.cause = c.id AND e.service = i.service)
         AND NOT EXISTS (SELECT 1 FROM aside s WHERE s.service = i.service AND s.source = c.service AND s.partition = c.partition
-            AND s.position = c.position)
+            AND s.position = c.position AND (s.open OR s.gone))
     ORDER BY c.partition, c.position"""
+"""What led to nothing and is not set aside any more, or never was; and whether it was."""
 CAUSE: Final = "SELECT service, partition, position FROM event WHERE id = ?"
 STORED: Final = """
     SELECT e.bytes FROM event e JOIN jsonb_to_recordset(%s) AS r(partition int, position bigint) USING (partition, position)"""
@@ -110,9 +114,10 @@ def _check_silent(installation: Installation, service: str, source: str, book: B
         asker = _Asker(service, held, book)
         while some := list(islice(places, ASKED)):
             count += len(some)
-            wanted = store.rows_json({"partition": partition, "position": position} for partition, position in some)
+            wanted = store.rows_json({"partition": partition, "position": position} for partition, position, _ in some)
             events = [store.decoded(bytes(raw)) for (raw,) in told.execute(STORED, [wanted]).fetchall()]
-            skipped += [place(number_of(source), event.partition, event.position) for event in asker.missed(events)]
+            again = {(partition, position) for partition, position, was_aside in some if was_aside}
+            skipped += [place(number_of(source), event.partition, event.position) for event in asker.missed(events, again)]
     findings.count("I3", f"{service}: events of {source} that led to nothing, asked again", count)
     findings.wrong("I3", f"{service}: moved past an event that it never applied", skipped)
 
@@ -130,21 +135,26 @@ class _Asker:
         self._settings = Settings(parts.kinds, events)
         self._versions = len(events)
 
-    def missed(self, events: Sequence[Recorded[Any]]) -> Iterator[Recorded[Any]]:
-        """Yield the events whose commands would have led to something."""
+    def missed(self, events: Sequence[Recorded[Any]], again: Set[tuple[int, int]]) -> Iterator[Recorded[Any]]:
+        """Yield the events whose commands would have led to something; `again` are the places of those that were taken up again."""
         asked = [(event, command) for event in events for command in self._commands_for(event)]
         streams: dict[str, list[Recorded[Any]]] = {command.stream.name: [] for _, command in asked}
         for stream, raw in self._connection.execute(STREAMS, [list(streams)]).fetchall():
             streams[stream].append(store.decoded(bytes(raw)))
         told: set[str] = set()
         for event, command in asked:
-            if event.id not in told and self._answers(event, command, streams[command.stream.name]):
+            stream = streams[command.stream.name]
+            moments = {self._passed(event, stream)}
+            if (event.partition, event.position) in again:  # Nobody wrote down where the stream stood then: no earlier, no later.
+                moments.add(len(stream))
+            if event.id not in told and all(self._answers(command, stream, moment) for moment in moments):
                 told.add(event.id)
                 yield event
 
-    def _answers(self, event: Recorded[Any], command: Any, stream: Sequence[Recorded[Any]]) -> bool:
+    def _answers(self, command: Any, stream: Sequence[Recorded[Any]], moment: int) -> bool:
+        """Return whether a command would have led to something when the stream had so many events."""
         decider = self._deciders[command.stream.kind]
-        before = list(stream[: self._passed(event, stream)])
+        before = list(stream[:moment])
         later = stream[len(before)] if len(before) < len(stream) else None
         state = decider.fold(each.data for each in before)
         history = before if decider.needs_history(command, state) else ()
