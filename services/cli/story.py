@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 from uuid import UUID
 
 from services.cli.verify import reading, streams_of
 from shared.contracts import evidence, mastery, pathing, profile, scheduling
-from shared.contracts.envelope import MICRO, Part, Recorded, Sealed
+from shared.contracts.envelope import MICRO, Part, Recorded, Sealed, event_id
 from shared.contracts.topics import Topic
 from shared.ledger import read, store
 
@@ -21,6 +21,12 @@ PLACED: Final = """
     SELECT e.bytes FROM learner_day l JOIN placement_change c USING (school_id, day, learner_id)
     JOIN event e ON e.stream = concat_ws('/', 'scheduling', 'day', l.school_id, l.day) AND e.version = c.version WHERE l.learner_id = %s"""
 """What placed a learner, by the read tables that say on which days: no key of the record does."""
+LED: Final = """
+    SELECT DISTINCT asked.stream, taken.version, taken.type, taken.recorded_at
+    FROM unnest(%s::text[], %s::bigint[]) AS asked (stream, version) CROSS JOIN LATERAL (
+        SELECT version, type, recorded_at FROM event WHERE event.stream = asked.stream AND event.version < asked.version AND type = ANY(%s)
+        ORDER BY version DESC LIMIT 1) taken"""
+"""What a day took last ahead of an event of its: a plan names it as its cause. It is about many learners, so only its time is read."""
 SHORT: Final = 8
 
 
@@ -44,6 +50,15 @@ class Names:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """The event that led to another."""
+
+    id: str
+    type: str
+    time: datetime
+
+
+@dataclass(frozen=True)
 class Chapter:
     """One thing that happened, in words."""
 
@@ -51,7 +66,7 @@ class Chapter:
     service: str
     words: str
     event: Recorded[Any]
-    cause: Recorded[Any] | None
+    cause: Cause | None
     """The event that led to it, where the record holds it; otherwise a request or the clock did."""
 
     @property
@@ -59,7 +74,8 @@ class Chapter:
         """What led to it, in a few words."""
         if self.cause is None:
             return f"request or tick {self.event.causation[:SHORT]}"
-        return f"{self.cause.type} of {self.cause.time:%H:%M:%S.%f}"[:-3]
+        day = "" if self.cause.time.date() == self.at.date() else f"{self.cause.time.date()} "
+        return f"{self.cause.type} of {day}{self.cause.time:%H:%M:%S.%f}"[:-3]
 
 
 async def tell(urls: Mapping[str, str], learner: UUID, until: datetime | None, everything: bool = False) -> list[Chapter]:
@@ -70,21 +86,22 @@ async def tell(urls: Mapping[str, str], learner: UUID, until: datetime | None, e
     """
     names = Names()
     events: list[Recorded[Any]] = []
+    led: dict[str, Cause] = {}
     for service in Topic:
         async with reading(urls[service]) as pool:
             if service in (Topic.MASTERY, Topic.PATHING, Topic.SCHEDULING):
                 await _learn_names(pool, service, names)
             raws = read.naming(pool, str(learner)) if everything else _of_learner(pool, service, str(learner))
-            events += [event async for raw in raws if not isinstance((event := store.decoded(raw)).data, UNTOLD)]
+            found = [event async for raw in raws if not isinstance((event := store.decoded(raw)).data, UNTOLD)]
+            events += found
+            led |= await _led(pool, found) if service == Topic.SCHEDULING else {}
     order = {str(service): place for place, service in enumerate(Topic)}
     events.sort(key=lambda event: (event.time, order[event.service], event.partition, event.position))
-    by_id = {event.id: event for event in events}
+    causes = _causes(events, led)
     told = [event for event in events if until is None or event.time <= until]
     gone = [(event.time, isinstance(event.data, profile.LearnerErased)) for event in events if isinstance(event.data, ERASURE)]
-    heard = {event.data.demand.version: event for event in events if isinstance(event.data, scheduling.DemandNoted)}
     return [
-        Chapter(event.time, event.service, words(event.data, names) + _erased(event, gone), event, _cause(event, by_id, heard))
-        for event in told
+        Chapter(event.time, event.service, words(event.data, names) + _erased(event, gone), event, causes.get(event.id)) for event in told
     ]
 
 
@@ -134,11 +151,41 @@ async def _of_learner(pool: read.Pool, service: Topic, learner: str) -> AsyncIte
             yield raw
 
 
-def _cause(event: Recorded[Any], by_id: Mapping[str, Recorded[Any]], heard: Mapping[int, Recorded[Any]]) -> Recorded[Any] | None:
-    """Return the event that led to this one. A day is planned for many at once: what led to a learner's place in it is her demand."""
-    if isinstance(event.data, scheduling.PlacementChanged):
-        return heard.get(event.data.demand_version)
-    return by_id.get(event.causation)
+async def _led(pool: read.Pool, events: Sequence[Recorded[Any]]) -> dict[str, Cause]:
+    """Return by their ids what days had taken when learners were placed on them."""
+    placed = [event for event in events if isinstance(event.data, scheduling.PlacementChanged)]
+    taken = [scheduling.DayDemanded.TYPE, scheduling.DayStaffed.TYPE]
+    values = [[event.stream for event in placed], [event.version for event in placed], taken]
+    causes = [
+        Cause(event_id(stream, version), type, at.astimezone(UTC)) for stream, version, type, at in await read.found(pool, LED, values)
+    ]
+    return {cause.id: cause for cause in causes}
+
+
+def _causes(events: Sequence[Recorded[Any]], led: Mapping[str, Cause]) -> dict[str, Cause]:
+    """Return what led to each event, by its id. A day is planned for many at once: what led to a learner's place in it is her demand where
+    that is newer than the one she was placed by before; else whatever the day took, such as of others or of the adults.
+
+    Args:
+        events: in order.
+        led: events that are not hers.
+    """
+    known = {**led, **{event.id: Cause(event.id, event.type, event.time) for event in events}}
+    heard = {
+        (event.data.school_id, event.data.demand.version): known[event.id]
+        for event in events
+        if isinstance(event.data, scheduling.DemandNoted)
+    }
+    served: dict[tuple[UUID, date], int] = {}
+    causes: dict[str, Cause | None] = {}
+    for event in events:
+        causes[event.id] = known.get(event.causation)
+        if isinstance(event.data, scheduling.PlacementChanged):
+            day = event.data.school_id, event.data.on
+            if event.data.demand_version > served.get(day, -1):
+                causes[event.id] = heard.get((event.data.school_id, event.data.demand_version), causes[event.id])
+            served[day] = event.data.demand_version
+    return {id: cause for id, cause in causes.items() if cause is not None}
 
 
 async def _learn_names(pool: read.Pool, service: Topic, names: Names) -> None:

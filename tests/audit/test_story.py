@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,8 +12,10 @@ import pytest
 
 from services.cli import story, verify
 from shared.contracts import evidence, mastery, pathing, profile, scheduling
+from shared.contracts.envelope import StreamId
 from shared.contracts.topics import Topic
 from shared.ledger import read
+from shared.testing import SOME_TIME, recorded
 from tests.audit.district import District
 
 TOLD = (
@@ -81,3 +84,43 @@ def test_a_room_has_the_name_that_her_own_school_gave_it() -> None:
             school_id=school, learner_id=uuid4(), on=date(2026, 10, 13), demand_version=1, placements=(place,)
         )  # fmt: skip
         assert story.words(placed, names) == f"her Tuesday, 13 October: P1: group in {title}"
+
+
+async def test_a_place_is_because_of_her_demand_only_where_that_is_newer(district: District) -> None:
+    urls = district.installation.urls
+    for learner in learners_of(district):
+        served: dict[date, int] = {}
+        for chapter in await story.tell(urls, learner, None):
+            if not isinstance(placed := chapter.event.data, scheduling.PlacementChanged):
+                continue
+            assert chapter.cause is not None
+            if placed.demand_version > served.get(placed.on, -1):
+                assert chapter.cause.type == "scheduling.demand-noted.v1"
+            else:
+                assert chapter.cause.id == chapter.event.causation
+                assert chapter.cause.type in ("scheduling.day-demanded.v1", "scheduling.day-staffed.v1")
+            served[placed.on] = placed.demand_version
+
+
+def test_whoever_is_moved_for_the_sake_of_others_is_not_moved_by_her_old_demand() -> None:
+    school, ada = uuid4(), uuid4()
+    noted = [
+        scheduling.DemandNoted(school_id=school, demand=scheduling.Demand(learner_id=ada, version=version)) for version in (3, 4)
+    ]  # fmt: skip
+    demands = recorded(StreamId("scheduling", "demand", f"{school}/{ada}", str(school)), noted)
+    elsewhere = recorded(
+        StreamId("scheduling", "demand", f"{ada}/{ada}", str(ada)),
+        [noted[1].model_copy(update={"school_id": ada})],
+    )  # fmt: skip
+    days = [13, 13, 14, 13, 13]
+    placements = [
+        scheduling.PlacementChanged(school_id=school, learner_id=ada, on=date(2026, 10, day), demand_version=version, placements=())
+        for day, version in zip(days, (3, 3, 3, 4, 4), strict=True)
+    ]
+    placed = recorded(StreamId("scheduling", "day", f"{school}/x", str(school)), placements, SOME_TIME + timedelta(days=1))
+    staffed = story.Cause(placed[0].causation, "scheduling.day-staffed.v1", SOME_TIME)
+    causes = story._causes([*demands, *elsewhere, *placed], {staffed.id: staffed})
+    assert [causes[event.id].id for event in placed] == [demands[0].id, staffed.id, demands[0].id, demands[1].id, staffed.id]
+    moved = story.Chapter(placed[1].time, "scheduling", "", placed[1], staffed)
+    assert moved.because == f"scheduling.day-staffed.v1 of {SOME_TIME:%Y-%m-%d %H:%M:%S}.000"
+    assert replace(moved, at=SOME_TIME).because == f"scheduling.day-staffed.v1 of {SOME_TIME:%H:%M:%S}.000"
