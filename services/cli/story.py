@@ -27,6 +27,14 @@ LED: Final = """
         SELECT version, type, recorded_at FROM event WHERE event.stream = asked.stream AND event.version < asked.version AND type = ANY(%s)
         ORDER BY version DESC LIMIT 1) taken"""
 """What a day took last ahead of an event of its: a plan names it as its cause. It is about many learners, so only its time is read."""
+ACTS: Final = "SELECT bytes FROM event WHERE stream = ANY(%s) ORDER BY stream, version"
+"""What was told of acts. It names the learner by an alias only."""
+ACT: Final = "evidence/act/"
+"""How the streams of acts begin. Their partitions are not hers: of one instant, they come first, as they lead to what is recorded."""
+MAX_ACTS: Final = 1_000
+"""Acts that are read at a time."""
+REQUEST: Final = 7
+"""Version of the ids of requests (UUIDv7)."""
 SHORT: Final = 8
 
 
@@ -67,13 +75,17 @@ class Chapter:
     words: str
     event: Recorded[Any]
     cause: Cause | None
-    """The event that led to it, where the record holds it; otherwise a request or the clock did."""
+    """The event that led to it, where it is known; otherwise a request or the clock did, or an event of others."""
 
     @property
     def because(self) -> str:
         """What led to it, in a few words."""
         if self.cause is None:
-            return f"request or tick {self.event.causation[:SHORT]}"
+            if self.event.causation != self.event.correlation:  # Not the first in its line.
+                what = "event"
+            else:
+                what = "request" if UUID(self.event.causation).version == REQUEST else "tick"
+            return f"{what} {self.event.causation[:SHORT]}"
         day = "" if self.cause.time.date() == self.at.date() else f"{self.cause.time.date()} "
         return f"{self.cause.type} of {day}{self.cause.time:%H:%M:%S.%f}"[:-3]
 
@@ -94,9 +106,12 @@ async def tell(urls: Mapping[str, str], learner: UUID, until: datetime | None, e
             raws = read.naming(pool, str(learner)) if everything else _of_learner(pool, service, str(learner))
             found = [event async for raw in raws if not isinstance((event := store.decoded(raw)).data, UNTOLD)]
             events += found
+            events += await _acts(pool, found) if service == Topic.EVIDENCE else []
             led |= await _led(pool, found) if service == Topic.SCHEDULING else {}
     order = {str(service): place for place, service in enumerate(Topic)}
-    events.sort(key=lambda event: (event.time, order[event.service], event.partition, event.position))
+    events.sort(
+        key=lambda event: (event.time, order[event.service], not event.stream.startswith(ACT), event.partition, event.position)
+    )  # fmt: skip
     causes = _causes(events, led)
     told = [event for event in events if until is None or event.time <= until]
     gone = [(event.time, isinstance(event.data, profile.LearnerErased)) for event in events if isinstance(event.data, ERASURE)]
@@ -149,6 +164,18 @@ async def _of_learner(pool: read.Pool, service: Topic, learner: str) -> AsyncIte
     if service == Topic.SCHEDULING:
         for (raw,) in await read.found(pool, PLACED, [learner]):
             yield raw
+
+
+async def _acts(pool: read.Pool, events: Sequence[Recorded[Any]]) -> list[Recorded[Any]]:
+    """Return what was told of the acts that these events are about, but for what is among them."""
+    ours = (evidence.EvidenceRecorded, evidence.EvidenceRescored, evidence.EvidenceVoided)
+    names = list(dict.fromkeys(f"{ACT}{event.data.evidence_id}" for event in events if isinstance(event.data, ours)))
+    known = {event.id for event in events}
+    found: list[Recorded[Any]] = []
+    for start in range(0, len(names), MAX_ACTS):
+        rows = await read.found(pool, ACTS, [names[start : start + MAX_ACTS]])
+        found += [event for (raw,) in rows if (event := store.decoded(bytes(raw))).id not in known]
+    return found
 
 
 async def _led(pool: read.Pool, events: Sequence[Recorded[Any]]) -> dict[str, Cause]:

@@ -19,8 +19,8 @@ from shared.testing import SOME_TIME, recorded
 from tests.audit.district import District
 
 TOLD = (
-    profile.LearnerRostered, profile.LearnerIdentified, evidence.AliasNoted, evidence.EvidenceRecorded, mastery.Estimated,
-    mastery.LevelChanged, mastery.MembershipNoted, pathing.PathPlanned, pathing.DemandChanged, scheduling.DemandNoted,
+    profile.LearnerRostered, profile.LearnerIdentified, evidence.AliasNoted, evidence.EvidenceAccepted, evidence.EvidenceRecorded,
+    mastery.Estimated, mastery.LevelChanged, mastery.MembershipNoted, pathing.PathPlanned, pathing.DemandChanged, scheduling.DemandNoted,
     scheduling.PlacementChanged,
 )  # fmt: skip
 
@@ -124,3 +124,41 @@ def test_whoever_is_moved_for_the_sake_of_others_is_not_moved_by_her_old_demand(
     moved = story.Chapter(placed[1].time, "scheduling", "", placed[1], staffed)
     assert moved.because == f"scheduling.day-staffed.v1 of {SOME_TIME:%Y-%m-%d %H:%M:%S}.000"
     assert replace(moved, at=SOME_TIME).because == f"scheduling.day-staffed.v1 of {SOME_TIME:%H:%M:%S}.000"
+
+
+async def test_evidence_is_because_of_its_acceptance_and_that_of_a_request(district: District, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(story, "MAX_ACTS", 3)
+    accepted: dict[str, story.Chapter] = {}
+    recorded = 0
+    for chapter in await story.tell(district.installation.urls, await busiest_of(district), None):
+        match chapter.event.data:
+            case evidence.EvidenceAccepted():
+                assert chapter.cause is None
+                assert chapter.because == f"request {chapter.event.causation[:8]}"
+                assert chapter.words.startswith("an answer was accepted, score ")
+                accepted[chapter.event.id] = chapter
+            case evidence.EvidenceRecorded():
+                assert chapter.cause is not None
+                assert chapter.cause.id in accepted
+                assert chapter.because.startswith("evidence.accepted.v1 of ")
+                recorded += 1
+    assert recorded == len(accepted) > 3
+
+
+async def busiest_of(district: District) -> UUID:
+    with psycopg.connect(district.installation.urls["evidence"]) as connection:
+        [(learner,)] = connection.execute(
+            "SELECT learner_id FROM act WHERE learner_id IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
+        ).fetchall()
+    return UUID(str(learner))
+
+
+def test_a_request_is_told_from_a_tick_and_from_an_event_of_others() -> None:
+    [event] = recorded(StreamId("scheduling", "demand", "x"), [scheduling.DemandNoted(
+        school_id=uuid4(), demand=scheduling.Demand(learner_id=uuid4(), version=1))])  # fmt: skip
+    request, tick = "01890a5d-ac96-774b-bcce-b302099a8057", "1b4db7eb-4057-5ddf-91e0-36dec72071f5"
+    for causation, correlation, because in (
+        (request, request, "request 01890a5d"), (tick, tick, "tick 1b4db7eb"), (tick, request, "event 1b4db7eb")
+    ):  # fmt: skip
+        led = replace(event, causation=causation, correlation=correlation)
+        assert story.Chapter(event.time, "scheduling", "", led, None).because == because

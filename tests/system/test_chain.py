@@ -310,7 +310,10 @@ def test_every_decision_replays_and_a_learners_story_has_its_causes(district: Di
     assert verified(district) > 500
     shown = cairn(district.home, "replay", "show", "--learner", district.id(0), COLUMNS="300")
     assert shown.returncode == 0, shown.stderr
-    for word in ("mastered", "path of", "demand number", "evidence.recorded.v1", "mastery.level-changed.v1", "pathing.demand-changed.v1"):
+    for word in (
+        "mastered", "path of", "demand number", "an answer was accepted", "evidence.accepted.v1", "evidence.recorded.v1",
+        "mastery.level-changed.v1", "pathing.demand-changed.v1",
+    ):  # fmt: skip
         assert word in shown.stdout, f"{word} is missing:\n{shown.stdout[-3000:]}"
     one = cairn(district.home, "replay", "verify", "--learner", district.id(0))
     assert one.returncode == 0, one.stdout + one.stderr
