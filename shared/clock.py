@@ -14,6 +14,8 @@ from shared.contracts.envelope import instant_text
 from shared.errors import Misconfigured
 
 CLOCK_FILE: Final = "clock.json"
+TICK: Final = timedelta(microseconds=1)
+"""As fine as instants are written."""
 _NO_OFFSET: Final = timedelta()
 
 
@@ -27,6 +29,13 @@ class Clock(Protocol):
     def shown_at(self, instant: datetime) -> datetime:
         """Return what this clock shows at an instant of the wall, if its machine's clock is right."""
         ...
+
+
+def behind(before: datetime | None, now: datetime) -> datetime:
+    """Return the present instant, or one behind what was said before, where the clock that stamped that was ahead of this one: nobody is
+    refused as too late because a clock was put back.
+    """
+    return now if before is None else max(now, before + TICK)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ import orjson
 from shared.contracts.value import (
     MAX_INTEGER,
     MICRO,
+    PLACE,
     Event,
     Hash,
     Instant,
@@ -270,6 +271,7 @@ __all__ = [
     "MAX_PAGE_BYTES",
     "MICRO",
     "NAMESPACE",
+    "PLACE",
     "Event",
     "Hash",
     "Header",

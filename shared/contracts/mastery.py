@@ -8,9 +8,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.envelope import Event, Instant, Micros, Part, Sealed, Share, SortedIds, SortedTexts
+from shared.contracts.envelope import PLACE, Event, Instant, Micros, Part, Sealed, Share, SortedIds, SortedTexts
 from shared.contracts.evidence import EvidenceRecorded, EvidenceRescored, EvidenceVoided, Kind
-from shared.contracts.parameters import PLACE, ParameterPageAdded, ParameterSetAdopted
+from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
 
 
 class Level(StrEnum):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from pydantic import Field
 
-from shared.contracts.envelope import Event, Hash, digest
-
-PLACE: Final = "Where what told it stands in the other service's partition, from 1; first releases noted the version of its stream."
-"""What a service notes of an event that it heard, to know the newer one (`Recorded.order`): never below the version, hence comparable."""
+from shared.contracts.envelope import PLACE, Event, Hash, digest
 
 
 class ParameterPageAdded(Event):

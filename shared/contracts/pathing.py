@@ -9,9 +9,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.envelope import Event, Instant, Micros, Part, Share, SortedTexts
+from shared.contracts.envelope import PLACE, Event, Instant, Micros, Part, Share, SortedTexts
 from shared.contracts.mastery import Level, WaivedPair
-from shared.contracts.parameters import PLACE, ParameterPageAdded, ParameterSetAdopted, ParameterSetNoted
+from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted, ParameterSetNoted
 from shared.contracts.profile import Area, Modality, Role
 
 MAX_STEPS = 12

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
-from shared.contracts.envelope import Event, Hash, Part, SortedIds, SortedTexts
-from shared.contracts.parameters import PLACE, ParameterPageAdded, ParameterSetAdopted
+from shared.contracts.envelope import PLACE, Event, Hash, Part, SortedIds, SortedTexts
+from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
 from shared.contracts.pathing import MAX_STEPS, Reason, Step
 from shared.contracts.profile import Modality
 

@@ -78,6 +78,9 @@ class Sealed(Part):
 
 E = TypeVar("E", bound=Event, covariant=True)
 
+PLACE: Final = "Where what told it stands in the other service's partition, from 1; first releases noted the version of its stream."
+"""What a service notes of an event that it heard, to know the newer one (`Recorded.order`): never below the version, hence comparable."""
+
 
 @dataclass(slots=True)
 class Recorded(Generic[E]):

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka.errors import NodeNotReadyError, UnknownTopicOrPartitionError
 
 from shared.contracts.envelope import Header
 from shared.relay.topics import ensure_topics
@@ -19,7 +19,7 @@ from shared.relay.walk import records
 from tests.faults import seeds
 from tests.faults.load import load
 from tests.faults.stage import LeftOut, Stage, scenario
-from tests.faults.town import Town, eventually, happens
+from tests.faults.town import POLL_S, Town, eventually, happens
 
 PARTITIONS = 8
 ASKED = "records are missing, asking for them"
@@ -29,7 +29,8 @@ T = TypeVar("T")
 
 
 def administer(servers: str, work: Callable[[Any], Awaitable[T]]) -> T:
-    """Return what some work with Kafka's administration gives."""
+    """Return what some work with Kafka's administration gives. A broker that was just ended may be asked first: then nothing was sent, and
+    another one is asked."""
 
     async def run() -> T:
         admin = AIOKafkaAdminClient(bootstrap_servers=servers)
@@ -39,7 +40,14 @@ def administer(servers: str, work: Callable[[Any], Awaitable[T]]) -> T:
         finally:
             await admin.close()
 
-    return asyncio.run(run())
+    until = time.monotonic() + LIMIT_S
+    while True:
+        try:
+            return asyncio.run(run())
+        except NodeNotReadyError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(POLL_S)
 
 
 def held(town: Town, service: str = "evidence") -> list[tuple[int, int, bytes]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -28,6 +27,7 @@ from services.pathing.queries import (
     path_view,
     what_if_view,
 )
+from shared.clock import behind
 from shared.contracts.envelope import MAX_INTEGER, StreamId
 from shared.contracts.pathing import MAX_GOALS, Activity, ActivityChosen, Goal, GoalsSet, Pace, PathPlanned
 from shared.contracts.profile import Modality, Role
@@ -41,8 +41,6 @@ from shared.settings_stream import AddPage, AdoptSet, adopted_id, adoption
 
 MAX_SHOWN: Final = 20
 """Ids that an answer about a catalogue lists."""
-TICK: Final = timedelta(microseconds=1)
-"""Between two choices of a learner, or two settings of her goals, at least: as fine as instants are written."""
 UNKNOWN_LEARNER: Final = "no roster has named this learner yet, or its news have not arrived"
 Word = Annotated[str, Query(min_length=1, max_length=64)]
 CompetencyId = Annotated[str | None, Query(max_length=64, description="Of this competency only.")]
@@ -162,7 +160,7 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
         """Show what a choice would lead to, and record nothing; refused for the reasons for which the choice would be."""
         row, parameters = await planned(learner_id), await context.asker.parameters()
         state = await _state_of(context, learner_id)
-        chosen_at = _behind(state.chosen_at, context.clock.now())
+        chosen_at = behind(state.chosen_at, context.clock.now())
         fact = ActivityChosen(learner_id=learner_id, competency_id=competency_id, activity_id=activity_id, chosen_at=chosen_at)
         answer = pathing.decide(Choose(fact), state, parameters, ())
         if isinstance(answer, Refusal):
@@ -178,7 +176,7 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
         state = await _state_of(context, learner_id)
         fact = ActivityChosen(
             learner_id=learner_id, competency_id=sent.competency_id, activity_id=sent.activity_id,
-            chosen_at=_behind(state.chosen_at, context.clock.now()),
+            chosen_at=behind(state.chosen_at, context.clock.now()),
         )  # fmt: skip
         await events_of(context, [Choose(fact)])
         return await path_now(learner_id)
@@ -206,7 +204,7 @@ def _goals(context: Context, queries: Queries) -> APIRouter:
         sent = await read_model(request, GoalsSent)
         if await queries.goals_of(learner_id) is None:
             raise NotFound(UNKNOWN_LEARNER)
-        set_at = _behind((await _state_of(context, learner_id)).goals_at, context.clock.now())
+        set_at = behind((await _state_of(context, learner_id)).goals_at, context.clock.now())
         fact = GoalsSet(learner_id=learner_id, author_id=sent.author_id, role=sent.role, set_at=set_at, goals=tuple(sent.goals))
         await events_of(context, [SetGoals(fact)])
         return await list_goals(learner_id, paging)
@@ -231,13 +229,6 @@ def _schools(queries: Queries) -> APIRouter:
 async def _state_of(context: Context, learner_id: UUID) -> State:
     state: State = await context.asker.state(StreamId("pathing", "learner", str(learner_id)))
     return state
-
-
-def _behind(before: datetime | None, now: datetime) -> datetime:
-    """Return the present instant, or one behind what was said before, where the clock that stamped that was ahead of this one: nobody is
-    refused as too late because a clock was put back.
-    """
-    return now if before is None else max(now, before + TICK)
 
 
 def _missing(parameters: Parameters) -> str:

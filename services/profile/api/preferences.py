@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Annotated, Final
+from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -12,15 +12,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from services.profile.api.words import MAX_WORDS, key_of
 from services.profile.domain import LearnerState, StatePreferences
 from services.profile.queries import WORDS, Keyring, Queries
+from shared.clock import behind
 from shared.contracts.envelope import StreamId
 from shared.contracts.profile import Area, Modality, PreferencesStated, Role
 from shared.errors import NotFound
 from shared.http import Sent, events_of
 from shared.parts import Context
 from shared.seal import seal
-
-TICK: Final = timedelta(microseconds=1)
-"""Between two statements at least: as fine as instants are written."""
 
 
 def _once(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -84,9 +82,7 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
 
 
 async def _stated_at(context: Context, learner_id: UUID, author_id: UUID) -> datetime:
-    """Return the present instant, or one behind the author's latest statement, where the clock that stamped it was ahead of this one:
-    nobody is refused for hours because a clock was put back.
-    """
+    """Return the present instant, or one behind the author's latest statement."""
     state: LearnerState = await context.asker.state(StreamId("profile", "learner", str(learner_id)))
-    before, now = state.statements.get(author_id), context.clock.now()
-    return now if before is None else max(now, before.at + TICK)
+    before = state.statements.get(author_id)
+    return behind(before.at if before else None, context.clock.now())
