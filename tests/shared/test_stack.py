@@ -285,3 +285,28 @@ def test_neither_an_odd_folder_name_nor_an_odd_cluster_id_stops_kafka(tmp_path: 
         assert kafka.answers(find_stack(home, print, environment={}).kafka_servers)
     finally:
         down(home, wipe=True)
+
+
+def test_a_user_that_another_start_is_making_just_now_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    known: set[str] = set()
+    tried: list[int] = []
+
+    def useradd(argv: list[str], limit_s: float) -> "subprocess.CompletedProcess[str]":
+        tried.append(len(known))
+        known.update([["user"], ["user", "group"]][len(tried) > 1])  # The other one has made the user first, then its group.
+        return subprocess.CompletedProcess(argv, 9, "", "useradd: user 'cairn-postgres' already exists")
+
+    def found(kind: str, name: str) -> str:
+        return {kind: name}[kind if kind in known else name]
+
+    monkeypatch.setattr(postgres.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(postgres.processes, "run", useradd)
+    monkeypatch.setattr(postgres.pwd, "getpwnam", lambda name: found("user", name))
+    monkeypatch.setattr(postgres.grp, "getgrnam", lambda name: found("group", name))
+    monkeypatch.setattr(postgres, "USER_WAITS_S", (0, 0, 0))
+    assert postgres._unprivileged_user() == postgres.USER
+    assert tried == [0, 1]
+    known.clear()
+    monkeypatch.setattr(postgres.processes, "run", lambda argv, limit_s: subprocess.CompletedProcess(argv, 1, "", "useradd: no entry"))
+    with pytest.raises(StackError, match=r"no entry.*run Cairn as another user"):
+        postgres._unprivileged_user()
