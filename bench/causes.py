@@ -41,7 +41,7 @@ class _Caused:
     at: float
     learner: str = ""
     version: int = 0
-    """Of the learner's demand."""
+    """By which scheduling knows the learner's demand: its place in pathing's partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Causes:
             case "mastery.level-changed.v1":
                 _add(self.levels[cause], _Caused(id, at))
             case "pathing.demand-changed.v1":
-                _add(self.demands[cause], _Caused(id, at, data["learner_id"], data["version"]))
+                _add(self.demands[cause], _Caused(id, at, data["learner_id"], event["position"] + 1))
             case "scheduling.demand-noted.v1":
                 self.noted.setdefault(cause, at)
             case "scheduling.day-demanded.v1":

@@ -257,8 +257,8 @@ def words(event: Any, names: Names) -> str:
             return _of_people(event, names)
         case mastery.EvidenceDeferred() | mastery.JudgementsMoved():
             return _of_frameworks(event, names)
-        case scheduling.DemandNoted(demand=demand):
-            return f"the school's scheduler heard of her demand, number {demand.version}"
+        case scheduling.DemandNoted():
+            return "the school's scheduler heard of her demand"
         case scheduling.PlacementChanged():
             return _of_placement(event, names)
         case _:

@@ -33,7 +33,7 @@ def commands_for(event: Recorded[Any]) -> Sequence[Command]:
     match event.data:
         case DemandChanged() as told:
             demand = Demand(
-                learner_id=told.learner_id, version=told.version, needs=told.needs, check_in=told.check_in, path_empty=told.path_empty
+                learner_id=told.learner_id, version=event.order, needs=told.needs, check_in=told.check_in, path_empty=told.path_empty
             )
             return [NoteDemand(told.school_id, demand)]
         case StaffRostered() as told:

@@ -169,7 +169,7 @@ class DemandChanged(Event):
     TYPE: ClassVar[str] = "pathing.demand-changed.v1"
     learner_id: UUID
     school_id: UUID
-    version: int = Field(ge=1, description="Of this learner's demand; the largest is in force.")
+    version: int = Field(ge=1, description="Counts this learner's demands; the one told last is in force.")
     needs: tuple[Step, ...] = Field(default=(), max_length=MAX_STEPS, description="At most three for each subject.")
     check_in: bool = Field(default=False, description="Behind pace: an adult must talk with her.")
     path_empty: bool = Field(

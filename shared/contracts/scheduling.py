@@ -190,7 +190,9 @@ class Demand(Part):
     """A learner's demand as a day holds it."""
 
     learner_id: UUID
-    version: int
+    version: int = Field(
+        description="Of a learner's demands the one with the largest is in force: where pathing's event stands in its partition."
+    )
     needs: tuple[Step, ...] = Field(default=(), max_length=MAX_STEPS)
     check_in: bool = False
     path_empty: bool = Field(default=False, description="She is at the school, and nothing is on her path.")

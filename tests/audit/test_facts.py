@@ -64,8 +64,8 @@ KINDS: dict[str, tuple[Told, Told, dict[str, Any]]] = {
     ),
     "demand": (
         ("pathing.demand-changed.v1", 2, {"learner_id": LEARNER, "school_id": SCHOOL} | NEEDS),
-        ("scheduling.demand-noted.v1", 7, {"school_id": SCHOOL, "demand": {"learner_id": LEARNER} | NEEDS}),
-        {"demand": {"learner_id": LEARNER, "version": 1}},
+        ("scheduling.demand-noted.v1", 7, {"school_id": SCHOOL, "demand": {"learner_id": LEARNER} | NEEDS | {"version": 9}}),
+        {"demand": {"learner_id": LEARNER, "version": 9}},
     ),
 }  # fmt: skip
 

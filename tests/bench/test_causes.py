@@ -29,12 +29,13 @@ class Tape:
     events: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     versions: dict[str, int] = field(default_factory=dict)
 
-    def add(self, stream: StreamId, event: Event, cause: str | None = None) -> str:
-        """Add an event and return its id."""
+    def add(self, stream: StreamId, event: Event, cause: str | None = None, position: int | None = None) -> str:
+        """Add an event, behind all others unless its place is given, and return its id."""
         version = self.versions[stream.name] = self.versions.get(stream.name, 0) + 1
         origin = Origin(cause or str(uuid4()), str(UUID(int=9)))
+        place = len(self.events) if position is None else position
         raw = envelope(
-            source=f"/test/{stream.service}", stream=stream, version=version, partition=0, position=len(self.events), previous="0" * 64,
+            source=f"/test/{stream.service}", stream=stream, version=version, partition=0, position=place, previous="0" * 64,
             at=NOW, decider="test/1", settings=0, release="test", origin=origin, event=event,
         )  # fmt: skip
         made = orjson.loads(raw)
@@ -55,8 +56,8 @@ class Tape:
 
     def demand(self, cause: str, version: int) -> str:
         """Add a changed demand and scheduling's note of it."""
-        told = DemandChanged(learner_id=LEARNER, school_id=SCHOOL, version=version)
-        changed = self.add(StreamId("pathing", "learner", str(LEARNER)), told, cause)
+        told = DemandChanged(learner_id=LEARNER, school_id=SCHOOL, version=1)
+        changed = self.add(StreamId("pathing", "learner", str(LEARNER)), told, cause, version - 1)
         noted = DemandNoted(school_id=SCHOOL, demand=Demand(learner_id=LEARNER, version=version))
         self.add(StreamId("scheduling", "demand", f"{SCHOOL}/{LEARNER}", str(SCHOOL)), noted, changed)
         return changed

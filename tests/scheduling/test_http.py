@@ -15,7 +15,7 @@ import pytest
 from services.cli.audit import settling
 from services.scheduling import limits
 from services.scheduling.app import PARTS
-from services.scheduling.domain import NoteStaff, TakeDemands
+from services.scheduling.domain import NoteDemand, NoteStaff, TakeDemands
 from services.scheduling.limits import most_learners_of
 from services.scheduling.queries import Looks, Queries, due
 from services.scheduling.search import inside, solve
@@ -47,7 +47,7 @@ def demanded(demand: Demand, school: UUID = SCHOOL) -> Recorded[Any]:
         learner_id=demand.learner_id, school_id=school, version=demand.version, needs=demand.needs, check_in=demand.check_in,
         path_empty=demand.path_empty,
     )  # fmt: skip
-    return told(StreamId("pathing", "learner", f"{demand.learner_id}-{demand.version}"), event)
+    return recorded(StreamId("pathing", "learner", f"{demand.learner_id}-{demand.version}"), [event] * demand.version)[-1]
 
 
 def rostered(count: int, first: int = 1) -> list[Recorded[Any]]:
@@ -87,6 +87,14 @@ def test_adults_are_noted_with_their_place_in_what_profile_tells() -> None:
     (command,) = commands_for(Recorded(**{name: getattr(one, name) for name in one.__slots__} | {"position": 40}))
     assert isinstance(command, NoteStaff)
     assert command.version == 41
+
+
+def test_a_demand_counts_by_its_place_whatever_number_pathing_gives_it() -> None:
+    """A pathing that was restored from an older backup gives numbers a second time, places never."""
+    told = demanded(made_demand(1, 3, 1))
+    (command,) = commands_for(Recorded(**{name: getattr(told, name) for name in told.__slots__} | {"position": 40}))
+    assert isinstance(command, NoteDemand)
+    assert command.demand == made_demand(1, 3, 1).model_copy(update={"version": 41})
 
 
 async def got(service: Any, address: str, **query: Any) -> Any:

@@ -175,7 +175,7 @@ def _staff(member: Mapping[str, Any], told: Mapping[str, Any]) -> str | None:
 
 
 def _demand(data: Mapping[str, Any]) -> str:
-    return f"{data['version']} {_print(data.get('needs', []), data.get('check_in', False), data.get('path_empty', False))}"
+    return _print(data.get("needs", []), data.get("check_in", False), data.get("path_empty", False))
 
 
 def reader_of(kind: str) -> str:
