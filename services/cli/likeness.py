@@ -1,4 +1,4 @@
-"""A table beside another one that is like it in everything: columns, constraints, indexes and their names, options, rights."""
+"""A table beside another one that is like it in everything: columns, constraints, indexes and their names, triggers, options, rights."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ INDEXES: Final = """
 RIGHTS: Final = """
     SELECT CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END, privilege_type, is_grantable
     FROM pg_class, aclexplode(relacl) WHERE pg_class.oid = to_regclass(%(table)s)"""
+TRIGGERS: Final = "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = to_regclass(%(table)s) AND NOT tgisinternal"
 SHAPE: Final = """
     SELECT jsonb_build_object(
         'table', jsonb_build_array(c.relkind, c.relpersistence, c.relreplident, c.relrowsecurity, pg_get_userbyid(c.relowner)),
@@ -41,8 +42,11 @@ SHAPE: Final = """
                 i.relname, replace(pg_get_indexdef(x.indexrelid), ' ON ' || n.nspname || '.', ' ON '), x.indisvalid,
                 x.indisclustered, x.indisreplident) ORDER BY i.relname)
             FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = c.oid),
-        'beside', (SELECT count(*) FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal)
-            + (SELECT count(*) FROM pg_rewrite WHERE ev_class = c.oid) + (SELECT count(*) FROM pg_policy WHERE polrelid = c.oid)
+        'triggers', (
+            SELECT jsonb_agg(jsonb_build_array(
+                replace(pg_get_triggerdef(g.oid), ' ON ' || n.nspname || '.', ' ON '), g.tgenabled) ORDER BY g.tgname)
+            FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal),
+        'beside', (SELECT count(*) FROM pg_rewrite WHERE ev_class = c.oid) + (SELECT count(*) FROM pg_policy WHERE polrelid = c.oid)
             + (SELECT count(*) FROM pg_publication_rel WHERE prrelid = c.oid))
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
     WHERE c.oid = to_regclass(%(table)s)"""
@@ -58,6 +62,8 @@ async def create_like(connection: Connection, table: str, schema: str) -> None:
         add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}")
         await connection.execute(add.format(new, sql.Identifier(name), sql.SQL(definition)))
     for (definition,) in await _rows(connection, INDEXES, table):
+        await connection.execute(definition.replace(" ON public.", f" ON {schema}.", 1).encode())
+    for (definition,) in await _rows(connection, TRIGGERS, table):
         await connection.execute(definition.replace(" ON public.", f" ON {schema}.", 1).encode())
     for role, right, passed_on in await _rows(connection, RIGHTS, table):
         grant = sql.SQL("GRANT {} ON {} TO {} {}")

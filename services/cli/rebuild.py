@@ -28,6 +28,8 @@ from shared.parts import Parts
 from shared.serve import all_deciders
 
 STREAM: Final = "stream"
+PARAMETERS: Final = ("parameter_page", "parameter_set")
+"""Tables that a service only adds to, when pages and sets of parameters are recorded. The same statements fill both."""
 SCHEMA: Final = "rebuild"
 """Where the new table grows. What a rebuild that was killed has left there, the next one removes."""
 ALONE: Final = 7_012_041
@@ -70,7 +72,7 @@ class Count:
 
 
 def tables_of(parts: Parts) -> list[str]:
-    """Return the tables of a service that can be made again."""
+    """Return the read tables of a service, and its states."""
     return [*dict.fromkeys(projection.table for projection in parts.projections), STREAM]
 
 
@@ -85,15 +87,20 @@ async def rebuild(owner_url: str, parts: Parts, table: str, batch_size: int, pro
         LedgerError: another rebuild is under way, the table is in use without a pause, or a new one would not be like it.
         psycopg.Error: the database refuses. Whatever is raised, nothing has changed.
     """
-    if table not in tables_of(parts):
-        raise NotFound(f"{parts.name} has no table {table} that comes from its ledger: name one of {', '.join(tables_of(parts))}")
+    known = [*tables_of(parts), *PARAMETERS]
+    if table not in known:
+        raise NotFound(f"{parts.name} has no table {table} that comes from its ledger: name one of {', '.join(known)}")
     count = Count(progress)
     async with await psycopg.AsyncConnection.connect(owner_url, autocommit=True) as connection, _schema(connection):
         before = await _count(connection, table)
-        await likeness.create_like(connection, table, SCHEMA)
-        fill = (
-            _folding(connection, parts, batch_size, count) if table == STREAM else _projecting(connection, parts, table, batch_size, count)
-        )
+        for name in PARAMETERS if table in PARAMETERS else (table,):
+            await likeness.create_like(connection, name, SCHEMA)
+        if table == STREAM:
+            fill = _folding(connection, parts, batch_size, count)
+        elif table in PARAMETERS:
+            fill = _keeping(connection, f"{parts.name}/settings", count)
+        else:
+            fill = _projecting(connection, parts, table, batch_size, count)
         seen = await _follow(connection, fill)
         await connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(SCHEMA, table)))
         await _put_in_place(connection, table, fill, seen)
@@ -178,6 +185,16 @@ async def project_between(
         batch.append(event)
     await store.project(connection, projections, batch)
     count.add(len(batch))
+
+
+def _keeping(connection: Connection, settings: str, count: Count) -> Fill:
+    async def fill(since: Lengths, until: Lengths) -> None:
+        number = partition_of("settings", len(until))
+        async for rows in read.paging_between(connection, "position, stream, bytes", number, since[number], until[number]):
+            await store.keep_parameters(connection, [store.decoded(bytes(raw)) for _, stream, raw in rows if stream == settings])
+            count.add(len(rows))
+
+    return fill
 
 
 def _folding(connection: Connection, parts: Parts, batch_size: int, count: Count) -> Fill:

@@ -63,7 +63,7 @@ def _behind(heard: list[tuple[Any, ...]], lanes: dict[Topic, list[tuple[Any, ...
 
 def rebuild(
     service: ServiceArgument,
-    table: Annotated[str, typer.Argument(help="A read table, or `stream` for the cache of states.")],
+    table: Annotated[str, typer.Argument(help="A read table, `stream` for the cache of states, or a table of parameters.")],
     batch_size: Annotated[int, typer.Option(min=1, max=10_000, help="Events that are put in at once.")] = 500,
     home: HomeOption = None,
 ) -> None:

@@ -14,6 +14,9 @@ import orjson
 import pytest
 
 from services.cli.audit import Findings, Options, check
+from services.cli.rebuild import rebuild
+from services.cli.verify import parts_of
+from shared.contracts.topics import Topic
 from shared.ledger.read import FETCH
 from tests.audit.district import District
 from tests.audit.plant import Owner, append, edit, named, one, pass_over, remove, some_event
@@ -404,6 +407,18 @@ async def test_what_is_planted_is_found_under_its_id(
     findings = await found(district, plant, *services, only=(id,))
     assert findings.violated == {id}
     assert words in said(findings, id)
+
+
+@pytest.mark.parametrize(("plant", "service", "table"), [
+    (row_changed, "mastery", "competency_estimate"), (state_gone, "mastery", "stream"), (page_changed, "scheduling", "parameter_page"),
+    (page_gone, "scheduling", "parameter_page"), (page_of_nobody, "scheduling", "parameter_page"), (set_gone, "mastery", "parameter_set"),
+    (set_of_other_pages, "mastery", "parameter_set"),
+])  # fmt: skip
+async def test_the_remedy_that_is_named_mends_each_kind_of_table(plant: Plant, service: str, table: str, district: District) -> None:
+    with district.copied(service) as copy:
+        await asyncio.to_thread(_planted, copy, plant, (service,))
+        await rebuild(copy.databases[service].owner_url, parts_of(Topic(service)), table, 500, lambda events: None)
+        assert not (await check(copy.installation, [copy.acks], ("I2",), AT_ONCE)).violated
 
 
 @pytest.mark.parametrize(
