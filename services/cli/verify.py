@@ -33,6 +33,8 @@ from shared.ticker.pool import rare_gc
 SHOWN_DIFFERENCES: Final = 5
 """Differences that are shown whole; the others are counted."""
 MAX_WORKERS: Final = 16
+SMALL: Final = 5_000
+"""Events that are replayed here: another process would take longer to begin."""
 DEMANDS: Final = f"{Topic.SCHEDULING}/demand/"
 """How the streams begin of what scheduling heard of learners: the school's id follows, and then the learner's."""
 
@@ -105,7 +107,7 @@ def settings_of(url: str, service: str) -> Settings:
 
 
 def replay_lane(lane: Lane) -> Report:
-    """Return what the replay of one partition, or of a few streams, found. Runs in a process of its own."""
+    """Return what the replay of one partition, or of a few streams, found. Where there is much to replay, it runs in a process of its own."""
     began = time.process_time()
     parts = parts_of(lane.service)
     links = None if lane.streams else Links(lane.source, lane.number, lane.partitions, lane.length)
@@ -176,6 +178,10 @@ def verify(urls: Mapping[str, str], installation: str, services: Sequence[Topic]
 
 def _replayed(lanes: Sequence[Lane]) -> Iterator[Report]:
     """Yield what was found in each partition, on as many processors as there are, the longest partitions first."""
+    if sum(lane.length for lane in lanes) <= SMALL:
+        settings_of.cache_clear()
+        yield from map(replay_lane, lanes)
+        return
     workers = min(MAX_WORKERS, os.cpu_count() or 1, max(1, len(lanes)))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=rare_gc) as pool:
         work = [pool.submit(replay_lane, lane) for lane in sorted(lanes, key=lambda lane: -lane.length)]

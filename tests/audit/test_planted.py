@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 import pytest
 
+from services.cli import verify
 from services.cli.audit import Findings, Options, check
 from services.cli.rebuild import rebuild
 from services.cli.verify import parts_of
@@ -435,6 +436,16 @@ async def test_a_changed_record_is_found_and_named(plant: Plant, service: str, w
     assert findings.violated == {"I6"}
     for word in words:
         assert f"{service}: {word}" in said(findings, "I6")
+
+
+async def test_processes_of_their_own_find_what_is_found_in_this_one(district: District, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    for small in (0, 1_000_000):
+        monkeypatch.setattr(verify, "SMALL", small)
+        findings = await found(district, byte_flipped, "mastery", only=("I6",))
+        told.append((said(findings, "I6"), findings.checked))
+    assert told[0] == told[1]
+    assert "a chain is broken" in told[0][0]
 
 
 @pytest.mark.parametrize(("source", "resolution", "compared"), [
