@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Final
 from uuid import UUID
 
 from services.cli.verify import reading, streams_of
+from services.cli.waiting import waiting_of
 from shared.contracts import evidence, mastery, pathing, profile, scheduling
 from shared.contracts.envelope import MICRO, Part, Recorded, Sealed, event_id
 from shared.contracts.topics import Topic
@@ -99,6 +100,7 @@ async def tell(urls: Mapping[str, str], learner: UUID, until: datetime | None, e
     names = Names()
     events: list[Recorded[Any]] = []
     led: dict[str, Cause] = {}
+    waits: dict[str, str] = {}
     for service in Topic:
         async with reading(urls[service]) as pool:
             if service in (Topic.MASTERY, Topic.PATHING, Topic.SCHEDULING):
@@ -106,7 +108,9 @@ async def tell(urls: Mapping[str, str], learner: UUID, until: datetime | None, e
             raws = read.naming(pool, str(learner)) if everything else _of_learner(pool, service, str(learner))
             found = [event async for raw in raws if not isinstance((event := store.decoded(raw)).data, UNTOLD)]
             events += found
-            events += await _acts(pool, found) if service == Topic.EVIDENCE else []
+            if service == Topic.EVIDENCE:
+                waits = await waiting_of(pool, learner, found)
+                events += await _acts(pool, found, waits)
             led |= await _led(pool, found) if service == Topic.SCHEDULING else {}
     order = {str(service): place for place, service in enumerate(Topic)}
     events.sort(
@@ -114,10 +118,12 @@ async def tell(urls: Mapping[str, str], learner: UUID, until: datetime | None, e
     )  # fmt: skip
     causes = _causes(events, led)
     told = [event for event in events if until is None or event.time <= until]
+
+    def said(event: Recorded[Any]) -> str:
+        return words(event.data, names) + (waits.get(event.stream, "") if isinstance(event.data, evidence.EvidenceAccepted) else "")
+
     gone = [(event.time, isinstance(event.data, profile.LearnerErased)) for event in events if isinstance(event.data, ERASURE)]
-    return [
-        Chapter(event.time, event.service, words(event.data, names) + _erased(event, gone), event, causes.get(event.id)) for event in told
-    ]
+    return [Chapter(event.time, event.service, said(event) + _erased(event, gone), event, causes.get(event.id)) for event in told]
 
 
 async def sealed_of(urls: Mapping[str, str], learner: UUID) -> dict[str, int]:
@@ -166,10 +172,11 @@ async def _of_learner(pool: read.Pool, service: Topic, learner: str) -> AsyncIte
             yield raw
 
 
-async def _acts(pool: read.Pool, events: Sequence[Recorded[Any]]) -> list[Recorded[Any]]:
-    """Return what was told of the acts that these events are about, but for what is among them."""
+async def _acts(pool: read.Pool, events: Sequence[Recorded[Any]], waits: Iterable[str]) -> list[Recorded[Any]]:
+    """Return what was told of the acts that these events are about, but for what is among them, and of those that wait."""
     ours = (evidence.EvidenceRecorded, evidence.EvidenceRescored, evidence.EvidenceVoided)
-    names = list(dict.fromkeys(f"{ACT}{event.data.evidence_id}" for event in events if isinstance(event.data, ours)))
+    recorded = [f"{ACT}{event.data.evidence_id}" for event in events if isinstance(event.data, ours)]
+    names = list(dict.fromkeys([*recorded, *waits]))
     known = {event.id for event in events}
     found: list[Recorded[Any]] = []
     for start in range(0, len(names), MAX_ACTS):

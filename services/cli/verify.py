@@ -107,7 +107,7 @@ def settings_of(url: str, service: str) -> Settings:
 
 
 def replay_lane(lane: Lane) -> Report:
-    """Return what the replay of one partition, or of a few streams, found. Where there is much to replay, it runs in a process of its own."""
+    """Return what the replay of one partition, or of a few streams, found. It runs in a process of its own where much is replayed."""
     began = time.process_time()
     parts = parts_of(lane.service)
     links = None if lane.streams else Links(lane.source, lane.number, lane.partitions, lane.length)

@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
 
 from demo import framework
+from services.cli import story
 from services.cli.audit import Installation, check
 from services.cli.verify import parts_of, verify
 from shared.clock import FixedClock
 from shared.contracts.topics import Topic
+from shared.keys import item_id_of
 from shared.stack import ServiceDatabase, Stack, drop_database
 from shared.testing import SOME_TIME, running
 from tests.audit.district import all_databases, carry
@@ -67,6 +70,13 @@ class Town:
         }
         return sorted(each["item_id"] for each in recorded)
 
+    async def waits_by_the_story_of(self, learner: str) -> list[str]:
+        """Return the items of the acts that her story says wait, all of them unaligned."""
+        told = await story.tell({service: database.app_url for service, database in self.databases.items()}, UUID(learner), None)
+        waits = [chapter for chapter in told if "it waits" in chapter.words]
+        assert all("it waits (unaligned): say what the item" in chapter.words for chapter in waits)
+        return [str(chapter.event.data.item_id) for chapter in waits]
+
 
 @pytest.fixture
 async def town(stack: Stack, migrated: Callable[[str], ServiceDatabase], tmp_path: Path) -> AsyncIterator[Town]:
@@ -95,8 +105,11 @@ async def test_a_user_name_that_is_handed_on_brings_nobodys_work_into_anothers_r
     assert [each["code"] for each in told["warnings"] if ben in each["detail"] and gus in each["detail"]] == ["alias-handed-on"]
     assert await town.tell(answered("late", "ben.o", 1, attempt="urn:late"), answered("later", "ben.o", 3)) == ["recorded", "waiting"]
     assert await town.tell(answered("early", "ben.o", 1)) == ["duplicate"]
+    assert await town.waits_by_the_story_of(ben) == [str(item_id_of(item_iri(2)))]
+    assert await town.waits_by_the_story_of(gus) == [str(item_id_of(item_iri(3)))]
     await town.align(2, 3)
 
+    assert await town.waits_by_the_story_of(ben) == await town.waits_by_the_story_of(gus) == []
     hers, his = await town.items_of(ben), await town.items_of(gus)
     assert (len(hers), len(his)) == (2, 2), "what waits was Ben's work when it was told"
     assert set(hers) & set(his), "both answered the first item"
