@@ -6,6 +6,8 @@ NATIVE := .venv-native
 SETUPTOOLS := setuptools==80.9.0
 # What mypyc needs besides: a C compiler, and Python's headers. Empty where one of them is missing.
 COMPILER = $(and $(shell command -v cc),$(wildcard $(shell $(or $(wildcard $(BIN)/python),$(PYTHON)) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h))
+# How many processes share the tests, each with a Kafka and a PostgreSQL of its own; 0 runs them one after another.
+PROCESSES ?= 2
 # What the benches measure: `native` where it can be built, unless told otherwise.
 FORM = $(if $(COMPILER),native,interpreted)
 MEASURED = $(if $(filter native,$(FORM)),$(NATIVE),$(VENV))
@@ -21,7 +23,7 @@ demo: $(VENV)/.installed
 	$(BIN)/cairn demo $(ARGS)
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) $(ARGS)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check .

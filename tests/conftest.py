@@ -11,15 +11,50 @@ import tempfile
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from shared.stack import ServiceDatabase, Stack, copy_database, create_database, down, drop_database, drop_roles, find_stack
 
+for name in ("COLUMNS", "LINES"):  # A shell may export them, and pytest-xdist does: what commands print would be cut to that.
+    os.environ.pop(name, None)
+
 HOMES = Path(tempfile.gettempdir()) / f"cairn-tests-{os.getuid()}"
+INSTALLATIONS = "installations"
+WITH_INSTALLATIONS = (
+    "tests/demo/test_run.py", "tests/faults/test_short.py", "tests/mutants/test_judging.py", "tests/system/test_chain.py",
+    "tests/system/test_cli.py", "tests/system/test_published.py", "tests/system/test_workers.py",
+)  # fmt: skip
+"""Files whose tests start all services, or a run of tests: two of them at once would be too much for a small machine."""
 # Deletes what is due almost at once, so that a test need not wait five minutes to see what retention does.
 BROKER_SETTINGS = {"log.retention.check.interval.ms": "1000", "log.initial.task.delay.ms": "1000"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Installations come first: whichever process has them takes part in the rest afterwards."""
+    items.sort(key=lambda item: work_of(item.nodeid) != INSTALLATIONS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several processes share the tests: those of a file stay together, and one process has all that start installations."""
+    from xdist.scheduler import LoadScopeScheduling  # Here, so that tests run one after another without it.
+
+    class ByWork(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return work_of(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByWork(config, log)
+
+
+def work_of(nodeid: str) -> str:
+    """Return what a test belongs to, of which all tests run in one process."""
+    file = nodeid.partition("::")[0]
+    return INSTALLATIONS if file in WITH_INSTALLATIONS else file
 
 
 @pytest.fixture(scope="session")
