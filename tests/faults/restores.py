@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -15,6 +15,7 @@ from services.cli.home import Entry, services_file, write_entries
 from shared.contracts.topics import CONTROL
 from shared.relay.relay import RELAY_LOCK
 from tests.faults import seeds
+from tests.faults.district import busy, district, judge_district
 from tests.faults.judge import judge
 from tests.faults.kills import TERMINATE
 from tests.faults.load import Load, Request, load
@@ -35,6 +36,12 @@ MADE_ANEW_S = 120.0
 LENGTHS = "SELECT id, length FROM partition ORDER BY id"
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
 HEARD = "SELECT partition, position + 1 FROM inbox WHERE source = %s ORDER BY partition"
+DEMANDS = """
+    SELECT convert_from(bytes, 'UTF8')::jsonb #>> '{data,demand,learner_id}', count(*) FROM event
+    WHERE type = 'scheduling.demand-noted.v1' GROUP BY 1"""
+"""Of how many demands of each learner scheduling knows."""
+AGAIN = 5
+"""Learners whose demands change between the backup and its restoration."""
 LOST = "{}: events lost in holes that were recorded"
 TRULY_LOST = ("I1: ", "I4: counted without being recorded")
 """What the oracle rightly says of acts that only readers still know."""
@@ -265,6 +272,39 @@ def restored_reader_away(stage: Stage) -> None:
             town.begin("mastery", "pathing")
             last.until(30)
         _judge(stage, town, told, last)
+
+
+@scenario("restored-pathing-lost", 14, whole=True)
+def restored_pathing_lost(stage: Stage) -> None:
+    """The same with pathing while all five services are busy: whatever was lost, scheduling notes what it hears of pathing from then on."""
+    with district(stage) as made:
+        town = made.town
+        with busy(made) as client:
+            client.until(50)
+            backup = back_up(town, "pathing")
+            before = dict(town.ask("scheduling", DEMANDS))
+            eventually(
+                lambda: len(_newer(town, before)) >= AGAIN, "scheduling knows newer demands of some learners than the backup", LIMIT_S
+            )
+            eventually(lambda: published(town, "pathing") and _heard(town, "scheduling", "pathing"), "scheduling has heard all", LIMIT_S)
+            restore(town, "pathing", backup)
+            lost = _newer(town, before)
+            lose_kafka(town)
+            stage.inject("pathing restored from an older backup, every topic deleted")
+            refuses_to_start(stage, town, "pathing", "resume")
+            resume(stage, town, "pathing", "scheduling")
+            stage.fault_ends()
+            town.begin("pathing")
+            eventually(lambda: any(_newer(town, lost)), "a demand of a learner whose demands were lost is noted again", LIMIT_S)
+            client.until(50)
+        verdict = judge_district(stage, made, client, killed=True, harmed=tuple(town.databases), within_s=MADE_ANEW_S)
+        stage.must(verdict.counts.get(LOST.format("pathing")), "no event was lost: the fault did not happen")
+
+
+def _newer(town: Town, before: Mapping[str, int]) -> dict[str, int]:
+    """Return of how many demands scheduling knows by now, of learners of whom it is more than before."""
+    known = dict(town.ask("scheduling", DEMANDS))
+    return {learner: count for learner, count in known.items() if learner in before and count > before[learner]}
 
 
 @scenario("restored-evidence-lost", 14)
