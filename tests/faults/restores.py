@@ -40,6 +40,8 @@ DEMANDS = """
     SELECT convert_from(bytes, 'UTF8')::jsonb #>> '{data,demand,learner_id}', count(*) FROM event
     WHERE type = 'scheduling.demand-noted.v1' GROUP BY 1"""
 """Of how many demands of each learner scheduling knows."""
+TOLD_DEMANDS = "SELECT convert_from(bytes, 'UTF8')::jsonb ->> 'id' FROM event WHERE type = 'pathing.demand-changed.v1'"
+NOTED_DEMANDS = "SELECT convert_from(bytes, 'UTF8')::jsonb ->> 'causationid' FROM event WHERE type = 'scheduling.demand-noted.v1'"
 AGAIN = 5
 """Learners whose demands change between the backup and its restoration."""
 LOST = "{}: events lost in holes that were recorded"
@@ -299,6 +301,8 @@ def restored_pathing_lost(stage: Stage) -> None:
             client.until(50)
         verdict = judge_district(stage, made, client, killed=True, harmed=tuple(town.databases), within_s=MADE_ANEW_S)
         stage.must(verdict.counts.get(LOST.format("pathing")), "no event was lost: the fault did not happen")
+        told, noted = ({row[0] for row in town.ask(*asked)} for asked in (("pathing", TOLD_DEMANDS), ("scheduling", NOTED_DEMANDS)))
+        stage.must(told <= noted, f"of {len(told)} demands that pathing tells, scheduling has passed over {len(told - noted)}")
 
 
 def _newer(town: Town, before: Mapping[str, int]) -> dict[str, int]:
