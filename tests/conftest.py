@@ -1,4 +1,6 @@
-"""Fixtures for tests that need real servers: one Apache Kafka and one PostgreSQL per test run, started when first asked for.
+"""Fixtures for tests that need real servers, and how tests are shared out where several processes run them.
+
+Each process has one Apache Kafka and one PostgreSQL of its own, started when first asked for.
 
 CAIRN_TEST_HOME names a home folder that stays: its servers are started if need be, used again by the next run, and never stopped.
 """
@@ -23,6 +25,7 @@ for name in ("COLUMNS", "LINES"):  # A shell may export them, and pytest-xdist d
 
 HOMES = Path(tempfile.gettempdir()) / f"cairn-tests-{os.getuid()}"
 INSTALLATIONS = "installations"
+"""The work of one process: see `work_of`."""
 WITH_INSTALLATIONS = (
     "tests/demo/test_run.py", "tests/faults/test_short.py", "tests/mutants/test_judging.py", "tests/system/test_chain.py",
     "tests/system/test_cli.py", "tests/system/test_published.py", "tests/system/test_workers.py",

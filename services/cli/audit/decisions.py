@@ -1,4 +1,4 @@
-"""I6: every decision of every ledger is decided again, on all processors, and must give the same bytes."""
+"""I6: every decision of every ledger is decided again, on all processors where there is much, and must give the same bytes."""
 
 from __future__ import annotations
 
