@@ -167,7 +167,7 @@ class Parts:
     kinds: Sequence[ParameterKind[Any]]
     projections: Sequence[Projection]
     routes: Callable[[Context], Sequence[APIRouter]]
-    """Routers without prefix; they are mounted under `/<name>`."""
+    """Routers by `shared.http.router_of`: their routes stand under `/<name>`."""
     settings: type[Settings] = Settings
     """The service's settings class, where it has settings of its own."""
     subscription: Subscription | None = None

@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from psycopg import IsolationLevel, OperationalError
 from psycopg_pool import AsyncConnectionPool
@@ -180,13 +180,10 @@ async def _survey(service: Service, waiting: Callable[[Connection], Awaitable[in
 
 def application(service: Service, health: Callable[[], Any], lifespan: Any = None) -> FastAPI:
     """Return the HTTP application of a service, its routes under `/<name>`."""
-    root = APIRouter()
-    for router in service.parts.routes(service.context):
-        root.include_router(router, prefix=f"/{service.parts.name}")  # Here, so that a router may have a path "".
     title, doc = f"Cairn {service.parts.name}", service.parts.doc
     return create_app(
-        title, service.settings.release, [root], lifespan, health, service.metrics, description=doc, is_full=service.asker.is_full,
-        large=service.parts.large_bodies,
+        title, service.settings.release, service.parts.routes(service.context), lifespan, health, service.metrics, description=doc,
+        is_full=service.asker.is_full, large=service.parts.large_bodies,
     )  # fmt: skip
 
 

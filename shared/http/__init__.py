@@ -1,6 +1,6 @@
 """HTTP as every service speaks it: problems for errors, strict JSON, pages for lists, health that means progress."""
 
-from shared.http.app import Health, create_app
+from shared.http.app import Health, create_app, router_of
 from shared.http.asking import events_of
 from shared.http.body import MAX_BODY_BYTES, body_of, read_json, read_model, require_content_type, strict_json
 from shared.http.paging import FIRST_ID, LAST_ID, NEVER, Page, PageAsked, Paging
@@ -28,5 +28,6 @@ __all__ = [
     "read_model",
     "require_content_type",
     "respond_to",
+    "router_of",
     "strict_json",
 ]

@@ -35,6 +35,8 @@ _NO_OWN_TELEMETRY: Final[TelemetryConfig] = {
 }  # FastAPI's own would record addresses and the words of exceptions, which may hold personal data; the gate makes the span.
 _OPERATIONS: Final = "operations"
 """Tag of the routes that every service has."""
+OF_ALL: Final[dict[int | str, dict[str, Any]]] = {422: {"model": Problem}}
+"""In place of FastAPI's own; `_openapi` tells of the others."""
 _log = structlog.get_logger()
 
 
@@ -44,6 +46,12 @@ class Health(BaseModel):
     ready: bool
     reasons: list[str] = Field(default=[], description="Why it is not ready.")
     notes: list[str] = Field(default=[], description="What should be known, and keeps it from nothing.")
+
+
+def router_of(service: str, *tags: str) -> APIRouter:
+    """Return a router for routes under `/<service>`. What holds for all of them is said here, not where they become an application's:
+    FastAPI would build each route a second time for it, at the first request."""
+    return APIRouter(prefix=f"/{service}", tags=list(tags), responses=OF_ALL)
 
 
 def create_app(
@@ -77,9 +85,8 @@ def create_app(
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to change the document.
     problems.install(app)
     app.add_middleware(Gate, max_body_bytes=max_body_bytes, is_full=is_full, large=large)
-    for router in routers:
-        app.include_router(router, responses={422: {"model": Problem}})  # In place of FastAPI's own; `_openapi` tells of the others.
-    app.include_router(_operations(health, metrics))
+    for router in (*routers, _operations(health, metrics)):
+        app.router.routes += router.routes
     _add_docs(app)
     return app
 

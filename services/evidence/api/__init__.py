@@ -18,7 +18,7 @@ from services.evidence.queries import ActView, AlignmentView, Counts, DisputeVie
 from services.evidence.queries.conflicts import conflicts, shown
 from shared.contracts.evidence import EvidenceConflicted, EvidenceRecorded, EvidenceRegraded
 from shared.errors import Refused
-from shared.http import FIRST_ID, LAST_ID, NEVER, Page, Paging, body_of, events_of, read_json, require_content_type
+from shared.http import FIRST_ID, LAST_ID, NEVER, Page, Paging, body_of, events_of, read_json, require_content_type, router_of
 from shared.keys import person_alias
 from shared.ledger import Answer
 from shared.parts import Context
@@ -55,8 +55,8 @@ class Aligned(BaseModel):
 
 
 def routes(context: Context) -> list[APIRouter]:
-    """Return the routes of evidence, to be mounted under /evidence."""
-    router = APIRouter(tags=["evidence"])
+    """Return the routers of evidence."""
+    router = router_of("evidence", "evidence")
     queries = Queries(context.pool)
     _add_tellings(router, context)
     _add_alignments(router, context, queries)

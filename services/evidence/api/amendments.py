@@ -13,7 +13,7 @@ from services.evidence.queries import Queries
 from services.evidence.told import Malformed, share_of
 from shared.contracts.evidence import Cause, EvidenceRescored, EvidenceVoided
 from shared.errors import BadInput, Refused
-from shared.http import Sent, events_of
+from shared.http import Sent, events_of, router_of
 from shared.parts import Context
 from shared.sealing import SealedWords
 
@@ -53,7 +53,7 @@ class Amended(BaseModel):
 
 def routes(context: Context, queries: Queries) -> APIRouter:
     """Return the routes of amendments."""
-    router = APIRouter(tags=["amendments"])
+    router = router_of("evidence", "amendments")
 
     async def amended(act_id: UUID, kind: type[EvidenceRescored | EvidenceVoided], said: Voiding, **more: Any) -> Amended:
         act = await queries.act(act_id)

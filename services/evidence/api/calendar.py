@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.evidence.calendar import NoteCalendar
 from services.evidence.queries import Queries
 from shared.contracts.evidence import CalendarNoted
-from shared.http import Sent, events_of
+from shared.http import Sent, events_of, router_of
 from shared.parts import Context
 
 
@@ -32,7 +32,7 @@ class CalendarView(BaseModel):
 
 def routes(context: Context, queries: Queries) -> APIRouter:
     """Return the routes of the calendar."""
-    router = APIRouter(tags=["calendar"])
+    router = router_of("evidence", "calendar")
 
     @router.put("/calendar")
     async def set_first_day(said: Sent[FirstDay]) -> CalendarView:

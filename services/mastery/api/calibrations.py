@@ -13,7 +13,7 @@ from services.mastery.publication import MAX_REASON, let_in, read_entries, with_
 from services.mastery.queries import Queries
 from shared.contracts.topics import Topic
 from shared.errors import BadInput, Fault, NotFound
-from shared.http import body_of, events_of, problem_responses, read_json
+from shared.http import body_of, events_of, problem_responses, read_json, router_of
 from shared.parts import Context
 from shared.settings_stream import adopted_id, adoption
 
@@ -38,7 +38,7 @@ class Published(BaseModel):
 
 def routes(context: Context, queries: Queries) -> APIRouter:
     """Return the routes of calibrations."""
-    router = APIRouter(tags=["calibration"])
+    router = router_of("mastery", "calibration")
 
     @router.put("/calibrations", openapi_extra=body_of({"application/json": {"type": "object"}}))
     async def publish(request: Request) -> Published:

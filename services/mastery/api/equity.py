@@ -14,7 +14,7 @@ from services.mastery.equity import AFTER, SMALLEST_GROUP, Facts, by_group, memb
 from services.mastery.queries import Gatherer, Queries
 from shared.contracts.mastery import Level
 from shared.errors import BadInput, Fault
-from shared.http import body_of, read_model
+from shared.http import body_of, read_model, router_of
 from shared.parts import Context
 
 MAX_LEARNERS: Final = 20_000
@@ -75,7 +75,7 @@ class EquityView(BaseModel):
 
 def routes(context: Context, queries: Queries) -> APIRouter:
     """Return the route of the comparison."""
-    router = APIRouter(tags=["equity"])
+    router = router_of("mastery", "equity")
     gatherer = Gatherer(queries)
 
     @router.post("/equity", openapi_extra=body_of({"application/json": Asked}))

@@ -22,7 +22,7 @@ from shared.contracts.mastery import Competency
 from shared.contracts.topics import Topic
 from shared.decider import Refusal
 from shared.errors import BadInput, Fault, NotFound, Refused
-from shared.http import Page, Paging, body_of, problem_responses, read_json
+from shared.http import Page, Paging, body_of, problem_responses, read_json, router_of
 from shared.parameters import page_hash, set_id_of
 from shared.parts import Context
 from shared.settings_stream import STALE, AddPage, AdoptSet
@@ -77,7 +77,7 @@ class Withdrawal(BaseModel):
 
 def routes(context: Context, queries: Queries) -> APIRouter:
     """Return the routes of frameworks."""
-    router = APIRouter(tags=["framework"])
+    router = router_of("mastery", "framework")
 
     @router.post(PACKAGES, openapi_extra=body_of({"application/json": {"type": "object"}}))
     async def import_package(request: Request, dry_run: DryRun = False) -> Imported:

@@ -24,7 +24,7 @@ from services.mastery.queries import (
 from services.mastery.state import minute_of
 from shared.contracts.envelope import MAX_INTEGER
 from shared.errors import NotFound
-from shared.http import FIRST_ID, Page, PageAsked, Paging
+from shared.http import FIRST_ID, Page, PageAsked, Paging, router_of
 from shared.parts import Context
 
 CompetencyId = Annotated[str, Path(min_length=1, max_length=64, description="GUID of the CASE item.")]
@@ -37,7 +37,7 @@ _UNKNOWN: Final = "neither the framework in force nor any evidence of this learn
 
 def routes(context: Context, queries: Queries) -> APIRouter:
     """Return the routes of learners and classes."""
-    router = APIRouter(tags=["learners"])
+    router = router_of("mastery", "learners")
 
     @router.get("/learners/{learner_id}/competencies")
     async def list_competencies(learner_id: UUID, paging: Paging) -> Page[CompetencyView]:

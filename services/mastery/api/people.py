@@ -18,7 +18,7 @@ from services.mastery.queries import Judged, OverrideView, Queries, WaiverView
 from shared.contracts.mastery import Author, Level, LevelChanged, OverrideEnded, OverrideGiven, PrerequisiteWaived, Reason, WaiverWithdrawn
 from shared.contracts.topics import Topic
 from shared.errors import BadInput, Fault, NotFound, Refused
-from shared.http import Sent, body_of, events_of, problem_responses, read_json
+from shared.http import Sent, body_of, events_of, problem_responses, read_json, router_of
 from shared.parts import Context
 from shared.sealing import SealedWords
 from shared.settings_stream import adopted_id, adoption
@@ -93,7 +93,7 @@ class PolicySet(DaysView):
 
 def routes(context: Context, queries: Queries) -> APIRouter:
     """Return the routes of overrides, waivers and the policy."""
-    router = APIRouter(tags=["people"])
+    router = router_of("mastery", "people")
     _add_overrides(router, context, queries)
     _add_waivers(router, context, queries)
     _add_policy(router, context)

@@ -34,7 +34,7 @@ from shared.contracts.profile import Modality, Role
 from shared.contracts.topics import Topic
 from shared.decider import Refusal
 from shared.errors import NotFound, Refused
-from shared.http import FIRST_ID, Page, Paging, body_of, events_of, problem_responses, read_json, read_model
+from shared.http import FIRST_ID, Page, Paging, body_of, events_of, problem_responses, read_json, read_model, router_of
 from shared.parameters import Parameters
 from shared.parts import Context
 from shared.settings_stream import AddPage, AdoptSet, adopted_id, adoption
@@ -96,7 +96,7 @@ def routes(context: Context) -> Sequence[APIRouter]:
 
 
 def _activities(context: Context) -> APIRouter:
-    router = APIRouter(tags=["activities"])
+    router = router_of("pathing", "activities")
 
     @router.put("/activities", openapi_extra=body_of({"application/json": CatalogueSent}))
     async def put_activities(request: Request) -> CatalogueTaken:
@@ -128,7 +128,7 @@ def _activities(context: Context) -> APIRouter:
 
 
 def _paths(context: Context, queries: Queries) -> APIRouter:
-    router = APIRouter(tags=["paths"])
+    router = router_of("pathing", "paths")
 
     async def planned(learner_id: UUID) -> Mapping[str, Any]:
         row = await queries.path_of(learner_id)
@@ -185,7 +185,7 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
 
 
 def _goals(context: Context, queries: Queries) -> APIRouter:
-    router = APIRouter(tags=["goals"])
+    router = router_of("pathing", "goals")
 
     @router.get("/learners/{learner_id}/goals")
     async def list_goals(learner_id: UUID, paging: Paging) -> Page[GoalView]:
@@ -213,7 +213,7 @@ def _goals(context: Context, queries: Queries) -> APIRouter:
 
 
 def _schools(queries: Queries) -> APIRouter:
-    router = APIRouter(tags=["schools"])
+    router = router_of("pathing", "schools")
 
     @router.get("/schools/{school_id}/pace")
     async def list_pace(school_id: UUID, paging: Paging, pace: AtPace = Pace.AT_RISK) -> SchoolPace:

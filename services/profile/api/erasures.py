@@ -13,7 +13,7 @@ from services.profile.erasure import EraseLearner, LiftErasure
 from services.profile.queries import ErasureView, Keyring, Queries
 from shared.contracts.profile import REFERENCE, Asker, ErasureGround, ErasureLifted, LearnerErased, LiftGround
 from shared.errors import NotFound
-from shared.http import LAST_ID, NEVER, Page, Paging, Sent, events_of
+from shared.http import LAST_ID, NEVER, Page, Paging, Sent, events_of, router_of
 from shared.parts import Context
 
 Reference = Annotated[
@@ -67,7 +67,7 @@ class Lifted(BaseModel):
 
 def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
     """Return the routes for erasures."""
-    router = APIRouter(tags=["erasure"])
+    router = router_of("profile", "erasure")
 
     @router.post("/learners/{learner_id}/erasure")
     async def erase_learner(learner_id: UUID, asked: Sent[ToErase]) -> Erased:

@@ -38,7 +38,7 @@ from services.profile.roster import Change, Known, Named, Plan, change, id_of, p
 from shared.contracts.envelope import Sealed
 from shared.contracts.profile import ClassRostered, LearnerRostered, RosterImported, SchoolRostered, StaffRostered
 from shared.errors import Overloaded, Refused
-from shared.http import NEVER, Page, Paging, body_of, require_content_type
+from shared.http import NEVER, Page, Paging, body_of, require_content_type, router_of
 from shared.http.problems import Place
 from shared.ledger.types import Ask, Connection
 from shared.parts import Context
@@ -123,7 +123,7 @@ class News:
 
 def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
     """Return the routes for rosters."""
-    router = APIRouter(tags=["rosters"])
+    router = router_of("profile", "rosters")
     one_at_a_time, steps = asyncio.Lock(), Steps(context)
 
     @router.post("/oneroster/imports", openapi_extra=ZIP_BODY, responses=UNDER_WAY)

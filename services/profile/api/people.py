@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from services.profile.queries import ClassView, LearnerDetail, LearnerView, Queries, SchoolView, StaffView
 from shared.errors import NotFound
-from shared.http import FIRST_ID, Page, Paging
+from shared.http import FIRST_ID, Page, Paging, router_of
 
 School = Annotated[UUID | None, Query(description="Of this school only.")]
 Class = Annotated[UUID | None, Query(alias="class", description="Of this class only.")]
@@ -18,7 +18,7 @@ Withdrawn = Annotated[bool, Query(description="Also those whom the roster no lon
 
 def routes(queries: Queries) -> APIRouter:
     """Return the routes for reading."""
-    router = APIRouter(tags=["people and places"])
+    router = router_of("profile", "people and places")
 
     @router.get("/learners")
     async def list_learners(

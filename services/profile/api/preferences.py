@@ -16,7 +16,7 @@ from shared.clock import behind
 from shared.contracts.envelope import StreamId
 from shared.contracts.profile import Area, Modality, PreferencesStated, Role
 from shared.errors import NotFound
-from shared.http import Sent, events_of
+from shared.http import Sent, events_of, router_of
 from shared.parts import Context
 from shared.seal import seal
 
@@ -54,7 +54,7 @@ class Stated(BaseModel):
 
 def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
     """Return the route for preferences."""
-    router = APIRouter(tags=["preferences"])
+    router = router_of("profile", "preferences")
 
     @router.post("/learners/{learner_id}/preferences")
     async def state_preferences(learner_id: UUID, said: Sent[PreferencesIn]) -> Stated:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from services.profile.queries import Damage, Key, Keyring, Queries
 from shared.contracts.envelope import Sealed
 from shared.errors import BadInput, Fault, NotFound, Refused
-from shared.http import Sent
+from shared.http import Sent, router_of
 from shared.seal import Unreadable, seal, unseal
 from shared.sealing import Use
 
@@ -65,7 +65,7 @@ def _whole(key: Key) -> bytes:
 
 def routes(queries: Queries, keyring: Keyring) -> APIRouter:
     """Return the routes that seal and open words."""
-    router = APIRouter(tags=["words"])
+    router = router_of("profile", "words")
 
     @router.post("/learners/{learner_id}/sealed")
     async def seal_words(learner_id: UUID, asked: Sent[ToSeal]) -> Sealed:
