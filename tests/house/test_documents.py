@@ -19,7 +19,7 @@ from services.cli.verify import parts_of
 from shared.contracts.topics import Topic
 from shared.gateway import create_gateway
 from shared.http.problems import MEDIA_TYPE
-from tests.house.test_rooms import python_files
+from tests.house.test_rooms import parsed, python_files
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -65,7 +65,7 @@ def definitions(path: Path) -> frozenset[str]:
             else:
                 walk(child, prefix)
 
-    walk(ast.parse(path.read_text()), "")
+    walk(parsed(path), "")
     return frozenset(found)
 
 
@@ -100,9 +100,12 @@ def commands_in(text: str) -> Iterator[list[str]]:
             yield from firsts
 
 
+COMMAND: Any = typer.main.get_command(app)
+
+
 def resolve(words: list[str]) -> tuple[Any, list[str]]:
     """Return the command that these words name, and the words behind it (its arguments)."""
-    found: Any = typer.main.get_command(app)
+    found = COMMAND
     assert found.commands
     while getattr(found, "commands", None) and words:
         inner = found.commands.get(words[0])

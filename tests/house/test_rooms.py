@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,12 @@ def python_files() -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts)
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """Return what a file says; many rules look at each."""
+    return ast.parse(path.read_text())
+
+
 def pure_files() -> list[Path]:
     files = [ROOT / "shared" / name for name in PURE_SHARED] + sorted((ROOT / "shared" / "contracts").glob("*.py"))
     for service in SERVICES:
@@ -87,13 +94,15 @@ def pure_files() -> list[Path]:
     return files
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
+@cache
+def imported(tree: ast.AST) -> tuple[str, ...]:
+    found: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(found)
 
 
 def imported_names(tree: ast.AST) -> Iterator[str]:
@@ -106,7 +115,7 @@ def named(path: Path) -> str:
 
 @pytest.mark.parametrize("path", pure_files(), ids=named)
 def test_pure_rooms_cannot_tell_the_time_draw_a_number_or_reach_a_wire(path: Path) -> None:
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     names = set(imported(tree))
     assert not {name for name in names if name.split(".")[0] in IMPURE}
     assert not {name for name in names if any(name == bad or name.startswith(bad + ".") for bad in IMPURE_SHARED)}
@@ -134,7 +143,7 @@ def parameters_of(tree: ast.AST) -> Iterator[tuple[str, list[str]]]:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_queries_of_every_service_have_one_shape(service: str) -> None:
-    trees = {path.stem: ast.parse(path.read_text()) for path in (ROOT / "services" / service / "queries").glob("*.py")}
+    trees = {path.stem: parsed(path) for path in (ROOT / "services" / service / "queries").glob("*.py")}
     assert {"__init__", "reading", "views"} <= trees.keys()
     queries = {name: ast.unparse(one.bases[0]) for name, tree in trees.items() for one in definitions(tree) if one.name == "Queries"}
     assert queries == {"reading": "Tables"}, "what routes read, they read by `Queries` in `reading`"
@@ -157,7 +166,7 @@ def test_the_queries_of_every_service_have_one_shape(service: str) -> None:
 def test_routes_read_by_the_queries_of_their_service_and_know_pages_by_paging(service: str) -> None:
     folder = ROOT / "services" / service
     for path in sorted([*folder.glob("api.py"), *folder.glob("api/*.py")]):
-        tree = ast.parse(path.read_text())
+        tree = parsed(path)
         taken = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "pool"]
         given = [argument for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) in TAKES_POOL
                  for argument in node.args]  # fmt: skip
@@ -169,7 +178,7 @@ def test_routes_read_by_the_queries_of_their_service_and_know_pages_by_paging(se
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_says_what_it_owns_hears_and_tells(service: str) -> None:
-    text = ast.get_docstring(ast.parse((ROOT / "services" / service / "__init__.py").read_text())) or ""
+    text = ast.get_docstring(parsed(ROOT / "services" / service / "__init__.py")) or ""
     for word in ("owns", "hears", "tells"):
         assert word in text.lower(), f"services/{service}/__init__.py does not say what it {word}"
 
@@ -178,7 +187,7 @@ def test_a_service_says_what_it_owns_hears_and_tells(service: str) -> None:
 def test_files_and_functions_are_short(path: Path) -> None:
     text = path.read_text()
     assert text.count("\n") <= MAX_FILE, f"{named(path)} has more than {MAX_FILE} lines"
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not (node.name == "evolve" and path.name.startswith("domain")):
             length = (node.end_lineno or 0) - node.lineno + 1
             assert length <= MAX_FUNCTION, f"{named(path)}: {node.name} has {length} lines, at most {MAX_FUNCTION}"
@@ -186,7 +195,7 @@ def test_files_and_functions_are_short(path: Path) -> None:
 
 @pytest.mark.parametrize("path", python_files(), ids=named)
 def test_every_module_says_what_it_is_for(path: Path) -> None:
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     assert not tree.body or ast.get_docstring(tree), f"{named(path)} has no docstring"
 
 

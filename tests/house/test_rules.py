@@ -8,7 +8,7 @@ import pytest
 
 from shared.contracts.topics import Topic
 from shared.migrate import newest_revision
-from tests.house.test_rooms import IMPURE, PURE_SHARED, ROOT, imported, named, pure_files, python_files
+from tests.house.test_rooms import IMPURE, PURE_SHARED, ROOT, imported, named, parsed, pure_files, python_files
 
 ALSO_PURE = ("keys.py", "consume/reader.py", "ledger/states.py", "relay/__init__.py")
 """Besides those that test_rooms holds to it."""
@@ -57,20 +57,20 @@ def file_of(module: str) -> Path | None:
 @pytest.mark.parametrize("path", pure_files(), ids=named)
 def test_pure_files_rest_on_pure_files_only(path: Path) -> None:
     pure = {*pure_files(), *(ROOT / "shared" / name for name in (*PURE_SHARED, *ALSO_PURE)), *(ROOT / name for name in NAMES_A_WIRE)}
-    found = {file for name in imported(ast.parse(path.read_text())) if (file := file_of(name)) is not None}
-    empty = {file for file in found if file.name == "__init__.py" and not list(imported(ast.parse(file.read_text())))}
+    found = {file for name in imported(parsed(path)) if (file := file_of(name)) is not None}
+    empty = {file for file in found if file.name == "__init__.py" and not list(imported(parsed(file)))}
     assert not {named(file) for file in found - pure - empty}
 
 
 @pytest.mark.parametrize("name", ALSO_PURE)
 def test_what_pure_files_rest_on_reaches_nothing(name: str) -> None:
-    names = set(imported(ast.parse((ROOT / "shared" / name).read_text())))
+    names = set(imported(parsed(ROOT / "shared" / name)))
     assert not {found for found in names if found.split(".")[0] in IMPURE}
 
 
 @pytest.mark.parametrize("path", sources(), ids=named)
 def test_limits_have_names(path: Path) -> None:
-    for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+    for call in (node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         for given in call.keywords if name not in SAYS_SO_ITSELF else ():
             number = given.value.value if isinstance(given.value, ast.Constant) else None
@@ -82,7 +82,7 @@ def test_no_two_advisory_locks_share_a_number() -> None:
     """Else who only wanted to be alone at one thing would wait for somebody at another, such as a rebuild for the relay."""
     found: dict[int, list[str]] = {}
     for path in sources():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Constant) and type(node.value) is int and node.value // 1_000 == LOCKS:
                 found.setdefault(node.value, []).append(f"{named(path)}:{node.lineno}")
     assert len(found) >= 5
@@ -92,7 +92,7 @@ def test_no_two_advisory_locks_share_a_number() -> None:
 def test_loops_without_a_condition_are_those_that_are_known_to_end() -> None:
     found: Counter[str] = Counter()
     for path in sources():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.While) and isinstance(node.test, ast.Constant):
                 found[named(path)] += 1
     assert found == ENDLESS, "say beside ENDLESS what ends the loop, or give it a condition"
@@ -101,7 +101,7 @@ def test_loops_without_a_condition_are_those_that_are_known_to_end() -> None:
 def test_nobody_waits_without_end_for_a_connection_of_the_pool() -> None:
     found: Counter[str] = Counter()
     for path in sources():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "connection":
                 found[named(path)] += 1
     assert found == BORROWS, "take it by `shared.ledger.patience.connected`, which bounds the wait"
