@@ -7,13 +7,12 @@ from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from shared.contracts.envelope import chain_start
-from shared.errors import CairnError, Misconfigured
+from shared.errors import CairnError
 
 ROOT: Final = Path(__file__).resolve().parent
 MIGRATION_LOCK: Final = 7_012_026
@@ -67,14 +66,6 @@ def migrate(
         raise
     finally:
         engine.dispose()
-
-
-def newest_revision(service: str) -> str:
-    """Return the revision that this release of a service needs."""
-    head = ScriptDirectory.from_config(_config(service)).get_current_head()
-    if head is None:
-        raise Misconfigured(f"service {service} has no migrations in this release: reinstall it")
-    return head
 
 
 def _config(service: str) -> Config:

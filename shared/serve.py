@@ -34,11 +34,11 @@ from shared.ledger.group import GroupCommit
 from shared.ledger.ledger import Ledger
 from shared.ledger.types import Answer, Ask, Connection
 from shared.lifetime import Parties, until_ended
-from shared.migrate import newest_revision
 from shared.parts import Context, Parts
 from shared.relay.control import Control
 from shared.relay.readers import Witness, Witnessed
 from shared.relay.relay import Relay
+from shared.revision import newest_revision
 from shared.seal import seal_record
 from shared.settings import Settings, load_settings
 from shared.settings_stream import settings_decider

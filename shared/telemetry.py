@@ -18,7 +18,6 @@ import orjson
 import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
@@ -133,7 +132,12 @@ def configure_tracing(service: str, release: str, endpoint: str | None, exporter
     if exporter is None and endpoint is None:
         return None
     provider = TracerProvider(resource=Resource.create({"service.name": f"cairn-{service}", "service.version": release}))
-    provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter(endpoint=endpoint)))
+    if exporter is None:
+        # Here, so that whoever sends no traces, such as most commands, need not wait for what it imports.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        exporter = OTLPSpanExporter(endpoint=endpoint)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     return provider
 

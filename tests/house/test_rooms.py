@@ -214,7 +214,9 @@ def test_importing_reads_no_environment_and_opens_nothing() -> None:
         "        if str(key).startswith('CAIRN_'): raise SystemExit('read ' + key)\n"
         "        return super().get(key, default)\n"
         "os.environ = Env(os.environ)\n"
-        "import shared.serve, shared.relay, shared.consume, shared.replay\n" + "".join(f"import services.{name}.app\n" for name in SERVICES)
+        "import shared.serve, shared.relay, shared.consume, shared.replay\n"
+        + "".join(f"import services.{name}.app\n" for name in SERVICES)
+        + "assert not {'alembic', 'sqlalchemy'} & set(sys.modules), 'a service need not load what changes schemas'\n"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert done.returncode == 0, done.stderr + done.stdout

@@ -5,9 +5,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 
 from shared.contracts.topics import Topic
-from shared.migrate import newest_revision
+from shared.revision import newest_revision
 from tests.house.test_rooms import IMPURE, PURE_SHARED, ROOT, imported, named, parsed, pure_files, python_files
 
 ALSO_PURE = ("keys.py", "consume/reader.py", "ledger/states.py", "relay/__init__.py")
@@ -110,4 +111,5 @@ def test_nobody_waits_without_end_for_a_connection_of_the_pool() -> None:
 @pytest.mark.parametrize("service", Topic)
 def test_the_revisions_of_a_service_stand_in_one_line(service: Topic) -> None:
     names = sorted(path.name for path in (ROOT / "services" / service / "migrations").glob("0*.py"))
-    assert newest_revision(service) == f"{len(names):04}" == names[-1][:4]
+    line = ScriptDirectory(str(ROOT / "shared" / "migrations"), version_locations=[str(ROOT / "services" / service / "migrations")])
+    assert [newest_revision(service)] == line.get_heads() == [f"{len(names):04}"] == [names[-1][:4]]

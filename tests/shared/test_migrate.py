@@ -22,7 +22,8 @@ from shared import migrate as migrate_room
 from shared.contracts.topics import Topic
 from shared.ledger.park import discard, listed
 from shared.ledger.store import PARK
-from shared.migrate import migrate, newest_revision
+from shared.migrate import migrate
+from shared.revision import newest_revision
 from shared.stack import ServiceDatabase, Stack, create_database, drop_database, drop_roles
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,9 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -154,3 +156,28 @@ def test_metrics_count_with_the_labels_of_the_list() -> None:
     ):  # fmt: skip
         assert sample in text
     assert "5.0" not in Metrics().render().decode().replace('le="5.0"', ""), "two registries share nothing"
+
+
+def test_spans_arrive_where_they_are_sent_to() -> None:
+    taken: list[tuple[str | None, bytes]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            taken.append((self.headers["Content-Type"], self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+    script = (
+        "import sys; from shared.telemetry import configure_tracing; from opentelemetry import trace\n"
+        "provider = configure_tracing('mastery', '1.2.3', sys.argv[1])\n"
+        "with trace.get_tracer('x').start_as_current_span('batch'): pass\n"
+        "provider.shutdown()"
+    )
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/v1/traces"
+        subprocess.run([sys.executable, "-c", script, address], check=True, timeout=60)
+        server.shutdown()
+    ((kind, body),) = taken
+    assert kind == "application/x-protobuf"
+    assert b"cairn-mastery" in body
