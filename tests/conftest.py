@@ -22,6 +22,24 @@ from shared.stack import ServiceDatabase, Stack, copy_database, create_database,
 
 for name in ("COLUMNS", "LINES"):  # A shell may export them, and pytest-xdist does: what commands print would be cut to that.
     os.environ.pop(name, None)
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # Else each of some hundred processes would compile all modules for itself.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")  # Brokers live for seconds: compiled at leisure, they never earn it.
+
+MEMORY = Path("/dev/shm")
+ROOMY = 8 * 1024**3
+"""Bytes of memory from which on there is room for what tests store. Each has databases of some hundred files of its own, and what was just
+deleted makes new files dear on a disk: in memory, tests that use databases take three quarters of the processor time."""
+
+
+def room() -> str | None:
+    """Return the folder in memory for what tests store, where there is one with enough room and its programs can be run; else None."""
+    if not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK) or os.statvfs(MEMORY).f_flag & os.ST_NOEXEC:
+        return None
+    return str(MEMORY) if min(psutil.virtual_memory().available, shutil.disk_usage(MEMORY).free) >= ROOMY else None
+
+
+if "TMPDIR" not in os.environ and (found := room()):
+    os.environ["TMPDIR"], tempfile.tempdir = found, None
 
 HOMES = Path(tempfile.gettempdir()) / f"cairn-tests-{os.getuid()}"
 INSTALLATIONS = "installations"
