@@ -30,6 +30,12 @@ def test_a_message_has_the_name_that_its_log_gives_it(tmp_path: Path) -> None:
     assert [ack.message for ack in all_acks([logged(tmp_path, named)])] == ["urn:uuid:1", "7", None]
 
 
+def test_an_amendment_may_name_its_event(tmp_path: Path) -> None:
+    told = (f'"amended", "event_id": "{UUID(int=2)}"', '"amended", "event_id": null')
+    text = "".join(GOOD.replace('"recorded"', each) for each in told)
+    assert list(all_acks([logged(tmp_path, text)])) == [Ack(UUID(ACT), "amended", None, UUID(int=2)), Ack(UUID(ACT), "amended", None)]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -39,6 +45,7 @@ def test_a_message_has_the_name_that_its_log_gives_it(tmp_path: Path) -> None:
         (GOOD + "no line\n", "acks.jsonl:2"),
         ('{"status": 200, "acts": [{"act_id": "a", "result": "recorded"}]}\n', "acks.jsonl:1"),
         ("[]\n", "acks.jsonl:1"),
+        (GOOD.replace('"recorded"', '"amended", "event_id": "e"'), "acks.jsonl:1"),
         ('{"status": 200, "acts": ["a"]}\n', "acks.jsonl:1"),
     ],
 )

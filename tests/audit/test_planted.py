@@ -17,9 +17,11 @@ from services.cli import verify
 from services.cli.audit import Findings, Options, check
 from services.cli.rebuild import rebuild
 from services.cli.verify import parts_of
+from shared.clock import FixedClock
 from shared.contracts.topics import Topic
 from shared.ledger.read import FETCH
-from tests.audit.district import District
+from shared.testing import running
+from tests.audit.district import NOW, District
 from tests.audit.plant import Owner, append, edit, named, one, pass_over, remove, some_event
 
 AT_ONCE = Options(within_s=0, quiet_s=0, most_parked=2)
@@ -484,6 +486,29 @@ async def test_what_clients_were_told_is_compared_with_all_logs(district: Distri
     log.write_text('{"status": 200, "acts": [{"act_id": "%s", "result": "waiting"}]}\n' % named(3))  # noqa: UP031 - braces of JSON
     findings = await check(district.installation, [district.acks, log], ["I1"], AT_ONCE)
     assert [violation.cases for violation in findings.violations] == [(named(3),)]
+
+
+async def test_an_amendment_that_a_client_was_told_of_is_looked_for(district: District, tmp_path: Path) -> None:
+    log, said = tmp_path / "own.jsonl", {"author_id": named(1), "cause": "appeal"}
+    with district.copied("evidence") as copy:
+        with copy.as_owner("evidence") as owner:
+            _, _, one_act = some_event(owner, "evidence.recorded.v1")
+            _, _, another = some_event(owner, "evidence.recorded.v1", LATEST)
+        async with running(parts_of(Topic.EVIDENCE), copy.databases["evidence"], clock=FixedClock(NOW)) as evidence:
+            assert evidence.client is not None
+            act_id = one_act["data"]["evidence_id"]
+            answer = (await evidence.client.post(f"/evidence/acts/{act_id}/correction", json=said | {"given": 1, "max": 3})).json()
+
+        async def lost(**changes: Any) -> list[str]:
+            log.write_bytes(orjson.dumps({"status": 200, "acts": [answer | {"result": "amended"} | changes]}))
+            return [case for found in (await check(copy.installation, [log], ["I1"], AT_ONCE)).violations for case in found.cases]
+
+        assert await lost() == await lost(event_id=None) == []
+        assert await lost(event_id=one_act["id"]) == [act_id], "that is no amendment"
+        assert await lost(act_id=another["data"]["evidence_id"]) == [another["data"]["evidence_id"]], "that one is of another act"
+        with copy.as_owner("evidence") as owner:
+            remove(owner, "evidence.rescored.v1")
+        assert await lost() == await lost(event_id=None) == [act_id]
 
 
 async def test_what_cannot_be_looked_at_is_said(district: District) -> None:

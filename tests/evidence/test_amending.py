@@ -80,9 +80,10 @@ async def test_a_correction_and_a_void_show_with_author_and_cause_beside_what_wa
     act_id = await tell(service)
     before = (await service.client.get(f"/evidence/acts/{act_id}")).json()
     answer = await service.client.post(f"/evidence/acts/{act_id}/correction", json=SAID | {"given": 1, "max": 8})
-    assert answer.json() == {"act_id": act_id, "changed": True}
+    kept = [event for event in await service.ledger.stream(f"evidence/learner/{ANN}") if event.type == "evidence.rescored.v1"]
+    assert answer.json() == {"act_id": act_id, "changed": True, "event_id": kept[0].id}
     again = await service.client.post(f"/evidence/acts/{act_id}/correction", json=SAID | {"given": 1, "max": 8})
-    assert again.json()["changed"] is False
+    assert (again.json()["changed"], again.json()["event_id"]) == (False, None)
     (shown,) = (await service.client.get(f"/evidence/learners/{ANN}")).json()["items"]
     assert (shown["score_e6"], shown["corrected_e6"], shown["void"]) == (before["score_e6"], 125_000, False)
     assert (await service.client.post(f"/evidence/acts/{act_id}/void", json=SAID)).json()["changed"] is True

@@ -14,7 +14,7 @@ import psycopg
 from aiokafka import AIOKafkaProducer
 
 from tests.faults import seeds
-from tests.faults.load import load
+from tests.faults.load import Load, load
 from tests.faults.stage import Stage, scenario
 from tests.faults.town import Town, eventually, happens
 
@@ -112,11 +112,11 @@ def order(stage: Stage) -> None:
                         ids.update((told["id"], told["act_id"]) for told in client.tell(acts))
                 if start == 2 * seeds.IN_A_ROW:  # Of some learners all is told by now, of others more comes later.
                     town.await_ready()
-                    _amend(stage, town, ids)
+                    _amend(stage, town, client, ids)
                 if start == seeds.IN_A_ROW:
                     town.of("mastery")[0].kill()
                     town.start("mastery")
-            _amend(stage, town, ids)
+            _amend(stage, town, client, ids)
             stage.inject("orders of the same evidence", GROUPS * ORDERS)
         stage.judge(town, client)
         for group in range(GROUPS):
@@ -126,7 +126,7 @@ def order(stage: Stage) -> None:
                 stage.must(state == states[0], f"I5: order {number} of group {group} ends otherwise: {state[:2]} and {states[0][:2]}")
 
 
-def _amend(stage: Stage, town: Town, ids: dict[str, str]) -> None:
+def _amend(stage: Stage, town: Town, client: Load, ids: dict[str, str]) -> None:
     """Correct a piece of evidence of every learner, and void another one, where they were told already; asking again changes nothing."""
     for group in range(GROUPS):
         for order in range(ORDERS):
@@ -137,7 +137,9 @@ def _amend(stage: Stage, town: Town, ids: dict[str, str]) -> None:
                 said = AMENDED | ({"given": 1, "max": 2} if what == "correction" else {})
                 answer = httpx.post(f"{town.address('evidence')}/evidence/acts/{act_id}/{what}", json=said, timeout=LIMIT_S)
                 stage.must(answer.status_code == 200, f"a {what} is not taken: {answer.status_code} {answer.text[:200]}")
-                stage.inject(what, int(answer.status_code == 200 and answer.json()["changed"]))
+                if answer.status_code == 200 and answer.json()["changed"]:
+                    stage.inject(what)
+                    client.amended(answer.json())
 
 
 def _learner(group: int, order: int) -> int:

@@ -103,6 +103,11 @@ class Load:
         with httpx.Client(timeout=REQUEST_S) as client:
             return self._tell(client, ("/evidence", {"items": acts}))
 
+    def amended(self, answer: dict[str, Any]) -> None:
+        """Note what a correction or a void was answered with."""
+        with self._lock:
+            self.acks.append({"status": TAKEN, "acts": [answer | {"result": "amended"}], "at": time.monotonic()})
+
     def _run(self) -> None:
         with httpx.Client(timeout=REQUEST_S) as client:
             while not self._stop.is_set() and not self.unexpected:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
 
 from shared.errors import MalformedInput
 
-KEPT: Final = ("recorded", "waiting", "duplicate", "regraded", "conflict")
+AMENDED: Final = "amended"
+"""What a log calls a correction or a void that was answered with `changed`."""
+KEPT: Final = ("recorded", "waiting", "duplicate", "regraded", "conflict", AMENDED)
 """Results after which an act must be in evidence's ledger."""
 
 
@@ -22,6 +24,8 @@ class Ack(NamedTuple):
     result: str
     message: str | None
     """What the client calls what it told; None where its log does not say."""
+    event: UUID | None = None
+    """Of an amendment, the event that keeps it; None where the log does not say."""
 
 
 def read_acks(path: Path) -> Iterator[Ack]:
@@ -35,12 +39,18 @@ def read_acks(path: Path) -> Iterator[Ack]:
             try:
                 entry = orjson.loads(line)
                 told = entry["acts"] if 200 <= int(entry["status"]) < 300 else ()
-                found = [Ack(UUID(act["act_id"]), str(act["result"]), _text(act.get("id"))) for act in told if act.get("act_id")]
+                found = [_ack(act) for act in told if act.get("act_id")]
             except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError):
                 raise MalformedInput(
-                    f"{path.name}:{number}: not a line of acknowledgements: each is {{status, acts: [{{act_id, result}}]}}"
+                    f"{path.name}:{number}: not a line of acknowledgements: each is {{status, acts: [{{act_id, result}}]}}, for a "
+                    f"correction or void with {AMENDED} as its result, and its event_id"
                 ) from None
             yield from found
+
+
+def _ack(told: Mapping[str, Any]) -> Ack:
+    event = told.get("event_id")
+    return Ack(UUID(told["act_id"]), str(told["result"]), _text(told.get("id")), None if event is None else UUID(event))
 
 
 def _text(value: object) -> str | None:

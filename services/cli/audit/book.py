@@ -28,7 +28,7 @@ TABLES: Final = (
     "CREATE TABLE inbox (service INTEGER, source INTEGER, partition INTEGER, position INTEGER, head TEXT)",
     "CREATE TABLE aside (service INTEGER, source INTEGER, partition INTEGER, position INTEGER, open INTEGER, gone INTEGER)",
     "CREATE TABLE lane (service INTEGER, partition INTEGER, length INTEGER, published INTEGER)",
-    "CREATE TABLE ack (act BLOB, result TEXT, message TEXT)",
+    "CREATE TABLE ack (act BLOB, result TEXT, message TEXT, event BLOB)",
     "CREATE TABLE hole (service INTEGER, partition INTEGER, position INTEGER, lost INTEGER, at INTEGER)",
 )
 INDEXES: Final = (

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import httpx
 
-from services.cli.audit.acks import KEPT, all_acks
+from services.cli.audit.acks import AMENDED, KEPT, all_acks
 from services.cli.audit.book import SERVICES, Book, number_of, place
 from services.cli.audit.findings import Findings
 from services.evidence.domain import MAX_TELLINGS
@@ -39,6 +39,10 @@ NOT_KEPT: Final = """
 NOT_RECORDED: Final = """
     SELECT DISTINCT k.act FROM ack k WHERE k.result = 'recorded'
         AND NOT EXISTS (SELECT 1 FROM act a WHERE a.role = 'recorded' AND a.act = k.act)"""
+NOT_AMENDED: Final = """
+    SELECT DISTINCT k.act FROM ack k WHERE k.result = ?1 AND NOT EXISTS (
+        SELECT 1 FROM act a JOIN event e ON e.service = ?2 AND e.partition = a.partition AND e.position = a.position
+        WHERE a.role = ?1 AND a.act = k.act AND (k.event IS NULL OR e.id = k.event))"""
 LACKING: Final = """
     SELECT k.act FROM (SELECT act, min(max(1, count(DISTINCT message)), ?2) AS told FROM ack WHERE result = ?1 GROUP BY act) k
     WHERE k.told > (SELECT count(*) FROM act a WHERE a.role = ?1 AND a.act = k.act)"""
@@ -61,14 +65,14 @@ OPEN: Final = "SELECT service, count(*) FROM aside WHERE open GROUP BY service"
 
 
 def check_acks(book: Book, acks: Sequence[Path], findings: Findings) -> None:
-    """I1: what a client was told is stored: the act, its being recorded, each further grade and each conflict.
+    """I1: what a client was told is stored: the act, its being recorded, each further grade, each conflict and each amendment.
 
     Raises:
         MalformedInput: a log cannot be read, or proves nothing.
     """
-    rows: list[tuple[bytes, str, str | None]] = []
+    rows: list[tuple[bytes, str, str | None, bytes | None]] = []
     for ack in all_acks(acks):
-        rows.append((ack.act.bytes, ack.result, ack.message))
+        rows.append((ack.act.bytes, ack.result, ack.message, ack.event.bytes if ack.event else None))
         if len(rows) >= CHUNK:
             book.put("ack", rows)
             rows = []
@@ -77,6 +81,8 @@ def check_acks(book: Book, acks: Sequence[Path], findings: Findings) -> None:
     kept = ", ".join(f"'{result}'" for result in KEPT)
     findings.wrong("I1", "acknowledged and not in the ledger", _ids(book.rows(NOT_KEPT.format(kept=kept))))
     findings.wrong("I1", "told as recorded and not recorded", _ids(book.rows(NOT_RECORDED)))
+    amended = _ids(book.rows(NOT_AMENDED, AMENDED, number_of(Topic.EVIDENCE)))
+    findings.wrong("I1", "told as corrected or void and the amendment is not kept", amended)
     for result, most, words in PROMISED:
         findings.wrong("I1", words, _ids(book.rows(LACKING, result, most)))
 

@@ -156,7 +156,7 @@ def _short_number(text: str) -> int:
 
 
 def _acts(header: Header, partition: int, acts: list[Any], told: list[Any]) -> None:
-    """Note what an event does with an act: accepts, disputes, grades again, records or counts it.
+    """Note what an event does with an act: accepts, disputes, grades again, amends, records or counts it.
 
     `copy` is a hash of what it says that it means.
     """
@@ -170,6 +170,8 @@ def _acts(header: Header, partition: int, acts: list[Any], told: list[Any]) -> N
             acts.append(("conflict", UUID(data["told"]["act_id"]).bytes, partition, header.position, b""))
         case "evidence.regraded.v1":
             acts.append(("regraded", UUID(data["told"]["act_id"]).bytes, partition, header.position, b""))
+        case "evidence.rescored.v1" | "evidence.voided.v1":
+            acts.append(("amended", UUID(data["evidence_id"]).bytes, partition, header.position, b""))
         case "evidence.recorded.v1":
             acts.append(("recorded", UUID(data["evidence_id"]).bytes, partition, header.position, _copy(data)))
         case "mastery.estimated.v1" | "mastery.re-estimated.v1" | "mastery.evidence-deferred.v1":

@@ -49,6 +49,7 @@ class Amended(BaseModel):
 
     act_id: UUID
     changed: bool = Field(description="False where it was so already.")
+    event_id: UUID | None = Field(description="The event that keeps it for good; null where it was so already.")
 
 
 def routes(context: Context, queries: Queries) -> APIRouter:
@@ -63,7 +64,8 @@ def routes(context: Context, queries: Queries) -> APIRouter:
             evidence_id=act_id, learner_id=act.learner_id, author_id=said.author_id, cause=said.cause, words=said.words,
             at=context.clock.now(), **more,
         )  # fmt: skip
-        return Amended(act_id=act_id, changed=bool(await events_of(context, [AmendEvidence(told)])))
+        events = await events_of(context, [AmendEvidence(told)])
+        return Amended(act_id=act_id, changed=bool(events), event_id=UUID(events[-1].id) if events else None)
 
     @router.post("/acts/{act_id}/correction")
     async def correct(act_id: UUID, said: Sent[Correcting]) -> Amended:
