@@ -14,17 +14,19 @@ class Standing:
 
     def __init__(self) -> None:
         self._since: dict[Hashable, tuple[object, float]] = {}
+        self._seen = 0.0
+        """When it was looked last: what has happened since then nobody knows."""
 
     def see(self, places: Mapping[Hashable, object], now: float) -> None:
         """Note where everything stands that has work before it; what is not named has none."""
-        before = self._since
+        before, self._seen = self._since, now
         self._since = {
             name: before[name] if name in before and before[name][0] == place else (place, now) for name, place in places.items()
         }
 
-    def seconds(self, now: float) -> dict[Hashable, float]:
-        """Return for how long each of them has stood there."""
-        return {name: now - since for name, (_, since) in self._since.items()}
+    def seconds(self) -> dict[Hashable, float]:
+        """Return for how long each of them was seen to stand there."""
+        return {name: self._seen - since for name, (_, since) in self._since.items()}
 
 
 class Undone:

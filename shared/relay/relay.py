@@ -150,7 +150,7 @@ class Relay:
         found = []
         if self.silent_s() >= after_s:
             found.append(f"the relay has not got round for {self.silent_s():.0f} s: what is recorded does not reach Kafka")
-        for partition, seconds in self._standing.seconds(time.monotonic()).items():
+        for partition, seconds in self._standing.seconds().items():
             if seconds >= after_s:
                 found.append(f"events of partition {partition} are recorded, and none was published for {seconds:.0f} s")
         return found
