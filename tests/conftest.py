@@ -31,14 +31,14 @@ ROOMY = 8 * 1024**3
 deleted makes new files dear on a disk: in memory, tests that use databases take three quarters of the processor time."""
 
 
-def room() -> str | None:
+def folder_in_memory() -> str | None:
     """Return the folder in memory for what tests store, where there is one with enough room and its programs can be run; else None."""
     if not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK) or os.statvfs(MEMORY).f_flag & os.ST_NOEXEC:
         return None
     return str(MEMORY) if min(psutil.virtual_memory().available, shutil.disk_usage(MEMORY).free) >= ROOMY else None
 
 
-if "TMPDIR" not in os.environ and (found := room()):
+if "TMPDIR" not in os.environ and (found := folder_in_memory()):
     os.environ["TMPDIR"], tempfile.tempdir = found, None
 
 HOMES = Path(tempfile.gettempdir()) / f"cairn-tests-{os.getuid()}"

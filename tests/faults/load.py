@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from services.cli.audit.acks import AMENDED
 from tests.faults import seeds
 from tests.faults.town import NeverHappened, Town, eventually
 
@@ -106,7 +107,7 @@ class Load:
     def amended(self, answer: dict[str, Any]) -> None:
         """Note what a correction or a void was answered with."""
         with self._lock:
-            self.acks.append({"status": TAKEN, "acts": [answer | {"result": "amended"}], "at": time.monotonic()})
+            self.acks.append({"status": TAKEN, "acts": [answer | {"result": AMENDED}], "at": time.monotonic()})
 
     def _run(self) -> None:
         with httpx.Client(timeout=REQUEST_S) as client:
