@@ -14,7 +14,7 @@ from uuid import UUID
 from services.evidence.amending import AmendEvidence, decide_amendment
 from services.evidence.calendar import calendar
 from services.evidence.grading import Telling, compare, tellings_in
-from shared.contracts.envelope import Event, StreamId
+from shared.contracts.envelope import Event, StreamId, made
 from shared.contracts.evidence import (
     AliasNoted,
     EvidenceAccepted,
@@ -169,7 +169,8 @@ def _of_learner(learner_id: UUID) -> StreamId:
 
 @dataclass(frozen=True, slots=True)
 class RecordEvidence:
-    """Record what an accepted act means: whose it is, and which competencies (sorted) it is evidence of."""
+    """Record what an accepted act means: whose it is, and which competencies it is evidence of. Values are as the event holds them: ids of
+    competencies sorted, the instant in UTC."""
 
     evidence_id: UUID
     learner_id: UUID
@@ -205,8 +206,8 @@ def decide_learner(
     if history and any(past.data.evidence_id == command.evidence_id for past in history):
         return []
     return [
-        EvidenceRecorded(
-            evidence_id=command.evidence_id, learner_id=command.learner_id, item_id=command.item_id,
+        made(
+            EvidenceRecorded, evidence_id=command.evidence_id, learner_id=command.learner_id, item_id=command.item_id,
             competency_ids=command.competency_ids, score_e6=command.score_e6, occurred_at=command.occurred_at, kind=command.kind,
             duration_ms=command.duration_ms,
         )

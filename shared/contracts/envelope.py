@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -16,6 +16,7 @@ from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
 import orjson
+from pydantic import BaseModel
 
 from shared.contracts.value import (
     MAX_INTEGER,
@@ -59,17 +60,21 @@ def canonical(value: Any) -> bytes:
 _time_text: Final = lru_cache(maxsize=16)(instant_text)  # All events of a transaction have the same.
 
 
-_SET: Final = object.__setattr__
+_NEW: Final = object.__new__
+_SET_FIELDS, _SET_NAMED, _SET_EXTRA, _SET_PRIVATE = (
+    vars(BaseModel)[place].__set__ for place in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+)
+"""What pydantic keeps in an object, each written straight to its place: `object.__setattr__` looks through all base classes first."""
 
 
 def made(part: type[P], /, **values: Any) -> P:
     """Return a part or an event with these values, taken as they are: every field of it, of the right type and within its bounds. It takes
-    a third of the time of looking at them. For what a pure room has worked out; whatever comes from outside is validated."""
-    new = part.__new__(part)
-    _SET(new, "__dict__", values)
-    _SET(new, "__pydantic_fields_set__", set())
-    _SET(new, "__pydantic_extra__", None)
-    _SET(new, "__pydantic_private__", None)
+    a quarter of the time of looking at them. For what a pure room has worked out; whatever comes from outside is validated."""
+    new: P = _NEW(part)
+    _SET_FIELDS(new, values)
+    _SET_NAMED(new, set())
+    _SET_EXTRA(new, None)
+    _SET_PRIVATE(new, None)
     return new
 
 
@@ -169,6 +174,8 @@ class Header:
 
     attributes: Mapping[str, Any]
     raw: bytes
+    values: Sequence[Any] = field(repr=False)
+    """Of the attributes, in the order of `Recorded`."""
 
     @classmethod
     def read(cls, raw: bytes) -> Self:
@@ -185,9 +192,10 @@ class Header:
             raise ValueError(f"not JSON: {error}") from None
         if not isinstance(attributes, dict):
             raise ValueError("not a JSON object")
-        if not _is_sound(attributes):
+        values = _sound(attributes)
+        if values is None:
             raise ValueError(_fault_of(attributes))
-        return cls(attributes, raw)
+        return cls(attributes, raw, values)
 
     @property
     def event_type(self) -> str:
@@ -214,7 +222,7 @@ class Header:
         (
             id, type_name, source, time, stream, version, key, partition, position, previous, decider, settings, release, causation,
             correlation, data,
-        ) = _VALUES(self.attributes)  # fmt: skip
+        ) = self.values  # fmt: skip
         if len(id) != len(causation) or len(id) != len(correlation) or not _THREE_IDS.fullmatch(id + causation + correlation):
             raise ValueError("id, causationid or correlationid is not a UUID in lower case")
         at = datetime.fromisoformat(time)
@@ -222,7 +230,7 @@ class Header:
             raise ValueError("time is not an instant: it knows no time zone")
         return Recorded(
             id, type_name, source, at, stream, version, key, partition, position, previous, decider, settings, release, causation,
-            correlation, event_class.model_validate(data), self.raw,
+            correlation, event_class.__pydantic_validator__.validate_python(data), self.raw,  # As `model_validate` does.
         )  # fmt: skip
 
 
@@ -236,20 +244,22 @@ _NUMBERS: Final = itemgetter(*(place for place, kind in enumerate(_ATTRIBUTES.va
 _TEXTS: Final = itemgetter(*(place for place, kind in enumerate(_ATTRIBUTES.values()) if kind is str))
 
 
-def _is_sound(attributes: Mapping[str, Any]) -> bool:
+def _sound(attributes: Mapping[str, Any]) -> Sequence[Any] | None:
+    """Return the values of an envelope's attributes, in the order of `Recorded`; None where they are not sound."""
     try:
-        values = _VALUES(attributes)
+        values: Sequence[Any] = _VALUES(attributes)
         texts = "".join(_TEXTS(values))
     except (KeyError, TypeError):  # One is missing, or is no text.
-        return False
+        return None
     if type(values[-1]) is not dict or "\0" in texts:
-        return False
+        return None
     if len(texts) > MAX_ATTRIBUTE and max(map(len, _TEXTS(values))) > MAX_ATTRIBUTE:
-        return False
+        return None
     version, partition, position, settings = _NUMBERS(values)
     if not type(version) is type(partition) is type(position) is type(settings) is int:
-        return False
-    return 0 <= version <= MAX_INTEGER and 0 <= partition <= MAX_INTEGER and 0 <= position <= MAX_INTEGER and 0 <= settings <= MAX_INTEGER
+        return None
+    inside = 0 <= version <= MAX_INTEGER and 0 <= partition <= MAX_INTEGER and 0 <= position <= MAX_INTEGER and 0 <= settings <= MAX_INTEGER
+    return values if inside else None
 
 
 def _fault_of(attributes: Mapping[str, Any]) -> str:

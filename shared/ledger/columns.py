@@ -35,6 +35,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _COPY_HEAD: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_END: Final = b"\xff\xff"
 _EVENT_HEAD: Final = Struct(">hiiiqi").pack
+_EVENT_MIDDLE: Final = Struct(">iqi").pack
+_EVENT_TAIL: Final = Struct(">iqi").pack
 _STREAM_HEAD: Final = Struct(">hi").pack
 _STREAM_NUMBERS: Final = Struct(">iiiqiii").pack
 
@@ -130,34 +132,38 @@ class Uuids(Column):
     @staticmethod
     def _elements(values: Sequence[UUID | str | None]) -> Iterable[bytes]:
         return [
-            _NULL if value is None else _UUID_HEAD + (bytes.fromhex(value.replace("-", "")) if isinstance(value, str) else value.bytes)
+            _NULL
+            if value is None
+            else _UUID_HEAD + (bytes.fromhex(value.replace("-", "")) if isinstance(value, str) else value.int.to_bytes(16))
             for value in values
         ]
 
 
+CopyRow = tuple[bytes, ...]
+"""A row for COPY in its parts: put together only once, with all others."""
+
+
 def event_row(
     partition: int, position: int, stream: str, version: int, key: str, type_name: str, recorded_us: int, content: bytes
-) -> bytes:  # fmt: skip
+) -> CopyRow:  # fmt: skip
     """Return a row for COPY into `event`; `recorded_us` is what `since_2000` gives."""
     name, of, kind = stream.encode(), key.encode(), type_name.encode()
-    return b"".join(
-        (
-            _EVENT_HEAD(8, 4, partition, 8, position, len(name)), name, _INT8(8, version), _LENGTH(len(of)), of, _LENGTH(len(kind)), kind,
-            _INT8(8, recorded_us), _LENGTH(len(content)), content,
-        )
+    return (
+        _EVENT_HEAD(8, 4, partition, 8, position, len(name)), name, _EVENT_MIDDLE(8, version, len(of)), of, _LENGTH(len(kind)), kind,
+        _EVENT_TAIL(8, recorded_us, len(content)), content,
     )  # fmt: skip
 
 
-def stream_row(stream: str, key: str, partition: int, version: int, format: int, state: bytes) -> bytes:
+def stream_row(stream: str, key: str, partition: int, version: int, format: int, state: bytes) -> CopyRow:
     """Return a row for COPY into `stream`."""
     name, of = stream.encode(), key.encode()
     numbers = _STREAM_NUMBERS(4, partition, 8, version, 4, format, len(state))
-    return b"".join((_STREAM_HEAD(6, len(name)), name, _LENGTH(len(of)), of, numbers, state))
+    return _STREAM_HEAD(6, len(name)), name, _LENGTH(len(of)), of, numbers, state
 
 
-def copied(rows: Iterable[bytes]) -> bytes:
+def copied(rows: Iterable[CopyRow]) -> bytes:
     """Return rows as one block for COPY FROM STDIN (FORMAT BINARY)."""
-    return b"".join((_COPY_HEAD, *rows, _COPY_END))
+    return b"".join((_COPY_HEAD, *chain.from_iterable(rows), _COPY_END))
 
 
 def since_2000(at: datetime) -> int:

@@ -15,7 +15,7 @@ from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
 from shared.decider import Decider
 from shared.errors import LedgerError
 from shared.failpoints import reach
-from shared.ledger.columns import Blobs, Numbers, Texts, copied, event_row, since_2000, stream_row
+from shared.ledger.columns import Blobs, CopyRow, Numbers, Texts, copied, event_row, since_2000, stream_row
 from shared.ledger.turn import Held, Lane, Need, check_release
 from shared.ledger.types import BLOCKING, MAX_STEP, Batch, Connection, Inbox, InboxMoved, Incoming, Projection, Trouble, Walk, readable
 
@@ -242,7 +242,7 @@ async def keep_streams(connection: Connection, changed: Sequence[Held], deciders
     Raises:
         LedgerError: where a stream is not at the version it was read at, which the partition's lock forbids.
     """
-    fresh: list[bytes] = []
+    fresh: list[CopyRow] = []
     moved: list[tuple[str, int, int, int, bytes]] = []
     for held in changed:
         decider = deciders[held.id.split("/", 2)[1]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -38,14 +38,19 @@ class Held:
     version: int
     state: Any
     read_version: int
-    stored: list[Recorded[Any]] | None = None
+    stored: list[Recorded[Any]] | None
     """Its events in the database, once somebody needed them."""
-    parts: dict[str, list[Recorded[Any]]] = field(default_factory=dict)
+    parts: dict[str, list[Recorded[Any]]]
     """Of these, those with one value of their decider's `apart_by`, where somebody needed only them."""
-    fresh: list[Recorded[Any]] = field(default_factory=list)
+    fresh: list[Recorded[Any]]
     """Its events decided in this transaction."""
-    size: int = 0
+    size: int
     """Bytes of the state as it was written, times its codec's bulk."""
+
+    def __init__(self, id: str, key: str, partition: int, version: int, state: Any, read_version: int) -> None:
+        """Written out: what `dataclass` makes is never compiled, and takes four times as long."""
+        self.id, self.key, self.partition, self.version, self.state, self.read_version = id, key, partition, version, state, read_version
+        self.stored, self.parts, self.fresh, self.size = None, {}, [], 0
 
     def history(self, need: Need) -> list[Recorded[Any]] | None:
         """Return the stored events that are needed; None where they are not loaded yet."""

@@ -38,8 +38,10 @@ class Ask:
     stream: StreamId = field(init=False, compare=False, repr=False)
     """The stream whose decider answers, worked out once."""
 
-    def __post_init__(self) -> None:
-        self.stream = self.command.stream
+    def __init__(self, command: Command, origin: Origin, record: int | None = None) -> None:
+        """Written out, as are those below: what `dataclass` makes is never compiled, and takes four times as long."""
+        self.command, self.origin, self.record = command, origin, record
+        self.stream = command.stream
 
 
 @dataclass(slots=True)
@@ -47,8 +49,11 @@ class Answer:
     """What a decider said to one ask: events, now part of the record, or a refusal, which left no trace."""
 
     ask: Ask
-    events: tuple[Recorded[Any], ...] = ()
-    refusal: Refusal | None = None
+    events: tuple[Recorded[Any], ...]
+    refusal: Refusal | None
+
+    def __init__(self, ask: Ask, events: tuple[Recorded[Any], ...] = (), refusal: Refusal | None = None) -> None:
+        self.ask, self.events, self.refusal = ask, events, refusal
 
 
 Row = Mapping[str, Any]
@@ -82,7 +87,8 @@ class Projection:
                 continue
             for row in self.rows(event):
                 key = key_of(row)
-                found[key] = {**found[key], **row} if halves and key in found else row
+                before = found.get(key) if halves else None
+                found[key] = {**before, **row} if before else row
         return list(found.values())
 
 
@@ -160,15 +166,23 @@ class Incoming:
     partition: int
     kafka_offset: int
     raw: bytes
-    position: int | None = None
+    position: int | None
     """None for a foreign record: then neither position nor head move."""
-    key: str = ""
-    head: str = ""
+    key: str
+    head: str
     """Hash of this record's bytes."""
-    asks: tuple[Ask, ...] = ()
-    trouble: Trouble | None = None
+    asks: tuple[Ask, ...]
+    trouble: Trouble | None
     """Set: park it in place of handling its asks."""
-    reason: str = ""
+    reason: str
+
+    def __init__(
+        self, source: str, partition: int, kafka_offset: int, raw: bytes, position: int | None = None, key: str = "", head: str = "",
+        asks: tuple[Ask, ...] = (), trouble: Trouble | None = None, reason: str = "",
+    ) -> None:  # fmt: skip
+        self.source, self.partition, self.kafka_offset, self.raw = source, partition, kafka_offset, raw
+        self.position, self.key, self.head = position, key, head
+        self.asks, self.trouble, self.reason = asks, trouble, reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
@@ -171,8 +172,8 @@ async def _walked(connection: Connection, place: Place, letting: Sequence[Lettin
     return replace(place, position=place.length, after_partition=-1, after_position=-1), left
 
 
-def _released(correlation: UUID, competency_ids: list[str], kind: str, **other: Any) -> Ask:
-    meant = RecordEvidence(competency_ids=tuple(competency_ids), kind=Kind(kind), **other)
+def _released(correlation: UUID, competency_ids: list[str], kind: str, occurred_at: datetime, **other: Any) -> Ask:
+    meant = RecordEvidence(competency_ids=tuple(competency_ids), kind=Kind(kind), occurred_at=occurred_at.astimezone(UTC), **other)
     return Ask(meant, Origin(acceptance(str(meant.evidence_id)), str(correlation)))
 
 
