@@ -111,7 +111,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
                 await ensure_topics(settings.kafka(), settings.topic_prefix, self._sources, settings.partitions)
                 await start(self.broker)
                 begun = True
-            except (KafkaError, NoTopic) as error:
+            except (KafkaError, NoTopic, OSError) as error:
                 log.warning("consumer starts again", error=type(error).__name__, again_in_s=LOOK_S)
                 await self.broker.stop()
                 await asyncio.sleep(LOOK_S)

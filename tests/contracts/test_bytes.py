@@ -57,6 +57,30 @@ def test_our_canonical_form_is_rfc_8785(value: Any) -> None:
     assert canonical(value) == rfc8785.dumps(value)
 
 
+texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=12) | st.sampled_from(['"', "\\", "\x7f", "\n", "é", "a", ""])
+numbers = st.integers(0, MAX_INTEGER)
+
+
+@given(st.lists(texts, min_size=8, max_size=8), st.lists(numbers, min_size=4, max_size=4), st.datetimes(timezones=st.just(UTC)))
+def test_an_envelope_of_any_texts_and_numbers_is_rfc_8785(words: list[str], counts: list[int], at: datetime) -> None:
+    source, kind, key, previous, decider, release, causation, correlation = words
+    version, partition, position, adopted = counts
+    stream = StreamId("evidence", kind, key, key)
+    raw = envelope(
+        source=source, stream=stream, version=version, partition=partition, position=position, previous=previous, at=at, decider=decider,
+        settings=adopted, release=release, origin=Origin(causation, correlation), event=recorded(),
+    )  # fmt: skip
+    assert raw == rfc8785.dumps(
+        {
+            "specversion": "1.0", "type": "evidence.recorded.v1", "datacontenttype": "application/json",
+            "id": str(uuid.uuid5(NAMESPACE, f"{stream}@{version}")), "source": source, "time": f"{at:%Y-%m-%dT%H:%M:%S.%fZ}".rjust(27, "0"),
+            "stream": stream.name, "streamversion": version, "partitionkey": stream.key, "partition": partition, "position": position,
+            "previous": previous, "decider": decider, "settings": adopted, "release": release, "causationid": causation,
+            "correlationid": correlation, "data": recorded().model_dump(mode="json", exclude_defaults=True),
+        }
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("value", [2**53, -(2**53), {"a": 2**60}, "\ud800"])
 def test_what_other_readers_would_read_otherwise_is_refused(value: Any) -> None:
     with pytest.raises(TypeError):

@@ -212,7 +212,7 @@ async def test_a_worker_that_took_over_a_name_while_a_topic_was_away_reads_it_wh
 async def test_a_broker_that_has_just_come_back_ends_no_consumer(
     wire: Wire, source: Ledger, hearer: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls: list[Exception] = [NoTopic([wire.topic]), KafkaConnectionError("nobody leads")]
+    calls: list[Exception] = [NoTopic([wire.topic]), KafkaConnectionError("nobody leads"), OSError("no route to host")]
 
     async def coming_back(*arguments: Any) -> None:
         if calls:
