@@ -7,7 +7,7 @@ import sys
 from asyncio.subprocess import Process
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -189,7 +189,12 @@ def _ready(port: int) -> bool:
 
 def _workers(process: Process) -> list[psutil.Process]:
     """Return the workers of a supervisor, without what multiprocessing runs beside them."""
-    return [each for each in psutil.Process(process.pid).children() if "spawn_main" in " ".join(each.cmdline())]
+    found = []
+    for each in psutil.Process(process.pid).children():
+        with suppress(psutil.NoSuchProcess):  # It was killed, and nobody has taken notice yet.
+            if "spawn_main" in " ".join(each.cmdline()):
+                found.append(each)
+    return found
 
 
 @pytest.mark.slow
