@@ -35,8 +35,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _COPY_HEAD: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_END: Final = b"\xff\xff"
 _EVENT_HEAD: Final = Struct(">hiiiqi").pack
-_EVENT_MIDDLE: Final = Struct(">iqi").pack
-_EVENT_TAIL: Final = Struct(">iqi").pack
+_NUMBER_AND_LENGTH: Final = Struct(">iqi").pack
 _STREAM_HEAD: Final = Struct(">hi").pack
 _STREAM_NUMBERS: Final = Struct(">iiiqiii").pack
 
@@ -149,8 +148,8 @@ def event_row(
     """Return a row for COPY into `event`; `recorded_us` is what `since_2000` gives."""
     name, of, kind = stream.encode(), key.encode(), type_name.encode()
     return (
-        _EVENT_HEAD(8, 4, partition, 8, position, len(name)), name, _EVENT_MIDDLE(8, version, len(of)), of, _LENGTH(len(kind)), kind,
-        _EVENT_TAIL(8, recorded_us, len(content)), content,
+        _EVENT_HEAD(8, 4, partition, 8, position, len(name)), name, _NUMBER_AND_LENGTH(8, version, len(of)), of, _LENGTH(len(kind)), kind,
+        _NUMBER_AND_LENGTH(8, recorded_us, len(content)), content,
     )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ class Held:
     """Bytes of the state as it was written, times its codec's bulk."""
 
     def __init__(self, id: str, key: str, partition: int, version: int, state: Any, read_version: int) -> None:
-        """Written out: what `dataclass` makes is never compiled, and takes four times as long."""
+        """Written out: what `dataclass` makes is never compiled."""
         self.id, self.key, self.partition, self.version, self.state, self.read_version = id, key, partition, version, state, read_version
         self.stored, self.parts, self.fresh, self.size = None, {}, [], 0
 

@@ -39,7 +39,7 @@ class Ask:
     """The stream whose decider answers, worked out once."""
 
     def __init__(self, command: Command, origin: Origin, record: int | None = None) -> None:
-        """Written out, as are those below: what `dataclass` makes is never compiled, and takes four times as long."""
+        """Written out, as are those below: what `dataclass` makes is never compiled."""
         self.command, self.origin, self.record = command, origin, record
         self.stream = command.stream
 
