@@ -23,11 +23,16 @@ PLACED: Final = """
     JOIN event e ON e.stream = concat_ws('/', 'scheduling', 'day', l.school_id, l.day) AND e.version = c.version WHERE l.learner_id = %s"""
 """What placed a learner, by the read tables that say on which days: no key of the record does."""
 LED: Final = """
-    SELECT DISTINCT asked.stream, taken.version, taken.type, taken.recorded_at
-    FROM unnest(%s::text[], %s::bigint[]) AS asked (stream, version) CROSS JOIN LATERAL (
-        SELECT version, type, recorded_at FROM event WHERE event.stream = asked.stream AND event.version < asked.version AND type = ANY(%s)
-        ORDER BY version DESC LIMIT 1) taken"""
-"""What a day took last ahead of an event of its: a plan names it as its cause. It is about many learners, so only its time is read."""
+    SELECT asked.stream, asked.version, led.stream, led.version, led.type, led.recorded_at
+    FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS asked (stream, version, settings) CROSS JOIN LATERAL (
+        (SELECT stream, version, type, recorded_at FROM event
+            WHERE event.stream = asked.stream AND event.version < asked.version AND type = ANY(%s) ORDER BY event.version DESC LIMIT 1)
+        UNION ALL
+        (SELECT stream, version, type, recorded_at FROM event
+            WHERE event.stream = %s AND event.version <= asked.settings AND type = %s ORDER BY event.version DESC LIMIT 1)
+        ORDER BY recorded_at DESC, stream LIMIT 1) AS led"""
+"""The last of what led to an event of a day: what the day took ahead of it, or resources that came into force. It is about many learners,
+so only its time is read."""
 ACTS: Final = "SELECT bytes FROM event WHERE stream = ANY(%s) ORDER BY stream, version"
 """What was told of acts. It names the learner by an alias only."""
 ACT: Final = "evidence/act/"
@@ -186,25 +191,26 @@ async def _acts(pool: read.Pool, events: Sequence[Recorded[Any]], waits: Iterabl
 
 
 async def _led(pool: read.Pool, events: Sequence[Recorded[Any]]) -> dict[str, Cause]:
-    """Return by their ids what days had taken when learners were placed on them."""
+    """Return what led days to place learners as they did, by the ids of the events that say so."""
     placed = [event for event in events if isinstance(event.data, scheduling.PlacementChanged)]
     taken = [scheduling.DayDemanded.TYPE, scheduling.DayStaffed.TYPE]
-    values = [[event.stream for event in placed], [event.version for event in placed], taken]
-    causes = [
-        Cause(event_id(stream, version), type, at.astimezone(UTC)) for stream, version, type, at in await read.found(pool, LED, values)
-    ]
-    return {cause.id: cause for cause in causes}
+    asked = [event.stream for event in placed], [event.version for event in placed], [event.settings for event in placed]
+    settings = f"{Topic.SCHEDULING}/settings", scheduling.ResourcesAdopted.TYPE
+    return {
+        event_id(stream, version): Cause(event_id(led, number), type, at.astimezone(UTC))
+        for stream, version, led, number, type, at in await read.found(pool, LED, [*asked, taken, *settings])
+    }
 
 
 def _causes(events: Sequence[Recorded[Any]], led: Mapping[str, Cause]) -> dict[str, Cause]:
     """Return what led to each event, by its id. A day is planned for many at once: what led to a learner's place in it is her demand where
-    that is newer than the one she was placed by before; else whatever the day took, such as of others or of the adults.
+    that is newer than the one she was placed by before; else whatever the day took, such as of others or of the adults, or other resources.
 
     Args:
         events: in order.
-        led: events that are not hers.
+        led: what led to her places, by their ids: it is not hers.
     """
-    known = {**led, **{event.id: Cause(event.id, event.type, event.time) for event in events}}
+    known = {event.id: Cause(event.id, event.type, event.time) for event in events}
     heard = {
         (event.data.school_id, event.data.demand.version): known[event.id]
         for event in events
@@ -213,7 +219,7 @@ def _causes(events: Sequence[Recorded[Any]], led: Mapping[str, Cause]) -> dict[s
     served: dict[tuple[UUID, date], int] = {}
     causes: dict[str, Cause | None] = {}
     for event in events:
-        causes[event.id] = known.get(event.causation)
+        causes[event.id] = led.get(event.id) or known.get(event.causation)
         if isinstance(event.data, scheduling.PlacementChanged):
             day = event.data.school_id, event.data.on
             if event.data.demand_version > served.get(day, -1):

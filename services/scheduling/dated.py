@@ -62,6 +62,12 @@ def base_of_dates(schools: Iterable[SchoolResources]) -> str:
     return digest(canonical(dated)) if dated else ""
 
 
+def as_it_was(before: SchoolResources, sent: SchoolResources, today: date) -> SchoolResources:
+    """Return a school as it is sent, with what is kept of dates that are over as it was: nobody who sends a whole has to know of it."""
+    over = {day.on: day for day in before.days if day.on < today}
+    return sent.model_copy(update={"days": _ordered(*over.values(), *(day for day in sent.days if day.on not in over))})
+
+
 def kept(school: SchoolResources, today: date) -> SchoolResources:
     """Return the school without dates that are over, but for those on which it was closed."""
     days = [day for day in school.days if day.on >= today or (day.closed and day.on >= today - REMEMBERED)]

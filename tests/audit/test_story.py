@@ -10,13 +10,16 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from demo import resources
 from services.cli import story, verify
+from services.cli.verify import parts_of
+from shared.clock import FixedClock
 from shared.contracts import evidence, mastery, pathing, profile, scheduling
 from shared.contracts.envelope import StreamId
 from shared.contracts.topics import Topic
 from shared.ledger import read
-from shared.testing import SOME_TIME, recorded
-from tests.audit.district import District
+from shared.testing import SOME_TIME, recorded, running
+from tests.audit.district import LEARNERS, NOW, District
 
 TOLD = (
     profile.LearnerRostered, profile.LearnerIdentified, evidence.AliasNoted, evidence.EvidenceAccepted, evidence.EvidenceRecorded,
@@ -102,6 +105,31 @@ async def test_a_place_is_because_of_her_demand_only_where_that_is_newer(distric
             served[placed.on] = placed.demand_version
 
 
+async def test_whoever_is_moved_since_her_room_is_gone_is_told_so(district: District) -> None:
+    with district.copied("scheduling") as copy, psycopg.connect(copy.installation.urls["scheduling"]) as connection:
+        [(school, space)] = connection.execute(
+            "SELECT school_id::text, place->>'space_id' FROM learner_day, jsonb_array_elements(placements) AS place"
+            " WHERE place->>'use' = 'group' GROUP BY 1, 2 ORDER BY count(*) DESC, 2 LIMIT 1"
+        ).fetchall()
+        told = resources.resources(school, LEARNERS)
+        told["schools"][0]["spaces"] = [one for one in told["schools"][0]["spaces"] if one["id"] != space]
+        later = FixedClock(NOW + timedelta(minutes=5))
+        async with running(parts_of("scheduling"), copy.databases["scheduling"], clock=later) as scheduling_service:
+            assert scheduling_service.client is not None
+            assert (await scheduling_service.client.put("/scheduling/resources", json=told)).status_code == 200
+            while await scheduling_service.tick():
+                pass
+        moved = [
+            chapter
+            for learner in learners_of(district)
+            for chapter in await story.tell(copy.installation.urls, learner, None)
+            if isinstance(chapter.event.data, scheduling.PlacementChanged) and chapter.at > NOW
+        ]
+    assert moved
+    assert {chapter.cause and chapter.cause.type for chapter in moved} == {"scheduling.resources-adopted.v1"}
+    assert all(chapter.cause and chapter.cause.time > NOW for chapter in moved)
+
+
 def test_whoever_is_moved_for_the_sake_of_others_is_not_moved_by_her_old_demand() -> None:
     school, ada = uuid4(), uuid4()
     noted = [
@@ -119,7 +147,7 @@ def test_whoever_is_moved_for_the_sake_of_others_is_not_moved_by_her_old_demand(
     ]
     placed = recorded(StreamId("scheduling", "day", f"{school}/x", str(school)), placements, SOME_TIME + timedelta(days=1))
     staffed = story.Cause(placed[0].causation, "scheduling.day-staffed.v1", SOME_TIME)
-    causes = story._causes([*demands, *elsewhere, *placed], {staffed.id: staffed})
+    causes = story._causes([*demands, *elsewhere, *placed], {event.id: staffed for event in placed})
     assert [causes[event.id].id for event in placed] == [demands[0].id, staffed.id, demands[0].id, demands[1].id, staffed.id]
     moved = story.Chapter(placed[1].time, "scheduling", "", placed[1], staffed)
     assert moved.because == f"scheduling.day-staffed.v1 of {SOME_TIME:%Y-%m-%d %H:%M:%S}.000"

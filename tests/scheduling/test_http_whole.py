@@ -8,7 +8,7 @@ import pytest
 
 from tests.scheduling.school import TUESDAY, WEDNESDAY
 from tests.scheduling.test_http import everything, planned, resources, service
-from tests.scheduling.test_http_dates import MINE, SCHOOLS, put, sent_whole
+from tests.scheduling.test_http_dates import MINE, SCHOOLS, put, put_whole, sent_whole
 
 __all__ = ["service"]
 
@@ -45,3 +45,17 @@ async def test_dates_that_are_over_hold_up_nothing(service: Any, address: str) -
     assert [one["on"] for one in stored["days"]] == [WEDNESDAY.isoformat()]
     fair = {"on": (TUESDAY + timedelta(days=3)).isoformat(), "reason": "fair"}
     assert await sent(fewer | {"days": [fair]}) == (200, ""), "nobody's word of a day to come is lost"
+    reopened = {"on": WEDNESDAY.isoformat(), "reason": "open"}
+    for days in ([fair], [fair, reopened], []):
+        answer = await put_whole(service, address, fewer | {"days": days}, base=await base_now(service, address, fewer))
+        assert answer.status_code == 200, answer.text
+        (stored,) = await everything(service, "resources")
+        assert (stored["days"][0]["on"], stored["days"][0]["closed"], stored["days"][0].get("reason", "")) == (
+            WEDNESDAY.isoformat(), True, ""
+        )  # fmt: skip
+        assert [one["on"] for one in stored["days"][1:]] == [one["on"] for one in days if one == fair]
+
+
+async def base_now(service: Any, address: str, school: Any) -> str:
+    """Return what a look tells of the dates, as whoever replaces them sends it."""
+    return str((await put_whole(service, address, school | {"days": []}, dry_run=True)).json()["base"])

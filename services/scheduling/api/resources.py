@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.scheduling.checks import Present, faults_of, staying_faults
-from services.scheduling.dated import CHANGED, base_of_dates, kept, lost, lowered
+from services.scheduling.dated import CHANGED, as_it_was, base_of_dates, kept, lost, lowered
 from services.scheduling.hours import local_day, open_days, refuse_other_hours
 from services.scheduling.queries import Queries
 from services.scheduling.resources import RESOURCES, Schools, schools_of
@@ -141,7 +141,8 @@ class Change:
             return await self.put(beside, dates, dry_run)
 
     def settled(self, told: SchoolResources, before: SchoolResources | None) -> SchoolResources:
-        """Return a school as it is put in force: where it tells of no dates, with what was told of them; without those that are over.
+        """Return a school as it is put in force: where it tells of no dates, with what was told of them; without those that are over, but
+        for what is kept of them, which stays as it was.
 
         Raises:
             Refused: periods of today that have begun would be other ones.
@@ -153,7 +154,7 @@ class Change:
         today = local_day(before, now)
         if today in {*open_days(before, now), *open_days(after, now)}:
             refuse_other_hours(before, after, today, now)
-        return kept(after, local_day(after, now))
+        return kept(as_it_was(before, after, local_day(after, now)), local_day(after, now))
 
     def _replaced(self, before: Schools, after: Schools) -> list[DatesLost]:
         now = self._context.clock.now()
