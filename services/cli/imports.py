@@ -32,7 +32,10 @@ def roster(
         typer.Option(metavar="TEMPLATE", help="IRIs of an LMS for learners: https://lms.example/users/{userIds:LMS}. May be repeated."),
     ] = None,
     withdraw_many: Annotated[
-        bool, typer.Option("--withdraw-many", help="Also withdraw more than half of the learners, if the file no longer names them.")
+        bool,
+        typer.Option(
+            "--withdraw-many", help="Also withdraw more than half of the learners, if the file no longer names them, or at no school."
+        ),
     ] = False,
     dry_run: DryRun = False,
     address: AddressOption = None,

@@ -87,6 +87,8 @@ class Plan:
     staff: list[Named]
     learners: list[Named]
     gone: list[Held]
+    at_no_school: frozenset[UUID]
+    """Learners whom it names and does not take; who was taken before is among the `gone`."""
     handed_on: int
     """Aliases that were another learner's until now."""
     erased: int
@@ -141,7 +143,7 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
     places = places_of(roster, source, on)
     staff = _staff([rows[user] for user in places.staff], places, source, key, known, classes, faults, warnings)
     students = [rows[user] for user in places.learners]
-    learners, aliases = _learners(students, places, source, person_iris, key, known, classes, faults, warnings)
+    learners, left_out, aliases = _learners(students, places, source, person_iris, key, known, classes, faults, warnings)
     faults.check("people of the roster cannot be told apart")
     _warn_of_terms(roster, on, warnings)
     gone: list[Held] = [
@@ -154,7 +156,7 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
     handed_on = sum(map(len, aliases.lost.values()))
     first = min((date.fromisoformat(row["startDate"]) for row in roster["academicSessions.csv"]), default=None)
     erased = sum(each.id in known.erased for each in learners)
-    return Plan(schools, titled, staff, learners, gone, handed_on, erased, warnings, content_hash, roster.rows, first)
+    return Plan(schools, titled, staff, learners, gone, left_out, handed_on, erased, warnings, content_hash, roster.rows, first)
 
 
 def class_id(source: str, school: str, name: str) -> UUID:
@@ -206,13 +208,13 @@ def _classes(roster: Roster, source: str) -> dict[str, ClassRostered]:
 def _learners(
     rows: Sequence[Row], places: Places, source: str, person_iris: Sequence[PersonIri], key: bytes, known: Known,
     classes: Mapping[str, ClassRostered], faults: Faults, warnings: Faults,
-) -> tuple[list[Named], Aliases]:  # fmt: skip
+) -> tuple[list[Named], frozenset[UUID], Aliases]:  # fmt: skip
     persons = Persons.of((each.learner_id, each.matches, each.aliases) for each in _enrolled_last(known.learners))
     identified = identify(rows, source, key, persons, learner_id_of, faults, warnings)
     elsewhere = {each.learner_id for each in known.learners.values() if each.active and each.source != source}
     classed = [places.learns.get(each.row["sourcedId"], []) for each in identified]
     at = [places.school_of(each.row, ("student",), places.learns, places.learns_by_own) for each in identified]
-    left_out = {each.person for each, school in zip(identified, at, strict=True) if school is None}
+    left_out = frozenset(each.person for each, school in zip(identified, at, strict=True) if school is None)
     aliases = claimed(identified, source, person_iris, key, persons, elsewhere, left_out, warnings)
     result: list[Named] = []
     for each, enrollments, school in zip(identified, classed, at, strict=True):
@@ -234,7 +236,7 @@ def _learners(
             source=source,
         )
         _take(result, told, row, faults)
-    return result, aliases
+    return result, left_out, aliases
 
 
 def _kept(before: LearnerRostered, aliases: Aliases) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from copy import deepcopy
 from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -188,11 +189,16 @@ async def test_most_learners_are_withdrawn_only_on_purpose(profile: Any) -> None
     before = await store(profile)
     problem = await send(profile, District(), 409)
     assert [each["code"] for each in problem["errors"]] == ["too-many-withdrawn"]
-    assert "21 of 24 learners" in problem["detail"]
+    assert "21 of 24 learners would be withdrawn: the roster no longer names 21. Send" in problem["detail"]
     for way in ("?withdraw_many=true", "`cairn roster import --withdraw-many`"):
         assert way in problem["detail"]
     assert (await send(profile, District(), dry_run=True))["learners"]["withdrawn"] == 21
     assert await store(profile) == before
+    unplaced = deepcopy(large)
+    for number in range(imports.FEW):
+        unplaced.put("roles.csv", f"role-n{number}", orgSourcedId="d")
+    told = (await send(profile, unplaced.without_user(f"n{imports.FEW}"), 409))["detail"]
+    assert "21 of 24 learners would be withdrawn: the roster no longer names 1 and it names 20 at no school (?dry_run=true" in told
     assert (await send(profile, District(), withdraw_many=True))["learners"]["withdrawn"] == 21
     await send(profile, large)
     assert (await send(profile, large.without_user("n0")))["learners"]["withdrawn"] == 1, "a few may go"

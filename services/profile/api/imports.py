@@ -68,7 +68,7 @@ Iris = Annotated[
         "declares waits.",
     ),
 ]  # fmt: skip
-Many = Annotated[bool, Query(description="Withdraw more than half of the learners, if the roster no longer names them.")]
+Many = Annotated[bool, Query(description="Withdraw more than half of the learners, if the roster no longer names them, or at no school.")]
 DryRun = Annotated[bool, Query(description="Say what would change, and store nothing.")]
 
 
@@ -258,13 +258,16 @@ def _busy() -> Overloaded:
 
 def _check_withdrawals(planned: Plan, known: Known, source: str) -> None:
     """Raise Refused where most learners of a source would go: an export that was cut short looks like that."""
-    gone = sum(isinstance(each, LearnerRostered) and known.learners[each.learner_id].active for each in planned.gone)
+    left = [each.learner_id for each in planned.gone if isinstance(each, LearnerRostered) and known.learners[each.learner_id].active]
+    gone, unplaced = len(left), sum(id in planned.at_no_school for id in left)
     active = sum(each.active and each.source == source for each in known.learners.values())
     if gone > FEW and 2 * gone > active:
+        told = [f"the roster no longer names {gone - unplaced}"] if gone > unplaced else []
+        told += [f"it names {unplaced} at no school (?dry_run=true warns of each, and says what to do)"] if unplaced else []
         raise Refused(
             "too-many-withdrawn",
-            f"the roster no longer names {gone} of {active} learners: send a whole export, or, if they have left, the same with "
-            "?withdraw_many=true (`cairn roster import --withdraw-many`)",
+            f"{gone} of {active} learners would be withdrawn: {' and '.join(told)}. Send a whole export, or, if they have left, the same "
+            "with ?withdraw_many=true (`cairn roster import --withdraw-many`)",
         )
 
 
