@@ -89,7 +89,7 @@ async def tell(district: District, place: Place) -> str:
         "from enough answers on enough days.",
     )
     answers = _answers(district, hers, place)
-    say(f"It is {place.now():%A, %d %B, %H:%M}. {plain(name)} hands in {NUMBERS[len(answers)]} answers, all of them right.")
+    say(f"It is {place.now():%A, %d %B, %H:%M} UTC. {plain(name)} hands in {NUMBERS[len(answers)]} answers, all of them right.")
     after = await _watch(district, place, hers, answers)
     _tell_estimate(why, after)
     _tell_path(hers, after, name)

@@ -111,7 +111,10 @@ def check_command(
         typer.Option(exists=True, dir_okay=False, help="A client's own log of what it was told; several times for several."),
     ] = None,
     within: Annotated[
-        float, typer.Option("--within", "--wait", min=0, max=3_600, help="Seconds in which all services must come to the same state.")
+        float,
+        typer.Option(
+            "--within", "--wait", min=0, max=3_600, help="Seconds in which all services must come to the same state; 0: as they are."
+        ),
     ] = 20,
     only: Annotated[list[str] | None, typer.Option(help="Check this invariant only, such as I3; several times for several.")] = None,
     most_parked: Annotated[

@@ -110,7 +110,7 @@ def _read(value: Any, place: str, reader: Reader) -> Heard:
     if not is_event(value):
         return Heard(iri(event.get("id"), f"{place}/id"), reason="an entity")
     if kind not in EVENT_TYPES:
-        raise Malformed(f"{place}/type", "unknown-type", "Caliper 1.2 has no such event", "send a type of Caliper 1.2")
+        raise Malformed(f"{place}/type", "unknown-type", "neither Caliper 1.2 nor 1.1 has such an event", "send a type of Caliper 1.2")
     name, action = _event_id(event), event.text("action")
     actor, _, _ = event.needed("actor"), event.needed("object"), event.part("generated")
     at = instant(event.get("eventTime"), f"{place}/eventTime", reader.latest)
