@@ -7,7 +7,7 @@ Forms: PostgreSQL documentation, `COPY`, "Binary Format"; of arrays, src/backend
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from struct import Struct
@@ -32,6 +32,8 @@ _JSONB: Final = b"\x01"
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
+BLOCK_BYTES: Final = 64 * 1024
+"""Of the largest parts of the rows of a block. psycopg cuts blocks of more than 128 KiB, which is one copy more."""
 _COPY_HEAD: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_END: Final = b"\xff\xff"
 _EVENT_HEAD: Final = Struct(">hiiiqi").pack
@@ -47,7 +49,7 @@ class Column(ABC):
     __slots__ = ("packed",)
 
     def __init__(self, values: Sequence[Any]) -> None:
-        self.packed = _HEAD(1, 1, self.element, len(values), 1) + b"".join(self._elements(values))
+        self.packed = b"".join((_HEAD(1, 1, self.element, len(values), 1), *self._elements(values)))
 
     @staticmethod
     @abstractmethod
@@ -139,7 +141,7 @@ class Uuids(Column):
 
 
 CopyRow = tuple[bytes, ...]
-"""A row for COPY in its parts: put together only once, with all others."""
+"""A row for COPY in its parts, the largest last: put together only once, with others."""
 
 
 def event_row(
@@ -160,9 +162,18 @@ def stream_row(stream: str, key: str, partition: int, version: int, format: int,
     return _STREAM_HEAD(6, len(name)), name, _LENGTH(len(of)), of, numbers, state
 
 
-def copied(rows: Iterable[CopyRow]) -> bytes:
-    """Return rows as one block for COPY FROM STDIN (FORMAT BINARY)."""
-    return b"".join((_COPY_HEAD, *chain.from_iterable(rows), _COPY_END))
+def blocks(rows: Iterable[CopyRow]) -> Iterator[bytes]:
+    """Yield rows as blocks for COPY FROM STDIN (FORMAT BINARY): each is put together and sent while it lies in the processor's cache, and
+    so are its rows where they are made only now."""
+    parts, size = [_COPY_HEAD], 0
+    for row in rows:
+        parts += row
+        size += len(row[-1])
+        if size >= BLOCK_BYTES:
+            yield b"".join(parts)
+            parts, size = [], 0
+    parts.append(_COPY_END)
+    yield b"".join(parts)
 
 
 def since_2000(at: datetime) -> int:

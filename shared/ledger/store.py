@@ -15,7 +15,7 @@ from shared.contracts.parameters import ParameterPageAdded, ParameterSetAdopted
 from shared.decider import Decider
 from shared.errors import LedgerError
 from shared.failpoints import reach
-from shared.ledger.columns import Blobs, CopyRow, Numbers, Texts, copied, event_row, since_2000, stream_row
+from shared.ledger.columns import Blobs, CopyRow, Numbers, Texts, blocks, event_row, since_2000, stream_row
 from shared.ledger.turn import Held, Lane, Need, check_release
 from shared.ledger.types import BLOCKING, MAX_STEP, Batch, Connection, Inbox, InboxMoved, Incoming, Projection, Trouble, Walk, readable
 
@@ -225,12 +225,13 @@ async def append(connection: Connection, events: Sequence[Recorded[Any]], lanes:
     """Write events and move the partitions behind them."""
     reach("append.before")
     times = {at: since_2000(at) for at in {event.time for event in events}}
-    rows = [
+    rows = (
         event_row(e.partition, e.position, e.stream, e.version, e.key, e.type, times[e.time], e.raw) for e in events
-    ]  # fmt: skip
+    )  # fmt: skip
     async with connection.cursor() as cursor, cursor.copy(COPY_EVENTS) as copy:
         reach("append.within")
-        await copy.write(copied(rows))
+        for block in blocks(rows):
+            await copy.write(block)
     moved = ({"id": lane.number, "length": lane.length, "head": lane.head, "last_at": lane.last_at} for lane in lanes if lane.length)
     await connection.execute(MOVE_LANES, [rows_json(moved)])
     reach("append.after")
@@ -254,7 +255,8 @@ async def keep_streams(connection: Connection, changed: Sequence[Held], deciders
             fresh.append(stream_row(held.id, held.key, held.partition, held.version, decider.format, state))
     if fresh:
         async with connection.cursor() as cursor, cursor.copy(COPY_STREAMS) as copy:
-            await copy.write(copied(fresh))
+            for block in blocks(fresh):
+                await copy.write(block)
     if moved and await _move(connection, moved) != len(moved):
         raise LedgerError("a stream moved under its partition's lock: is another program writing to this database?")
 
@@ -274,9 +276,9 @@ async def project(connection: Connection, projections: Iterable[Projection], eve
             continue
         rows = projection.reduced(events)
         if rows and projection.columns:
-            await connection.execute(
-                projection.statement, {name: kind([row.get(name) for row in rows]) for name, kind in projection.columns.items()}
-            )  # fmt: skip
+            cells = zip(*[tuple(map(row.get, projection.columns)) for row in rows], strict=True)  # Each row is gone through once.
+            packed = {name: kind(values) for (name, kind), values in zip(projection.columns.items(), cells, strict=True)}
+            await connection.execute(projection.statement, packed)
         elif rows:
             await connection.execute(projection.statement, {"rows": rows_json(rows)})
 

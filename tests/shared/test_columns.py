@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.ledger.columns import (
+    BLOCK_BYTES,
     Blobs,
     Instants,
     Integers,
@@ -17,13 +18,15 @@ from shared.ledger.columns import (
     Numbers,
     Texts,
     Uuids,
-    copied,
+    blocks,
     event_row,
     since_2000,
     stream_row,
 )
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=20)
+SIZES = (0, 1, 2, BLOCK_BYTES - 1, 3 * BLOCK_BYTES, 2, BLOCK_BYTES, 0)
+"""Of rows: some alone fill a block, or more."""
 numbers = st.integers(-(2**63), 2**63 - 1)
 
 
@@ -72,10 +75,18 @@ def test_an_id_may_be_given_as_its_text(postgres_url: str) -> None:
         assert connection.execute("SELECT * FROM unnest(%s)", [Uuids([str(id), id])]).fetchall() == [(id,), (id,)]
 
 
+def test_rows_are_told_in_blocks_none_of_which_is_much_larger_than_one_row() -> None:
+    rows = [(b"head", bytes(BLOCK_BYTES // 4))] * 9
+    found = list(blocks(iter(rows)))
+    assert [len(block) for block in found] == [19 + 4 * (4 + BLOCK_BYTES // 4), 4 * (4 + BLOCK_BYTES // 4), 4 + BLOCK_BYTES // 4 + 2]
+    assert b"".join(found) == b"".join(blocks(iter(rows)))
+    assert list(blocks([])) == [b"PGCOPY\n\xff\r\n\0" + bytes(8) + b"\xff\xff"]
+
+
 def test_rows_are_copied_as_they_are(postgres_url: str) -> None:
     at = datetime(1999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
-    events = [(number, 2**40 + number, f"é/{number}", 7, "key", "a.b.v1", at, bytes(number)) for number in range(3)]
-    streams = [(f"é/{number}", "key", number, 2**40, 1_001, bytes(number)) for number in range(3)]
+    events = [(number, 2**40 + number, f"é/{number}", 7, "key", "a.b.v1", at, bytes(size)) for number, size in enumerate(SIZES)]
+    streams = [(f"é/{number}", "key", number, 2**40, 1_001, bytes(size)) for number, size in enumerate(SIZES)]
     with psycopg.connect(postgres_url) as connection, connection.cursor() as cursor:
         cursor.execute(
             """CREATE TEMP TABLE event_copy (partition int, position bigint, stream text, version bigint, key text, type text,
@@ -83,8 +94,10 @@ def test_rows_are_copied_as_they_are(postgres_url: str) -> None:
         )
         cursor.execute("CREATE TEMP TABLE stream_copy (id text, key text, partition int, version bigint, format int, state bytea)")
         with cursor.copy("COPY event_copy FROM STDIN (FORMAT BINARY)") as copy:
-            copy.write(copied(event_row(*event[:6], since_2000(event[6]), event[7]) for event in events))
+            for block in blocks(event_row(*event[:6], since_2000(event[6]), event[7]) for event in events):
+                copy.write(block)
         with cursor.copy("COPY stream_copy FROM STDIN (FORMAT BINARY)") as copy:
-            copy.write(copied(stream_row(*stream) for stream in streams))
+            for block in blocks(stream_row(*stream) for stream in streams):
+                copy.write(block)
         assert cursor.execute("SELECT * FROM event_copy ORDER BY position").fetchall() == events
         assert cursor.execute("SELECT * FROM stream_copy ORDER BY id").fetchall() == streams
