@@ -276,9 +276,9 @@ async def project(connection: Connection, projections: Iterable[Projection], eve
             continue
         rows = projection.reduced(events)
         if rows and projection.columns:
-            cells = zip(*[tuple(map(row.get, projection.columns)) for row in rows], strict=True)  # Each row is gone through once.
-            packed = {name: kind(values) for (name, kind), values in zip(projection.columns.items(), cells, strict=True)}
-            await connection.execute(projection.statement, packed)
+            await connection.execute(
+                projection.statement, {name: kind([row.get(name) for row in rows]) for name, kind in projection.columns.items()}
+            )  # fmt: skip
         elif rows:
             await connection.execute(projection.statement, {"rows": rows_json(rows)})
 
