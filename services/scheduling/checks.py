@@ -9,8 +9,7 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-from services.scheduling.limits import most_learners_of, zones_of
-from shared.contracts.envelope import MAX_PAGE_BYTES, canonical
+from services.scheduling.limits import MAX_SCHOOL_BYTES, bytes_of, most_learners_of, zones_of
 from shared.contracts.scheduling import DayResources, Period, SchoolResources, StaffMember
 from shared.errors import Fault
 from shared.zones import timezones
@@ -42,9 +41,9 @@ def faults_of(schools: Sequence[SchoolResources], present: Mapping[UUID, Present
 
 
 def _of_school(school: SchoolResources, place: str, present: Present) -> Iterator[Fault]:
-    size = len(canonical(school.model_dump(mode="json", exclude_defaults=True)))
-    if size > MAX_PAGE_BYTES - 3:
-        yield Fault(place, "too-large", f"the school has {size} bytes", f"send at most {MAX_PAGE_BYTES - 3} for one school")
+    size = bytes_of(school)
+    if size > MAX_SCHOOL_BYTES:
+        yield Fault(place, "too-large", f"the school has {size} bytes", f"send at most {MAX_SCHOOL_BYTES} for one school")
     if school.timezone not in timezones():
         remedy = "send a name of the IANA time zone database, such as America/New_York"
         yield Fault(f"{place}/timezone", "unknown-timezone", f"there is no time zone {school.timezone!r}", remedy)
@@ -71,9 +70,9 @@ def staying_faults(school: SchoolResources, place: str, present: Present, today:
             for fault in day_faults(school, told, f"{place}/days/{told.on}", present):
                 remedy = f"keep it, or tell {told.on} otherwise first (PUT /scheduling/schools/{school.school_id}/days/{told.on}/resources)"
                 yield replace(fault, detail=f"of {told.on}, which was told before and stays: {fault.detail}", remedy=remedy)
-    size = len(canonical(school.model_dump(mode="json", exclude_defaults=True)))
-    if size > MAX_PAGE_BYTES - 3:
-        remedy = f"send at most {MAX_PAGE_BYTES - 3} with its dates, or make dates as usual first"
+    size = bytes_of(school)
+    if size > MAX_SCHOOL_BYTES:
+        remedy = f"send at most {MAX_SCHOOL_BYTES} with its dates, or make dates as usual first"
         yield Fault(place, "too-large", f"the school has {size} bytes with the dates that stay", remedy)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Final
 
+from services.scheduling.limits import MAX_SCHOOL_BYTES, bytes_of
 from shared.contracts.envelope import canonical, digest
-from shared.contracts.scheduling import DayResources, Period, SchoolResources, StaffMember
+from shared.contracts.scheduling import MAX_DATED, DayResources, Period, SchoolResources, StaffMember
 from shared.errors import Refused
 
 REMEMBERED: Final = timedelta(days=400)
@@ -63,9 +64,13 @@ def base_of_dates(schools: Iterable[SchoolResources]) -> str:
 
 
 def as_it_was(before: SchoolResources, sent: SchoolResources, today: date) -> SchoolResources:
-    """Return a school as it is sent, with what is kept of dates that are over as it was: nobody who sends a whole has to know of it."""
-    over = {day.on: day for day in before.days if day.on < today}
-    return sent.model_copy(update={"days": _ordered(*over.values(), *(day for day in sent.days if day.on not in over))})
+    """Return a school as it is sent, with what is kept of dates that are over as it was: nobody who sends a whole has to know of it. The
+    latest of it stays, as far as there is room beside what is sent."""
+    over = {day.on for day in before.days if day.on < today}
+    told = [day for day in sent.days if day.on not in over]
+    latest = [day for day in reversed(kept(before, today).days) if day.on < today][: max(0, MAX_DATED - len(told))]
+    after = sent.model_copy(update={"days": _ordered(*latest, *told)})
+    return after if bytes_of(after) <= MAX_SCHOOL_BYTES else sent
 
 
 def kept(school: SchoolResources, today: date) -> SchoolResources:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.contracts.envelope import MAX_EVENT_BYTES, canonical
+from shared.contracts.envelope import MAX_EVENT_BYTES, MAX_PAGE_BYTES, canonical
 from shared.contracts.scheduling import MAX_SESSIONS, NEED_DIGITS, PLACE_DIGITS, TEXT_DIGITS, SchoolResources, Zone
 
 MAX_LEARNERS: Final = 3_000
@@ -13,6 +13,8 @@ HEAD_BYTES: Final = 4 * 1024
 """For the envelope and a plan's other fields: about 1.5 KiB, and room for fields of later releases."""
 MAX_PLAN_BYTES: Final = MAX_EVENT_BYTES - HEAD_BYTES
 """Bytes of a plan as the event's data."""
+MAX_SCHOOL_BYTES: Final = MAX_PAGE_BYTES - 3
+"""Bytes of what a school's days are made of: one entry of a page."""
 _ID_BYTES: Final = 36 + 3
 """Of a UUID with its quotes and comma."""
 _NUMBERS: Final = 7
@@ -56,3 +58,8 @@ def room_of(school: SchoolResources, adults: int = 0) -> int:
 def zones_of(school: SchoolResources) -> list[Zone]:
     """Return the zones of all spaces."""
     return [zone for space in school.spaces for zone in space.zones]
+
+
+def bytes_of(school: SchoolResources) -> int:
+    """Return the size of what is said of a school, as it is stored."""
+    return len(canonical(school.model_dump(mode="json", exclude_defaults=True)))

@@ -8,14 +8,16 @@ from uuid import UUID
 
 import pytest
 
+from services.scheduling import dated
 from services.scheduling.checks import faults_of
-from services.scheduling.dated import base_of, changed, kept, told_of
+from services.scheduling.dated import as_it_was, base_of, changed, kept, told_of
 from services.scheduling.domain import AdoptPlan, DayState, RepairDay, day, inputs_hash, problem_of
 from services.scheduling.domain.placing import days_of
 from services.scheduling.grouping import SOLVER, plan
 from services.scheduling.hours import begun_periods, refuse_other_hours
+from services.scheduling.limits import bytes_of
 from services.scheduling.resources import RESOURCES, adults, days_alike, is_school_day, of_day, takes_repair
-from shared.contracts.scheduling import DayResources, Period, SchoolResources, StaffMember, Status
+from shared.contracts.scheduling import MAX_DATED, DayResources, Period, SchoolResources, StaffMember, Status
 from shared.decider import Refusal
 from shared.errors import Refused
 from shared.parameters import Parameters
@@ -187,6 +189,29 @@ def test_dates_that_are_over_are_forgotten_but_that_a_day_was_closed() -> None:
     assert kept(school, over.on) == school
     assert kept(school, over.on + timedelta(days=1)).days == (snow,)
     assert kept(school, WEDNESDAY + timedelta(days=401)).days == ()
+
+
+def test_what_is_over_stays_as_it_was_as_far_as_there_is_room() -> None:
+    over = [DayResources(on=WEDNESDAY - timedelta(days=ago), closed=True) for ago in (3, 2, 1)]
+    half = HALF.model_copy(update={"on": WEDNESDAY - timedelta(days=4)})
+    before, today = told(half, *over), WEDNESDAY
+    coming = [DayResources(on=WEDNESDAY + timedelta(days=ahead), reason="x") for ahead in range(MAX_DATED)]
+    assert as_it_was(before, told(), today).days == tuple(over)
+    assert as_it_was(before, told(DayResources(on=over[0].on, reason="x"), *coming[:1]), today).days == (*over, coming[0])
+    assert as_it_was(before, told(DayResources(on=half.on, closed=True)), today).days == tuple(over), "it was not closed"
+    assert as_it_was(before, told(*coming[1:]), today).days == (over[-1], *coming[1:]), "the latest"
+    assert as_it_was(before, told(*coming), today).days == tuple(coming)
+    for days in (coming[:5], coming):
+        after = as_it_was(before, told(*days), today)
+        assert SchoolResources.model_validate(after.model_dump()) == after, "what is stored can be read again"
+
+
+def test_what_is_over_goes_where_the_school_would_be_too_large_for_its_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    snow = DayResources(on=WEDNESDAY - timedelta(days=1), closed=True)
+    fits = bytes_of(told(snow))
+    for most, days in ((fits, (snow,)), (fits - 1, ())):
+        monkeypatch.setattr(dated, "MAX_SCHOOL_BYTES", most)
+        assert as_it_was(told(snow), told(), WEDNESDAY).days == days
 
 
 AT = "/schools/0/days/0"
