@@ -16,7 +16,8 @@ TRACERS := .venv-bkt
 NATIVE_TESTS := tests/contracts tests/mastery/test_golden.py tests/mastery/test_domain.py tests/mastery/test_state.py \
 	tests/mastery/test_filter.py tests/mastery/test_rule.py tests/mastery/test_due.py tests/mastery/test_judged.py \
 	tests/mastery/test_revision.py tests/mastery/test_amended.py tests/evidence/test_domain.py tests/evidence/test_golden.py \
-	tests/shared/test_exact.py tests/shared/test_reader.py tests/shared/test_fresh.py tests/shared/test_replay.py
+	tests/shared/test_exact.py tests/shared/test_reader.py tests/shared/test_fresh.py tests/shared/test_replay.py \
+	tests/shared/test_asks.py
 .PHONY: demo test check check-native install native bench bench-chain bench-mastery faults mutants format clean
 
 demo: $(VENV)/.installed

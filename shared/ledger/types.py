@@ -43,6 +43,10 @@ class Ask:
         self.command, self.origin, self.record = command, origin, record
         self.stream = command.stream
 
+    def __reduce__(self) -> tuple[type[Ask], tuple[Command, Origin, int | None]]:
+        """A search brings one back from another process. A compiled class is not made without its constructor's arguments."""
+        return Ask, (self.command, self.origin, self.record)
+
 
 @dataclass(slots=True)
 class Answer:
