@@ -35,7 +35,8 @@ COMPILED = [
     "services/mastery/weigh.py",
 ]
 """Where the time goes, and no more: compiled, a dataclass tells its types otherwise and a class its functions, so that whatever pydantic or
-psycopg looks at stays as it is (contracts, states kept as JSON, columns)."""
+psycopg looks at stays as it is (contracts, states kept as JSON, columns). A compiled class with a constructor of its own that goes to
+another process says how, by `__reduce__` (`shared/ledger/types.py:Ask`)."""
 
 EXACT = "-ffp-contract=off"
 """A product and a sum are rounded one after the other, as everywhere: estimates are held to the bit."""

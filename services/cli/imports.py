@@ -34,7 +34,8 @@ def roster(
     withdraw_many: Annotated[
         bool,
         typer.Option(
-            "--withdraw-many", help="Also withdraw more than half of the learners, if the file no longer names them, or at no school."
+            "--withdraw-many",
+            help="Also withdraw more than half of the learners, whom the file no longer names, or at no school.",
         ),
     ] = False,
     dry_run: DryRun = False,

@@ -63,7 +63,7 @@ def base_of_dates(schools: Iterable[SchoolResources]) -> str:
     return digest(canonical(dated)) if dated else ""
 
 
-def as_it_was(before: SchoolResources, sent: SchoolResources, today: date) -> SchoolResources:
+def with_past(before: SchoolResources, sent: SchoolResources, today: date) -> SchoolResources:
     """Return a school as it is sent, with what is kept of dates that are over as it was: nobody who sends a whole has to know of it. The
     latest of it stays, as far as there is room beside what is sent."""
     over = {day.on for day in before.days if day.on < today}

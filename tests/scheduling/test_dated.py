@@ -10,7 +10,7 @@ import pytest
 
 from services.scheduling import dated
 from services.scheduling.checks import faults_of
-from services.scheduling.dated import as_it_was, base_of, changed, kept, told_of
+from services.scheduling.dated import base_of, changed, kept, told_of, with_past
 from services.scheduling.domain import AdoptPlan, DayState, RepairDay, day, inputs_hash, problem_of
 from services.scheduling.domain.placing import days_of
 from services.scheduling.grouping import SOLVER, plan
@@ -196,13 +196,13 @@ def test_what_is_over_stays_as_it_was_as_far_as_there_is_room() -> None:
     half = HALF.model_copy(update={"on": WEDNESDAY - timedelta(days=4)})
     before, today = told(half, *over), WEDNESDAY
     coming = [DayResources(on=WEDNESDAY + timedelta(days=ahead), reason="x") for ahead in range(MAX_DATED)]
-    assert as_it_was(before, told(), today).days == tuple(over)
-    assert as_it_was(before, told(DayResources(on=over[0].on, reason="x"), *coming[:1]), today).days == (*over, coming[0])
-    assert as_it_was(before, told(DayResources(on=half.on, closed=True)), today).days == tuple(over), "it was not closed"
-    assert as_it_was(before, told(*coming[1:]), today).days == (over[-1], *coming[1:]), "the latest"
-    assert as_it_was(before, told(*coming), today).days == tuple(coming)
+    assert with_past(before, told(), today).days == tuple(over)
+    assert with_past(before, told(DayResources(on=over[0].on, reason="x"), *coming[:1]), today).days == (*over, coming[0])
+    assert with_past(before, told(DayResources(on=half.on, closed=True)), today).days == tuple(over), "it was not closed"
+    assert with_past(before, told(*coming[1:]), today).days == (over[-1], *coming[1:]), "the latest"
+    assert with_past(before, told(*coming), today).days == tuple(coming)
     for days in (coming[:5], coming):
-        after = as_it_was(before, told(*days), today)
+        after = with_past(before, told(*days), today)
         assert SchoolResources.model_validate(after.model_dump()) == after, "what is stored can be read again"
 
 
@@ -211,7 +211,7 @@ def test_what_is_over_goes_where_the_school_would_be_too_large_for_its_page(monk
     fits = bytes_of(told(snow))
     for most, days in ((fits, (snow,)), (fits - 1, ())):
         monkeypatch.setattr(dated, "MAX_SCHOOL_BYTES", most)
-        assert as_it_was(told(snow), told(), WEDNESDAY).days == days
+        assert with_past(told(snow), told(), WEDNESDAY).days == days
 
 
 AT = "/schools/0/days/0"

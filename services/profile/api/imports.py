@@ -68,7 +68,7 @@ Iris = Annotated[
         "declares waits.",
     ),
 ]  # fmt: skip
-Many = Annotated[bool, Query(description="Withdraw more than half of the learners, if the roster no longer names them, or at no school.")]
+Many = Annotated[bool, Query(description="Withdraw more than half of the learners, whom the roster no longer names, or at no school.")]
 DryRun = Annotated[bool, Query(description="Say what would change, and store nothing.")]
 
 

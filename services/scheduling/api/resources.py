@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.scheduling.checks import Present, faults_of, staying_faults
-from services.scheduling.dated import CHANGED, as_it_was, base_of_dates, kept, lost, lowered
+from services.scheduling.dated import CHANGED, base_of_dates, kept, lost, lowered, with_past
 from services.scheduling.hours import local_day, open_days, refuse_other_hours
 from services.scheduling.queries import Queries
 from services.scheduling.resources import RESOURCES, Schools, schools_of
@@ -154,7 +154,7 @@ class Change:
         today = local_day(before, now)
         if today in {*open_days(before, now), *open_days(after, now)}:
             refuse_other_hours(before, after, today, now)
-        return kept(as_it_was(before, after, local_day(after, now)), local_day(after, now))
+        return kept(with_past(before, after, local_day(after, now)), local_day(after, now))
 
     def _replaced(self, before: Schools, after: Schools) -> list[DatesLost]:
         now = self._context.clock.now()
