@@ -18,7 +18,13 @@ NATIVE_TESTS := tests/contracts tests/mastery/test_golden.py tests/mastery/test_
 	tests/mastery/test_revision.py tests/mastery/test_amended.py tests/evidence/test_domain.py tests/evidence/test_golden.py \
 	tests/shared/test_exact.py tests/shared/test_reader.py tests/shared/test_fresh.py tests/shared/test_replay.py \
 	tests/shared/test_asks.py
-.PHONY: demo test check check-native install native bench bench-chain bench-mastery faults mutants format clean
+# What a whole installation of compiled code must do: move a day by an answer and a choice, come back from a kill, replay all it decided.
+CHAIN := tests/system/test_chain.py
+NATIVE_CHAIN := $(CHAIN)::test_an_answer_moves_estimate_level_path_and_tomorrow $(CHAIN)::test_a_choice_is_honoured_in_path_and_demand \
+	$(CHAIN)::test_a_service_killed_in_the_middle_loses_and_doubles_nothing[scheduling] \
+	$(CHAIN)::test_every_decision_replays_and_a_learners_story_has_its_causes
+NATIVE_PYTEST = PYTHONSAFEPATH=1 $(NATIVE)/bin/python -m pytest -p no:cacheprovider --override-ini addopts="--import-mode=importlib -q"
+.PHONY: demo test check check-native native-bytes native-chain install native bench bench-chain bench-mastery faults mutants format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/cairn demo $(ARGS)
@@ -78,14 +84,28 @@ $(NATIVE)/.installed: $(VENV)/.installed setup.py $(shell find shared services d
 	rm -rf build
 	@touch $@
 
-# Compiled code writes the bytes that interpreted code writes, and each replays what the other wrote.
-check-native:
+# What compiled code must do as interpreted code does.
+check-native: native-bytes
+	$(MAKE) native-chain
+
+# It writes the bytes that interpreted code writes, and each replays what the other wrote.
+native-bytes:
 ifneq ($(COMPILER),)
 	$(MAKE) native
-	PYTHONSAFEPATH=1 $(NATIVE)/bin/python -m pytest -p no:cacheprovider --override-ini addopts="--import-mode=importlib -q" $(NATIVE_TESTS)
+	$(NATIVE_PYTEST) $(NATIVE_TESTS)
 	$(BIN)/python -m tests.native $(NATIVE)/bin/python
 else
 	@echo "left out: the native build, for which a C compiler or the headers of Python are missing"
+endif
+
+# All services run in it as one installation, whose processes send each other what they do.
+native-chain:
+ifneq ($(COMPILER),)
+	$(MAKE) native
+	PYTHONSAFEPATH=1 $(NATIVE)/bin/python -c 'from bench.form import form; assert form().startswith("native"), form()'
+	$(NATIVE_PYTEST) $(foreach test,$(NATIVE_CHAIN),"$(test)")
+else
+	@echo "left out: an installation of the native build, for which a C compiler or the headers of Python are missing"
 endif
 
 # What `make bench` measures against: never part of the product, hence an environment apart.
