@@ -99,7 +99,7 @@ class CatchUp:
                     await connection.execute(BEGIN, [BEGUN])
                 events = await self._write_all(connection, lacking, progress)
                 heard = await self._move_inboxes(connection)
-                await compare(connection, self._servers, self._topic, self._source, self._partitions)
+                await compare(connection, self._servers, self._topic, self._source, range(self._partitions))
         return CaughtUp(events, len(lacking), heard)
 
     async def _move_inboxes(self, connection: Connection) -> int:

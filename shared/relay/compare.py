@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,8 +26,8 @@ PUBLISHED: Final = "SELECT partition, position FROM published"
 BYTES_OF: Final = "SELECT bytes FROM event WHERE partition = %s AND position = %s"
 
 
-async def compare(connection: AsyncConnection[Any], kafka_servers: str, topic: str, source: str, partitions: int) -> bool:
-    """Compare the last records of each topic partition with the ledger; return whether the topic still holds all that was published last.
+async def compare(connection: AsyncConnection[Any], kafka_servers: str, topic: str, source: str, partitions: Iterable[int]) -> bool:
+    """Compare the last records of these topic partitions with the ledger; return whether they still hold all that was published last.
 
     Where it does not, it was cut or lost, and cannot say whether the ledger is whole.
 
@@ -36,7 +37,7 @@ async def compare(connection: AsyncConnection[Any], kafka_servers: str, topic: s
     """
     async with in_time():
         published = dict(await (await connection.execute(PUBLISHED)).fetchall())
-    unseen, back = [TopicPartition(topic, number) for number in range(partitions)], LAST
+    unseen, back = [TopicPartition(topic, number) for number in partitions], LAST
     vouched = True
     while unseen:
         ends = await _furthest(kafka_servers, unseen, back, source)

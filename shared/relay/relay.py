@@ -21,7 +21,7 @@ from shared.ledger.patience import ALIVE, NOTICED, end_standing, in_time
 from shared.relay.compare import compare
 from shared.relay.control import Control, Length, Lengths, Refill, Told
 from shared.relay.fresh import Fresh, Row
-from shared.relay.topics import ensure_topics
+from shared.relay.topics import ensure_topics, led
 from shared.standing import Standing
 from shared.telemetry import traceparent_of_current
 
@@ -42,6 +42,8 @@ LOCK_POLL_S: Final = 1.0
 RETRY_S: Final = 0.5
 HELD_S: Final = 5.0
 """Time for which a partition rests that Kafka did not take while it took others: each try of it holds up their next round."""
+LEADER_S: Final = 1.0
+"""Time between two looks at whether a partition without a leader has one again."""
 REQUEST_TIMEOUT_MS: Final = 20_000
 """Time after which a batch that Kafka did not take is given up by its producer; the events are read and sent again."""
 STOP_S: Final = 5.0
@@ -103,7 +105,9 @@ class Relay:
         """Partition -> position to send next, as `published` has it; empty before it was read."""
         self._held: dict[int, float] = {}
         """Partition -> when it is tried again."""
-        self._looked = self._surveyed = self._freed = 0.0
+        self._shut: set[int] = set()
+        """Partitions of which ledger and topic are not compared, since nobody leads them: nothing is sent to them, nor refilled."""
+        self._looked = self._surveyed = self._freed = self._opened = 0.0
         self._widest = 0
         """Bytes of the largest batch of the last round."""
         self._round_at = time.monotonic()
@@ -123,7 +127,8 @@ class Relay:
         """
         connection = await self._connect()
         try:
-            return await self._compare(connection)
+            await self._ensure_topics()
+            return await compare(connection, self._servers, self._topic, self._source, range(self._partitions))
         finally:
             await connection.close()
 
@@ -190,9 +195,17 @@ class Relay:
             await connection.execute("SET synchronous_commit = off")
         return connection
 
-    async def _compare(self, connection: AsyncConnection[Any]) -> bool:
+    async def _ensure_topics(self) -> None:
         await ensure_topics(self._servers, self._prefix, [self._service], self._partitions)
-        return await compare(connection, self._servers, self._topic, self._source, self._partitions)
+
+    async def _open(self, connection: AsyncConnection[Any]) -> None:
+        """Compare ledger and topic where that was left out and somebody leads the partition by now; from then on it is sent to."""
+        found = self._shut & await led(self._servers, self._topic)
+        await compare(connection, self._servers, self._topic, self._source, found)
+        self._shut -= found
+        if found and self._shut:
+            log.warning("partitions wait for a leader", topic=self._topic, partitions=sorted(self._shut))
+        self._opened = time.monotonic()
 
     async def _lead(self, connection: AsyncConnection[Any]) -> None:
         self._next = {}  # Nothing is kept for a relay that may not send.
@@ -207,7 +220,9 @@ class Relay:
                 await self._free(connection)
             await _within(self._stopping, LOCK_POLL_S)
         while not self._stopping.is_set():
-            await self._compare(connection)
+            await self._ensure_topics()
+            self._shut = set(range(self._partitions))
+            await self._open(connection)
             producer = AIOKafkaProducer(
                 bootstrap_servers=self._servers, acks="all", enable_idempotence=True, max_batch_size=CHUNK_BYTES, compression_type="zstd",
                 request_timeout_ms=REQUEST_TIMEOUT_MS,
@@ -227,6 +242,8 @@ class Relay:
             self._next, self._looked = await _published(connection), 0.0
         while not self._stopping.is_set():
             self._woken.clear()
+            if self._shut and time.monotonic() - self._opened >= LEADER_S:
+                await self._open(connection)
             async with in_time():
                 counts = await self._relay(connection, producer)
                 more = await self._refill(connection, producer)
@@ -245,7 +262,7 @@ class Relay:
         Raises:
             Exception: what the first partition that Kafka did not take raised, once what it took of the others counts as published.
         """
-        held = [partition for partition, until in self._held.items() if until > time.monotonic()]
+        held = [*self._shut, *(partition for partition, until in self._held.items() if until > time.monotonic())]
         batches = self._fresh.next({number: self._next[number] for number in self._next if number not in held}, CHUNK, CHUNK_BYTES)
         if time.monotonic() - self._looked >= self._poll_s:
             await self._look(connection, batches, held)
@@ -297,9 +314,10 @@ class Relay:
 
     async def _refill(self, connection: AsyncConnection[Any], producer: AIOKafkaProducer) -> bool:
         """Send one chunk of the refill that waits longest, and return whether more is to be sent."""
-        if not self._refills:
+        place = next((place for place in self._refills if place[1] not in self._shut), None)
+        if place is None:
             return False
-        place, wanted = self._refills.popitem(last=False)
+        wanted = self._refills.pop(place)
         async with connection.cursor(binary=True) as cursor:
             arguments = [wanted.partition, wanted.start, wanted.end, CHUNK, CHUNK_BYTES]
             rows: list[Row] = await (await cursor.execute(STRETCH, arguments)).fetchall()
@@ -307,7 +325,7 @@ class Relay:
             after = rows[0][1] + await self._send(producer, rows)
             if after < wanted.end:
                 self._refills.setdefault(place, wanted.model_copy(update={"start": after}))  # A newer request of its stands.
-        return bool(self._refills)
+        return any(partition not in self._shut for _, partition in self._refills)
 
     async def _free(self, connection: AsyncConnection[Any]) -> None:
         """Now and then, take their locks from workers that stand still where PostgreSQL itself would leave them theirs."""

@@ -63,7 +63,7 @@ class Resume:
         """
         await ensure_topics(self._servers, self._prefix, [self._service], self._partitions)
         async with alone(self._dsn, self._service) as connection:
-            await compare(connection, self._servers, topic_name(self._prefix, self._service), self._source, self._partitions)
+            await compare(connection, self._servers, topic_name(self._prefix, self._service), self._source, range(self._partitions))
             async with connection.transaction():
                 lanes = await store.lock_lanes(connection, {each.partition for each in furthest})
                 unknown = [each.partition for each in furthest if each.partition not in lanes]

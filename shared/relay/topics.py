@@ -48,6 +48,20 @@ async def ensure_topics(kafka_servers: str, prefix: str, services: Iterable[str]
         await admin.close()
 
 
+async def led(kafka_servers: str, topic: str) -> set[int]:
+    """Return the partitions of a topic that have a leader now. Others can be neither read nor written: the brokers that hold them are away.
+
+    Raises:
+        aiokafka.errors.KafkaError: no broker can be reached.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_servers)
+    try:
+        await admin.start()
+        return {each["partition"] for found in await admin.describe_topics([topic]) for each in found["partitions"] if each["leader"] >= 0}
+    finally:
+        await admin.close()
+
+
 def _check(wanted: dict[str, int], found: dict[str, int]) -> None:
     for name, count in found.items():
         if count != wanted[name]:

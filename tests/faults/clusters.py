@@ -6,18 +6,25 @@ import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
+from aiokafka.admin import NewTopic
+
+from shared.contracts.topics import RETENTION_MS
 from shared.stack import StackError, kafka
 from shared.stack.cluster import BROKERS, Broker, Cluster, start_cluster
 from tests.faults.district import EVERY, busy, district, go_on, inject_each, judge_district
 from tests.faults.load import Load, load
 from tests.faults.stage import LeftOut, Stage, scenario
-from tests.faults.topics import administer
+from tests.faults.topics import PARTITIONS, administer
 from tests.faults.town import Servers, Town, eventually
 
 START_S = 120.0
 PROGRESS_S = 90.0
+ALONE: Final = 0
+"""The partition that a single broker holds, where one is to be without a leader."""
+TURNS: Final = 4
+"""Times that all others must have gone on meanwhile: a relay that stops at what it cannot send may have sent others' first."""
 
 
 @contextmanager
@@ -107,6 +114,55 @@ def leader_killed(stage: Stage) -> None:
         goes_on(town, client)
         stage.fault_ends()
         lost.start()
+
+
+@scenario("leader-missing", 4)
+def leader_missing(stage: Stage) -> None:
+    """The last broker that holds a partition is killed: nobody leads that one, all others go on, and it follows when the broker is back."""
+    with cluster(stage) as made, stage.town() as town:
+        lost = made.brokers[-1]
+        hold_alone(made, town, lost)
+        town.begin()
+        with load(town, stage.seed) as client:
+            client.until(50)
+            eventually(lambda: applied(town) > 0, "mastery has joined its group", START_S)
+            lost.end(signal.SIGKILL)
+            stage.inject("partition without a leader")
+            eventually(lambda: made.brokers[-1].number not in leaders(made, town, ["evidence"])["evidence"], "nobody leads it", START_S)
+            for _ in range(TURNS):
+                goes_on(town, client)
+            assert others_are_published(town), "partitions with a leader wait for the one without"
+            stage.fault_ends()
+            lost.start()
+            client.until(50)
+        eventually(lambda: all_answer(made), "three brokers answer again", START_S)
+        stage.judge(town, client)
+
+
+def hold_alone(made: Cluster, town: Town, broker: Broker) -> None:
+    """Make evidence's topic so that one broker alone holds one of its partitions; others hold the rest, each of them one too."""
+    others = [other.number for other in made.brokers if other is not broker]
+    places = {number: [broker.number if number == ALONE else others[number % len(others)]] for number in range(PARTITIONS)}
+    settings = {"message.timestamp.type": "LogAppendTime", "retention.ms": str(RETENTION_MS)}
+
+    async def make(admin: Any) -> None:
+        answer = await admin.create_topics([NewTopic(f"{town.prefix}.evidence", -1, -1, places, settings)])
+        assert all(code == 0 for _, code, *_ in answer.topic_errors), answer
+
+    administer(made.servers, make)
+
+
+def others_are_published(town: Town) -> bool:
+    """Return whether of every other partition all that was recorded a moment ago is on Kafka."""
+    lengths = "SELECT id, length FROM partition WHERE id <> %s"
+    recorded = dict(town.ask("evidence", lengths % ALONE))
+
+    def there() -> bool:
+        published = dict(town.ask("evidence", "SELECT partition, position FROM published"))
+        return all(published[number] >= length for number, length in recorded.items())
+
+    eventually(there, "all others are published", PROGRESS_S)
+    return True
 
 
 @scenario("rolling-restart", 4, whole=True)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.scheduling.school import TUESDAY, WEDNESDAY
 from tests.scheduling.test_http import everything, planned, resources, service
-from tests.scheduling.test_http_dates import MINE, SCHOOLS, put, put_whole, sent_whole
+from tests.scheduling.test_http_dates import DATE, MINE, SCHOOLS, put, put_whole, sent_whole
 
 __all__ = ["service"]
 
@@ -33,11 +33,12 @@ async def test_hours_of_today_stay_as_long_as_the_day_goes_on_before_or_after(se
 
 @pytest.mark.parametrize("address", [SCHOOLS, MINE])
 async def test_dates_that_are_over_hold_up_nothing(service: Any, address: str) -> None:
-    """Of a day that was closed it is kept that it was: nobody who sends resources has to know of it."""
+    """Of a day that was closed it is kept that it was, of others nothing: nobody who sends resources has to know of them."""
     sent = partial(sent_whole, service, address)
     await planned(service)
     usual = resources()["schools"][0]
     await put(service, closed=True, closed_spaces=[usual["spaces"][0]["id"]])
+    await put(service, DATE.replace(str(WEDNESDAY), str(TUESDAY)), closed_spaces=[usual["spaces"][0]["id"]])
     service.context.clock.advance(timedelta(days=2))
     fewer = usual | {"spaces": usual["spaces"][1:]}
     assert await sent(fewer) == (200, ""), "it does not have to fit"

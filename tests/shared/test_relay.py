@@ -234,6 +234,57 @@ async def test_a_partition_that_kafka_does_not_take_stops_no_other_and_repeats_n
         assert await sent(wire, 180) == await events(ledger)
 
 
+class Leading:
+    """Whom the brokers lead, but for partitions that are without a leader for a test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *without: int) -> None:
+        self.without = set(without)
+        monkeypatch.setattr(relay_room, "led", self)
+        monkeypatch.setattr(relay_room, "LEADER_S", 0.2)
+
+    async def __call__(self, kafka_servers: str, topic: str) -> set[int]:
+        return await topics_room.led(kafka_servers, topic) - self.without
+
+
+async def test_a_partition_without_a_leader_stops_no_other_and_follows_when_it_has_one(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    leading = Leading(monkeypatch, 5)
+    async with wire.source() as ledger, wire.relaying(), wire.control() as reader:
+        await ledger.handle(asks(*some(60), *(Note(name_in(5), learner) for learner in learners(20, 500))))
+        recorded = await events(ledger)
+        others = recorded | {5: []}
+        assert await sent(wire, sum(map(len, others.values()))) == others
+        for partition in (5, 2):
+            await reader.send(Refill(service="evidence", reader="profile", partition=partition, start=0, end=3))
+        others[2] = others[2] + others[2][:3]
+        assert await sent(wire, sum(map(len, others.values()))) == others
+        leading.without.clear()
+        assert (await sent(wire, sum(map(len, others.values())) + len(recorded[5])))[5][: len(recorded[5])] == recorded[5]
+
+
+async def test_what_had_no_leader_is_compared_before_anything_is_sent_to_it(
+    wire: Wire, database: Callable[[str], ServiceDatabase], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with wire.source() as ledger:
+        await ledger.handle(asks(Note(name_in(5), learners(1)[0])))
+        async with wire.relaying():
+            before = await sent(wire, 1)
+    leading, older = Leading(monkeypatch, 5), database("evidence").app_url
+    async with wire.source(older) as restored, wire.control() as control:
+        await restored.handle(asks(*some(40, 500), Note(name_in(5), learners(1, 900)[0])))
+        others = await events(restored) | {5: before[5]}
+        running = asyncio.create_task(wire.relay(control, older).run())
+        try:
+            assert await sent(wire, sum(map(len, others.values()))) == others
+            leading.without.clear()
+            await asyncio.wait([running], timeout=10)
+            assert running.done(), "it sends what nobody has compared"
+            assert "partition 5 was published" in str(running.exception()), "it ends for what it found"
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+    assert await values(wire) == others
+
+
 async def test_two_relays_at_once_only_repeat(wire: Wire) -> None:
     async with wire.source() as ledger, wire.control() as control:
         first, second = wire.relay(control), wire.relay(control)
