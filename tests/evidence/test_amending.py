@@ -83,10 +83,13 @@ async def test_a_correction_and_a_void_show_with_author_and_cause_beside_what_wa
     kept = [event for event in await service.ledger.stream(f"evidence/learner/{ANN}") if event.type == "evidence.rescored.v1"]
     assert answer.json() == {"act_id": act_id, "changed": True, "event_id": kept[0].id}
     again = await service.client.post(f"/evidence/acts/{act_id}/correction", json=SAID | {"given": 1, "max": 8})
-    assert (again.json()["changed"], again.json()["event_id"]) == (False, None)
+    assert again.json() == {"act_id": act_id, "changed": False, "event_id": kept[0].id}, "whoever lost the answer has it now"
     (shown,) = (await service.client.get(f"/evidence/learners/{ANN}")).json()["items"]
     assert (shown["score_e6"], shown["corrected_e6"], shown["void"]) == (before["score_e6"], 125_000, False)
-    assert (await service.client.post(f"/evidence/acts/{act_id}/void", json=SAID)).json()["changed"] is True
+    voided, again = [(await service.client.post(f"/evidence/acts/{act_id}/void", json=SAID)).json() for _ in range(2)]
+    assert again == voided | {"changed": False}
+    assert voided["changed"] is True
+    assert voided["event_id"] not in (None, kept[0].id)
     (shown,) = (await service.client.get(f"/evidence/learners/{ANN}")).json()["items"]
     assert shown["void"] is True
     after = (await service.client.get(f"/evidence/acts/{act_id}")).json()
@@ -98,6 +101,17 @@ async def test_a_correction_and_a_void_show_with_author_and_cause_beside_what_wa
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "void")
     counts = (await service.client.get("/evidence/counts")).json()
     assert (counts["accepted"], counts["recorded"]) == (1, 1)
+
+
+@pytest.mark.usefixtures("known")
+async def test_a_correction_to_what_was_told_is_kept_by_no_event_until_there_is_another_one(service: Any) -> None:
+    act_id = await tell(service)
+    correct = f"/evidence/acts/{act_id}/correction"
+    as_told, other = SAID | {"given": 3, "max": 4}, SAID | {"given": 1, "max": 8}
+    answers = [(await service.client.post(correct, json=said)).json() for said in (as_told, other, as_told, as_told)]
+    assert (answers[0]["changed"], answers[0]["event_id"]) == (False, None)
+    assert [answer["changed"] for answer in answers[1:]] == [True, True, False]
+    assert answers[3]["event_id"] == answers[2]["event_id"] != answers[1]["event_id"]
 
 
 @pytest.mark.usefixtures("known")

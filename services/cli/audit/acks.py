@@ -12,7 +12,7 @@ import orjson
 from shared.errors import MalformedInput
 
 AMENDED: Final = "amended"
-"""What a log calls a correction or a void that was answered with `changed`."""
+"""What a log calls a correction or a void that was answered with an `event_id`."""
 KEPT: Final = ("recorded", "waiting", "duplicate", "regraded", "conflict", AMENDED)
 """Results after which an act must be in evidence's ledger."""
 

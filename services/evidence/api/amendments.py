@@ -49,7 +49,7 @@ class Amended(BaseModel):
 
     act_id: UUID
     changed: bool = Field(description="False where it was so already.")
-    event_id: UUID | None = Field(description="The event that keeps it for good; null where it was so already.")
+    event_id: UUID | None = Field(description="The event that keeps it for good, also where it was so already; null where the act was told so.")
 
 
 def routes(context: Context, queries: Queries) -> APIRouter:
@@ -65,7 +65,10 @@ def routes(context: Context, queries: Queries) -> APIRouter:
             at=context.clock.now(), **more,
         )  # fmt: skip
         events = await events_of(context, [AmendEvidence(told)])
-        return Amended(act_id=act_id, changed=bool(events), event_id=UUID(events[-1].id) if events else None)
+        if events:
+            return Amended(act_id=act_id, changed=True, event_id=UUID(events[-1].id))
+        kept = await queries.amendment(act_id, act.learner_id, kind is EvidenceVoided)
+        return Amended(act_id=act_id, changed=False, event_id=kept)
 
     @router.post("/acts/{act_id}/correction")
     async def correct(act_id: UUID, said: Sent[Correcting]) -> Amended:

@@ -50,6 +50,10 @@ CONFLICTS: Final = """
     SELECT score_e6, occurred_at, item_id, same_person, told_at FROM conflict WHERE act_id = %s ORDER BY version LIMIT %s"""
 AMENDMENTS: Final = """
     SELECT void, score_e6, author_id, cause, at FROM amendment WHERE act_id = %s ORDER BY version DESC LIMIT %s"""
+KEPT_AMENDMENT: Final = """
+    SELECT (convert_from(e.bytes, 'UTF8')::jsonb ->> 'id')::uuid AS id FROM amendment a
+    JOIN event e ON e.stream = 'evidence/learner/' || %s::uuid AND e.version = a.version
+    WHERE a.act_id = %s AND a.void = %s ORDER BY a.version DESC LIMIT 1"""
 OF_LEARNER: Final = """
     SELECT act_id, item_id, competency_ids, act.score_e6, occurred_at, kind, format, duration_ms, recorded_at,
         coalesce(m.void, false) AS void, m.score_e6 AS corrected_e6 FROM act
@@ -94,6 +98,11 @@ class Queries(Tables):
         amended = await self.all(AmendmentView, AMENDMENTS, [act_id, MAX_CONFLICTS_SHOWN])
         known |= {"remedy": REMEDIES[known["reason"]]} if "reason" in known else {}
         return ActView(status="recorded" if row["learner_id"] else "waiting", conflicts=conflicts, amendments=amended, **known)
+
+    async def amendment(self, act_id: UUID, learner_id: UUID, void: bool) -> UUID | None:
+        """Return the event that voids an act of this learner, or the last one that corrects it; None where there is none."""
+        row = await self.row(KEPT_AMENDMENT, [learner_id, act_id, void])
+        return row["id"] if row else None
 
     async def evidence_of(self, learner_id: UUID, before: tuple[datetime, UUID], most: int) -> list[EvidenceView]:
         """Return a learner's evidence from before this instant and id, the newest first."""
