@@ -49,7 +49,9 @@ class Amended(BaseModel):
 
     act_id: UUID
     changed: bool = Field(description="False where it was so already.")
-    event_id: UUID | None = Field(description="The event that keeps it for good, also where it was so already; null where the act was told so.")
+    event_id: UUID | None = Field(
+        description="The event that keeps it for good, where it was so already, too; null where the act was told so."
+    )
 
 
 def routes(context: Context, queries: Queries) -> APIRouter:
