@@ -85,27 +85,21 @@ $(NATIVE)/.installed: $(VENV)/.installed setup.py $(shell find shared services d
 	@touch $@
 
 # What compiled code must do as interpreted code does.
-check-native: native-bytes
-	$(MAKE) native-chain
+check-native: native-bytes native-chain
 
-# It writes the bytes that interpreted code writes, and each replays what the other wrote.
-native-bytes:
 ifneq ($(COMPILER),)
-	$(MAKE) native
+# It writes the bytes that interpreted code writes, and each replays what the other wrote.
+native-bytes: $(NATIVE)/.installed
 	$(NATIVE_PYTEST) $(NATIVE_TESTS)
 	$(BIN)/python -m tests.native $(NATIVE)/bin/python
-else
-	@echo "left out: the native build, for which a C compiler or the headers of Python are missing"
-endif
 
 # All services run in it as one installation, whose processes send each other what they do.
-native-chain:
-ifneq ($(COMPILER),)
-	$(MAKE) native
+native-chain: $(NATIVE)/.installed
 	PYTHONSAFEPATH=1 $(NATIVE)/bin/python -c 'from bench.form import form; assert form().startswith("native"), form()'
 	$(NATIVE_PYTEST) $(foreach test,$(NATIVE_CHAIN),"$(test)")
 else
-	@echo "left out: an installation of the native build, for which a C compiler or the headers of Python are missing"
+native-bytes native-chain:
+	@echo "left out: $@, for which a C compiler or the headers of Python are missing"
 endif
 
 # What `make bench` measures against: never part of the product, hence an environment apart.

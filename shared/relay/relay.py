@@ -203,7 +203,7 @@ class Relay:
         found = self._shut & await led(self._servers, self._topic)
         await compare(connection, self._servers, self._topic, self._source, found)
         self._shut -= found
-        if found and self._shut:
+        if found and self._shut:  # Told where it changes.
             log.warning("partitions wait for a leader", topic=self._topic, partitions=sorted(self._shut))
         self._opened = time.monotonic()
 

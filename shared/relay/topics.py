@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -33,31 +34,33 @@ async def ensure_topics(kafka_servers: str, prefix: str, services: Iterable[str]
         aiokafka.errors.KafkaError: the broker cannot be reached, or has just come back and does not know yet who leads.
     """
     wanted = {topic_name(prefix, service): partitions for service in services} | {topic_name(prefix, CONTROL): 1}
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_servers)
-    try:
-        await admin.start()
+    async with _administering(kafka_servers) as admin:
         found = await _found(admin, list(wanted))
         _check(wanted, found)
         missing = [name for name in wanted if name not in found]
         if missing:
             await _create(admin, {name: wanted[name] for name in missing}, topic_name(prefix, CONTROL))
             _check(wanted, await _appeared(admin, list(wanted)))
-    except (AssertionError, AttributeError) as error:  # aiokafka takes for granted that somebody leads.
-        raise KafkaConnectionError("the broker names nobody who could make a topic") from error
-    finally:
-        await admin.close()
 
 
 async def led(kafka_servers: str, topic: str) -> set[int]:
     """Return the partitions of a topic that have a leader now. Others can be neither read nor written: the brokers that hold them are away.
 
     Raises:
-        aiokafka.errors.KafkaError: no broker can be reached.
+        aiokafka.errors.KafkaError: as for `ensure_topics`.
     """
+    async with _administering(kafka_servers) as admin:
+        return {each["partition"] for found in await admin.describe_topics([topic]) for each in found["partitions"] if each["leader"] >= 0}
+
+
+@asynccontextmanager
+async def _administering(kafka_servers: str) -> AsyncIterator[Any]:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_servers)
     try:
         await admin.start()
-        return {each["partition"] for found in await admin.describe_topics([topic]) for each in found["partitions"] if each["leader"] >= 0}
+        yield admin
+    except (AssertionError, AttributeError) as error:  # aiokafka takes for granted that somebody leads.
+        raise KafkaConnectionError("the broker names nobody who could make a topic") from error
     finally:
         await admin.close()
 
