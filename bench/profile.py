@@ -105,7 +105,11 @@ class Bench:
         await self.metered(part, work)
 
     async def hear(self, part: Part) -> None:
-        """Apply what evidence has recorded since the last time."""
+        """Apply what evidence has recorded since the last time.
+
+        Raises:
+            ExceptionGroup: of Impatient alone where other work on the machine takes so much that a transaction took too long; call again.
+        """
         ledger, settings = self.mastery.ledger, self.mastery.settings
         assert MASTERY.subscription is not None
         inward, writer = Inward(MASTERY.subscription), Writer(ledger, asyncio.Event(), 1.0)
@@ -126,7 +130,9 @@ class Bench:
                     verdict = lane.read(offset, raw)
                     assert verdict is not None
                     incoming.append(inward.incoming(lane, offset, raw, verdict, number))
-                await asyncio.gather(*(writer.write([each for each in incoming if each.partition % 2 == odd], lanes) for odd in (0, 1)))
+                async with asyncio.TaskGroup() as hands:
+                    for odd in (0, 1):
+                        hands.create_task(writer.write([each for each in incoming if each.partition % 2 == odd], lanes))
 
         await self.metered(part, work)
 

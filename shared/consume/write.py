@@ -17,9 +17,9 @@ from psycopg.errors import LockNotAvailable
 from shared.consume.reader import Lane
 from shared.errors import ClockAhead, LedgerError, Misconfigured
 from shared.ledger import MAX_BATCH, Batch, InboxMoved, Incoming, Trouble
-from shared.ledger.failures import is_faulty, is_passing, reason_of
+from shared.ledger.failures import is_faulty, is_passing, is_too_much, reason_of
 from shared.ledger.ledger import Applied, Ledger
-from shared.ledger.patience import ALONE_MS, ANSWER_S, LOCK_MS, TookTooLong
+from shared.ledger.patience import ALONE_MS, ANSWER_S, LOCK_MS
 from shared.ledger.types import readable
 
 MAX_PARKED_IN_WINDOW: Final = 100
@@ -156,17 +156,16 @@ class Writer:
                 return await self._ledger.apply(batch)
             except (InboxMoved, LedgerError, Misconfigured, LockNotAvailable):
                 raise
-            except TookTooLong as error:
-                reason = reason_of(error)
-                if len(records) > 1:  # Late evidence is weighed among all that its learners did: the same again would take as long.
-                    self._most |= dict.fromkeys(places, max(1, _asks_of(records) // 2))
-                    log.warning("batch took too long and is cut", records=len(records), reason=reason)
-                    raise Impatient(reason) from error
             except ClockAhead as error:
                 reason = str(error)
             except Error as error:
-                _judge(error, attempt, any(record.asks for record in records))
                 reason = reason_of(error)
+                if len(records) > 1 and is_too_much(error):
+                    # Late evidence is weighed among all that its learners did: the same again would take as long.
+                    self._most |= dict.fromkeys(places, max(1, _asks_of(records) // 2))
+                    log.warning("batch took too long and is cut", records=len(records), reason=reason)
+                    raise Impatient(reason) from error
+                _judge(error, attempt, any(record.asks for record in records))
             except Exception as error:
                 raise _Poison(reason_of(error)) from error
             pause = BACK_OFF_S[min(attempt, len(BACK_OFF_S) - 1)]

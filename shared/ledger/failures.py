@@ -9,11 +9,12 @@ from psycopg import DataError, Error, OperationalError
 from pydantic import ValidationError
 
 from shared.errors import ClockAhead, LedgerError, Misconfigured
+from shared.ledger.patience import TookTooLong
 
 PASSING: Final = ("08", "40", "53", "55", "57")
 """Classes of SQLSTATE that pass by themselves."""
 ENDED_IDLE: Final = ("25P03", "25P04")
-"""The server ended a transaction that stood still for too long: its process was stopped, and runs again."""
+"""The server ended a transaction that stood still for too long: its process was stopped, or had too much else to do, and runs again."""
 FAULTY: Final = ("22", "23", "54")
 """Classes of SQLSTATE by which the data is at fault."""
 
@@ -24,6 +25,11 @@ def is_passing(error: Exception) -> bool:
         return True
     state = error.sqlstate if isinstance(error, Error) else None
     return isinstance(error, OperationalError) if state is None else state[:2] in PASSING or state in ENDED_IDLE
+
+
+def is_too_much(error: Exception) -> bool:
+    """Return whether what was asked in one transaction may have been too much for the time that it had: less of it may be done in time."""
+    return isinstance(error, TookTooLong) or (isinstance(error, Error) and error.sqlstate in ENDED_IDLE)
 
 
 def is_faulty(error: Exception) -> bool:

@@ -17,24 +17,28 @@ MAX_ASKS: Final = 100
 MAX_EVENTS: Final = 20_000
 """Events of histories in memory at once, unless a single stream has more than half as many."""
 MAX_WEIGHED: Final = 2_000
-"""Events of histories that are decided with before other tasks have their turn."""
+"""Events of histories that are decided with before other tasks have their turn, and PostgreSQL is told that we work."""
+WORKS: Final = "SELECT"
+"""Says only that this transaction does not stand still, for which PostgreSQL would end it (`shared/ledger/patience.py:IDLE_LOCK_MS`)."""
 
 
 async def run(connection: Connection, turn: Turn, asks: Sequence[Ask], deciders: Mapping[str, Decider[Any]]) -> None:
     """Decide all asks in order."""
-    start = kept = 0
+    start = kept = weighed = 0
     while start < len(asks):
-        end, needed = _stretch(turn, asks, start, deciders, kept)
+        end, needed, weighing = _stretch(turn, asks, start, deciders, kept)
         kept += await store.load_histories(connection, turn.held, needed)
-        weighed = 0
-        for stop in range(start + 1, end + 1) if needed else (end,):  # With histories one by one: a single one may take long.
+        for stop in range(start + 1, end + 1) if weighing else (end,):  # With histories one by one: a single one may take long.
             while lacking := _decide(turn, asks[:stop]):
                 kept += await store.load_histories(connection, turn.held, [lacking])
+            if not weighing:
+                continue
             ask = asks[stop - 1]
-            weighed += len(turn.held[ask.stream.name].history(need_of(ask, deciders[ask.stream.kind])) or ())
+            held = turn.held[ask.stream.name]
+            weighed += len(held.history(need_of(ask, deciders[ask.stream.kind])) or ()) + len(held.fresh)
             if weighed > MAX_WEIGHED:
                 weighed = 0
-                await asyncio.sleep(0)
+                await connection.execute(WORKS)
         start = end
         if kept > MAX_EVENTS // 2:
             turn.forget_histories()
@@ -52,21 +56,27 @@ def _decide(turn: Turn, asks: Sequence[Ask]) -> Need | None:
     return None
 
 
-def _stretch(turn: Turn, asks: Sequence[Ask], start: int, deciders: Mapping[str, Decider[Any]], events: int) -> tuple[int, list[Need]]:
-    """Return where a stretch from `start` on ends, and the events which the states of now show to be needed in it; `events` of histories
-    are there already."""
+def _stretch(
+    turn: Turn, asks: Sequence[Ask], start: int, deciders: Mapping[str, Decider[Any]], events: int
+) -> tuple[int, list[Need], bool]:
+    """Return where a stretch from `start` on ends, the events which the states of now show to be needed in it, and whether any are, be they
+    there or not; `events` of histories are there already."""
     needed: dict[Need, None] = {}
+    weighing = False
     held, end = turn.held, min(start + MAX_ASKS, len(asks))
     for place in range(start, end):
         ask = asks[place]
         stream, decider = held[ask.stream.name], deciders[ask.stream.kind]
-        if not stream.read_version or stream.stored is not None or not decider.needs_history(ask.command, stream.state):
+        if not decider.needs_history(ask.command, stream.state):
+            continue
+        weighing = True
+        if not stream.read_version or stream.stored is not None:
             continue
         need = need_of(ask, decider)
         if need in needed or stream.history(need) is not None:
             continue
         events += 0 if need.apart_by else stream.read_version
         if needed and events > MAX_EVENTS:
-            return place, list(needed)
+            return place, list(needed), True
         needed[need] = None
-    return end, list(needed)
+    return end, list(needed), weighing

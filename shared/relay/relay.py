@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -23,6 +23,7 @@ from shared.relay.control import Control, Length, Lengths, Refill, Told
 from shared.relay.fresh import Fresh, Row
 from shared.relay.topics import ensure_topics, led
 from shared.standing import Standing
+from shared.tasks import end
 from shared.telemetry import traceparent_of_current
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Relay:
         """Partition -> when it is tried again."""
         self._shut: set[int] = set()
         """Partitions of which ledger and topic are not compared, since nobody leads them: nothing is sent to them, nor refilled."""
-        self._looked = self._surveyed = self._freed = self._opened = 0.0
+        self._looked = self._announced = self._freed = self._opened = 0.0
         self._widest = 0
         """Bytes of the largest batch of the last round."""
         self._round_at = time.monotonic()
@@ -176,7 +177,7 @@ class Relay:
             try:
                 connection = await self._connect()
                 try:
-                    await self._lead(connection)
+                    await self._watched(connection, self._lead(connection))
                 finally:
                     await connection.close()
             except (OperationalError, KafkaError, NoTopic, OSError) as error:
@@ -187,6 +188,19 @@ class Relay:
             except Exception as error:  # Such as what aiokafka asserts, of a broker that has just come back too.
                 log.error("relay starts again", exc_info=error, again_in_s=RETRY_S)
                 await _within(self._stopping, RETRY_S)
+
+    async def _watched(self, connection: AsyncConnection[Any], work: Coroutine[Any, Any, None]) -> None:
+        """Do a relay's work, and look all the while whether what is recorded gets published, however long Kafka takes and whoever sends."""
+        task = asyncio.create_task(work)
+        try:
+            while not task.done():
+                async with in_time():
+                    rows = await _lengths(connection)
+                self._standing.see({number: position for number, length, _, position in rows if position < length}, time.monotonic())
+                await asyncio.wait([task], timeout=ANNOUNCE_S)
+            task.result()
+        finally:
+            await end(task)
 
     async def _connect(self) -> AsyncConnection[Any]:
         async with in_time():
@@ -215,8 +229,6 @@ class Relay:
                 self._round_at = time.monotonic()
                 if row is not None and row[0]:
                     break
-                if self._is_time():
-                    await self._survey(connection)
                 await self._free(connection)
             await _within(self._stopping, LOCK_POLL_S)
         while not self._stopping.is_set():
@@ -247,8 +259,8 @@ class Relay:
             async with in_time():
                 counts = await self._relay(connection, producer)
                 more = await self._refill(connection, producer)
-                if self._is_time():
-                    await self._announce(await self._survey(connection))
+                if time.monotonic() - self._announced >= ANNOUNCE_S:
+                    await self._announce(connection)
                 await self._free(connection)
             self._round_at = time.monotonic()
             if not counts and not more:
@@ -335,17 +347,9 @@ class Relay:
             if ended:
                 log.warning("sessions ended that stood still and held others up", sessions=ended)
 
-    def _is_time(self) -> bool:
-        return time.monotonic() - self._surveyed >= ANNOUNCE_S
-
-    async def _survey(self, connection: AsyncConnection[Any]) -> list[Any]:
-        """Look whether what is recorded gets published, apart from all that sends it; return how long each partition is."""
-        rows = await (await connection.execute(LENGTHS)).fetchall()
-        self._surveyed = time.monotonic()
-        self._standing.see({number: position for number, length, _, position in rows if position < length}, self._surveyed)
-        return rows
-
-    async def _announce(self, rows: Sequence[Any]) -> None:
+    async def _announce(self, connection: AsyncConnection[Any]) -> None:
+        self._announced = time.monotonic()
+        rows = await _lengths(connection)
         partitions = tuple(Length(partition=number, length=length, head=head) for number, length, head, _ in rows)
         if len(partitions) != self._partitions:
             raise LedgerError(f"the ledger of {self._service} has {len(partitions)} partitions instead of {self._partitions}")
@@ -358,6 +362,10 @@ class Relay:
             if place in self._refills or len(self._refills) < MAX_REFILLS:
                 self._refills[place] = message
                 self._woken.set()
+
+
+async def _lengths(connection: AsyncConnection[Any]) -> list[Any]:
+    return await (await connection.execute(LENGTHS)).fetchall()
 
 
 async def _published(connection: AsyncConnection[Any]) -> dict[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -122,6 +123,28 @@ async def test_others_have_their_turn_while_a_long_batch_is_decided(pool: AsyncC
     task.cancel()
     between = "".join("t" if each == "turn" else "d" for each in during)
     assert max(len(stretch) for stretch in between.split("t")) <= histories.MAX_ASKS
+
+
+async def test_a_transaction_that_weighs_for_longer_than_one_may_stand_still_is_not_ended(
+    database: Callable[[str], ServiceDatabase], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where late evidence of learners with long histories comes together: begun anew it would take as long, for ever."""
+    monkeypatch.setattr(histories, "MAX_WEIGHED", DEPTH)
+    monkeypatch.setattr(histories, "MAX_ASKS", 25)  # So that most find the history there already.
+
+    def weighing(command: Note, state: State, parameters: Parameters, history: History = ()) -> Any:
+        time.sleep(0.05)
+        return decide(command, state, parameters, history)
+
+    decider = replace(noting(needs_history=lambda command, state: True), decide=weighing)
+    options = {"options": "-c idle_in_transaction_session_timeout=1s"}
+    async with AsyncConnectionPool(database("evidence").app_url, min_size=1, kwargs=options, open=False) as pool:
+        await deep(a_ledger(pool))
+        began = time.monotonic()
+        for name in ("000", "new"):
+            await a_ledger(pool, deciders=[decider]).handle(asks(*(Note(name, LEARNERS[DEPTH + n]) for n in range(75))))
+        assert time.monotonic() - began > 4
+        assert await check_chain(a_ledger(pool)) == STREAMS * DEPTH + 150
 
 
 async def test_a_step_of_a_walk_takes_no_more_history_than_its_limit(

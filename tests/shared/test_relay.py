@@ -234,6 +234,33 @@ async def test_a_partition_that_kafka_does_not_take_stops_no_other_and_repeats_n
         assert await sent(wire, 180) == await events(ledger)
 
 
+async def test_what_kafka_does_not_take_turns_health_red_while_it_is_waited_for(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch is given up after 20 s, and others are sent before it is tried again: no round would see for how long it stands."""
+    monkeypatch.setattr(relay_room, "ANNOUNCE_S", 0.1)
+    send, taken = Relay._send, asyncio.Event()
+
+    async def wait(self: Relay, producer: AIOKafkaProducer, batch: Sequence[Row]) -> int:
+        if batch[0][0] == 3:
+            await taken.wait()
+        return await send(self, producer, batch)
+
+    monkeypatch.setattr(Relay, "_send", wait)
+    async with wire.source() as ledger, wire.relaying() as relay:
+
+        async def red() -> bool:
+            return any("partition 3" in said for said in relay.troubles(1.0))
+
+        async def green() -> bool:
+            return not relay.troubles(1.0)
+
+        await until(green, "it has nothing to send")
+        await ledger.handle(asks(*some(60)))
+        await until(red, "it says what stands")
+        taken.set()
+        await until(green, "it moves again")
+        assert await sent(wire, 60) == await events(ledger)
+
+
 class Leading:
     """Whom the brokers lead, but for partitions that are without a leader for a test."""
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 from psycopg import OperationalError
-from psycopg.errors import LockNotAvailable, QueryCanceled
+from psycopg.errors import IdleInTransactionSessionTimeout, LockNotAvailable, QueryCanceled
 
 from shared.consume import write
 from shared.consume.reader import Lane
@@ -66,15 +66,15 @@ async def test_a_fault_ends_the_batch_as_what_it_is(fault: Exception, stops: boo
 class Slow:
     """A ledger that takes too long where a transaction has more than so many commands."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, most: int, fault: Exception | None = None) -> None:
+        self.most, self.fault = most, fault or TookTooLong("60 s")
         self.sizes: list[int] = []
 
     async def apply(self, batch: Batch) -> Any:
         asks = sum(len(record.asks) for record in batch.records)
         self.sizes.append(asks)
         if asks > self.most:
-            raise TookTooLong("60 s")
+            raise self.fault
         return Applied((), 0, {place: replace(inbox, position=inbox.position + 1) for place, inbox in batch.before.items()})
 
 
@@ -84,10 +84,13 @@ def asking(count: int, partition: int = 0) -> list[Incoming]:
     ]
 
 
-async def test_a_batch_that_is_too_much_for_a_transaction_is_cut_until_it_has_worked(monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = Slow(3)
+@pytest.mark.parametrize("fault", [TookTooLong("60 s"), IdleInTransactionSessionTimeout("it stood still while we worked")])
+async def test_a_batch_that_is_too_much_for_a_transaction_is_cut_until_it_has_worked(
+    fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(3, fault)
     ledger: Any = slow
-    writer = Writer(ledger, asyncio.Event(), patience_s=60)
+    writer = Writer(ledger, asyncio.Event(), patience_s=0.1)
     monkeypatch.setattr(write, "ANSWER_S", 0.0)  # What works takes nearly as long as it may.
     for _ in range(3):  # The subscriber polls again each time.
         with pytest.raises(Impatient):
