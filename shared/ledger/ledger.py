@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from psycopg_pool import AsyncConnectionPool
 
 from shared.clock import Clock
-from shared.contracts.envelope import Recorded, StreamId, chain_start, partition_of
+from shared.contracts.envelope import Header, Recorded, StreamId, chain_start, partition_of
 from shared.decider import Decider
 from shared.errors import Misconfigured, PrivilegedRole, Refused
 from shared.failpoints import reach
@@ -37,6 +37,9 @@ MANY: Final = 8
 ROLE_RIGHTS: Final = """
     SELECT r.rolsuper OR pg_has_role(current_user, t.tableowner, 'member') FROM pg_roles r, pg_tables t
     WHERE r.rolname = current_user AND t.schemaname = 'public' AND t.tablename = 'event'"""
+LAST_EVENTS: Final = """
+    SELECT last.bytes FROM partition p
+    CROSS JOIN LATERAL (SELECT bytes FROM event WHERE partition = p.id ORDER BY position DESC LIMIT 1) last"""
 MAY_STAND: Final = "SELECT set_config('idle_in_transaction_session_timeout', %s, true)"
 TIME: Final = "SELECT clock_timestamp()"
 SETTINGS: Final = "SELECT version FROM stream WHERE id = %s"
@@ -99,8 +102,9 @@ class Ledger:
                     f"the ledger of {self.service} has {len(lanes)} partitions, CAIRN_PARTITIONS says {self.partitions}: "
                     f"the number is fixed at installation, set it to {len(lanes)}"
                 )
-            empty = next((lane for lane in lanes if lane.length == 0), None)
-            if empty and empty.head != chain_start(self.source, empty.number):
+            others = [lane for lane in lanes if lane.length == 0 and lane.head != chain_start(self.source, lane.number)]
+            last = [bytes(raw) for (raw,) in await (await connection.execute(LAST_EVENTS)).fetchall()]
+            if others or not {_source_of(raw) for raw in last} <= {self.source, None}:
                 raise Misconfigured(f"this database belongs to another installation than {self._installation}: mend CAIRN_INSTALLATION")
 
     async def handle(self, asks: Sequence[Ask], lock_ms: int = 0, sparing: bool = False) -> list[Answer]:
@@ -337,6 +341,14 @@ class Ledger:
         pages = {h: bytes(d) for h, d in await (await connection.execute(PAGES, [missing])).fetchall()} if missing else {}
         self._parameters = self._parser.parameters(found.version, in_force, pages)
         return self._parameters
+
+
+def _source_of(raw: bytes) -> str | None:
+    """Return whose event this is; None where it cannot be read, which `cairn replay verify` is there to find."""
+    try:
+        return str(Header.read(raw).attributes["source"])
+    except ValueError:
+        return None
 
 
 def _refused(records: Sequence[Incoming], answers: Sequence[Answer]) -> list[Incoming]:

@@ -10,7 +10,7 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from shared.contracts.envelope import partition_of
+from shared.contracts.envelope import chain_start, partition_of
 from shared.errors import Diverged
 from shared.ledger import furthest
 from shared.ledger.ledger import Ledger
@@ -24,7 +24,7 @@ LENGTHS = "SELECT id, length, head FROM partition ORDER BY id"
 NAME = "told"
 PUT_BACK = """
     UPDATE partition SET length = %s, head = coalesce(
-        (SELECT encode(sha256(bytes), 'hex') FROM event WHERE partition = %s AND position = %s - 1), head) WHERE id = %s"""
+        (SELECT encode(sha256(bytes), 'hex') FROM event WHERE partition = %s AND position = %s - 1), %s) WHERE id = %s"""
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = current_user"
 MADE_ANEW = (
     "CREATE TABLE anew AS SELECT * FROM partition",
@@ -72,7 +72,7 @@ async def put_back(database: ServiceDatabase, position: int) -> None:
         await owner.execute("DELETE FROM stream WHERE version > %s", [position])
         await owner.execute("DELETE FROM event WHERE partition = %s AND position >= %s", [number, position])
         await owner.execute("ALTER TABLE event ENABLE TRIGGER USER")
-        await owner.execute(PUT_BACK, [position, number, position, number])
+        await owner.execute(PUT_BACK, [position, number, position, chain_start("/local/evidence", number), number])
 
 
 async def test_nothing_is_written_to_another_database(stack: Stack, backup: tuple[ServiceDatabase, ServiceDatabase]) -> None:
