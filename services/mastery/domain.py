@@ -267,5 +267,5 @@ def needs_history(command: MasteryCommand, state: State) -> bool:
     return not isinstance(command, FollowRevision) or bool(state.overrides or state.waivers)
 
 
-mastery: Final = Decider("mastery.estimate", 4, "learner", State(), decide, evolve, command_of, CODEC, needs_history)
+mastery: Final = Decider("mastery.estimate", 5, "learner", State(), decide, evolve, command_of, CODEC, needs_history)
 DECIDERS: Final = (mastery,)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 from uuid import UUID
 
 from services.mastery.inputs import Inputs
@@ -15,6 +16,7 @@ from services.mastery.state import (
     LEVELS,
     MICROSECONDS_PER_MINUTE,
     STUCK,
+    Override,
     Row,
     State,
     key_of,
@@ -34,6 +36,27 @@ from shared.contracts.mastery import (
     Reestimated,
 )
 from shared.decider import History
+
+EVERY: Final = 32
+"""Pieces of evidence between two states that are kept of a folding."""
+MAX_FOLDED: Final = 10_000
+"""Pieces of evidence of all foldings that are kept, the latest ones: some 20 MB, and the parameters that they were weighed under."""
+
+
+@dataclass(slots=True)
+class Folding:
+    """How a learner's evidence was weighed last: late evidence is seldom alone, and what lies before it is weighed as it was then."""
+
+    inputs: Inputs
+    overrides: tuple[Override, ...]
+    waivers: tuple[tuple[str, str], ...]
+    evidence: list[EvidenceRecorded]
+    """In the order of time."""
+    states: list[State]
+    """After none of it, after EVERY pieces, after twice as many, ..., as they were before anything else: for copies."""
+
+
+_FOLDED: dict[UUID, Folding] = {}
 
 
 def evidence_in(history: History) -> dict[UUID, EvidenceRecorded | None]:
@@ -70,13 +93,44 @@ def rescored(seen: EvidenceRecorded | None, told: EvidenceRescored) -> EvidenceR
 def refold(evidence: Iterable[EvidenceRecorded | None], before: State, inputs: Inputs) -> State:
     """Return the state as if this evidence had arrived in the order of (time, id), under what people set; the watermark stays `before`'s
     where that is later."""
-    state = State(overrides=before.overrides, waivers=before.waivers)
     known = [seen for seen in evidence if seen is not None]
-    for seen in sorted(known, key=lambda each: (each.occurred_at, each.evidence_id.int)):
+    known.sort(key=lambda each: (each.occurred_at, each.evidence_id.int))
+    states = _known_states(known, before, inputs)
+    place = EVERY * (len(states) - 1)
+    state = states[-1].copy()
+    for seen in known[place:]:
         apply(seen, weigh(seen, state, inputs), state)
+        place += 1
+        if place % EVERY == 0:
+            states.append(state.copy())
+    if len(known) > EVERY:
+        _keep(Folding(inputs, before.overrides, before.waivers, known, states))
     if (before.last_us, before.last_id) > (state.last_us, state.last_id):
         state.last_us, state.last_id = before.last_us, before.last_id
     return state
+
+
+def _known_states(evidence: Sequence[EvidenceRecorded], before: State, inputs: Inputs) -> list[State]:
+    """Return the states that lead up to this evidence, as far as it was weighed so, in the same order and under the same, the last time."""
+    folding = _FOLDED.get(evidence[0].learner_id) if evidence else None
+    if folding is None or folding.inputs is not inputs or (folding.overrides, folding.waivers) != (before.overrides, before.waivers):
+        return [State(overrides=before.overrides, waivers=before.waivers)]
+    same = 0
+    for seen, was in zip(evidence, folding.evidence, strict=False):
+        if seen is not was and seen != was:
+            break
+        same += 1
+    return folding.states[: same // EVERY + 1]
+
+
+def _keep(folding: Folding) -> None:
+    """Keep a folding in place of the learner's last one, and let go of the oldest ones where they are too many."""
+    learner_id = folding.evidence[0].learner_id
+    _FOLDED.pop(learner_id, None)
+    _FOLDED[learner_id] = folding
+    count = sum([len(kept.evidence) for kept in _FOLDED.values()])
+    while count > MAX_FOLDED and len(_FOLDED) > 1:
+        count -= len(_FOLDED.pop(next(iter(_FOLDED))).evidence)
 
 
 def hold(before: State, after: State, inputs: Inputs, everything: bool, but: Collection[str] = ()) -> None:

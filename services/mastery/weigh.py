@@ -251,7 +251,7 @@ class Judging:
             self.told.moves[name] = Move(name, first.before if first else old, level, logit, due, level is Level.REVERIFY and share is None)
             if level is Level.MASTERED and old not in MET:
                 self.ready.append(name)
-        if share is not None:
+        if share is not None or level in MET:  # Work on others never shows that a person is needed, but may end it.
             flags = self._stuck(name, row, level, flags, policy)
         if level is not old or due != row.due or flags != row.flags:
             self.told.rows[name] = row.judged(CODES[level], due, flags)
@@ -278,11 +278,15 @@ class Judging:
             del told[name]
 
     def _stuck(self, name: str, row: Row, level: Level, flags: int, policy: Policy) -> int:
-        """Return the flags, and tell where it changes whether a person is needed."""
+        """Return the flags, and tell where it changes whether a person is needed. What is mastered needs nobody."""
         stuck = row.idle >= policy.stuck_events and row.idle_days >= policy.stuck_days and level not in MET
         if stuck == bool(flags & STUCK):
             return flags
-        self.told.persons.append(Person(name, stuck, row.idle, row.idle_days))
+        persons, before = self.told.persons, Person(name, not stuck, row.idle, row.idle_days)
+        if before in persons:  # Judged before what held it back was: of the two that one piece of evidence would tell, neither.
+            persons.remove(before)
+        else:
+            persons.append(Person(name, stuck, row.idle, row.idle_days))
         return flags | STUCK if stuck else flags & ~STUCK
 
     def _met(self, name: str) -> bool:

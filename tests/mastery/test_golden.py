@@ -23,7 +23,7 @@ from shared.settings_stream import adoption
 from tests.mastery.histories import History
 from tests.mastery.samples import LEARNER, MONDAY, competency, entries, evidence, framework
 from tests.mastery.test_amended import rescore, void
-from tests.mastery.test_judged import TEACHER, end, give, waive, withdraw
+from tests.mastery.test_judged import TEACHER, end, give, held_back, waive, withdraw
 
 FOLDER = Path(__file__).parent / "golden"
 FILES = sorted(FOLDER.glob("*.jsonl"))
@@ -34,6 +34,8 @@ NOT_OF_A_LEARNER = {
 STREAM = f"mastery/learner/{LEARNER}"
 VERSION_OF_DAYS = 4
 """Of the decider that has days of a district, and leaves alone what only an unknown competency replaces."""
+VERSION_OF_RELEASE = 5
+"""Of the decider that asks for nobody any more where work on what comes before let a competency be mastered."""
 
 
 def read(path: Path) -> History:
@@ -166,6 +168,14 @@ def dated(rules: Any) -> History:
     return history.ask(rules.mastery, *map(CountEvidence, stuck))
 
 
+def released(rules: Any) -> History:
+    """Good work that moves nothing any more, held back by what comes before, and mastered by work on that: in order, and where its score
+    is corrected."""
+    history = History().set(*adoption("mastery", CALIBRATION, entries()), *adoption("mastery", FRAMEWORK, framework((1, 2))))
+    history.ask(rules.mastery, *map(CountEvidence, held_back(2, behind=1)), rescore(205, 0), rescore(205, 1_000_000))
+    return history.ask(rules.mastery, CountEvidence(evidence(300, 2, day=40)))
+
+
 def known_item(number: int) -> dict[str, object]:
     return {"entry": "item", "item_id": str(UUID(int=(1 << 90) + number)), "easiness_e6": -250_000}
 
@@ -174,7 +184,8 @@ def record(rules: Any) -> None:
     """Write the golden histories of a version, given as the module of its rules."""
     since_version_2 = (("judged", judged), ("followed", followed)) if rules.mastery.version > 1 else ()
     since_version_4 = (("dated", dated),) if rules.mastery.version >= VERSION_OF_DAYS else ()
-    for name, make in (("simple", simple), ("adopted", adopted), *since_version_2, *since_version_4):
+    since_version_5 = (("released", released),) if rules.mastery.version >= VERSION_OF_RELEASE else ()
+    for name, make in (("simple", simple), ("adopted", adopted), *since_version_2, *since_version_4, *since_version_5):
         path = FOLDER / f"v{rules.mastery.version}-{name}.jsonl"
         if not path.exists():
             path.write_bytes(b"\n".join(make(rules).lines) + b"\n")

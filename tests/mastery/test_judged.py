@@ -1,9 +1,11 @@
 """What people say against the estimate, what keeps what was mastered, when it is due, and when a person is needed."""
 
+import random
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import strategies as st
 
 from services.mastery.calibration import CALIBRATION
@@ -20,7 +22,7 @@ from services.mastery.domain import mastery
 from services.mastery.framework import FRAMEWORK
 from services.mastery.inputs import inputs_of
 from services.mastery.policy import POLICY, read_policies
-from services.mastery.state import HELD, MAX_OVERRIDES
+from services.mastery.state import CODES, HELD, MAX_OVERRIDES, STUCK
 from services.mastery.weigh import score_at
 from shared.contracts.evidence import EvidenceRecorded, Kind
 from shared.contracts.mastery import (
@@ -270,6 +272,63 @@ def test_ten_events_on_three_days_without_progress_need_a_person_once() -> None:
 def test_progress_ends_that_a_person_is_needed() -> None:
     spec = asked([evidence(n, right=False, day=n) for n in range(14)]).asked(*counted([evidence(100 + n, day=20 + n) for n in range(12)]))
     assert needed(*spec.past) == [True, False]
+
+
+def held_back(about: int, behind: int, count: int = 14) -> list[EvidenceRecorded]:
+    """Return good work about a competency until it moves no further, then work that masters the one before it: the ninth piece does."""
+    plateau = [evidence(100 + n, about, score_e6=850_000, day=10 + n / 3) for n in range(count)]
+    return [*strong(0, about), *plateau, *strong(200, behind, count=9, from_day=20)]
+
+
+def test_what_is_mastered_by_work_on_what_held_it_back_needs_nobody() -> None:
+    *seen, last = held_back(2, behind=1)
+    spec = asked(seen, CHAIN)
+    assert needed(*spec.past) == [True]
+    events = spec.when(CountEvidence(last)).events
+    assert levels(*events) == dict.fromkeys((competency(1), competency(2)), Level.MASTERED)
+    told = PersonNeeded(
+        learner_id=LEARNER, competency_id=competency(2), needed=False, idle=14, idle_days=5, evidence_id=last.evidence_id
+    )  # fmt: skip
+    assert [event for event in events if isinstance(event, PersonNeeded)] == [told]
+    after = spec.given(*events)
+    assert needed(*after.when(CountEvidence(evidence(300, 2, day=40))).events) == []  # It was told, and stays so.
+    assert after.state == asked([*seen, last], CHAIN).state
+
+
+def test_what_is_mastered_by_late_work_on_what_held_it_back_needs_nobody() -> None:
+    seen = held_back(2, behind=1)
+    late = seen.pop(-4)
+    spec = asked(seen, CHAIN)
+    assert needed(*spec.past) == [True]
+    events = spec.when(CountEvidence(late)).events
+    assert levels(*events) == dict.fromkeys((competency(1), competency(2)), Level.MASTERED)
+    (told,) = [event for event in events if isinstance(event, PersonNeeded)]
+    assert (told.competency_id, told.needed, told.idle, told.evidence_id) == (competency(2), False, 14, late.evidence_id)
+
+
+@pytest.mark.parametrize("order", range(6))
+def test_in_any_order_of_the_same_work_nobody_is_needed_in_the_end(order: int) -> None:
+    seen = held_back(2, behind=1)
+    in_order = asked(seen, CHAIN)
+    random.Random(order).shuffle(seen)
+    spec = asked(seen, CHAIN)
+    assert encode(spec.state) == encode(in_order.state)
+    told = needed(*spec.past)
+    assert told == [True, False] * (len(told) // 2)  # Late work may let her go and stop her again, or be told before she is stuck.
+    row = spec.state.row(competency(2))
+    assert row is not None
+    assert (row.level, row.flags & STUCK) == (CODES[Level.MASTERED], 0)
+
+
+def test_nobody_is_asked_for_by_the_work_that_masters_what_it_is_about_in_the_end() -> None:
+    seen = held_back(1, behind=2, count=9)
+    both = seen.pop().model_copy(update={"competency_ids": (competency(1), competency(2))})  # The tenth without progress.
+    spec = asked(seen, parameters((2, 1))).when(CountEvidence(both))
+    assert levels(*spec.events) == dict.fromkeys((competency(1), competency(2)), Level.MASTERED)
+    assert needed(*spec.past, *spec.events) == []
+    row = spec.state.row(competency(1))
+    assert row is not None
+    assert (row.idle, row.flags & STUCK) == (10, 0)
 
 
 # The district's policy ---------------------------------------------------------------------------------------------------------------

@@ -8,25 +8,29 @@ from uuid import UUID
 import pytest
 
 from services.mastery.app import PARTS
+from services.mastery.calibration import CALIBRATION
+from services.mastery.commands import Recalibrate
 from services.mastery.domain import mastery
+from services.mastery.framework import FRAMEWORK
 from services.mastery.membership import NoteMembership, membership
-from services.mastery.versions import VERSIONS, v1_domain, v1_membership, v2_domain, v3_domain
-from shared.contracts.mastery import MembershipNoted
+from services.mastery.versions import VERSIONS, v1_domain, v1_membership, v2_domain, v3_domain, v4_domain
+from shared.contracts.mastery import Level, MembershipNoted, PersonNeeded, Reestimated
 from shared.ledger import Ask
 from shared.replay import Settings, Verifier
-from shared.settings_stream import settings_decider
+from shared.settings_stream import adoption, settings_decider
 from shared.stack import ServiceDatabase
 from shared.testing import SOMEBODY, running
 from tests.mastery.histories import History
-from tests.mastery.samples import LEARNER, competency, evidence
+from tests.mastery.samples import LEARNER, competency, entries, evidence, framework
 from tests.mastery.test_case import item, link, package
-from tests.mastery.test_domain import strong
+from tests.mastery.test_domain import levels, strong
+from tests.mastery.test_judged import held_back, needed
 from tests.mastery.test_service import get, hear
 
 STREAM = f"mastery/learner/{LEARNER}"
 
 
-@pytest.mark.parametrize("rules", [v1_domain, v2_domain, v3_domain])
+@pytest.mark.parametrize("rules", [v1_domain, v2_domain, v3_domain, v4_domain])
 async def test_a_ledger_of_an_earlier_version_is_swept_once_goes_on_and_replays(
     database: Callable[[str], ServiceDatabase], rules: Any
 ) -> None:
@@ -56,6 +60,17 @@ async def test_a_ledger_of_an_earlier_version_is_swept_once_goes_on_and_replays(
         verifier = Verifier([*PARTS.deciders, *PARTS.versions, settings], Settings(PARTS.kinds, told))
         assert verifier.stream(STREAM, [event.raw for event in events]) == []
         assert verifier.tally.decisions > len(seen)
+
+
+def test_the_sweep_of_an_upgrade_tells_that_nobody_is_needed_for_what_is_mastered() -> None:
+    history = History().set(*adoption("mastery", CALIBRATION, entries()), *adoption("mastery", FRAMEWORK, framework((1, 2))))
+    history.ask(v4_domain.mastery, *map(v4_domain.CountEvidence, held_back(2, behind=1)))
+    told = [event.data for event in history.of(STREAM)]
+    assert (levels(*told)[competency(2)], needed(*told)) == (Level.MASTERED, [True])
+    again = Recalibrate(LEARNER, history.parameters().version)
+    swept = [event.data for event in history.ask(mastery, again, again).of(STREAM)][len(told) :]
+    assert [(event.TYPE, getattr(event, "needed", None)) for event in swept] == [(Reestimated.TYPE, None), (PersonNeeded.TYPE, False)]
+    assert history.replay() == []
 
 
 def test_who_is_in_no_class_is_noted_once_and_what_an_earlier_version_noted_replays() -> None:
