@@ -79,14 +79,17 @@ def told_lines(told: dict[str, Any]) -> list[str]:
             levels = ", ".join(f"{level} {_percent(share)}" for level, share in group["levels"].items() if share)
             lines.append(
                 f"  {group['group']}: {group['learners']:,} learners, {levels}; bias {_share(group['bias_e6'])}, "
-                f"false mastery {_share(group['false_e6'])} of {group['judged']:,}, "
-                f"delayed {_share(group['delayed_e6'])} of {group['at_bar']:,}"
+                f"false mastery {_part(group['false_e6'], group['judged'])}, delayed {_part(group['delayed_e6'], group['at_bar'])}"
             )
     if not lines:
         lines.append("nothing is told: too few of these learners are known")
     if told["unknown"]:
         lines.append(f"at least {told['unknown']:,} learners are not known")
     return lines
+
+
+def _part(millionths: int | None, whole: int | None) -> str:
+    return "-" if whole is None else f"{_share(millionths)} of {whole:,}"
 
 
 def _percent(millionths: int) -> str:

@@ -2,7 +2,7 @@
 
 Groups are neither kept nor used for anything else. A cell that would say something of few learners is left out, and so is what would give
 it away: the groups left out of a column are two at least and SMALLEST_GROUP learners at least together, and no group of one column can be
-subtracted from those of another so that few are left.
+subtracted from those of another so that few are left. What is shared among some of the learners only, is told by the same rule of these.
 """
 
 from __future__ import annotations
@@ -54,9 +54,6 @@ class Facts:
     """Learners and competencies whose answers from the fourth on reached that."""
     delayed: int = 0
     """Of these, those that were never declared."""
-    judged_of: int = 0
-    at_bar_of: int = 0
-    """Learners of whom there are any of these."""
 
     def add(self, other: Facts) -> None:
         """Take in the facts of other learners."""
@@ -69,8 +66,6 @@ class Facts:
         self.false += other.false
         self.at_bar += other.at_bar
         self.delayed += other.delayed
-        self.judged_of += other.judged_of
-        self.at_bar_of += other.at_bar_of
 
 
 def facts_of(told: Iterable[bytes], levels: Mapping[Level, int], inputs: Inputs) -> Facts:
@@ -96,7 +91,6 @@ def facts_of(told: Iterable[bytes], levels: Mapping[Level, int], inputs: Inputs)
             before[name] += place < declared.get(name, 0)
     for name, scores in above.items():
         _judge(facts, scores, before[name] if name in declared else None)
-    facts.judged_of, facts.at_bar_of = min(1, facts.judged), min(1, facts.at_bar)
     return facts
 
 

@@ -77,13 +77,15 @@ def answers_needed(known: Known, now: Estimate, calibration: Calibration, policy
     Each is put through the filter and judged by the rule. 0 where it is mastered; None where 20 would not do. Neither form nor fading
     changes meanwhile.
     """
+    if known.level is Level.MASTERED:
+        return 0
     numbers, weight = calibration.numbers, calibration.kinds[Kind.ITEM]
     general, form, competency = known.general, known.form, now.competency
     for count in range(MAX_ANSWERS + 1):
         logit = reference(now.easiness, general, competency)
         days = max(known.days, policy.days)
         standing = Standing(logit, known.scored + count, min(3, known.items + count), days, True, None, -1)
-        if level_of(Level.REVERIFY if known.level in MET else Level.UNKNOWN, standing, policy) is Level.MASTERED:
+        if level_of(Level.REVERIFY if known.level is Level.REVERIFY else Level.UNKNOWN, standing, policy) is Level.MASTERED:
             return count
         expected = predict(now.easiness, general, form, [competency])
         general, form, (competency,) = update(expected, 1.0, weight.precision, general, form, [competency], numbers)
@@ -95,14 +97,20 @@ def missing(
 ) -> list[Said]:
     """Return what stands between the learner and `mastered`; nothing where nothing does.
 
+    Mastered stays so until the probability is below another bound; what is due to be shown again asks for certainty alone.
+
     Args:
         waiting: names of the prerequisites that are not met; None where no framework in force names the competency.
         any_framework: whether one is in force at all.
     """
+    if known.level is Level.MASTERED:
+        return []
     lacks = []
     if score_of(now.logit, policy) < policy.certainty_z:
         bar, asked = percent(policy.bar * MICRO), percent(policy.certainty * MICRO)
         lacks.append(say("missing.certainty", probability=percent(now.probability_e6), bar=bar, certainty=asked))
+    if known.level is Level.REVERIFY:
+        return lacks
     for what, has, asked_for in (("scored", known.scored, policy.scored), ("items", known.items, policy.items)):
         if has < asked_for:
             lacks.append(say(f"missing.{what}", has=has, asked=asked_for))

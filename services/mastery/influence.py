@@ -35,12 +35,12 @@ class Influence:
     """Likewise, the probability of reaching the bar."""
 
 
-def evidence_of(told: Iterable[bytes], framework: Framework) -> list[EvidenceRecorded]:
-    """Return the evidence that counts, from the bytes of a stream's estimates and of what was deferred, in order, sorted as it is
-    weighed."""
+def evidence_of(stream: Iterable[bytes], framework: Framework) -> list[EvidenceRecorded]:
+    """Return the evidence that counts, as it was corrected, from the bytes of a stream's estimates and of what was deferred, in order,
+    sorted as it is weighed."""
     counted: dict[str, Any] = {}
     named = framework.competencies.keys()
-    for raw in told:
+    for raw in stream:
         value = orjson.loads(raw)
         data = value["data"]
         if "evidence" in data:
@@ -50,7 +50,9 @@ def evidence_of(told: Iterable[bytes], framework: Framework) -> list[EvidenceRec
         elif "voided" in data:
             counted.pop(data["voided"]["evidence_id"], None)
         elif "rescored" in data and (known := counted.get(data["rescored"]["evidence_id"])):
-            counted[known["evidence_id"]] = known | {"score_e6": data["rescored"]["score_e6"]}
+            told = data["rescored"]
+            at = told.get("occurred_at") or known["occurred_at"]
+            counted[known["evidence_id"]] = known | {"score_e6": told["score_e6"], "occurred_at": at}
     found = [EvidenceRecorded.model_validate(seen) for seen in counted.values()]
     return sorted(found, key=lambda seen: (seen.occurred_at, seen.evidence_id.int))
 

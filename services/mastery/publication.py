@@ -16,6 +16,9 @@ MAX_NAME: Final = 64
 MAX_REASON: Final = 500
 MOST_E6: Final = 30_000_000
 """Largest value of a number of the filter: logits, logits squared or exponents."""
+NOISIEST_E6: Final = 100_000
+"""Largest noise of a learner and of the form: each response adds it to the doubt about them, and where all are right nothing takes it away
+again, until a state cannot hold it. This is asked of new sets alone: what was published before stays readable."""
 EASIEST_E6: Final = 15_000_000
 MOST_PRECISE_E6: Final = 100_000_000
 SMALLEST_DOUBT_E6: Final = 1_000
@@ -25,6 +28,7 @@ MAX_INTEGER: Final = 2**53 - 1
 
 FILTER: Final = tuple(name for name in DEFAULT_ENTRIES[0] if name != "entry")
 SIGNED: Final = ("repeat_outcome_e6", "repeat_count_e6", "gain_wrong_e6", "gain_right_e6")
+NOISE: Final = ("general_noise_e6", "form_noise_e6")
 MADE: Final = ("responses", "learners", "seed", "auc_e6", "rmse_e6", "log_loss_e6", "ece_e6", "bias_e6", "before_id", "before_log_loss_e6")
 """What a set says of its making, at least."""
 
@@ -86,9 +90,9 @@ def _numbers(entry: Mapping[str, Any], names: Sequence[str], place: str, faults:
     for name in sorted(set(entry) - {"entry", *names}):
         faults.append(Fault(f"{place}/{name}", "unknown", "this release knows no such number", "take a set that this release made"))
     for name in names:
-        value, least = entry.get(name), -MOST_E6 if name in SIGNED else 0
-        if type(value) is not int or not least <= value <= MOST_E6:
-            faults.append(Fault(f"{place}/{name}", "out-of-bounds", f"not a whole number from {least} to {MOST_E6}", "mend it"))
+        value, least, most = entry.get(name), -MOST_E6 if name in SIGNED else 0, NOISIEST_E6 if name in NOISE else MOST_E6
+        if type(value) is not int or not least <= value <= most:
+            faults.append(Fault(f"{place}/{name}", "out-of-bounds", f"not a whole number from {least} to {most}", "mend it"))
     return len(faults) == before
 
 

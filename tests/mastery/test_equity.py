@@ -16,6 +16,7 @@ from services.cli import comparing
 from services.cli.comparing import read_groups, told_lines
 from services.mastery import equity
 from services.mastery.api import equity as equity_api
+from services.mastery.api.equity import ColumnView, compared
 from services.mastery.equity import SMALLEST_GROUP, Facts, tellable
 from services.mastery.inputs import Inputs, inputs_of
 from services.mastery.queries import Queries
@@ -130,6 +131,74 @@ def unions_of(groups: list[set[Any]]) -> list[set[Any]]:
     """Return what some of these groups hold together, for all choices but none."""
     chosen = (choice for size in range(1, len(groups) + 1) for choice in combinations(groups, size))
     return [set().union(*choice) for choice in chosen]
+
+
+def shares_of(columns: list[ColumnView]) -> dict[str, tuple[int | None, int | None, int | None, int | None]]:
+    """Return what is told of each group's declarations and delays."""
+    groups = [group for column in columns for group in column.groups]
+    return {group.group: (group.judged, group.false_e6, group.at_bar, group.delayed_e6) for group in groups}
+
+
+@pytest.mark.parametrize("kept", ["judged", "at_bar"])
+def test_a_share_and_its_count_are_told_only_where_subtraction_leaves_many_of_those_who_are_in_it(kept: str) -> None:
+    wrong = "false" if kept == "judged" else "delayed"
+    learners = [UUID(int=n) for n in range(40)]
+    groups = {learner: {"school": "all", "program": "half" if n < 20 else "rest"} for n, learner in enumerate(learners)}
+
+    def told_where(rest: int) -> dict[str, tuple[int | None, int | None]]:
+        """Return what is told where 12 of one half are in it, and so many of the other, two of these wrongly."""
+        within = [*range(12), *range(20, 20 + rest)]
+        known = {learner: Facts(learners=1, **({kept: 1} if n in within else {})) for n, learner in enumerate(learners)}
+        for n in (0, 1, 2, 20, 21):
+            setattr(known[learners[n]], wrong, 1)
+        told = shares_of(compared(known, groups))
+        return {name: shares[:2] if kept == "judged" else shares[2:] for name, shares in told.items()}
+
+    nothing = (None, None)
+    assert told_where(rest=3) == {"all": (15, 333_333), "half": nothing, "rest": nothing}, "2 of 3 would be what all differ by from half"
+    assert told_where(rest=10) == {"all": (22, 227_273), "half": (12, 250_000), "rest": (10, 200_000)}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from("cde"), st.sampled_from(("f", "")), st.booleans(), st.booleans()),
+        min_size=20, max_size=90,
+    )
+)  # fmt: skip
+def test_no_two_told_shares_can_be_subtracted_so_that_few_are_left(drawn: list[tuple[str, str, str, bool, bool]]) -> None:
+    learners = [UUID(int=n) for n in range(len(drawn))]
+    groups = {
+        learner: {column: name for column, name in zip("xyz", names, strict=True) if name}
+        for learner, (*names, _, _) in zip(learners, drawn, strict=True)
+    }
+    known = {
+        learner: Facts(learners=1, judged=judged, at_bar=at_bar)
+        for learner, (*_, judged, at_bar) in zip(learners, drawn, strict=True)
+    }  # fmt: skip
+    columns = compared(known, groups)
+    for kept in ("judged", "at_bar"):
+        unions = {
+            column.column: unions_of(
+                [
+                    {each for each in learners if groups[each].get(column.column) == group.group and getattr(known[each], kept)}
+                    for group in column.groups if getattr(group, kept) is not None
+                ]
+            )
+            for column in columns
+        }  # fmt: skip
+        for first, second in permutations(unions, 2):
+            for larger in unions[first]:
+                assert len(larger) >= SMALLEST_GROUP
+                assert all(not smaller <= larger or not 0 < len(larger - smaller) < SMALLEST_GROUP for smaller in unions[second])
+
+
+def test_what_is_not_told_is_a_dash_on_the_command_line() -> None:
+    learners = [UUID(int=n) for n in range(10)]
+    known = {learner: Facts(learners=1, judged=1, false=n < 5) for n, learner in enumerate(learners)}
+    columns = [column.model_dump() for column in compared(known, {learner: {"school": "north"} for learner in learners})]
+    _, line = told_lines({"columns": columns, "unknown": 0})
+    assert line.endswith("false mastery 0.500 of 10, delayed -")
 
 
 def test_a_column_that_lacks_one_learner_does_not_tell_of_her() -> None:

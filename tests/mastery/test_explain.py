@@ -60,6 +60,19 @@ def test_what_is_missing_is_named() -> None:
     assert [lack.key for lack in (*nowhere, *unnamed)] == ["missing.framework", "missing.not-in-framework"]
 
 
+def test_nothing_is_missing_to_what_is_mastered_and_certainty_alone_to_what_is_due_to_be_shown_again() -> None:
+    for level, keys, needed in ((Level.MASTERED, [], 0), (Level.REVERIFY, ["missing.certainty"], 9)):
+        known = replace(KNOWN, level=level, kinds=0)
+        now = estimate(known, 1_000, DEFAULT, POLICY, EASY)
+        assert now.probability_e6 < POLICY.certainty * 1e6
+        for waiting in (["5.NF.A.1"], None):
+            assert [lack.key for lack in missing(known, now, waiting, replace(POLICY, kinds=1))] == keys
+        assert answers_needed(known, now, DEFAULT, POLICY) == needed
+    sure = replace(KNOWN, general=Normal(3.0, 0.05), level=Level.REVERIFY)
+    now = estimate(sure, 1_000, DEFAULT, POLICY, EASY)
+    assert (missing(sure, now, ["5.NF.A.1"], POLICY), answers_needed(sure, now, DEFAULT, POLICY)) == ([], 0)
+
+
 @pytest.mark.parametrize(
     ("level", "words"),
     [

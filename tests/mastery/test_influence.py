@@ -1,19 +1,25 @@
 """Leaving evidence out gives what would be believed had it never been."""
 
 import random
+from dataclasses import replace
+from datetime import timedelta
 
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.mastery.filter import Normal
 from services.mastery.influence import MAX_LEFT_OUT, evidence_of, influences, last_ids
 from services.mastery.inputs import inputs_of
-from services.mastery.refold import refold
+from services.mastery.refold import counting, evidence_in, refold
 from services.mastery.rule import probability_e6
 from services.mastery.state import State, minute_of
 from services.mastery.weigh import score_at
+from shared.contracts.envelope import StreamId
 from shared.contracts.evidence import EvidenceRecorded
-from tests.mastery.samples import competency, evidence, evidence_sets
-from tests.mastery.test_domain import CHAIN, strong
+from shared.testing import recorded
+from tests.mastery.samples import LEARNER, competency, evidence, evidence_sets
+from tests.mastery.test_amended import rescore, void
+from tests.mastery.test_domain import CHAIN, asked, strong
 
 INPUTS = inputs_of(CHAIN)
 
@@ -66,3 +72,19 @@ def test_what_is_void_or_corrected_counts_as_it_stands_now() -> None:
     told += [b'{"data":{"rescored":{"evidence_id":"%s","score_e6":7}}}' % first]
     found = evidence_of(told, INPUTS.framework)
     assert [(each.evidence_id, each.score_e6) for each in found] == [(evidence(2).evidence_id, 7), (evidence(3).evidence_id, 1_000_000)]
+
+
+@settings(deadline=None, max_examples=40)
+@given(evidence_sets(12), st.data())
+def test_evidence_is_explained_as_deciders_weigh_it_whatever_was_corrected_since(seen: list[EvidenceRecorded], data: st.DataObject) -> None:
+    spec = asked(seen, CHAIN)
+    for each in data.draw(st.lists(st.sampled_from(seen), max_size=6)):
+        number = each.evidence_id.int & 0xFFFF
+        earlier = data.draw(st.sampled_from((None, each.occurred_at - timedelta(days=data.draw(st.integers(1, 20))))))
+        corrected = rescore(number, data.draw(st.sampled_from((0, 500_000, 1_000_000))))
+        moved = replace(corrected, rescored=corrected.rescored.model_copy(update={"occurred_at": earlier}))
+        spec = spec.asked(data.draw(st.sampled_from((moved, moved, void(number)))))
+    history = recorded(StreamId("mastery", "learner", str(LEARNER)), spec.past)
+    weighed = counting(evidence_in(history), history, INPUTS)
+    weighed.sort(key=lambda each: (each.occurred_at, each.evidence_id.int))
+    assert evidence_of([event.raw for event in history], INPUTS.framework) == weighed

@@ -1,15 +1,24 @@
 """Calibrations over HTTP: what is let in, what is refused, and what the record says of it."""
 
 import asyncio
+import struct
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from services.mastery.app import defaults
-from services.mastery.calibration import CALIBRATION, DEFAULT_ENTRIES
-from services.mastery.publication import read_entries
+from services.mastery.calibration import CALIBRATION, DEFAULT_ENTRIES, parse
+from services.mastery.codec import encode
+from services.mastery.filter import Normal, carried, predict, update
+from services.mastery.fitting.fit import FREE
+from services.mastery.publication import EASIEST_E6, MOST_E6, NOISIEST_E6, read_entries
+from services.mastery.state import State
+from shared.contracts.envelope import MICRO
 from shared.errors import BadInput
+from shared.exact import micro
 from shared.parameters import NO_PARAMETERS
+from shared.settings_stream import adoption
 
 ITEM = "7d1f1a52-0000-4000-8000-000000000009"
 MADE = {
@@ -102,6 +111,8 @@ async def test_an_unknown_set_is_not_found(service: Any) -> None:
         ([DEFAULT_ENTRIES[0] | {"form_keep_e6": 1_000_000}, *a_set()[1:]], "/entries/0/form_keep_e6"),
         ([DEFAULT_ENTRIES[0] | {"gain_wrong_e6": 50_000}, *a_set()[1:]], "/entries/0/gain_right_e6"),
         ([DEFAULT_ENTRIES[0] | {"competency_noise_e6": -1}, *a_set()[1:]], "/entries/0/competency_noise_e6"),
+        ([DEFAULT_ENTRIES[0] | {"general_noise_e6": 100_001}, *a_set()[1:]], "/entries/0/general_noise_e6"),
+        ([DEFAULT_ENTRIES[0] | {"form_noise_e6": 100_001}, *a_set()[1:]], "/entries/0/form_noise_e6"),
         ([a_set()[0], DEFAULT_ENTRIES[1] | {"bar_e6": 1_000_000}, *a_set()[2:]], "/entries/1/bar_e6"),
         ([a_set()[0], DEFAULT_ENTRIES[1] | {"verify_below_e6": 900_000}, *a_set()[2:]], "/entries/1/certainty_e6"),
         ([a_set()[0], DEFAULT_ENTRIES[1] | {"items": 3, "scored": 2}, *a_set()[2:]], "/entries/1/items"),
@@ -113,3 +124,34 @@ def test_what_is_wrong_with_a_set_is_named_with_its_place(entries: Any, place: s
     with pytest.raises(BadInput) as caught:
         read_entries(entries)
     assert caught.value.faults[0].place == place
+
+
+def test_doubt_that_a_set_lets_grow_stays_within_what_a_state_holds() -> None:
+    most = dict.fromkeys(("general_variance_e6", "form_variance_e6", "competency_variance_e6"), MOST_E6)
+    loose = {"form_keep_e6": 999_999, "general_noise_e6": NOISIEST_E6, "form_noise_e6": NOISIEST_E6}
+    entries = read_entries([DEFAULT_ENTRIES[0] | most | loose, *a_set()[1:]])
+    numbers = parse([entries]).numbers
+    general, form = Normal(0.0, numbers.general_variance), Normal(0.0, numbers.form_variance)
+    competency = Normal(0.0, numbers.competency_variance)
+    for _ in range(20_000):  # Answers that are always right, more than a learner gives in all years of school.
+        expected = predict(EASIEST_E6 / MICRO, general, form, [competency])
+        general, form, (competency,) = update(expected, 1.0, 1.0, general, form, [competency], numbers)
+        form = carried(form, numbers)
+    assert general.variance > 1_000.0
+    assert encode(State(general=(micro(general.mean), micro(general.variance)), form=(micro(form.mean), micro(form.variance))))
+    with pytest.raises(struct.error):
+        encode(State(general=(0, 20_000 * 50 * NOISIEST_E6)))
+
+
+def test_what_is_fitted_may_be_published() -> None:
+    for noise in (free for free in FREE if free.name in ("general_noise", "form_noise")):
+        assert noise.most * MICRO <= NOISIEST_E6
+
+
+async def test_what_was_published_before_there_was_a_bound_stays_readable(service: Any) -> None:
+    loud = [DEFAULT_ENTRIES[0] | {"general_noise_e6": 5_000_000}, *a_set()[1:]]
+    commands = adoption("mastery", CALIBRATION, loud)
+    await service.context.asker.ask(commands, UUID(int=5))
+    assert (await in_force(service))["entries"] == loud
+    refused = await put(service, loud)
+    assert (refused.status_code, refused.json()["errors"][0]["place"]) == (422, "/entries/0/general_noise_e6")

@@ -264,6 +264,7 @@ async def test_an_explanation_adds_up_and_says_what_is_missing(service: Any) -> 
 
 async def test_what_was_never_worked_on_is_told_as_unknown_and_what_nobody_knows_as_404(service: Any) -> None:
     await service.client.post("/mastery/case/packages", json=GOOD)
+    await hear(service, evidence(1, 3))
     why = await get(service, f"/learners/{LEARNER}/competencies/{competency(2)}/why")
     assert (why["level"], why["scored"], why["evidence_ids"], why["since"]) == ("not-enough-evidence", 0, [], None)
     assert why["words"] == "There is not enough evidence to say how well this is known."

@@ -90,7 +90,6 @@ async def test_needs_say_what_follows_for_each_competency_of_a_learner(service: 
     assert (await get(service, f"/learners/{LEARNER}/needs", subject="history"))["items"] == []
     one = await get(service, f"/learners/{LEARNER}/needs", competency=competency(1))
     assert sum(one["counts"].values()) == 1
-    assert (await get(service, f"/learners/{UUID(int=9)}/needs"))["items"] == []
 
 
 async def test_evidence_about_nothing_in_force_waits_visibly_and_counts_once_a_framework_names_it(service: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import Annotated, Final
 from uuid import UUID
@@ -21,6 +22,7 @@ MAX_LEARNERS: Final = 20_000
 MAX_COLUMNS: Final = 20
 WITHIN_S: Final = 60.0
 """Time for one answer: what it takes longer goes on with the same question. Gateways wait longer."""
+FEW: Final = "Null where they are of few learners, or would give those away when subtracted from others."
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -50,10 +52,10 @@ class GroupView(BaseModel):
     levels: dict[Level, int] = Field(description="Share of these at each level.")
     responses: int
     bias_e6: int | None = Field(description="Expected score minus the score seen, on average.")
-    judged: int = Field(description="Declarations of mastery with answers enough after them.")
-    false_e6: int | None = Field(description="Share of these that later answers speak against; null where they are of few learners.")
-    at_bar: int = Field(description="Learners and competencies whose answers from the fourth on reached the bar.")
-    delayed_e6: int | None = Field(description="Share of these that were never declared mastered; null where they are of few learners.")
+    judged: int | None = Field(description=f"Declarations of mastery with answers enough after them. {FEW}")
+    false_e6: int | None = Field(description="Share of these that later answers speak against; null where these are.")
+    at_bar: int | None = Field(description=f"Learners and competencies whose answers from the fourth on reached the bar. {FEW}")
+    delayed_e6: int | None = Field(description="Share of these that were never declared mastered; null where these are.")
 
 
 class ColumnView(BaseModel):
@@ -95,23 +97,44 @@ def routes(context: Context, queries: Queries) -> APIRouter:
             return monotonic() < ends_at and not await request.is_disconnected()
 
         facts = await gatherer.facts_of(sorted(members), await context.asker.parameters(), goes_on)
-        compared = by_group((facts[learner], groups) for learner, groups in members.items() if learner in facts)
-        told = await asyncio.to_thread(tellable, members_of((learner, members[learner]) for learner in sorted(facts)))
         unknown = (len(members) - len(facts)) // SMALLEST_GROUP * SMALLEST_GROUP
-        return EquityView(unknown=unknown, columns=[_column(name, compared[name], *told[name]) for name in sorted(compared)])
+        return EquityView(unknown=unknown, columns=await asyncio.to_thread(compared, facts, members))
 
     return router
 
 
-def _column(name: str, groups: dict[str, Facts], shown: list[str], left_out: int) -> ColumnView:
-    return ColumnView(column=name, groups=[_group(group, groups[group]) for group in shown], left_out=left_out)
+def compared(facts: Mapping[UUID, Facts], groups: Mapping[UUID, Mapping[str, str]]) -> list[ColumnView]:
+    """Return the columns with what may be told of their groups.
+
+    Args:
+        facts: of learners of whom the record says anything.
+        groups: column -> group, of these learners at least.
+    """
+    sums = by_group((facts[learner], named) for learner, named in groups.items() if learner in facts)
+
+    def told_of(who: Iterable[UUID]) -> dict[str, tuple[list[str], int]]:
+        return tellable(members_of((learner, groups[learner]) for learner in sorted(who)))
+
+    def shown_of(who: Iterable[UUID]) -> set[tuple[str, str]]:
+        return {(column, name) for column, (shown, _) in told_of(who).items() for name in shown}
+
+    # Who has no declaration that was judged adds nothing to their sums: in these, groups differ by fewer learners than in all else.
+    judged = shown_of(learner for learner, known in facts.items() if known.judged)
+    at_bar = shown_of(learner for learner, known in facts.items() if known.at_bar)
+    return [
+        ColumnView(
+            column=column, left_out=left_out,
+            groups=[_group(name, sums[column][name], (column, name) in judged, (column, name) in at_bar) for name in shown],
+        )
+        for column, (shown, left_out) in sorted(told_of(facts).items())
+    ]  # fmt: skip
 
 
-def _group(name: str, facts: Facts) -> GroupView:
+def _group(name: str, facts: Facts, with_judged: bool, with_at_bar: bool) -> GroupView:
     pairs, bias = sum(facts.levels.values()), facts.expected - facts.scored
     return GroupView(
-        group=name, learners=facts.learners, competencies=pairs, responses=facts.responses, judged=facts.judged, at_bar=facts.at_bar,
+        group=name, learners=facts.learners, competencies=pairs, responses=facts.responses,
         levels={level: rate(facts.levels[level], pairs) or 0 for level in Level}, bias_e6=rate(bias, facts.responses),
-        false_e6=rate(facts.false, facts.judged) if facts.judged_of >= SMALLEST_GROUP else None,
-        delayed_e6=rate(facts.delayed, facts.at_bar) if facts.at_bar_of >= SMALLEST_GROUP else None,
+        judged=facts.judged if with_judged else None, false_e6=rate(facts.false, facts.judged) if with_judged else None,
+        at_bar=facts.at_bar if with_at_bar else None, delayed_e6=rate(facts.delayed, facts.at_bar) if with_at_bar else None,
     )  # fmt: skip

@@ -33,6 +33,18 @@ Stuck = Annotated[bool, Query(description="Only what a person is needed for.")]
 OfSubject = Annotated[str | None, Query(max_length=64, description="Of this subject only.")]
 OfCompetency = Annotated[str | None, Query(max_length=64, description="Of this competency only.")]
 _UNKNOWN: Final = "neither the framework in force nor any evidence of this learner names this competency"
+_NO_CLASS: Final = "no roster told mastery of anybody in this class: mend the id; a new class is known once you import the roster"
+_STRANGER: Final = "no roster and no evidence told mastery of this learner: mend the id; who is new is known once you import the roster"
+
+
+async def refuse_strangers(queries: Queries, learner_id: UUID) -> None:
+    """Raise where nobody told of a learner.
+
+    Raises:
+        NotFound: nobody did; what to do.
+    """
+    if not await queries.has_heard_of(learner_id):
+        raise NotFound(_STRANGER)
 
 
 def routes(context: Context, queries: Queries) -> APIRouter:
@@ -50,6 +62,7 @@ def routes(context: Context, queries: Queries) -> APIRouter:
     @router.get("/learners/{learner_id}/competencies/{competency_id}/why")
     async def explain(learner_id: UUID, competency_id: CompetencyId) -> Why:
         """Say why a competency stands as it does, which evidence moved it most, what is missing, and what would change it."""
+        await refuse_strangers(queries, learner_id)
         found = await why(queries, learner_id, competency_id, await context.asker.parameters(), context.clock.now())
         if found is None:
             raise NotFound(_UNKNOWN)
@@ -68,7 +81,9 @@ def routes(context: Context, queries: Queries) -> APIRouter:
         row = await queries.needs_of(subject, of_class, asked, (learner_id, competency_id), paging.most, inputs, now)
         page = paging.page([NeedView(**item) for item in row["items"]], lambda each: [each.learner_id, each.competency_id])
         counts = {need: row["counts"].get(need, 0) for need in Need}
-        return NeedsView(counts=counts, stuck=row["stuck"], learners=row["learners"], items=page.items, next=page.next)
+        return NeedsView(
+            counts=counts, stuck=row["stuck"], members=row["members"], learners=row["learners"], items=page.items, next=page.next
+        )  # fmt: skip
 
     @router.get("/learners/{learner_id}/needs")
     async def list_needs(
@@ -77,6 +92,7 @@ def routes(context: Context, queries: Queries) -> APIRouter:
     ) -> NeedsView:  # fmt: skip
         """List what a learner needs in each competency that there is evidence of, with counts."""
         asked = Asked(need=need, stuck=stuck, subject=subject, competency_id=competency)
+        await refuse_strangers(queries, learner_id)
         return await needs(learner_id, False, asked, paging)
 
     @router.get("/classes/{class_id}/needs")
@@ -86,6 +102,8 @@ def routes(context: Context, queries: Queries) -> APIRouter:
     ) -> NeedsView:  # fmt: skip
         """List what the learners of a class need, by learner and competency, with counts. Classes are those of the roster."""
         asked = Asked(need=need, stuck=stuck, subject=subject, competency_id=competency)
+        if not await queries.has_heard_of_class(class_id):
+            raise NotFound(_NO_CLASS)
         return await needs(class_id, True, asked, paging)
 
     @router.get("/waiting")

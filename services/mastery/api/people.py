@@ -10,14 +10,14 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from services.mastery.api.learners import CompetencyId
+from services.mastery.api.learners import CompetencyId, refuse_strangers
 from services.mastery.commands import EndOverride, GiveOverride, WaivePrerequisite, WithdrawWaiver
 from services.mastery.inputs import inputs_of
 from services.mastery.policy import POLICY, Days, entry_of, parse, read_policies
 from services.mastery.queries import Judged, OverrideView, Queries, WaiverView
 from shared.contracts.mastery import Author, Level, LevelChanged, OverrideEnded, OverrideGiven, PrerequisiteWaived, Reason, WaiverWithdrawn
 from shared.contracts.topics import Topic
-from shared.errors import BadInput, Fault, NotFound, Refused
+from shared.errors import BadInput, Fault, Refused
 from shared.http import Sent, body_of, events_of, problem_responses, read_json, router_of
 from shared.parts import Context
 from shared.sealing import SealedWords
@@ -114,13 +114,6 @@ async def _refuse_replaced(context: Context, *competency_ids: str) -> None:
             raise Refused("replaced", f"a revision put {' and '.join(replaced[name])} in the place of {name}: say it of that")
 
 
-async def _refuse_strangers(queries: Queries, learner_id: UUID) -> None:
-    if not await queries.has_heard_of(learner_id):
-        raise NotFound(
-            "no roster and no evidence told mastery of this learner: mend the id; who is new is known once you import the roster"
-        )
-
-
 def _refuse_unheard(said: Judging, standing: Sequence[Judged]) -> None:
     """Refuse what changed nothing though it has another author or reason than what stands: these would be lost."""
     for known in standing:
@@ -139,7 +132,7 @@ def _add_overrides(router: APIRouter, context: Context, queries: Queries) -> Non
         if not now < said.until <= now + MAX_OVERRIDE:
             fault = Fault("/until", "out-of-bounds", "not between now and 400 days ahead", "name a day within the school year")
             raise BadInput(str(fault), [fault])
-        await _refuse_strangers(queries, learner_id)
+        await refuse_strangers(queries, learner_id)
         await _refuse_replaced(context, competency_id)
         author = {"author_id": said.author_id, "role": said.role, "reason": said.reason, "words": said.words}
         given = OverrideGiven(
@@ -177,7 +170,7 @@ def _add_waivers(router: APIRouter, context: Context, queries: Queries) -> None:
     @router.put(path, responses=problem_responses(404))
     async def waive(learner_id: UUID, competency_id: CompetencyId, prerequisite_id: CompetencyId, said: Sent[Judging]) -> Changed:
         """Let a prerequisite not hold a competency back, for this learner. Where it is waived, another author or reason is refused."""
-        await _refuse_strangers(queries, learner_id)
+        await refuse_strangers(queries, learner_id)
         await _refuse_replaced(context, competency_id, prerequisite_id)
         told = word(learner_id, competency_id, prerequisite_id, said)
         changed = await _said(context, WaivePrerequisite(PrerequisiteWaived(**told)))

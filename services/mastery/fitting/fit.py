@@ -56,7 +56,7 @@ FREE: Final = (
     Free("general_noise", 1e-5, 0.02, True, 1.0),
     Free("form_variance", 1e-3, 1.0, True, 1.0),
     Free("form_keep", 0.3, 0.99, False, 0.2),
-    Free("form_noise", 1e-4, 0.3, True, 1.0),
+    Free("form_noise", 1e-4, 0.1, True, 1.0),
     Free("competency_variance", 0.25, 1.5, True, 0.7),
     Free("competency_noise", 1e-4, 0.01, True, 1.0),
     Free("time_noise", 1e-5, 0.05, True, 1.0, "clock"),

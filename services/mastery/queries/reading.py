@@ -52,6 +52,7 @@ _TOLD: Final = """
     AND type IN ('mastery.estimated.v1', 'mastery.level-changed.v1', 'mastery.re-estimated.v1') ORDER BY stream, version
 """
 _HEARD: Final = "SELECT id FROM stream WHERE id = ANY(%s) LIMIT 1"
+_HEARD_CLASS: Final = "SELECT class_id FROM membership WHERE class_id = %s LIMIT 1"
 _VERSIONS: Final = "SELECT id, version FROM stream WHERE id = ANY(%s)"
 _COUNTS: Final = "SELECT learner_id, level, count(*) AS many FROM level WHERE learner_id = ANY(%s) GROUP BY learner_id, level"
 _OVERRIDES: Final = """
@@ -109,7 +110,8 @@ _NEEDS: Final = """
             (coalesce((%(references)s::jsonb ->> s.competency_id)::float, %(easiness)s) + (g.general_mean_e6 + e.mean_e6) / 1e6 - o.bar)
                 / nullif(sqrt((g.general_variance_e6 + e.variance_e6) / 1e6), 0) >= o.enough AS enough,
             CASE WHEN l.level IN ('developing', 'nearly') THEN ARRAY(
-                SELECT b.id FROM jsonb_array_elements_text(f.prerequisites) AS b(id)
+                SELECT DISTINCT b.id FROM jsonb_array_elements_text(f.prerequisites) AS named(id), jsonb_array_elements_text(
+                    coalesce(%(replaced)s::jsonb -> named.id, jsonb_build_array(named.id))) AS b(id)
                 WHERE EXISTS (SELECT FROM framework_page k JOIN page USING (page) WHERE k.competency_id = b.id AND k.assessable)
                 AND NOT EXISTS (
                     SELECT FROM level h WHERE h.learner_id = s.learner_id AND h.competency_id = b.id
@@ -140,7 +142,7 @@ _NEEDS: Final = """
     SELECT
         (SELECT coalesce(jsonb_object_agg(need, count), '{{}}') FROM (SELECT need, count(*) FROM needs GROUP BY need) c) AS counts,
         (SELECT count(*) FROM needs WHERE stuck) AS stuck,
-        (SELECT count(DISTINCT learner_id) FROM needs) AS learners,
+        (SELECT count(DISTINCT learner_id) FROM needs) AS learners, (SELECT count(*) FROM who) AS members,
         (SELECT coalesce(jsonb_agg(to_jsonb(i)), '[]') FROM (
             SELECT learner_id, competency_id, code, need, level, override, stuck, gaps, scored, days, changed_at FROM needs
             WHERE (%(need)s::text IS NULL OR need = %(need)s) AND (NOT %(only_stuck)s OR stuck)
@@ -174,6 +176,10 @@ class Queries(Tables):
     async def has_heard_of(self, learner_id: UUID) -> bool:
         """Return whether anybody told of a learner: a roster, or work that was scored."""
         return await self.row(_HEARD, [[f"mastery/learner/{learner_id}", f"mastery/membership/{learner_id}"]]) is not None
+
+    async def has_heard_of_class(self, class_id: UUID) -> bool:
+        """Return whether a roster ever told of somebody in a class."""
+        return await self.row(_HEARD_CLASS, [class_id]) is not None
 
     async def competencies_of(self, learner_id: UUID, after: str, most: int) -> Sequence[Row]:
         """Return what is believed and told of a learner's competencies, from behind this id."""
@@ -227,11 +233,12 @@ class Queries(Tables):
         self, subject: UUID, of_class: bool, asked: Asked, after: tuple[UUID, str], most: int, inputs: Inputs, now: datetime
     ) -> Row:  # fmt: skip
         """Return counts and items of a learner's or a class's needs, the items from behind this learner and competency."""
+        replaced = {name: list(ends) for name, ends in inputs.framework.replaced.items()}
         policies = [_numbers(family, policy) for family, policy in ({"": inputs.policy} | dict(inputs.families)).items()]
         values = {
             "subject": subject, "policies": orjson.dumps(policies).decode(), "minute": min(minute_of(now), FAR - 1),
             "easiness": inputs.calibration.reference_easiness, "references": orjson.dumps(dict(inputs.calibration.competencies)).decode(),
-            "need": asked.need, "only_stuck": asked.stuck,
+            "replaced": orjson.dumps(replaced).decode(), "need": asked.need, "only_stuck": asked.stuck,
             "of_subject": asked.subject.lower() if asked.subject else None, "competency": asked.competency_id,
             "after_learner": after[0], "after_competency": after[1], "most": most,
         }  # fmt: skip

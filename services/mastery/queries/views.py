@@ -96,7 +96,8 @@ class NeedsView(BaseModel):
 
     counts: dict[Need, int] = Field(description="By need, whatever the filters `need` and `stuck` say.")
     stuck: int = Field(description="Competencies for which a person is needed.")
-    learners: int = Field(description="Learners of whom anything is known.")
+    members: int = Field(description="Learners who are in the class now; 1 where a learner is asked about.")
+    learners: int = Field(description="Those of them of whom anything is known, within `subject` and `competency`.")
     items: list[NeedView]
     next: str | None = Field(default=None, description="Send it as `after` for what follows; nothing follows where it is null.")
 
