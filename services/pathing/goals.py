@@ -24,8 +24,13 @@ class Target:
     place: int
     due: date
     weight_e6: int
-    late: bool = False
-    """Its own date is over: it comes first, and is due by the end of the school year."""
+    passed: date | None = None
+    """Its own date where that is over, and `due` the school year's end: its steps come first, and she is at risk while it is open."""
+
+    @property
+    def own(self) -> date:
+        """Return the date that was set for it, or the school year's end."""
+        return self.passed or self.due
 
 
 Lanes = Mapping[str, Sequence[Target]]
@@ -50,11 +55,10 @@ def targets_of(framework: Framework, goals: Sequence[Goal], grade: str, on: date
     year_end = next_year_end(on)
     found: dict[int, Target] = {}
     for goal in goals:
-        late = goal.due is not None and goal.due < on
+        passed = goal.due if goal.due is not None and goal.due < on else None
         for place in framework.places_of(goal.competency_id):
-            target = Target(place, year_end if late or goal.due is None else goal.due, max(goal.weight_e6, 1), late)
-            other = found.get(place, target)
-            if framework.entries[place].assessable and (not target.late, target.due) <= (not other.late, other.due):
+            target = Target(place, year_end if passed or goal.due is None else goal.due, max(goal.weight_e6, 1), passed)
+            if framework.entries[place].assessable and target.own <= found.get(place, target).own:
                 found[place] = target
     return _by_subject(framework, list(found.values())) if found else _grade_targets(framework, grade, year_end)
 

@@ -30,7 +30,8 @@ def school_days(on: date, due: date) -> int:
 def pace_of(curriculum: Curriculum, on: date, targets: Lanes, closures: Mapping[int, int]) -> tuple[Pace, int, date | None]:
     """Return the pace, the minutes that all goals need, and the date that binds: over subjects and dates the worst of needed / available.
 
-    What is due by a date is weighed together. Time of one subject cannot be spent on another, so each is measured by itself.
+    What is due by a date is weighed together. Time of one subject cannot be spent on another, so each is measured by itself. An open goal
+    whose date has passed has no time left: she is at risk, and of such dates the earliest binds, so that it stays while others pass.
     """
     everything = 0
     worst: tuple[int, int, date] | None = None
@@ -47,6 +48,9 @@ def pace_of(curriculum: Curriculum, on: date, targets: Lanes, closures: Mapping[
         everything |= mask
     if worst is None:
         return Pace.NO_DATE, 0, None
+    passed = [target.passed for lane in targets.values() for target in lane if target.passed is not None and target.place in closures]
+    if passed:
+        return Pace.AT_RISK, curriculum.minutes_of(everything), min(passed)
     needed, available, due = worst
     share, whole = AHEAD
     pace = Pace.AT_RISK if needed > available else Pace.AHEAD if needed * whole < available * share or not needed else Pace.ON_TRACK

@@ -128,7 +128,7 @@ def _lane(curriculum: Curriculum, on: date, targets: Sequence[Target], draft: _D
     buckets: dict[int, list[Target]] = {}
     for target in targets:
         if target.place in draft.closures:
-            buckets.setdefault(-1 if target.late else (target.due - on).days // BUCKET_DAYS, []).append(target)
+            buckets.setdefault(-1 if target.passed else (target.due - on).days // BUCKET_DAYS, []).append(target)
     for _, bucket in sorted(buckets.items()):
         seen = draft.planned
         left = {target.place: draft.closures[target.place] & ~seen for target in bucket}

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.pathing.app import PARTS
 from services.pathing.catalogue import CATALOGUE, CONFERENCE, FRAMEWORK
 from services.pathing.domain import (
     Choose,
@@ -24,7 +25,7 @@ from services.pathing.domain import (
     SetGoals,
     pathing,
 )
-from services.pathing.domain.state import MAX_AUTHORS, MAX_CHOICES, MAX_WAIVERS, State, print_of, waived_of
+from services.pathing.domain.state import MAX_AUTHORS, MAX_CHOICES, MAX_WAIVERS, State, print_of, version_in, waived_of
 from shared.contracts.mastery import Level, WaivedPair
 from shared.contracts.pathing import (
     ActivityChosen,
@@ -234,6 +235,40 @@ def test_time_puts_a_learner_at_risk_and_opens_a_check_in() -> None:
     events = spec.when(replan(TODAY + timedelta(days=6))).events
     assert [type(event) for event in events] == [ReplanAsked, PathPlanned, DemandChanged]
     assert (path_in(events).pace, demand_in(events).check_in, ids(demand_in(events))) == (Pace.AT_RISK, True, ["A", "B", "C"])
+
+
+def test_a_date_that_passes_keeps_the_check_in_until_the_work_is_done_or_has_another_date() -> None:
+    """At risk on the day itself, she is not ahead on the next: the same path and demand, so nothing is told again."""
+    spec = SPEC.asked(enrolled(), goals("C", due=TODAY + timedelta(days=1)))
+    assert (path_in(spec.past).pace, demand_in(spec.past).check_in) == (Pace.AT_RISK, True)
+    for days in (1, 2, 30):
+        spec.when(replan(TODAY + timedelta(days=days))).then_nothing()
+    after = spec.asked(level("A", on=TODAY + timedelta(days=2)), level("B", on=TODAY + timedelta(days=2)))
+    assert (path_in(after.past).pace, path_in(after.past).due) == (Pace.AT_RISK, TODAY + timedelta(days=1))
+    done = after.when(level("C", on=TODAY + timedelta(days=3))).events
+    assert (path_in(done).pace, demand_in(done).check_in) == (Pace.AHEAD, False)
+    later = after.when(goals("C", due=TODAY + timedelta(days=60), minute=5)).events
+    assert (path_in(later).pace, demand_in(later).check_in) == (Pace.AHEAD, False)
+
+
+def test_an_upgrade_puts_a_learner_at_risk_whose_goal_is_past_its_date() -> None:
+    """Version 3 called her well ahead. The sweep that a new version begins plans everybody again; until then what it decided stands."""
+    commands = [enrolled(), goals("C", due=TODAY - timedelta(days=1))]
+    version_3 = next(each for each in PARTS.versions if each.label == "pathing.plan/3")
+    before = Spec(version_3, IN_FORCE).asked(*commands)
+    assert (path_in(before.past).pace, demand_in(before.past).check_in) == (Pace.AHEAD, False)
+    upgraded = Spec(pathing, IN_FORCE, before.past).when(replan()).events
+    assert [type(event) for event in upgraded] == [ReplanAsked, PathPlanned, DemandChanged]
+    assert (path_in(upgraded).pace, demand_in(upgraded).check_in) == (Pace.AT_RISK, True)
+
+
+def test_a_review_that_is_due_reaches_the_demand_though_much_is_new() -> None:
+    framework = [competency(f"C{n}") for n in range(8)] + [competency("R", grade="04")]
+    spec = Spec(pathing, in_force((FRAMEWORK, framework), (CATALOGUE, []))).asked(enrolled(), level("R"))
+    assert ids(demand_in(spec.past)) == ["C0", "C1", "C2"]
+    events = spec.when(level("R", Level.REVERIFY, 2)).events
+    assert ids(path_in(events))[:6] == ["C0", "C1", "C2", "C3", "R", "C4"]
+    assert ids(demand_in(events)) == ["C0", "C1", "R"]
 
 
 def test_days_never_go_back() -> None:
@@ -518,6 +553,15 @@ def test_a_state_of_150_levels_is_small() -> None:
     content = pathing.codec.encode(state)
     assert len(content) < 3_800
     assert pathing.codec.decode(content) == state
+
+
+@pytest.mark.parametrize("version", [2**26 - 1, 2**26, 2**40])
+def test_levels_are_kept_wherever_in_its_partition_mastery_told_them(version: int) -> None:
+    facts = [level("B", Level.NEARLY, version).fact, level(made_framework(1, 1)[0]["id"], Level.MASTERED, version).fact]
+    state = pathing.fold(facts)
+    kept = pathing.codec.decode(pathing.codec.encode(state))
+    assert kept == state
+    assert {version_in(packed) for packed in kept.levels.values()} == {version}
 
 
 def test_the_area_of_an_interest_is_weighed() -> None:

@@ -21,7 +21,7 @@ from shared.decider import Decider
 from shared.parts import Parts
 from shared.settings_stream import adoption
 from tests.mastery import histories
-from tests.pathing.district import TODAY
+from tests.pathing.district import TODAY, competency
 from tests.pathing.test_domain import (
     CATALOGUE_ENTRIES,
     FRAMEWORK_ENTRIES,
@@ -98,7 +98,9 @@ def made(rules: Decider[Any]) -> History:
     history.ask(rules, replan(TODAY + timedelta(days=9), version), waived("T B", version=2), level("B", Level.MASTERED, 3))
     history.ask(rules, waived(ended=["T B"], version=3), level("D", Level.MASTERED, 4))
     history.ask(rules, level("B", Level.REVERIFY, 5), goals(minute=60), enrolled(OTHER_SCHOOL, version=2), enrolled(grade="06", version=3))
-    return history.ask(rules, enrolled(active=False, version=4), enrolled(version=5), enrolled(grade="KG", version=6))
+    history.ask(rules, enrolled(active=False, version=4), enrolled(version=5), enrolled(grade="KG", version=6))
+    history.set(*adoption("pathing", FRAMEWORK, [*revised, *added, *(competency(f"E{n}") for n in range(5))]))
+    return history.ask(rules, enrolled(version=7), goals("T", "E0", due=TODAY - timedelta(days=1), minute=90))
 
 
 if __name__ == "__main__":

@@ -264,6 +264,35 @@ async def test_goals_are_set_shown_and_taken_back(planned: Service, clock: Fixed
     assert (await get(planned, f"/learners/{LEARNER}/path"))["pace"] == "ahead"
 
 
+async def test_the_words_say_that_the_date_of_a_goal_has_passed_from_the_day_after(planned: Service, clock: FixedClock) -> None:
+    """Its path is told once, on the day itself at the latest, and stays as it is: the words are those of the day on which it is read."""
+    body = {"author_id": str(TEACHER), "role": "teacher", "goals": [{"competency_id": "C", "due": f"{NOW.date()}"}]}
+    await post(planned, f"/learners/{LEARNER}/goals", body)
+    path = await get(planned, f"/learners/{LEARNER}/path")
+    assert path["pace_in_words"].startswith("There are about 4 hours of work left, more than there is time for until 2026-11-24:")
+    clock.advance(timedelta(days=1))
+    await planned.tick()
+    passed = (
+        "A goal's date, 2026-11-24, has passed, and there are about 4 hours of work left: do its steps first, or agree on a new date with "
+        "a teacher."
+    )
+    later = await get(planned, f"/learners/{LEARNER}/path")
+    assert later == path | {"pace_in_words": passed}
+    (behind,) = (await get(planned, f"/schools/{SCHOOL}/pace"))["learners"]["items"]
+    assert (behind["learner_id"], behind["due"], behind["pace_in_words"]) == (str(LEARNER), "2026-11-24", passed)
+    shown = await get(planned, f"/learners/{LEARNER}/path/what-if?competency_id=C&activity_id=C-reading")
+    assert shown["path"]["pace_in_words"] == passed
+
+
+async def test_a_goal_that_a_later_framework_does_not_have_says_that_it_does_not_count(planned: Service) -> None:
+    body = {"author_id": str(TEACHER), "role": "teacher", "goals": [{"competency_id": "C"}, {"competency_id": "B"}]}
+    goals = (await post(planned, f"/learners/{LEARNER}/goals", body))["items"]
+    assert [(goal["competency_id"], goal["counts"]) for goal in goals] == [("C", True), ("B", True)]
+    await planned.hear(*framework_told([entry for entry in FRAMEWORK if entry["id"] != "C"]))
+    goals = (await get(planned, f"/learners/{LEARNER}/goals"))["items"]
+    assert [(goal["competency_id"], goal["counts"]) for goal in goals] == [("C", False), ("B", True)]
+
+
 async def test_goals_are_set_where_the_clock_was_put_back(planned: Service, clock: FixedClock) -> None:
     for minutes, id in ((0, "C"), (-20, "B"), (1, "S"), (20, "C")):
         clock.at += timedelta(minutes=minutes)
@@ -347,6 +376,20 @@ async def test_a_catalogue_is_taken_whole_and_the_same_again_is_nothing(planned:
     assert [each["id"] for each in listed["items"]] == ["A-practice", "A-project", "A-reading"]
     assert [each["id"] for each in (await get(planned, f"/activities?after={listed['next']}"))["items"]] == ["A-video", "z"]
     assert [each["id"] for each in (await get(planned, "/activities?competency=elsewhere"))["items"]] == ["z"]
+
+
+async def test_an_empty_catalogue_takes_all_activities_away_only_where_that_is_asked_for(planned: Any) -> None:
+    before = await get(planned, "/activities")
+    refused = await planned.client.put("/pathing/activities", json={"activities": []})
+    assert (refused.status_code, refused.json()["errors"][0]["code"], "?remove=true" in refused.json()["detail"]) == (
+        409,
+        "would-remove",
+        True,
+    )
+    assert await get(planned, "/activities") == before
+    taken = await planned.client.put("/pathing/activities?remove=true", json={"activities": []})
+    assert (taken.status_code, (await get(planned, "/activities"))["items"]) == (200, [])
+    assert (await planned.client.put("/pathing/activities", json={"activities": []})).status_code == 200, "where none are in force"
 
 
 @pytest.mark.parametrize(

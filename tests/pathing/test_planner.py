@@ -124,6 +124,18 @@ def test_every_path_keeps_its_promises(case: tuple[list[dict[str, Any]], list[di
 
 @settings(max_examples=100, deadline=None)
 @given(cases())
+def test_needs_reach_the_first_review_of_every_subject(case: tuple[list[dict[str, Any]], list[dict[str, Any]], Learner]) -> None:
+    framework, catalogue, made = case
+    found = plan(both(framework, catalogue), made)
+    for subject in {step.subject for step in found.steps}:
+        reviews = [step for step in found.steps if step.subject == subject and step.reason is Reason.REVIEW]
+        needs = [need for need in found.needs if need.subject == subject]
+        assert len(needs) <= NEEDS_PER_SUBJECT
+        assert [need for need in needs if need.reason is Reason.REVIEW][:1] == reviews[:1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases())
 def test_needs_hold_no_unmet_prerequisite_that_is_no_need(case: tuple[list[dict[str, Any]], list[dict[str, Any]], Learner]) -> None:
     framework, catalogue, made = case
     known = both(framework, catalogue)
@@ -191,6 +203,27 @@ def test_one_review_comes_after_four_new_steps_and_reviews_fill_what_is_left() -
     reasons = [reason for _, reason in steps_of(plan(both(framework), learner(levels)))]
     new, review = Reason.GOAL, Reason.REVIEW
     assert reasons == [new] * 4 + [review] + [new] * 4 + [review, new, review]
+
+
+def test_a_review_behind_three_open_steps_has_the_third_place_of_its_subjects_needs() -> None:
+    known = both([competency(f"C{n:02d}") for n in range(9)] + [competency(f"R{n}", grade="04") for n in range(2)], [])
+    levels = {f"R{n}": Level.REVERIFY for n in range(2)}
+
+    def needs(levels: dict[str, Level]) -> list[str]:
+        return [need.competency_id for need in plan(known, learner(levels)).needs]
+
+    assert needs({}) == ["C00", "C01", "C02"]
+    assert needs(levels) == ["C00", "C01", "R0"], "one of them: the other is the next one's turn"
+    nearly_done = mastered(*(f"C{n:02d}" for n in range(8)))
+    assert needs(levels | nearly_done) == ["C08", "R0", "R1"], "where fewer new steps are open, all stand as on the path"
+
+
+def test_a_review_takes_the_place_of_no_step_of_another_subject_and_of_none_that_waits() -> None:
+    framework = [competency(f"C{n}") for n in range(2)] + [competency("D", "C0"), competency("E", "D"), competency("R", grade="04")]
+    science = [competency(f"S{n}", subject="science") for n in range(2)] + [competency("T", "E", "S0", subject="science")]
+    found = plan(both([*framework, *science], []), learner({"R": Level.REVERIFY}))
+    assert [step.reason for step in found.steps].index(Reason.REVIEW) == 4
+    assert [need.competency_id for need in found.needs] == ["C0", "C1", "R", "S0", "S1"], "what is open stands before what waits"
 
 
 def test_a_competency_without_activity_becomes_a_talk_with_a_teacher() -> None:
@@ -382,12 +415,54 @@ def test_goals_that_the_framework_does_not_know_give_way_to_those_of_the_grade()
     assert steps_of(plan(known, learner(goals=(Goal(competency_id="gone"), Goal(competency_id="H"))))) == [("A", Reason.GOAL)]
 
 
-def test_a_goal_past_its_date_comes_first_and_is_due_by_the_end_of_the_school_year() -> None:
-    framework = [competency("A"), competency("B"), competency("C")]
-    goals = (Goal(competency_id="A"), Goal(competency_id="C", due=TODAY - timedelta(days=1)), Goal(competency_id="B", due=TODAY))
-    found = plan(both(framework), learner(goals=goals[:2]))
-    assert ([id for id, _ in steps_of(found)], found.pace, found.due) == (["C", "A"], Pace.AHEAD, date(2027, 6, 15))
-    assert plan(both(framework), learner(goals=goals)).pace is Pace.AT_RISK
+def test_an_open_goal_past_its_date_comes_first_and_puts_her_at_risk() -> None:
+    """Whatever there is time for until other dates. Of such dates the earliest is named, and nothing of the next grade is offered."""
+    yesterday, before = TODAY - timedelta(days=1), TODAY - timedelta(days=40)
+    known = both([competency("A"), competency("B"), competency("C"), competency("D", grade="06")], [])
+    goals = (Goal(competency_id="A"), Goal(competency_id="C", due=yesterday), Goal(competency_id="B", due=before))
+    found = plan(known, learner(goals=goals[:2]))
+    assert (steps_of(found), found.pace, found.due) == ([("C", Reason.GOAL), ("A", Reason.GOAL)], Pace.AT_RISK, yesterday)
+    both_late = plan(known, learner(goals=goals))
+    assert ([id for id, _ in steps_of(both_late)], both_late.pace, both_late.due) == (["B", "C", "A"], Pace.AT_RISK, before)
+    assert found.minutes_needed < both_late.minutes_needed
+    today = plan(known, learner(goals=(*goals[:2], Goal(competency_id="B", due=TODAY))))
+    assert (today.pace, today.due) == (Pace.AT_RISK, yesterday), "the day that is left for the other one is no time for this one"
+
+
+@pytest.mark.parametrize("level", sorted(KNOWN))
+def test_a_goal_that_was_mastered_weighs_nothing_once_its_date_is_past(level: Level) -> None:
+    known = both([competency("A"), competency("C"), competency("D", grade="06")])
+    goals = (Goal(competency_id="A"), Goal(competency_id="C", due=TODAY - timedelta(days=1)))
+    found = plan(known, learner({"C": level}, goals=goals))
+    assert (found.pace, found.due, found.steps[0].competency_id) == (Pace.AHEAD, date(2027, 6, 15), "A")
+    assert Reason.ENRICHMENT in {step.reason for step in found.steps}
+    alone = plan(known, learner({"C": level}, goals=goals[1:]))
+    assert (alone.pace, alone.due, alone.minutes_needed) == (Pace.AHEAD, date(2027, 6, 15), 0)
+
+
+def test_of_two_goals_in_one_that_are_past_their_dates_the_earlier_counts() -> None:
+    known = both(revised(competency("A"), competency("B"), competency("N"), A="N", B="N"))
+    days = [TODAY - timedelta(days=n) for n in (3, 9)]
+    for order in (days, days[::-1]):
+        found = plan(known, learner(goals=tuple(Goal(competency_id=id, due=due) for id, due in zip("AB", order, strict=True))))
+        assert (steps_of(found), found.due) == ([("N", Reason.GOAL)], days[1])
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases())
+def test_whoever_has_an_open_goal_past_its_date_is_at_risk_and_gets_nothing_of_the_next_grade(
+    case: tuple[list[dict[str, Any]], list[dict[str, Any]], Learner],
+) -> None:
+    framework, catalogue, made = case
+    found = plan(both(framework, catalogue), made)
+    open_goals = [goal for goal in made.goals if made.levels.get(goal.competency_id) not in KNOWN]
+    passed = [goal.due for goal in open_goals if goal.due is not None and goal.due < made.on]
+    if passed:
+        assert (found.pace, found.due) == (Pace.AT_RISK, min(passed))
+        assert Reason.ENRICHMENT not in {step.reason for step in found.steps}
+    else:
+        assert found.due is None or found.due >= made.on
+    assert plan(both(framework, catalogue), made) == found
 
 
 @pytest.mark.parametrize(("days", "pace"), [(3, Pace.AT_RISK), (4, Pace.ON_TRACK), (5, Pace.ON_TRACK), (6, Pace.AHEAD), (0, Pace.AT_RISK)])

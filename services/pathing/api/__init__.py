@@ -44,6 +44,7 @@ MAX_SHOWN: Final = 20
 UNKNOWN_LEARNER: Final = "no roster has named this learner yet, or its news have not arrived"
 Word = Annotated[str, Query(min_length=1, max_length=64)]
 CompetencyId = Annotated[str | None, Query(max_length=64, description="Of this competency only.")]
+Remove = Annotated[bool, Query(description="Also take away all activities, where none are sent.")]
 AtPace = Annotated[Pace, Query(description="Who stands so.")]
 
 
@@ -92,19 +93,26 @@ class SchoolPace(BaseModel):
 def routes(context: Context) -> Sequence[APIRouter]:
     """Return the routers of pathing."""
     queries = Queries(context.pool)
-    return [_activities(context), _paths(context, queries), _goals(context, queries), _schools(queries)]
+    return [_activities(context), _paths(context, queries), _goals(context, queries), _schools(context, queries)]
 
 
 def _activities(context: Context) -> APIRouter:
     router = router_of("pathing", "activities")
 
-    @router.put("/activities", openapi_extra=body_of({"application/json": CatalogueSent}))
-    async def put_activities(request: Request) -> CatalogueTaken:
+    @router.put("/activities", openapi_extra=body_of({"application/json": CatalogueSent}), responses=problem_responses(409))
+    async def put_activities(request: Request, remove: Remove = False) -> CatalogueTaken:
         """Take a whole catalogue in place of the one before: all of it or, where a place is wrong, none.
 
-        May be repeated: the same catalogue again changes nothing. Every learner's path is then planned again, in the background.
+        One without activities is refused where some are in force: with `remove=true` it is taken, and paths have talks alone. May be
+        repeated: the same catalogue again changes nothing. Every learner's path is then planned again, in the background.
         """
         activities, commands = await asyncio.to_thread(_adopting, await read_json(request))
+        if not activities and not remove and activities_in(await context.asker.parameters(), None, "", 1):
+            raise Refused(
+                "would-remove",
+                "this catalogue has no activities, and would take away all that are in force: send the whole catalogue; with ?remove=true "
+                "they are taken away",
+            )
         events = await events_of(context, commands)
         framework = (await context.asker.parameters()).get(FRAMEWORK)
         modalities: dict[str, set[Modality]] = {}
@@ -140,7 +148,7 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
 
     async def path_now(learner_id: UUID) -> PathView:
         row, state = await planned(learner_id), await _state_of(context, learner_id)
-        return path_view(row, await context.asker.parameters(), waived_of(state))
+        return path_view(row, await context.asker.parameters(), waived_of(state), context.clock.now().date())
 
     @router.get("/learners/{learner_id}/path")
     async def show_path(learner_id: UUID) -> PathView:
@@ -166,7 +174,7 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
         if isinstance(answer, Refusal):
             raise Refused(answer.code, answer.detail)
         would_be = next((event for event in answer if isinstance(event, PathPlanned)), None)
-        return what_if_view(row, would_be, parameters, waived_of(state))
+        return what_if_view(row, would_be, parameters, waived_of(state), context.clock.now().date())
 
     @router.post("/learners/{learner_id}/choices", openapi_extra=body_of({"application/json": ChoiceSent}))
     async def choose(learner_id: UUID, request: Request) -> PathView:
@@ -212,7 +220,7 @@ def _goals(context: Context, queries: Queries) -> APIRouter:
     return router
 
 
-def _schools(queries: Queries) -> APIRouter:
+def _schools(context: Context, queries: Queries) -> APIRouter:
     router = router_of("pathing", "schools")
 
     @router.get("/schools/{school_id}/pace")
@@ -220,7 +228,8 @@ def _schools(queries: Queries) -> APIRouter:
         """Count how the learners of a school stand, and list those behind their dates, or those who stand otherwise."""
         (after,) = paging.behind(FIRST_ID)
         rows = await queries.learners_at(school_id, pace, after, paging.most)
-        page = paging.page(rows, lambda row: [row["learner_id"]], pace_view)
+        today = context.clock.now().date()
+        page = paging.page(rows, lambda row: [row["learner_id"]], lambda row: pace_view(row, today))
         return SchoolPace(counts=await queries.paces_of(school_id), learners=page)
 
     return router

@@ -175,26 +175,32 @@ def _later(known: date | None, told: date) -> date:
 def _encode(state: State) -> bytes:
     """Return the number of packed levels (4 bytes), the levels, and the rest as JSON.
 
-    Most competencies are known by UUIDs: 16 bytes and 4 for version and level, in place of some fifty as JSON.
+    Most competencies are known by UUIDs: 16 bytes and 4 for version and level, in place of some fifty as JSON. Where a version is too large
+    for 4, all have 8, and the number's highest bit says so.
     """
     ids = [id for id in sorted(state.levels) if len(id) == _UUID_LENGTH]
     if not _UUIDS.fullmatch("".join(ids)):
         ids = [id for id in ids if _UUIDS.fullmatch(id)]
-    packed = bytes.fromhex("".join(ids).replace("-", "")) + struct.pack(f"<{len(ids)}I", *[state.levels[id] for id in ids])
+    values = [state.levels[id] for id in ids]
+    wide = max(values, default=0) > _NARROW
+    packed = bytes.fromhex("".join(ids).replace("-", "")) + struct.pack(f"<{len(ids)}{'Q' if wide else 'I'}", *values)
     plain = {id: state.levels[id] for id in sorted(state.levels.keys() - set(ids))}
-    return struct.pack("<I", len(ids)) + packed + _HEAD.dump_json(replace(state, levels=plain), exclude_defaults=True)
+    return struct.pack("<I", wide * _WIDE | len(ids)) + packed + _HEAD.dump_json(replace(state, levels=plain), exclude_defaults=True)
 
 
 def _decode(content: bytes) -> State:
-    (count,) = struct.unpack_from("<I", content)
+    (marked,) = struct.unpack_from("<I", content)
+    count, (letter, width) = marked & ~_WIDE, ("Q", 8) if marked & _WIDE else ("I", 4)
     end = 4 + 16 * count
     text = content[4:end].hex()
     ids = [f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}" for h in (text[at : at + 32] for at in range(0, len(text), 32))]
-    values = struct.unpack_from(f"<{count}I", content, end)
-    state = _HEAD.validate_json(content[end + 4 * count :])
+    values = struct.unpack_from(f"<{count}{letter}", content, end)
+    state = _HEAD.validate_json(content[end + width * count :])
     return replace(state, levels=state.levels | dict(zip(ids, values, strict=True)))
 
 
+_NARROW: Final = 2**32 - 1
+_WIDE: Final = 2**31
 _UUID_LENGTH: Final = 36
 _UUIDS: Final = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})*")
 _HEAD: Final = TypeAdapter(State)

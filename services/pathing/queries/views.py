@@ -103,6 +103,11 @@ class GoalView(BaseModel):
     weight_e6: int
     is_default: bool = Field(description="Nobody set it: it belongs to the learner's grade.")
     replaced_by: list[str] = Field(default=[], description="Competencies that a revision put in its place: they are the goals now.")
+    counts: bool = Field(
+        default=True,
+        description="Whether the framework in force has it, or what stands in its place, as something to master. Where no goal that was "
+        "set counts, those of the grade do.",
+    )
     author_id: UUID | None = None
     role: Role | None = None
     set_at: datetime | None = None
@@ -118,7 +123,7 @@ class PaceView(BaseModel):
     due: date | None = None
 
 
-def path_view(row: Mapping[str, Any], parameters: Parameters, waived: Sequence[tuple[str, str]]) -> PathView:
+def path_view(row: Mapping[str, Any], parameters: Parameters, waived: Sequence[tuple[str, str]], today: date) -> PathView:
     """Return a path with titles, statements and reasons of what is in force now.
 
     Args:
@@ -146,7 +151,7 @@ def path_view(row: Mapping[str, Any], parameters: Parameters, waived: Sequence[t
     return PathView(
         **{name: row[name] for name in ("learner_id", "school_id", "grade", "minutes_needed", "due", "planned_at", "version", "settings")},
         pace=row["pace"],
-        pace_in_words=pace_in_words(Pace(row["pace"]), row["minutes_needed"], row["due"]),
+        pace_in_words=pace_in_words(Pace(row["pace"]), row["minutes_needed"], row["due"], today),
         steps=views,
     )
 
@@ -180,13 +185,13 @@ def past_path_view(past: PastPath, parameters: Parameters) -> PastPathView:
 
 
 def what_if_view(
-    row: Mapping[str, Any], planned: PathPlanned | None, parameters: Parameters, waived: Sequence[tuple[str, str]]
+    row: Mapping[str, Any], planned: PathPlanned | None, parameters: Parameters, waived: Sequence[tuple[str, str]], today: date
 ) -> WhatIfView:
     """Return the path that would be in force, beside the one that is; `planned` is None where it would stay as it is."""
     would_be = (
         {} if planned is None else planned.model_dump(mode="json", include={"steps", "pace", "minutes_needed"}) | {"due": planned.due}
     )
-    path = path_view({**row, **would_be}, parameters, waived)
+    path = path_view({**row, **would_be}, parameters, waived, today)
     before, after = [step["competency_id"] for step in row["steps"]], [step.competency_id for step in path.steps]
     return WhatIfView(
         path=path,
@@ -205,7 +210,7 @@ def goal_views(row: Mapping[str, Any], parameters: Parameters, today: date) -> l
         return [
             GoalView(
                 competency_id=goal.competency_id, statement=statement_of(framework, goal.competency_id), due=goal.due or year_end,
-                weight_e6=goal.weight_e6, replaced_by=_instead_of(framework, goal.competency_id), **beside,
+                weight_e6=goal.weight_e6, replaced_by=_instead_of(framework, goal.competency_id), counts=_counts(framework, goal), **beside,
             )
             for goal in goals
         ]  # fmt: skip
@@ -215,13 +220,18 @@ def goal_views(row: Mapping[str, Any], parameters: Parameters, today: date) -> l
     ]
 
 
+def _counts(framework: Framework | None, goal: Goal) -> bool:
+    places = () if framework is None else framework.places_of(goal.competency_id)
+    return framework is not None and any(framework.entries[place].assessable for place in places)
+
+
 def _instead_of(framework: Framework | None, competency_id: str) -> list[str]:
     return [] if framework is None else [framework.entries[place].id for place in framework.now.get(competency_id, ())]
 
 
-def pace_view(row: Mapping[str, Any]) -> PaceView:
+def pace_view(row: Mapping[str, Any], today: date) -> PaceView:
     """Return how a learner stands."""
-    return PaceView(**row, pace_in_words=pace_in_words(Pace(row["pace"]), row["minutes_needed"], row["due"]))
+    return PaceView(**row, pace_in_words=pace_in_words(Pace(row["pace"]), row["minutes_needed"], row["due"], today))
 
 
 def activities_in(parameters: Parameters, competency_id: str | None, after: str, most: int) -> list[Activity]:

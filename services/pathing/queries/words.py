@@ -51,10 +51,17 @@ def why(step: Step, framework: Framework | None) -> str:
             return "A teacher put it here."
 
 
-def pace_in_words(pace: Pace, minutes_needed: int, due: date | None) -> str:
-    """Return how a learner stands, and the hours that her goals still take."""
+def pace_in_words(pace: Pace, minutes_needed: int, due: date | None, today: date) -> str:
+    """Return how a learner stands, and the hours that her goals still take.
+
+    Whether a date has passed is asked of the day on which it is read: a path that stays as it is is not told again.
+    """
     hours = f"about {max(round(minutes_needed / 60), 1)} hours of work" if minutes_needed else "no work"
     match pace:
+        case Pace.AT_RISK if due is not None and due < today:
+            return (
+                f"A goal's date, {due}, has passed, and there are {hours} left: do its steps first, or agree on a new date with a teacher."
+            )
         case Pace.AT_RISK:
             return f"There are {hours} left, more than there is time for until {due}: talk with a teacher about it."
         case Pace.ON_TRACK:
