@@ -118,7 +118,7 @@ def _times(periods: Sequence[Period], place: str) -> Iterator[Fault]:
     before = ""
     for number, period in enumerate(periods):
         for name, told in (("starts", period.starts), ("ends", period.ends)):
-            if not ("00" <= told[:2] <= "23" and told[3:] <= "59"):
+            if not (told.isascii() and "00" <= told[:2] <= "23" and told[3:] <= "59"):
                 yield Fault(f"{place}/{number}/{name}", "no-time", f"{told!r} is no time of day", "send one from 00:00 to 23:59")
         if period.ends <= period.starts:
             yield Fault(

@@ -23,8 +23,13 @@ def begun_periods(school: SchoolResources, on: date, now: datetime) -> int:
     set yet.
     """
     zone = ZoneInfo(school.timezone)
-    starts = (datetime.combine(on, time.fromisoformat(period.starts), zone).astimezone(UTC) for period in of_day(school, on).periods)
+    starts = (datetime.combine(on, _time(period.starts), zone).astimezone(UTC) for period in of_day(school, on).periods)
     return sum(start <= now for start in starts)
+
+
+def _time(told: str) -> time:
+    """Return a time of day, in the digits of whatever script: older releases took them all."""
+    return time(int(told[:2]), int(told[3:]))
 
 
 def refuse_other_hours(before: SchoolResources, after: SchoolResources, on: date, now: datetime) -> None:

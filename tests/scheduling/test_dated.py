@@ -171,6 +171,8 @@ def test_dates_that_are_over_or_far_ahead_are_refused(on: date, code: str) -> No
 def test_periods_of_today_that_have_begun_are_told_first_as_they_were() -> None:
     ten = datetime(2026, 11, 24, 8, 50, tzinfo=UTC)
     assert begun_periods(USUAL, TUESDAY, ten) == 2
+    older = USUAL.model_copy(update={"periods": (Period(id="p", starts="0\uff18:5\u0660", ends="10:00"),)})  # 08:50.
+    assert [begun_periods(older, TUESDAY, ten - timedelta(minutes=ago)) for ago in (1, 0)] == [0, 1], "what older releases took is read"
     for given in (USUAL.periods[1:], USUAL.periods[:1]):
         for after in (told(DayResources(on=TUESDAY, periods=given)), USUAL.model_copy(update={"periods": given})):
             with pytest.raises(Refused) as refused:

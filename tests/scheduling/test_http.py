@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfoNotFoundError
 
 import orjson
 import pytest
@@ -309,6 +310,7 @@ async def test_a_school_has_room_for_those_who_are_there(service: Any) -> None:
 BAD_RESOURCES: list[tuple[dict[str, Any], str, str]] = [
     ({"periods": [{"id": "p", "starts": "09:00", "ends": "08:00"}]}, "/schools/0/periods/0/ends", "out-of-order"),
     ({"periods": [{"id": "p", "starts": "29:00", "ends": "30:00"}]}, "/schools/0/periods/0/starts", "no-time"),
+    ({"periods": [{"id": "p", "starts": "08:0\uff10", "ends": "09:00"}]}, "/schools/0/periods/0/starts", "no-time"),
     ({"periods": [{"id": p, "starts": "09:00", "ends": "10:00"} for p in "ab"]}, "/schools/0/periods/1/starts", "out-of-order"),
     ({"periods": [{"id": "p", "starts": s, "ends": s[:4] + "9"} for s in ("09:00", "10:00")]}, "/schools/0/periods/1/id", "duplicate"),
     ({"spaces": [{"id": "s", "title": "", "zones": [{"id": "z", "seats": 1}] * 2}]}, "/schools/0/spaces/0/zones/1/id", "duplicate"),
@@ -642,6 +644,19 @@ async def test_who_changed_schools_is_shown_the_day_of_the_new_one(service: Any)
     assert day["school_id"] == str(SCHOOL)
 
 
+async def test_who_left_is_not_told_that_no_place_was_found(service: Any) -> None:
+    await planned(service)
+    await service.hear(demanded(Demand(learner_id=learner(3), version=2)))
+    await service.tick()
+    await service.tick()
+    day = await got(service, f"learners/{learner(3)}/days/tomorrow")
+    assert {(one["served"], one["why"]) for one in day["periods"]} == {
+        (False, "she has left this school, so that no place is kept for her")
+    }
+    lacking = await everything(service, f"schools/{SCHOOL}/days/tomorrow/unserved")
+    assert str(learner(3)) not in {one["learner_id"] for one in lacking}
+
+
 async def test_schools_without_adults_hold_nobody_up(service: Any) -> None:
     others = [UUID(int=number) for number in range(1, 4)]  # Before SCHOOL in every order, two days each.
     body = resources()
@@ -654,8 +669,28 @@ async def test_schools_without_adults_hold_nobody_up(service: Any) -> None:
     await service.tick()
     for day in ("today", "tomorrow"):
         assert (await got(service, f"schools/{SCHOOL}/days/{day}"))["learners"] == COUNT
-        for other in others:
-            assert (await service.client.get(f"/scheduling/schools/{other}/days/{day}")).status_code == 404
+        for address in (f"schools/{other}/days/{day}{what}" for other in others for what in ("", "/unserved", "/changes")):
+            answer = await service.client.get(f"/scheduling/{address}")
+            assert (answer.status_code, "there is no plan of" in answer.text) == (404, True), address
+
+
+async def test_a_school_whose_hours_cannot_be_read_holds_nobody_up(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the time zone database no longer has its zone."""
+    other = UUID(int=1)
+    body = resources()
+    body["schools"].append(body["schools"][0] | {"school_id": str(other)})
+    await service.client.put("/scheduling/resources", json=body)
+    hours = due.open_days
+
+    def unknown(school: SchoolResources, now: datetime) -> list[date]:
+        if school.school_id == other:
+            raise ZoneInfoNotFoundError("No time zone found with key Atlantis/Capital")
+        return hours(school, now)
+
+    monkeypatch.setattr(due, "open_days", unknown)
+    await service.hear(*rostered(8), *demands())
+    await service.tick()
+    assert (await got(service, f"schools/{SCHOOL}/days/tomorrow"))["learners"] == COUNT
 
 
 async def test_closed_days_and_weekends_are_left_out(service: Any) -> None:
@@ -690,7 +725,9 @@ async def test_in_auckland_it_is_tomorrow_already(service: Any) -> None:
     days = [(await got(service, f"schools/{SCHOOL}/days/{day}"))["on"] for day in ("today", "tomorrow")]
     assert days == [WEDNESDAY.isoformat(), "2026-11-26"]
     for day in ("0001-01-01", "9999-12-31"):
-        assert (await got(service, f"schools/{SCHOOL}/days/{day}/unserved"))["items"] == []
+        for what in ("unserved", "changes"):
+            answer = await service.client.get(f"/scheduling/schools/{SCHOOL}/days/{day}/{what}")
+            assert (answer.status_code, answer.json()["detail"][:24]) == (404, "there is no plan of " + day[:4]), "nobody is unserved there"
 
 
 async def test_demands_that_are_taken_together_are_said_to_follow_the_oldest(service: Any) -> None:

@@ -73,8 +73,9 @@ def add_to(router: APIRouter, context: Context, queries: Queries) -> None:
 
     @router.get("/schools/{school_id}/days/{day}/unserved")
     async def list_unserved(school_id: UUID, day: Day, paging: Paging) -> Page[UnservedView]:
-        """List what learners asked of a day and did not get."""
+        """List what learners asked of a day that is planned and did not get."""
         asked = await days.of(school_id, day)
+        await days.seen(asked)
         learner_id, number = paging.behind(FIRST_ID, -2)
         rows = await queries.lacking(asked.school, asked.on, (learner_id, number), paging.most)
         return paging.page(rows, lambda row: [row.learner_id, row.number], lambda row: row.view())
@@ -83,6 +84,7 @@ def add_to(router: APIRouter, context: Context, queries: Queries) -> None:
     async def list_changes(school_id: UUID, day: Day, paging: Paging) -> Page[ChangeView]:
         """List whose day became another one, when, and because of which demand; the latest first."""
         asked = await days.of(school_id, day)
+        await days.seen(asked)
         (before,) = paging.behind(MAX_INTEGER)
         rows = await queries.changes(school_id, asked.on, before, paging.most)
         return paging.page(rows, lambda row: [row.version], lambda row: row.view())

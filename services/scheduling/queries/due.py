@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfoNotFoundError
 
+import structlog
 from pydantic import TypeAdapter
 
 from services.scheduling.domain import TakeDemands, TakeStaff
@@ -37,6 +39,7 @@ MAX_LOOKED_AT: Final = 200
 MAX_LOOK_BYTES: Final = 8 * 1024 * 1024
 """What is read for the searches of one look, the last of them aside."""
 
+log = structlog.get_logger(__name__)
 SchoolDay = tuple[UUID, date]
 News = tuple[int, int]
 """Of a school: position of its newest demand, and version of its newest member of staff; -1 where there is none."""
@@ -187,12 +190,7 @@ class Looks:
         """Return the days that are planned now. Days and periods begin with a minute, so that each is worked out once."""
         at = resources, now.replace(second=0, microsecond=0)
         if self._open is None or self._open[0] != at:
-            days = [
-                OpenDay(of_day(school, day), day, local_day(school, now), begun_periods(school, day, now))
-                for school in schools_of(parameters).values()
-                for day in open_days(school, now)
-            ]
-            self._open = at, days
+            self._open = at, [one for school in schools_of(parameters).values() for one in _open_days_of(school, now)]
         return self._open[1]
 
     def _forget(self, places: set[SchoolDay]) -> None:
@@ -274,6 +272,16 @@ async def _entry(connection: Connection, school: SchoolResources, resources: str
     """Return what another set says of the school, such as the one that its day was planned with; None where it does not name it."""
     found = await (await connection.execute(ENTRY, {"resources": resources, "school": str(school.school_id)})).fetchone()
     return None if found is None else SchoolResources.model_validate_json(found[0])
+
+
+def _open_days_of(school: SchoolResources, now: datetime) -> list[OpenDay]:
+    """Return the days of a school that are planned now; none where its hours cannot be worked out, which holds up no other school."""
+    try:
+        today = local_day(school, now)
+        return [OpenDay(of_day(school, day), day, today, begun_periods(school, day, now)) for day in open_days(school, now)]
+    except (ValueError, ZoneInfoNotFoundError) as error:
+        log.error("school is not planned: its hours or its time zone cannot be read", school_id=str(school.school_id), exc_info=error)
+        return []
 
 
 def _many_new(before: SchoolResources, had: str, school: SchoolResources, staff: str) -> bool:

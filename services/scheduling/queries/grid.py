@@ -10,7 +10,7 @@ from uuid import UUID
 from services.scheduling.explain import SchoolDay, refused
 from services.scheduling.queries.kept import Seen
 from services.scheduling.queries.views import Closing, LearnerDayView, PeriodView, RefusedView, SchoolDayView, SessionView
-from shared.contracts.scheduling import Period, Placement, Status, Use
+from shared.contracts.scheduling import Demand, Period, Placement, Status, Use
 from shared.http import PageAsked
 
 
@@ -47,7 +47,7 @@ def _period(day: SchoolDay, learner: UUID, placement: Placement, period: Period 
         space=titles.get(placement.space_id, ""), zone_id=placement.zone_id, staff_id=placement.staff_id,
         qualified=day.qualified(placement), with_learners=others,
         competency_id=placement.competency_id, modality=placement.modality, activity_id=placement.activity_id, reason=placement.reason,
-        why=_why(placement, bool(better), learner in day.demands and day.demands[learner].path_empty),
+        why=_why(placement, bool(better), day.demands.get(learner)),
         refused=[
             RefusedView(
                 competency_id=one.competency_id,
@@ -61,12 +61,14 @@ def _period(day: SchoolDay, learner: UUID, placement: Placement, period: Period 
     )  # fmt: skip
 
 
-def _why(placement: Placement, better: bool, path_empty: bool) -> str:
+def _why(placement: Placement, better: bool, demand: Demand | None) -> str:
+    if placement.use is None and demand is not None and not demand.present:
+        return "she has left this school, so that no place is kept for her"
     if placement.use is None:
         return "no place was found for her in this period: zones or adults are exhausted"
     if placement.use is Use.CHECK_IN:
         return "she is behind her pace: an adult talks with her"
-    if path_empty:
+    if demand is not None and demand.path_empty:
         return "supervised; nothing is on her path"
     if not placement.competency_id:
         return "supervised; no step of her path can be done alone"
