@@ -1,13 +1,15 @@
 """Caliper 1.2 (1EdTech, https://www.imsglobal.org/spec/caliper/v1p2), and 1.1: from an envelope to acts of assessment. Pure.
 
 Evidence is what scores a learner's work at an item:
-- GradeEvent, Graded: the learner is the attempt's `assignee`, the item its `assignable`, the score the generated Score. Where nobody is
-  assigned it is the actor, if that is a Person of whom nothing says that she graded it: the score's `scoredBy`, or a `membership` without
-  the role of a learner.
-- AssessmentItemEvent, Completed, with a scored Response: the learner is the actor, the item the object; `scoreGiven` and `maxScore` stand
-  in the Response, in its `score`, or in its `extensions` (Caliper has no place of its own for them).
+- GradeEvent, Graded: the learner is the attempt's `assignee`, the item its `assignable`, the score the generated Score. The attempt is the
+  object or, where that is what was worked at, the `attempt` of the Score. Where nobody is assigned it is the actor, if that is a Person of
+  whom nothing says that she graded it: the score's `scoredBy`, or a `membership` without the role of a learner.
+- AssessmentItemEvent, Completed, with a scored Response: the learner is the `assignee` of its attempt, else the actor; the item the object;
+  `scoreGiven` and `maxScore` stand in the Response, in its `score`, or in its `extensions` (Caliper has no place of its own for them).
+What is anonymous, by a blank node or by the name of a type as its id, is nobody, no item, and no attempt: `Entity.is_named`.
 Everything else that is valid Caliper is taken and counted as no evidence, with the reason; so are actions at an item that Caliper does not
-have (Submitted). The maximum may also stand at the item; there it counts where the score names none above 0.
+have (Submitted), and events of a type that somebody else made, named by its IRI. The maximum may also stand at the item; there it counts
+where the score names none above 0.
 It happened when the work ended; where that is not told, at the event's time. Less than nothing, where mistakes cost points, counts as
 nothing reached; work that ended before it started, by the clocks that were asked, has no duration.
 """
@@ -21,11 +23,11 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from services.evidence.entities import VERSION, Entity, Reader, iri, is_event, is_read
-from services.evidence.told import ANYWHERE, MAX_ACTS, Heard, Malformed, act_of_attempt, instant, share_of
+from services.evidence.entities import VERSION, Entity, Reader, iri, is_anonymous, is_event, is_foreign, is_read
+from services.evidence.told import ANYWHERE, MAX_ACTS, MAX_ID, Heard, Malformed, act_of_attempt, instant, share_of
 from shared.contracts.evidence import EvidenceAccepted, Kind
 from shared.errors import BadInput, Fault, MalformedInput, TooLarge
-from shared.keys import act_id_of, is_iri, item_id_of
+from shared.keys import act_id_of, item_id_of
 
 EVENT_TYPES: Final = frozenset({
     "AnnotationEvent", "AssessmentEvent", "AssessmentItemEvent", "AssignableEvent", "Event", "FeedbackEvent", "ForumEvent", "GradeEvent",
@@ -34,7 +36,7 @@ EVENT_TYPES: Final = frozenset({
 })  # fmt: skip
 KINDS: Final = {"AssessmentItem": Kind.ITEM, "Assessment": Kind.QUIZ, "AssignableDigitalResource": Kind.PROJECT}
 """Kind by the type of what was worked at; everything else counts as an item."""
-_EVENT_ID: Final = re.compile(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_EVENT_ID: Final = re.compile(r"(?:urn:uuid:)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ def read_envelope(value: Any, alias: Callable[[str, str], str], latest: datetime
     described: dict[str, Entity] = {}
     reader = Reader(cache(alias), latest, described)  # The same learner in every event, as a rule.
     for index, each in enumerate(data):
-        if isinstance(each, dict) and isinstance(each.get("id"), str) and not is_event(each):
-            described[each["id"]] = Entity(each, f"/data/{index}", reader)
+        if isinstance(each, dict) and isinstance(name := each.get("id"), str) and not is_event(each) and not is_anonymous(name):
+            described[name] = Entity(each, f"/data/{index}", reader)
     heard: list[Heard] = []
     faults: list[Fault] = []
     for index, event in enumerate(data):
@@ -83,7 +85,7 @@ def _envelope(value: Any, latest: datetime) -> list[Any]:
         if is_event(value):
             remedy = "send it in the list `data` of an envelope, beside sensor, sendTime and dataVersion"
             raise Malformed("", "not-an-envelope", "an event without its envelope", remedy)
-        iri(value.get("sensor"), "/sensor")
+        _name(value.get("sensor"), "/sensor", "an envelope names its sensor")  # Not all sensors have an IRI, as they should.
         instant(value.get("sendTime"), "/sendTime", latest)
         version, data = value.get("dataVersion"), value.get("data")
         if not isinstance(version, str):
@@ -109,6 +111,8 @@ def _read(value: Any, place: str, reader: Reader) -> Heard:
     event.in_context()
     if not is_event(value):
         return Heard(iri(event.get("id"), f"{place}/id"), reason="an entity")
+    if is_foreign(kind):
+        return Heard(_name(event.get("id"), f"{place}/id", "an event has an id"), reason="a type of event that is not Caliper's")
     if kind not in EVENT_TYPES:
         raise Malformed(f"{place}/type", "unknown-type", "neither Caliper 1.2 nor 1.1 has such an event", "send a type of Caliper 1.2")
     name, action = _event_id(event), event.text("action")
@@ -130,16 +134,43 @@ def _graded(event: Entity, actor: Entity) -> Work:
     if generated.get("scoreGiven") is not None:  # Without its type, which every entity has, it would count as no score.
         generated.text("type")
     of_score = generated.part("attempt")
-    attempts = [of_score] if graded.type in KINDS else [graded, of_score]
-    assigned = [each.part("assignee") for each in attempts]
-    works = [graded] if graded.type in KINDS else [_work_of(each) for each in attempts]
+    if graded.type in KINDS:
+        held, works = [of_score], [graded]
+    elif _is_attempt(graded) or not graded.type:
+        held = [graded, of_score]
+        works = [*(_work_of(each) for each in held), event.part("target")]
+    else:  # A resource; what it is part of was not worked at.
+        held = [of_score, graded]
+        works = [_work_of(of_score), event.part("target"), graded]
+    assigned = [each.part("assignee") for each in held]
+    item = _first(works)
+    if not item and not graded.type and _is_attempt(of_score) and of_score.is_named and of_score.id != graded.id:
+        item = graded
+    attempt = _attempt_at(item, graded, of_score)
     return Work(
-        learner=next((each for each in assigned if each), None) or _graded_herself(event, actor, generated),
-        item=_first([*works, event.part("target")]),
-        attempt=attempts[0],
-        timed=attempts[:1],
+        learner=_first(assigned) if any(assigned) else _graded_herself(event, actor, generated),
+        item=item,
+        attempt=attempt,
+        timed=[attempt],
         scored=[generated] if generated.type == "Score" else [],
     )
+
+
+def _is_attempt(entity: Entity) -> bool:
+    """Return whether this says that it is an attempt, by its type, by what it is at or, where it has no type, by whose it is."""
+    told = ("assignable",) if entity.type else ("assignable", "assignee")
+    return entity.type.endswith("Attempt") or (entity.type not in KINDS and any(entity.get(name) is not None for name in told))
+
+
+def _attempt_at(item: Entity, graded: Entity, of_score: Entity) -> Entity:
+    """Return the attempt at an item that was graded: what says that it is one, else what is only named and is not the item itself, which
+    all who worked at it share; an entity that nobody told of where there is none."""
+    if _is_attempt(graded):
+        return graded
+    if _is_attempt(of_score) and of_score.is_named and of_score.id != graded.id:
+        return of_score
+    named = (each for each in (graded, of_score) if each and not each.type and each.id != item.id)
+    return next(named, of_score if _is_attempt(of_score) else Entity({}, of_score.place, of_score.reader))
 
 
 def _graded_herself(event: Entity, actor: Entity, score: Entity) -> Entity:
@@ -160,8 +191,10 @@ def _work_of(attempt: Entity) -> Entity:
 def _completed(event: Entity, actor: Entity) -> Work:
     response = event.part("generated")
     attempt = response.part("attempt")
+    assignee = attempt.part("assignee")
+    learner = assignee if assignee.is_named else actor  # Who acts may be a teacher, or a system, on her behalf.
     inner = [response.part(name) for name in ("score", "extensions") if isinstance(response.get(name), dict)]
-    return Work(actor, event.part("object"), attempt, timed=[response, attempt], scored=[response, *inner])
+    return Work(learner, event.part("object"), attempt, timed=[response, attempt], scored=[response, *inner])
 
 
 def _first(entities: Sequence[Entity]) -> Entity:
@@ -180,13 +213,13 @@ def _told(name: str, at: datetime, work: Work, reader: Reader, graded_at: dateti
         return Heard(name, reason="no possible score")
     given, possible = score.number("scoreGiven"), maximum.number("maxScore")
     share = share_of(max(given, 0), possible, f"{score.place}/scoreGiven", f"{maximum.place}/maxScore")
-    if not is_iri(work.learner.id):  # A blank node is nobody: the next envelope may call someone else so.
+    if not work.learner.is_named:  # The next envelope may call someone else so.
         return Heard(name, reason="nobody is assigned")
-    if not is_iri(work.item.id):
+    if not work.item.is_named:
         return Heard(name, reason="no item")
     ended = next((end for each in work.timed if (end := each.at("endedAtTime"))), at)
     lasted = next((span for each in work.timed if (span := each.lasted_ms()) is not None), None)
-    of_attempt = is_iri(work.attempt.id)  # A blank node (`_:a`) means nothing beyond its envelope.
+    of_attempt = work.attempt.is_named and work.attempt.id != work.item.id  # All who work at an item share the item.
     told = EvidenceAccepted(
         act_id=act_of_attempt(work.attempt.id, work.item.id) if of_attempt else act_id_of(ANYWHERE, name),
         alias=reader.alias(ANYWHERE, work.learner.id),
@@ -202,10 +235,17 @@ def _told(name: str, at: datetime, work: Work, reader: Reader, graded_at: dateti
 
 
 def _event_id(event: Entity) -> str:
-    """Return the id of an event in lower case, or raise `Malformed`."""
+    """Return the id of an event as a URN in lower case, whether it came as one or as a bare UUID, or raise `Malformed`."""
     value = event.get("id")
-    name = value.lower() if isinstance(value, str) else ""
-    if _EVENT_ID.fullmatch(name) is None:
+    found = _EVENT_ID.fullmatch(value.lower()) if isinstance(value, str) else None
+    if found is None:
         remedy = "send it like urn:uuid:c51570e4-f8ed-4c18-bb3a-dfe51b2cc594"
         raise Malformed(f"{event.place}/id", "not-a-uuid", "the id of an event is a UUID as a URN", remedy)
-    return name
+    return f"urn:uuid:{found[1]}"
+
+
+def _name(value: Any, place: str, rule: str) -> str:
+    """Return a name that nothing is told by, whatever its form, or raise `Malformed`."""
+    if not isinstance(value, str) or not value or len(value) > MAX_ID:
+        raise Malformed(place, "not-a-text", rule, f"send a text of at most {MAX_ID} characters, best an IRI")
+    return value

@@ -13,9 +13,13 @@ from shared.keys import is_iri
 
 VERSION: Final = "http://purl.imsglobal.org/ctx/caliper/v1p2"
 """What `dataVersion` and `@context` say for Caliper 1.2."""
+VERSIONS: Final = ("http://purl.imsglobal.org/ctx/caliper/v1p1", VERSION)
+"""What is taken, as a sensor is told that asks."""
 _READ: Final = re.compile(r"https?://purl\.imsglobal\.org/ctx/caliper/v1p[12](/[A-Za-z]+Profile-extension)?/?")
 """What is read: 1.2, and 1.1, which systems send; all that is read of scored work stands in both alike. What 1.1 added later, such as tool
 launches, has contexts of its own (`.../v1p1/ToolLaunchProfile-extension`)."""
+_OF_CALIPER: Final = re.compile(r"https?://purl\.imsglobal\.org/caliper/", re.IGNORECASE)
+"""How the names begin that Caliper itself gives. Its 4.4: an entity that stays anonymous has the name of its type as its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,12 @@ class Entity:
     def type(self) -> str:
         """Its type; empty where it was only named by its id."""
         return str(self.value.get("type") or "")
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its id is its own, everywhere. A blank node (`_:a`) means nothing beyond its envelope, and an anonymous entity has the id
+        of all that are anonymous: neither tells one person, item or attempt from another."""
+        return is_iri(self.id) and not is_anonymous(self.id)
 
     def text(self, name: str) -> str:
         """Return a text that is not empty, or raise `Malformed`."""
@@ -122,6 +132,24 @@ def iri(value: Any, place: str) -> str:
     if not isinstance(value, str) or not (is_iri(value) or (value.startswith("_:") and is_iri(f"blank{value[1:]}"))):
         raise Malformed(place, "not-an-iri", "the id of an entity is an IRI", "send an absolute IRI of at most 2048 bytes")
     return value
+
+
+def is_foreign(kind: str) -> bool:
+    """Return whether a type is somebody's own: an absolute IRI, and none by which Caliper names its types.
+
+    >>> is_foreign("https://lms.example/SnapshotEvent"), is_foreign("caliper:GradeEvent"), is_foreign("GradingEvent")
+    (True, False, False)
+    """
+    return is_iri(kind) and not kind.startswith("caliper:") and _OF_CALIPER.match(kind) is None
+
+
+def is_anonymous(name: str) -> bool:
+    """Return whether an id is the name of a type of Caliper, as entities have it that stay anonymous.
+
+    >>> is_anonymous("http://purl.imsglobal.org/caliper/Attempt"), is_anonymous("https://lms.example/attempts/1")
+    (True, False)
+    """
+    return _OF_CALIPER.match(name) is not None
 
 
 def is_read(version: Any) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.evidence.caliper import EVENT_TYPES, read_envelope
-from services.evidence.told import MAX_ACTS, Heard
+from services.evidence.told import MAX_ACTS, MAX_ID, Heard
 from shared.contracts.evidence import EvidenceAccepted, Kind
 from shared.errors import BadInput, Fault, MalformedInput, TooLarge
 from shared.keys import act_id_of, item_id_of, person_alias
@@ -69,6 +69,39 @@ def test_without_an_attempt_the_event_is_the_act() -> None:
 def test_an_id_in_capitals_is_the_same_event() -> None:
     event = put(answered(), "generated/attempt", ...)
     assert told(put(event, "id", event["id"].upper())) == told(event)
+
+
+def test_an_id_that_is_a_bare_uuid_is_the_same_event() -> None:
+    event = put(answered(), "generated/attempt", ...)
+    bare = event["id"].removeprefix("urn:uuid:")
+    for spelt in (bare, bare.upper()):
+        assert read(envelope(put(event, "id", spelt))) == read(envelope(event))
+
+
+@pytest.mark.parametrize("sensor", ["54b54b42-dd02-42f8-88ed-07bd719bfb7c", "our LMS", "x" * MAX_ID])
+def test_a_sensor_may_have_any_name(sensor: str) -> None:
+    assert read(envelope(graded(), sensor=sensor)) == read(envelope(graded()))
+
+
+SNAPSHOT = {
+    "@context": ["http://caliper.blackboard.com/ctx/caliper/v1/Context", CONTEXT.replace("v1p2", "v1p1")],
+    "type": "http://caliper.blackboard.com/caliper/v1/CalculatedGradeSnapshotEvent",
+    "id": "54b54b42-dd02-42f8-88ed-07bd719bfb7c",
+    "action": "GradeCalculated",
+}
+
+
+def test_a_type_that_is_somebodys_own_is_taken_beside_a_grade() -> None:
+    first, other, last = read(envelope(graded(), SNAPSHOT, answered("other", item=2)))
+    assert (first.told, last.told) == (told(graded()), told(answered("other", item=2)))
+    assert (other.id, other.told, other.reason) == (SNAPSHOT["id"], None, "a type of event that is not Caliper's")
+
+
+@pytest.mark.parametrize("name", [..., None, "", 7, "x" * (MAX_ID + 1)])
+def test_a_type_that_is_somebodys_own_has_an_id(name: Any) -> None:
+    with pytest.raises(BadInput) as caught:
+        read(envelope(put(SNAPSHOT, "id", name)))
+    assert [(fault.place, fault.code) for fault in caught.value.faults] == [("/data/0/id", "not-a-text")]
 
 
 def test_work_happened_when_it_ended() -> None:
@@ -140,6 +173,83 @@ def test_an_item_may_be_graded_itself() -> None:
     event = put(graded(), "object", {"id": item_iri(1), "type": "AssessmentItem"})
     event = put(event, "generated/attempt", {"id": attempt_iri("s-1"), "type": "Attempt", "assignee": f"{LMS}/users/s-1"})
     assert told(event) == told(graded())
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_what_is_anonymous_tells_no_one_from_another(scheme: str) -> None:
+    def anonymous(kind: str) -> str:
+        return f"{scheme}://purl.imsglobal.org/caliper/{kind}"
+
+    ann, ben = [put(graded(f"of-{name}", learner=name), "object/id", anonymous("Attempt")) for name in ("s-1", "s-2")]
+    for event, name in ((ann, "s-1"), (ben, "s-2")):
+        act = told(event)
+        assert (act.act_id, act.telling_id, act.alias) == (act_id_of("", urn(f"of-{name}")), None, alias(name))
+    answer = put(answered(), "generated/attempt/id", anonymous("Attempt"))
+    assert told(answer) == told(put(answer, "generated/attempt/id", "_:attempt"))
+    assert reason(put(graded(), "object/assignee/id", anonymous("Person"))) == "nobody is assigned"
+    assert reason(put(graded(), "object/assignable/id", anonymous("AssessmentItem"))) == "no item"
+    herself = put(put(graded(), "object/assignee", ...), "actor", {"id": anonymous("Person"), "type": "Person"})
+    assert reason(herself) == "nobody is assigned"
+    answer = put(answered(), "generated/attempt/assignee", ...)
+    assert reason(put(answer, "actor/id", anonymous("Person"))) == "nobody is assigned"
+    assert reason(put(answered(), "object/id", anonymous("AssessmentItem"))) == "no item"
+
+
+def test_what_the_envelope_says_of_one_anonymous_entity_is_not_said_of_another() -> None:
+    attempt = {"@context": CONTEXT} | put(graded()["object"], "id", "http://purl.imsglobal.org/caliper/Attempt")
+    heard = read(envelope(put(graded(), "object", attempt["id"]), attempt))
+    assert (heard[0].told, heard[0].reason) == (None, "nobody is assigned")
+
+
+RESOURCES = [
+    item_iri(1),
+    QUIZ,
+    {"id": item_iri(1), "type": "AssessmentItem"},
+    {"id": item_iri(1), "type": "DigitalResource"},
+    {"id": item_iri(1), "type": "DigitalResource", "isPartOf": {"id": QUIZ, "type": "Assessment"}},
+    {"id": f"{LMS}/files/1", "type": "Document"},
+]
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+@pytest.mark.parametrize("attempt", [{"type": "Attempt"}, {}])
+def test_who_is_graded_at_one_resource_shares_no_act(resource: Any, attempt: dict[str, Any]) -> None:
+    for name in ("s-1", "s-2"):
+        whole = graded(learner=name)
+        inner = {key: value for key, value in whole["object"].items() if key != "type"} | attempt
+        assert told(put(put(whole, "object", resource), "generated/attempt", inner)) == told(whole)
+
+
+def test_a_resource_that_an_attempt_does_not_name_is_its_item() -> None:
+    attempt = put(graded()["object"], "assignable", ...)
+    for resource in (item_iri(1), {"id": item_iri(1), "type": "DigitalResource"}):
+        assert told(put(put(graded(), "object", resource), "generated/attempt", attempt)) == told(graded())
+
+
+@pytest.mark.parametrize("kind", ["Assessment", "DigitalResource"])
+def test_a_resource_alone_is_no_attempt(kind: str) -> None:
+    event = put(put(graded(), "object", {"id": QUIZ, "type": kind}), "actor", {"id": f"{LMS}/users/s-1", "type": "Person"})
+    for changed in (event, put(event, "generated/attempt", QUIZ), put(event, "generated/attempt", {"id": QUIZ, "type": "Attempt"})):
+        act = told(changed)
+        assert (act.act_id, act.telling_id, act.item_id) == (act_id_of("", urn("grade")), None, item_id_of(QUIZ))
+
+
+def test_an_attempt_that_is_named_and_not_described_is_still_the_act() -> None:
+    attempt = {"assignee": f"{LMS}/users/s-1", "assignable": item_iri(1)}
+    for inner in ({"id": "_:a", "type": "Attempt"}, {"id": attempt_iri("s-1"), "type": "Attempt"}):
+        event = put(put(graded(), "object", attempt_iri("s-1")), "generated/attempt", inner | attempt)
+        assert told(event) == told(graded())
+    event = put(put(graded(), "object", {"id": item_iri(1), "type": "AssessmentItem"}), "generated/attempt", attempt_iri("s-1"))
+    event = put(event, "actor", {"id": f"{LMS}/users/s-1", "type": "Person"})
+    assert told(event) == told(graded())
+
+
+def test_an_answer_is_of_whom_its_attempt_is_assigned_to() -> None:
+    for actor in ({"id": f"{LMS}/users/t-1", "type": "Person"}, {"id": f"{LMS}/autograder", "type": "SoftwareApplication"}):
+        event = put(answered(), "actor", actor)
+        assert told(event) == told(answered())
+        for nobody in (..., None, "_:someone", "http://purl.imsglobal.org/caliper/Person"):
+            assert told(put(answered(), "generated/attempt/assignee", nobody)) == told(answered()), "else it is who acts"
 
 
 def test_a_person_who_is_graded_may_be_the_actor() -> None:
@@ -214,11 +324,14 @@ def test_every_type_of_caliper_is_taken(kind: str) -> None:
 BAD_EVENTS = [
     ("id", ..., "not-a-uuid"),
     ("id", 7, "not-a-uuid"),
-    ("id", "c51570e4-f8ed-4c18-bb3a-dfe51b2cc594", "not-a-uuid"),
+    ("id", "{c51570e4-f8ed-4c18-bb3a-dfe51b2cc594}", "not-a-uuid"),
+    ("id", "c51570e4f8ed4c18bb3adfe51b2cc594", "not-a-uuid"),
     ("id", "urn:uuid:c51570e4", "not-a-uuid"),
     ("type", ..., "missing"),
     ("type", "", "not-a-text"),
     ("type", "GradingEvent", "unknown-type"),
+    ("type", "http://purl.imsglobal.org/caliper/GradeEvent", "unknown-type"),
+    ("type", "caliper:GradeEvent", "unknown-type"),
     ("@context", ..., "missing"),
     ("@context", CONTEXT.replace("v1p2", "v1p0"), "unsupported-version"),
     ("@context", [CONTEXT.replace("v1p2", "v1p0"), LMS], "unsupported-version"),
@@ -307,7 +420,9 @@ def test_every_malformed_event_is_named() -> None:
         (None, ""),
         ({}, "/sensor"),
         (envelope(used(), sensor=None), "/sensor"),
-        (envelope(used(), sensor="lms"), "/sensor"),
+        (envelope(used(), sensor=""), "/sensor"),
+        (envelope(used(), sensor="x" * (MAX_ID + 1)), "/sensor"),
+        (envelope(used(), sensor=["lms"]), "/sensor"),
         (envelope(used(), sendTime="now"), "/sendTime"),
         (put(envelope(used()), "sendTime", ...), "/sendTime"),
         (envelope(used(), dataVersion=1.2), "/dataVersion"),

@@ -61,6 +61,32 @@ async def test_scored_work_beside_a_tool_launch_of_caliper_1_1_is_stored(service
     assert len((await service.client.get(f"/evidence/learners/{ANN}")).json()["items"]) == 1
 
 
+async def test_a_grade_of_a_sensor_without_an_iri_is_stored_beside_an_event_of_its_own_type(service: Any) -> None:
+    own = put(put(used(), "type", "http://caliper.blackboard.com/caliper/v1/CalculatedGradeSnapshotEvent"), "action", "GradeCalculated")
+    bare = put(graded(), "id", graded()["id"].removeprefix("urn:uuid:"))
+    sent = envelope(bare, own, sensor="54b54b42-dd02-42f8-88ed-07bd719bfb7c")
+    answer = await service.client.post("/evidence/caliper", json=sent)
+    assert results(answer) == ["recorded", "not-evidence"]
+    assert answer.json()["results"][1]["reason"] == "a type of event that is not Caliper's"
+    assert results(await service.client.post("/evidence/caliper", json=envelope(graded(), own))) == ["duplicate", "not-evidence"]
+
+
+async def test_a_sensor_that_asks_first_is_told_what_is_taken(service: Any) -> None:
+    answer = await service.client.get("/evidence/caliper")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    configuration = answer.json()
+    assert configuration == {
+        "caliper_maximum_payload_size": 2_048,
+        "caliper_supported_versions": ["http://purl.imsglobal.org/ctx/caliper/v1p1", "http://purl.imsglobal.org/ctx/caliper/v1p2"],
+    }
+    for version in configuration["caliper_supported_versions"]:
+        sent = orjson.dumps(envelope(put(used(), "@context", version), dataVersion=version))
+        most = configuration["caliper_maximum_payload_size"] * 1_024
+        padded = [sent + b" " * (size - len(sent)) for size in (most, most + 1)]
+        taken, refused = [await service.client.post("/evidence/caliper", content=each, headers=JSON) for each in padded]
+        assert (results(taken), refused.status_code) == (["not-evidence"], 413)
+
+
 async def test_a_conflict_is_409_only_where_it_is_all_that_was_sent(service: Any) -> None:
     assert results(await service.client.post("/evidence/caliper", json=envelope(graded()))) == ["recorded"]
     for _ in range(2):

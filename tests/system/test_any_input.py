@@ -236,7 +236,7 @@ UNREAD: dict[str, frozenset[str]] = {
         for place in (
             "profile", "edApp", "object/count", "object/assignable/isPartOf",
             "object/assignable/isPartOf/id", "object/assignable/isPartOf/type", "generated/scoredBy",
-            "generated/extensions", "generated/attempt/assignee",
+            "generated/extensions",
         )
     ),
     "framework": frozenset({

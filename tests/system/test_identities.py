@@ -66,7 +66,7 @@ async def both(database: Callable[[str], ServiceDatabase]) -> AsyncIterator[Both
 
 async def test_evidence_of_an_lms_that_nobody_declared_waits_until_an_import_declares_it(both: Both) -> None:
     await both.roster()
-    other = put(answered("other", item=2), "actor/id", "https://canvas.example/users/17")
+    other = put(answered("other", item=2), "generated/attempt/assignee", "https://canvas.example/users/17")
     assert await both.tell(answered("one", "lms-1"), answered("two", "17"), other) == ["waiting"] * 3
     assert await both.waiting() == 3
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from services.evidence import alignment, caliper, direct, told
 from services.evidence.api import amendments, calendar
 from services.evidence.domain import AcceptEvidence, AlignItem
+from services.evidence.entities import VERSIONS
 from services.evidence.queries import ActView, AlignmentView, Counts, DisputeView, EvidenceView, Queries, WaitingView
 from services.evidence.queries.conflicts import conflicts, shown
 from shared.contracts.evidence import EvidenceConflicted, EvidenceRecorded, EvidenceRegraded
@@ -45,6 +46,13 @@ class Outcome(BaseModel):
 
     results: list[Told] = Field(description="One for each event or item, in order.")
     counts: dict[Result, int]
+
+
+class CaliperView(BaseModel):
+    """What a sensor is told before it sends, in the words of Caliper 1.2, section 6.2, which allows no others."""
+
+    caliper_maximum_payload_size: int = Field(description="Kilobytes of 1,024 bytes that the body of one POST may have.")
+    caliper_supported_versions: list[str] = Field(description="Contexts of the versions that are taken, the latest last.")
 
 
 class Aligned(BaseModel):
@@ -84,6 +92,13 @@ def _add_tellings(router: APIRouter, context: Context) -> None:
         none is."""
         value = await read_json(request, told.MAX_BODY_BYTES)
         return await keep(caliper.read_envelope(value, alias, context.clock.now() + told.MAX_AHEAD))
+
+    @router.get("/caliper")
+    async def show_caliper() -> CaliperView:
+        """Show what envelopes are taken. A sensor may ask before it sends: by Caliper 1.2, section 6.2, the service is not available where
+        this is not answered 200."""
+        size = told.MAX_BODY_BYTES // 1024
+        return CaliperView(caliper_maximum_payload_size=size, caliper_supported_versions=list(VERSIONS))
 
     @router.post("", openapi_extra=body_of({"application/json": direct.Request}))
     async def tell_directly(request: Request) -> Outcome:
