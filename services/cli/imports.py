@@ -35,7 +35,7 @@ def roster(
         bool,
         typer.Option(
             "--withdraw-many",
-            help="Also withdraw more than half of the learners, whom the file no longer names, or at no school.",
+            help="Also take a file that withdraws most learners or staff, or leaves most of those who are in classes in none.",
         ),
     ] = False,
     dry_run: DryRun = False,

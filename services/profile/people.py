@@ -16,6 +16,10 @@ rows the same one, the row is somebody new, with a warning. An id belongs to who
 or merge ids at any time. Of two rows whose `sourcedId`s are one person's, whom an id typed wrong for a day had made one, the one whose
 `sourcedId` made her id is she, and the other one somebody new.
 
+Of the other ids `userIds` say least, as an LMS gives them to others. Where a row has an `identifier` or `userMasterIdentifier`, and none of
+hers is known as that person's, her `userIds` say who she is only if that person surely has no such id: she has no match but some of the
+row's and the one that made her id. Which match is of which column is not kept, so a second id of an LMS counts against it, too.
+
 User names and LMS ids are given to others in time, and a child's work must not come into the record of one who had her user name before. So
 an alias stays with its learner while her SIS names her under it, and passes on where the roster names somebody else under it, and her not.
 """
@@ -25,6 +29,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -84,16 +89,31 @@ class Persons:
 
     by_match: Mapping[str, UUID]
     by_alias: Mapping[str, UUID]
+    matches: Mapping[UUID, Sequence[str]]
+    several: Mapping[str, set[UUID]]
+    """Who had a match, where nobody has it now and more than one had."""
 
     @classmethod
-    def of(cls, people: Iterable[tuple[UUID, Sequence[str], Sequence[str]]]) -> Persons:
-        """Return what is known, from (id, matches, aliases) of each person."""
+    def of(cls, people: Iterable[tuple[UUID, Sequence[str], Sequence[str], bool]]) -> Persons:
+        """Return what is known, from (id, matches, aliases, enrolled) of each person, the enrolled behind the others."""
         by_match: dict[str, UUID] = {}
         by_alias: dict[str, UUID] = {}
-        for person, matches, aliases in people:
-            by_match.update(dict.fromkeys(matches, person))
+        all_matches: dict[UUID, Sequence[str]] = {}
+        several: dict[str, set[UUID]] = {}
+        for person, matches, aliases, enrolled in people:
+            for match in matches:
+                if enrolled:
+                    several.pop(match, None)
+                elif match in by_match:
+                    several.setdefault(match, {by_match[match]}).add(person)
+                by_match[match] = person
             by_alias.update(dict.fromkeys(aliases, person))
-        return cls(by_match, by_alias)
+            all_matches[person] = matches
+        return cls(by_match, by_alias, all_matches, several)
+
+    def whose(self, match: str) -> Collection[UUID]:
+        """Return whose a match is, or was."""
+        return self.several.get(match) or ([self.by_match[match]] if match in self.by_match else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +125,8 @@ class Identified:
     matches: tuple[str, ...]
     lost: frozenset[str] = frozenset()
     """Matches of hers until now that other rows have."""
+    again: str = ""
+    """The column by whose id she was known again, where her `sourcedId` was not known."""
 
 
 def identify(
@@ -121,26 +143,26 @@ def identify(
     firsts = [next(iter(matches)) for matches in ids]
     holders = Counter(match for matches in ids for match in matches)
     sure = _sure(firsts, key, known, new_id)
+    made = partial(new_id, key)
     likely = [
-        {known.by_match[match] for match in matches if holders[match] == 1 and match in known.by_match} - sure.keys()
-        if first not in known.by_match
-        else set()
+        _likely(matches, holders, known, sure, made) if first not in known.by_match else _NOBODY
         for first, matches in zip(firsts, ids, strict=True)
     ]
-    claims = Counter(person for people in likely for person in people)
-    found: list[tuple[Row, UUID, dict[str, Id]]] = []
+    claims = Counter(person for each in likely for person in each.claimed)
+    found: list[tuple[Row, UUID, dict[str, Id], str]] = []
     taken: dict[UUID, int] = {}
     lost: dict[UUID, set[str]] = defaultdict(set)
-    for row, first, matches, people in zip(rows, firsts, ids, likely, strict=True):
-        person = known.by_match.get(first)
+    for row, first, matches, (people, _) in zip(rows, firsts, ids, likely, strict=True):
+        person, again = known.by_match.get(first), ""
         if person is not None and sure[person] != first:  # Taken for one person by ids that were put right since.
-            person = new_id(key, first)
+            person = made(first)
         elif person is None and len(people) == 1 and claims[next(iter(people))] == 1:
             person = next(iter(people))
+            again = next(each.column for match, each in matches.items() if holders[match] == 1 and person in known.whose(match))
         elif person is None and people:
             detail = "her ids were those of several people, or other rows have ids of the same one; she is taken as somebody new"
             warnings.add(_FILE, row.line, "sourcedId", "ambiguous-identity", detail, "if she was known before, give the row her sourcedId")
-        person = person or new_id(key, first)
+        person = person or made(first)
         if taken.setdefault(person, row.line) != row.line:
             detail = f"the same person as line {taken[person]}, by the ids of earlier imports"
             faults.add(_FILE, row.line, "sourcedId", "duplicate-identity", detail, "keep one row for each person")
@@ -153,12 +175,43 @@ def identify(
             elif owner != person:
                 lost[owner].add(match)
                 detail = "this id was another person's until now, and is hers from now on"
-                warnings.add(_FILE, row.line, each.column, "id-handed-on", detail, "nothing, if that is so; else correct it")
-        found.append((row, person, matches))
+                remedy = "nothing, if that is so; else correct it, or, where she is that person, give the row her sourcedId"
+                warnings.add(_FILE, row.line, each.column, "id-handed-on", detail, remedy)
+        found.append((row, person, matches, again))
     return [
-        Identified(row, person, tuple(match for match in matches if holders[match] == 1), frozenset(lost[person]))
-        for row, person, matches in found
+        Identified(row, person, tuple(match for match in matches if holders[match] == 1), frozenset(lost[person]), again)
+        for row, person, matches, again in found
     ]
+
+
+class _Likely(NamedTuple):
+    """Whom the ids of a row of an unknown `sourcedId` may mean."""
+
+    people: Collection[UUID]
+    claimed: Collection[UUID]
+    """Those of them whom no other row can be beside it; the others only make it doubtful who she is."""
+
+
+_NOBODY: Final = _Likely((), ())
+
+
+def _likely(
+    matches: Mapping[str, Id], holders: Mapping[str, int], known: Persons, sure: Collection[UUID], made: Callable[[str], UUID]
+) -> _Likely:
+    """Return whom a row of an unknown `sourcedId` may mean, by the ids that no other row has; nobody whom another row surely is.
+
+    Args:
+        made: makes a person's id from her first match.
+    """
+    own = {match: each.column for match, each in matches.items() if holders[match] == 1}
+    told = {person for match, column in own.items() if column in _TELLING for person in known.whose(match)}.difference(sure)
+    named = [match for match, column in own.items() if column == "userIds" and not any(match in known.matches[each] for each in told)]
+    others = {person for match in named for person in known.whose(match)}.difference(sure)
+    if told:
+        return _Likely(told | others, told)
+    if any(each.column in _TELLING for each in matches.values()):  # Hers are new, or others': who has such ids, too, is not she.
+        others = {each for each in others if all(match in matches or made(match) == each for match in known.matches[each])}
+    return _Likely(others, others)
 
 
 def _sure(firsts: Iterable[str], key: bytes, known: Persons, new_id: Callable[[bytes, str], UUID]) -> dict[UUID, str]:

@@ -22,7 +22,7 @@ from uuid import UUID
 
 from services.profile.domain import Told, fingerprint
 from services.profile.oneroster import Faults, Roster, Row, listed
-from services.profile.people import Aliases, Persons, claimed, identify
+from services.profile.people import Aliases, Identified, Persons, claimed, identify
 from services.profile.person_iri import PersonIri
 from services.profile.places import TEACHING, Places, places_of
 from shared.contracts.envelope import canonical, digest
@@ -71,6 +71,8 @@ class Named:
     name: str = field(repr=False)
     line: int
     """Where it stands in its file."""
+    again: str = field(default="", compare=False)
+    """The column by whose id a person was known again, where her `sourcedId` was not known."""
 
     @property
     def id(self) -> UUID:
@@ -88,7 +90,7 @@ class Plan:
     learners: list[Named]
     gone: list[Held]
     at_no_school: frozenset[UUID]
-    """Learners whom it names and does not take; who was taken before is among the `gone`."""
+    """Learners and staff whom it names and does not take; who was taken before is among the `gone`."""
     handed_on: int
     """Aliases that were another learner's until now."""
     erased: int
@@ -98,6 +100,8 @@ class Plan:
     rows: int
     first_session: date | None = None
     """When the earliest academic session begins."""
+    between_terms: bool = False
+    """Whether its classes have terms, and none of them is under way."""
 
     @property
     def named(self) -> list[Named]:
@@ -141,11 +145,12 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
     classes = _classes(roster, source)
     rows = {row["sourcedId"]: row for row in roster["users.csv"]}
     places = places_of(roster, source, on)
-    staff = _staff([rows[user] for user in places.staff], places, source, key, known, classes, faults, warnings)
+    staff, unplaced = _staff([rows[user] for user in places.staff], places, source, key, known, classes, faults, warnings)
     students = [rows[user] for user in places.learners]
     learners, left_out, aliases = _learners(students, places, source, person_iris, key, known, classes, faults, warnings)
     faults.check("people of the roster cannot be told apart")
-    _warn_of_terms(roster, on, warnings)
+    between_terms = _between_terms(roster, on, warnings)
+    _warn_of_known_again([*staff, *learners], warnings)
     gone: list[Held] = [
         *_gone(known.classes, {each.class_id for each in classes.values()}, source),
         *_gone(known.staff, {each.id for each in staff}, source),
@@ -156,7 +161,10 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
     handed_on = sum(map(len, aliases.lost.values()))
     first = min((date.fromisoformat(row["startDate"]) for row in roster["academicSessions.csv"]), default=None)
     erased = sum(each.id in known.erased for each in learners)
-    return Plan(schools, titled, staff, learners, gone, left_out, handed_on, erased, warnings, content_hash, roster.rows, first)
+    return Plan(
+        schools, titled, staff, learners, gone, left_out | unplaced, handed_on, erased, warnings, content_hash, roster.rows, first,
+        between_terms,
+    )  # fmt: skip
 
 
 def class_id(source: str, school: str, name: str) -> UUID:
@@ -209,7 +217,7 @@ def _learners(
     rows: Sequence[Row], places: Places, source: str, person_iris: Sequence[PersonIri], key: bytes, known: Known,
     classes: Mapping[str, ClassRostered], faults: Faults, warnings: Faults,
 ) -> tuple[list[Named], frozenset[UUID], Aliases]:  # fmt: skip
-    persons = Persons.of((each.learner_id, each.matches, each.aliases) for each in _enrolled_last(known.learners))
+    persons = Persons.of((each.learner_id, each.matches, each.aliases, each.active) for each in _enrolled_last(known.learners))
     identified = identify(rows, source, key, persons, learner_id_of, faults, warnings)
     elsewhere = {each.learner_id for each in known.learners.values() if each.active and each.source != source}
     classed = [places.learns.get(each.row["sourcedId"], []) for each in identified]
@@ -235,7 +243,7 @@ def _learners(
             matches=each.matches + tuple(set(before.matches if before else ()) - each.lost),
             source=source,
         )
-        _take(result, told, row, faults)
+        _take(result, told, each, faults)
     return result, left_out, aliases
 
 
@@ -248,15 +256,17 @@ def _kept(before: LearnerRostered, aliases: Aliases) -> tuple[str, ...]:
 def _staff(
     rows: Sequence[Row], places: Places, source: str, key: bytes, known: Known, classes: Mapping[str, ClassRostered],
     faults: Faults, warnings: Faults,
-) -> list[Named]:  # fmt: skip
-    persons = Persons.of((each.staff_id, each.matches, ()) for each in _enrolled_last(known.staff))
+) -> tuple[list[Named], frozenset[UUID]]:  # fmt: skip
+    persons = Persons.of((each.staff_id, each.matches, (), each.active) for each in _enrolled_last(known.staff))
     result: list[Named] = []
+    unplaced: set[UUID] = set()
     for each in identify(rows, source, key, persons, staff_id_of, faults, warnings):
         row, before = each.row, known.staff.get(each.person)
         enrollments = places.teaches.get(row["sourcedId"], [])
         school = places.school_of(row, TEACHING, places.teaches, places.teaches_by_own)
         if school is None:
             _warn_of_no_school("teaches", row, warnings)
+            unplaced.add(each.person)
             continue
         told = StaffRostered(
             staff_id=each.person,
@@ -271,18 +281,32 @@ def _staff(
             matches=each.matches + tuple(set(before.matches if before else ()) - each.lost),
             source=source,
         )
-        _take(result, told, row, faults)
-    return result
+        _take(result, told, each, faults)
+    return result, frozenset(unplaced)
 
 
-def _warn_of_terms(roster: Roster, on: date, warnings: Faults) -> None:
-    """Warn where the terms of all classes are over: hardly anybody is in a class then."""
+def _between_terms(roster: Roster, on: date, warnings: Faults) -> bool:
+    """Return whether no term of the classes is under way, so that nobody need be in one; warn where all are over."""
     named = {term for row in roster["classes.csv"] for term in listed(row["termSourcedIds"])}
     terms = [row for row in roster["academicSessions.csv"] if row["sourcedId"] in named]
-    last = max(terms, key=lambda row: row["endDate"], default=None)
-    if last is not None and last["endDate"] <= on.isoformat():
+    last, today = max(terms, key=lambda row: row["endDate"], default=None), on.isoformat()
+    if last is not None and last["endDate"] <= today:
         detail = "the terms of all classes are over, so nobody is in one but by an endDate of her enrollment's own"
         warnings.add("academicSessions.csv", last.line, "endDate", "terms-over", detail, "nothing, if that is so; else correct the dates")
+    return bool(terms) and not any(row["startDate"] <= today < row["endDate"] for row in terms)
+
+
+def _warn_of_known_again(people: Sequence[Named], warnings: Faults) -> None:
+    """Warn of whoever is taken for a person of earlier imports by another id than her `sourcedId`. It comes behind all others: where
+    a SIS numbers its users anew there are thousands, and only the first of all are named."""
+    for each in people:
+        if each.again:
+            detail = f"her sourcedId is new, and by this id she is {each.id}, whom earlier imports named"
+            remedy = (
+                "nothing, if that is so; else correct it before the roster is taken (?dry_run=true warns, too); once it is, a roster that "
+                "names both, each under her sourcedId, parts them"
+            )
+            warnings.add("users.csv", each.line, each.again, "known-again", detail, remedy)
 
 
 def _warn_of_no_school(does: str, row: Row, warnings: Faults) -> None:
@@ -291,14 +315,15 @@ def _warn_of_no_school(does: str, row: Row, warnings: Faults) -> None:
 
 
 def _enrolled_last(known: Mapping[UUID, P]) -> list[P]:
-    """Return the withdrawn before the others, whose an id is that both had."""
-    return sorted(known.values(), key=lambda each: each.active)
+    """Return the withdrawn before the others, whose an id is that both had; always in the same order."""
+    return sorted(known.values(), key=lambda each: (each.active, id_of(each)))
 
 
-def _take(result: list[Named], told: LearnerRostered | StaffRostered, row: Row, faults: Faults) -> None:
+def _take(result: list[Named], told: LearnerRostered | StaffRostered, person: Identified, faults: Faults) -> None:
+    row = person.row
     if len(canonical(told.body())) > MAX_TOLD_BYTES:
         faults.add("users.csv", row.line, "sourcedId", "too-large", "too many ids, classes or subjects of one person", "list fewer")
-    result.append(Named(told, _name(row), row.line))
+    result.append(Named(told, _name(row), row.line, person.again))
 
 
 def _name(row: Row) -> str:

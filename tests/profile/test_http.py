@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from copy import deepcopy
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -204,6 +204,104 @@ async def test_most_learners_are_withdrawn_only_on_purpose(profile: Any) -> None
     assert (await send(profile, large.without_user("n0")))["learners"]["withdrawn"] == 1, "a few may go"
 
 
+def with_many(learners: int = 0, teachers: int = 0) -> District:
+    """A district with more learners in classes, and more teachers of one."""
+    district = District()
+    for number in range(learners):
+        district.student(f"n{number}")
+    for number in range(teachers):
+        user = {"enabledUser": "true", "username": f"user.t{number}", "givenName": "Tom", "familyName": "Tern"}
+        district.rows["users.csv"].append({"sourcedId": f"t{number}"} | user)
+        teaches = {"userSourcedId": f"t{number}", "roleType": "primary", "role": "teacher", "orgSourcedId": "s1"}
+        district.rows["roles.csv"].append({"sourcedId": f"role-t{number}"} | teaches)
+    people = [*((f"n{number}", "student") for number in range(learners)), *((f"t{number}", "teacher") for number in range(teachers))]
+    for person, role in people:
+        enrollment = {"classSourcedId": "c1", "schoolSourcedId": "s1", "userSourcedId": person, "role": role}
+        district.rows["enrollments.csv"].append({"sourcedId": f"en-{person}"} | enrollment)
+    return district
+
+
+def without_enrollments(district: District, role: str = "") -> District:
+    """Take all enrollments out, or those of one role."""
+    district.rows["enrollments.csv"] = [row for row in district.rows["enrollments.csv"] if role and row["role"] != role]
+    return district
+
+
+async def test_an_export_without_enrollments_is_taken_only_on_purpose(profile: Any) -> None:
+    large = with_many(learners=imports.FEW, teachers=imports.FEW)
+    await send(profile, large)
+    before = await store(profile)
+    problem = await send(profile, without_enrollments(deepcopy(large)), 409)
+    assert [each["code"] for each in problem["errors"]] == ["too-many-withdrawn"]
+    for told in ("22 of 22 learners who are in classes would be in none", "21 of 21 staff who are in classes would be in none"):
+        assert told in problem["detail"]
+    for way in ("enrollments.csv", "Send a whole export", "?withdraw_many=true", "`cairn roster import --withdraw-many`"):
+        assert way in problem["detail"]
+    for role, sort in (("student", "22 of 22 learners"), ("teacher", "21 of 21 staff")):
+        told = (await send(profile, without_enrollments(deepcopy(large), role), 409))["detail"]
+        assert told.count("who are in classes would be in none") == 1
+        assert sort in told
+    assert (await send(profile, without_enrollments(deepcopy(large)), dry_run=True))["learners"]["changed"] == 22
+    assert await store(profile) == before
+    assert (await send(profile, without_enrollments(deepcopy(large)), withdraw_many=True))["learners"]["changed"] == 22
+    assert (await send(profile, without_enrollments(deepcopy(large))))["events"] == 0, "who is in no class loses none"
+    assert (await send(profile, large))["learners"]["changed"] == 22
+
+
+async def test_a_few_or_half_of_all_may_be_in_no_class_any_more(profile: Any) -> None:
+    few = with_many(learners=imports.FEW - 2)
+    await send(profile, few)
+    assert (await send(profile, without_enrollments(few)))["learners"]["changed"] == imports.FEW
+    half = with_many(learners=2 * imports.FEW)
+    await send(profile, half)
+    half.remove("enrollments.csv", *(f"en-n{number}" for number in range(imports.FEW + 1)))
+    assert (await send(profile, half))["learners"]["changed"] == imports.FEW + 1
+
+
+async def test_where_the_school_year_is_over_everybody_may_be_in_no_class(profile: Any) -> None:
+    large = with_many(learners=imports.FEW, teachers=imports.FEW)
+    await send(profile, large)
+    profile.context.clock.at += timedelta(days=365)
+    answer = await send(profile, large)
+    assert (answer["learners"]["changed"], [each["code"] for each in answer["warnings"]]) == (22, ["terms-over"])
+    one_more = with_many(learners=imports.FEW + 1)
+    await send(profile, one_more)
+    assert "21 of 24 learners would be withdrawn" in (await send(profile, District(), 409))["detail"], "who leaves is counted as ever"
+
+
+async def test_between_two_years_a_roster_of_classes_that_nobody_is_in_yet_is_taken(profile: Any) -> None:
+    large = with_many(learners=imports.FEW, teachers=imports.FEW)
+    await send(profile, large)
+    following = without_enrollments(deepcopy(large))
+    for session in ("y", "t1"):
+        following.put("academicSessions.csv", session, startDate="2027-08-30", endDate="2028-06-17", schoolYear="2028")
+    profile.context.clock.at = datetime(2027, 7, 1, tzinfo=UTC)
+    assert (await send(profile, following))["learners"]["changed"] == 22
+    profile.context.clock.at += timedelta(days=90)
+    full = deepcopy(following)
+    full.rows["enrollments.csv"] = deepcopy(large.rows["enrollments.csv"])
+    await send(profile, full)
+    assert "would be in none" in (await send(profile, following, 409))["detail"], "a year that is under way has classes"
+
+
+async def test_most_staff_are_withdrawn_only_on_purpose(profile: Any) -> None:
+    large = with_many(teachers=imports.FEW + 1)
+    await send(profile, large)
+    before = await store(profile)
+    problem = await send(profile, District(), 409)
+    assert [each["code"] for each in problem["errors"]] == ["too-many-withdrawn"]
+    assert "21 of 23 staff would be withdrawn: the roster no longer names 21. Send" in problem["detail"]
+    unplaced = deepcopy(large)
+    for number in range(imports.FEW):
+        unplaced.put("roles.csv", f"role-t{number}", orgSourcedId="d").remove("enrollments.csv", f"en-t{number}")
+    told = (await send(profile, unplaced.without_user(f"t{imports.FEW}"), 409))["detail"]
+    assert "21 of 23 staff would be withdrawn: the roster no longer names 1 and it names 20 at no school (?dry_run=true" in told
+    assert "learners" not in told
+    assert (await send(profile, District(), dry_run=True))["staff"]["withdrawn"] == 21
+    assert await store(profile) == before
+    assert (await send(profile, District(), withdraw_many=True))["staff"]["withdrawn"] == 21
+
+
 async def test_a_user_entered_anew_keeps_her_learner(profile: Any) -> None:
     await send(profile, District())
     ada = (await learners(profile))["Ada"]
@@ -211,11 +309,33 @@ async def test_a_user_entered_anew_keeps_her_learner(profile: Any) -> None:
     answer = await send(profile, District().without_user("u1").student("new-1", givenName="Ada", identifier="1001", username="ada.m"))
     assert answer["learners"] == {"created": 0, "changed": 1, "unchanged": 2, "withdrawn": 0}
     assert answer["aliases"] == 1
+    assert [(each["place"], each["code"]) for each in answer["warnings"]] == [("users.csv:8:identifier", "known-again")]
     assert (await learners(profile))["Ada"]["learner_id"] == ada["learner_id"]
     assert (await get(profile, f"/learners/{ada['learner_id']}"))["aliases"] == 7
     for source, name in (("sis", "u1"), ("sis", "new-1"), ("sis/identifier", "1001"), ("sis/userIds/LMS", "lms-1"), ("LMS", "lms-1")):
         (raw,) = [raw for raw in await events(profile) if f"profile/alias/{alias_of(KEY, source, name)}".encode() in raw]
         assert ada["learner_id"].encode() in raw
+
+
+async def test_who_gets_the_lms_id_of_one_who_left_is_somebody_new(profile: Any) -> None:
+    def roster() -> District:
+        ids = {"userIds": "{LMS:ben.o}", "identifier": "3001", "userMasterIdentifier": "M-9"}
+        return District().without_user("u2").student("u9", grades="KG", **ids)
+
+    await send(profile, District().put("users.csv", "u2", userIds="{LMS:ben.o}"), person_iri=LMS)
+    ben = (await learners(profile))["Ben"]
+    tried, answer = [await send(profile, roster(), person_iri=LMS, dry_run=dry_run) for dry_run in (True, False)]
+    for each in (tried, answer):
+        assert (each["learners"]["created"], each["learners"]["withdrawn"], each["handed_on"]) == (1, 1, 3)
+        assert {(told["place"], told["code"]) for told in each["warnings"]} == {
+            ("users.csv:8:userIds", "id-handed-on"), ("users.csv:8:userIds", "alias-handed-on"),
+        }  # fmt: skip
+    gus = (await learners(profile))["Gus"]
+    assert UUID(gus["learner_id"]) == learner_id_of(KEY, alias_of(KEY, "sis", "u9"))
+    left = (await learners(profile, withdrawn=True))["Ben"]
+    assert (left["learner_id"], left["grade"], left["active"], gus["grade"]) == (ben["learner_id"], "05", False, "KG")
+    again = await send(profile, roster(), person_iri=LMS)
+    assert (again["events"], again["warnings"]) == (0, [])
 
 
 async def test_a_bad_row_leaves_the_store_as_it_was(profile: Any) -> None:

@@ -509,6 +509,131 @@ def test_a_new_row_with_ids_of_two_earlier_people_is_somebody_new() -> None:
     assert learners_of(second)["Gus"].learner_id not in {each.learner_id for each in learners_of(first).values()}
 
 
+def with_lms(**more: str) -> District:
+    """A district in which Ben has an LMS id, and more ids where they are given."""
+    return District().put("users.csv", "u2", userIds="{LMS:ben.o}", **more)
+
+
+def gus(**ids: str) -> District:
+    """A district without Ben, in which Gus has his LMS id."""
+    return District().without_user("u2").student("u9", **{"userIds": "{LMS:ben.o}"} | ids)
+
+
+OF_LMS = alias_of(KEY, "LMS", "ben.o")
+
+
+@pytest.mark.parametrize(
+    ("bens", "ids"),
+    [
+        ({}, {"identifier": "3001", "userMasterIdentifier": "M-9"}), ({}, {"userMasterIdentifier": "M-9"}), ({}, {"identifier": "1001"}),
+        ({"identifier": "", "userMasterIdentifier": "M-2"}, {"identifier": "3001"}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("apart", [False, True])
+def test_an_lms_id_that_is_given_to_another_child_does_not_make_her_who_had_it(
+    bens: dict[str, str], ids: dict[str, str], apart: bool
+) -> None:
+    """Ben leaves, and Gus gets `ben.o`; there is a roster between the two, or not."""
+    between = [District().without_user("u2")] if apart else []
+    *before, last = hands_on(with_lms(**bens), *between, gus(**ids))
+    ben, gus_ = learners_of(before[0])["Ben"], learners_of(last)["Gus"]
+    assert gus_.learner_id == learner_id_of(KEY, alias("u9"))
+    assert (holders(OF_LMS, *before), holders(OF_LMS, *before, last)) == (["Ben"], ["Gus"])
+    assert last.handed_on == 2
+    assert {("users.csv:8:userIds", "id-handed-on"), ("users.csv:8:userIds", "alias-handed-on")} <= warned(last)
+    assert not {code for _, code in warned(last)} & {"known-again", "ambiguous-identity"}
+    known = after(*before, last).learners
+    assert (known[ben.learner_id].active, known[gus_.learner_id].active) == (False, True)
+
+
+def test_who_is_entered_anew_beside_one_who_has_her_lms_id_now_is_known_again() -> None:
+    first = planned(with_lms())
+    both = gus(identifier="3001").student("u12", identifier="1002", givenName="Ben")
+    second = planned(both, after(first))
+    assert learners_of(second)["Ben"].learner_id == learners_of(first)["Ben"].learner_id
+    assert learners_of(second)["Gus"].learner_id == learner_id_of(KEY, alias("u9"))
+    assert ("users.csv:9:identifier", "known-again") in warned(second)
+    both.rows["users.csv"].reverse()
+    assert {name: each.learner_id for name, each in learners_of(planned(both, after(first))).items()} == {
+        name: each.learner_id for name, each in learners_of(second).items()
+    }, "in whatever order"
+
+
+def test_who_comes_back_under_another_sourced_id_is_known_again_though_another_had_her_lms_id_meanwhile() -> None:
+    back = District().without_user("u2").student("u12", identifier="1002", userIds="{LMS:ben.o}", givenName="Ben")
+    plans = hands_on(with_lms(), gus(identifier="3001"), District().without_user("u2"), back)
+    assert learners_of(plans[3])["Ben"].learner_id == learners_of(plans[0])["Ben"].learner_id
+    assert holders(OF_LMS, *plans) == ["Ben"]
+
+
+def test_an_lms_id_that_several_had_who_left_says_nobody() -> None:
+    plans = hands_on(with_lms(), gus(identifier="3001"), District().without_user("u2"))
+    hal = District().without_user("u2").student("u20", userIds="{LMS:ben.o}", givenName="Hal")
+    known = after(*plans)
+    turned = Known(known.schools, known.classes, known.staff, dict(reversed(list(known.learners.items()))))
+    for each in (known, turned):
+        fourth = planned(hal, each)
+        assert learners_of(fourth)["Hal"].learner_id == learner_id_of(KEY, alias("u20"))
+        assert ("users.csv:8:sourcedId", "ambiguous-identity") in warned(fourth)
+
+
+@pytest.mark.parametrize(
+    ("bens", "ids"),
+    [
+        ({"identifier": ""}, {}), ({}, {}), ({}, {"identifier": "1002"}), ({}, {"identifier": "1002", "userMasterIdentifier": "M-9"}),
+        ({"identifier": ""}, {"identifier": "3001"}), ({"identifier": "", "userMasterIdentifier": "M-2"}, {"userMasterIdentifier": "M-2"}),
+    ],
+)  # fmt: skip
+def test_who_is_entered_anew_is_known_again_and_that_is_said_once(bens: dict[str, str], ids: dict[str, str]) -> None:
+    """By an id of the school's own, or by that of the LMS where neither of the two rows, or the first one alone, has none."""
+    first, second = hands_on(with_lms(**bens), gus(**ids))
+    ben, gus_ = learners_of(first)["Ben"], learners_of(second)["Gus"]
+    assert gus_.learner_id == ben.learner_id
+    (told,) = [fault for fault in second.warnings.first if fault.code == "known-again"]
+    column = next((each for each in ("userMasterIdentifier", "identifier") if ids.get(each) in ("1002", "M-2")), "userIds")
+    assert told.place == f"users.csv:8:{column}"
+    assert str(ben.learner_id) in told.detail
+    assert "?dry_run=true" in told.remedy
+    assert "known-again" not in {code for _, code in warned(planned(gus(**ids), after(first, second)))}
+
+
+def test_an_id_of_the_schools_own_that_comes_later_does_not_part_a_child_from_herself() -> None:
+    first, second, third = hands_on(with_lms(identifier=""), with_lms(), with_lms(userMasterIdentifier="M-2"))
+    assert len({learners_of(each)["Ben"].learner_id for each in (first, second, third)}) == 1
+    assert {code for _, code in warned(second) | warned(third)} == set()
+
+
+@pytest.mark.parametrize(("bens", "same"), [("", True), ("N/A", True), ("1002", False)])
+def test_a_placeholder_is_no_id_of_a_childs_own_but_does_not_say_that_she_is_one_who_has_one(bens: str, same: bool) -> None:
+    first = planned(with_lms(identifier=bens).put("users.csv", "u3", identifier="N/A").student("u10", identifier="N/A"))
+    anew = gus(identifier="N/A", givenName="Ben").put("users.csv", "u3", identifier="N/A")
+    second = planned(anew.student("u10", identifier="N/A"), after(first))
+    assert (learners_of(second)["Ben"].learner_id == learners_of(first)["Ben"].learner_id) is same
+
+
+def test_staff_who_are_entered_anew_are_known_again_by_the_same_rule() -> None:
+    def anew(**ids: str) -> Plan:
+        district = District().put("users.csv", "p1", sourcedId="p9", **{"userIds": "{LMS:dora}", "identifier": ""} | ids)
+        for row in (*district.rows["roles.csv"], *district.rows["enrollments.csv"]):
+            row["userSourcedId"] = row["userSourcedId"].replace("p1", "p9")
+        return planned(district, after(first))
+
+    first = planned(District().put("users.csv", "p1", userIds="{LMS:dora}"))
+    dora = first.staff[0].id
+    assert [anew(**ids).staff[0].id == dora for ids in ({}, {"identifier": "901"}, {"identifier": "999"})] == [True, True, False]
+    assert [fault.place for fault in anew().warnings.first if fault.code == "known-again"] == ["users.csv:6:userIds"]
+
+
+def test_who_is_known_again_is_said_behind_all_other_warnings() -> None:
+    before, anew = District(), District().put("roles.csv", "r3", orgSourcedId="d")
+    for number in range(120):
+        before.student(f"n{number}", identifier=f"i{number}")
+        anew.student(f"m{number}", identifier=f"i{number}")
+    second = planned(anew, after(planned(before)))
+    assert second.warnings.total == 121
+    assert [fault.code for fault in second.warnings.first] == ["no-school", *["known-again"] * 99]
+
+
 def test_a_sourced_id_that_is_another_learners_alias_is_a_warning() -> None:
     first = planned(District().put("users.csv", "u1", userIds="{sis:x1}"))
     plan = planned(District().put("users.csv", "u1", userIds="{sis:x1}").student("x1"), after(first))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -54,7 +54,8 @@ FINISH_S: Final = 60.0
 the request's beginning: where reading and comparing took as long already, it is answered at once. Gateways wait twice as long."""
 RETRY_AFTER_S: Final = 5
 FEW: Final = 20
-"""Learners that a roster may withdraw, however many there are; more only where they are at most half of its source's."""
+"""Learners, or staff, whom a roster may withdraw, or leave without classes, however many there are; more only where they are at most half
+of its source's."""
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,13 @@ Iris = Annotated[
         "declares waits.",
     ),
 ]  # fmt: skip
-Many = Annotated[bool, Query(description="Withdraw more than half of the learners, whom the roster no longer names, or at no school.")]
+Many = Annotated[
+    bool,
+    Query(
+        description="Withdraw more than half of the learners or staff, whom the roster no longer names, or at no school; or leave more "
+        "than half of those who are in classes in none."
+    ),
+]
 DryRun = Annotated[bool, Query(description="Say what would change, and store nothing.")]
 
 
@@ -199,7 +206,7 @@ class _Taking:
             plan, self.read.pop(), self.source, now.date(), self.context.settings.district(), known, self.templates
         )
         if not (self.dry_run or self.withdraw_many):
-            _check_withdrawals(planned, known, self.source)
+            _check_whole(planned, known, self.source)
         owners = [each.id for each in planned.named]
         keys = await (self.keyring.of(owners) if self.dry_run else self.keyring.ensure(owners))
         await asyncio.to_thread(_warn_of_keys, planned, known, keys)
@@ -256,19 +263,35 @@ def _busy() -> Overloaded:
     return Overloaded("the importer, which takes one roster at a time,", RETRY_AFTER_S)
 
 
-def _check_withdrawals(planned: Plan, known: Known, source: str) -> None:
-    """Raise Refused where most learners of a source would go: an export that was cut short looks like that."""
-    left = [each.learner_id for each in planned.gone if isinstance(each, LearnerRostered) and known.learners[each.learner_id].active]
-    gone, unplaced = len(left), sum(id in planned.at_no_school for id in left)
-    active = sum(each.active and each.source == source for each in known.learners.values())
-    if gone > FEW and 2 * gone > active:
-        told = [f"the roster no longer names {gone - unplaced}"] if gone > unplaced else []
-        told += [f"it names {unplaced} at no school (?dry_run=true warns of each, and says what to do)"] if unplaced else []
+def _check_whole(planned: Plan, known: Known, source: str) -> None:
+    """Raise Refused where most learners or staff of a source would go, or be in no class any more: an export that was cut short looks like
+    that."""
+    told = [*_missing(planned, known.learners, source, "learners"), *_missing(planned, known.staff, source, "staff")]
+    if told:
         raise Refused(
             "too-many-withdrawn",
-            f"{gone} of {active} learners would be withdrawn: {' and '.join(told)}. Send a whole export, or, if they have left, the same "
-            "with ?withdraw_many=true (`cairn roster import --withdraw-many`)",
+            f"{'; '.join(told)}. Send a whole export, or, if that is so, the same with ?withdraw_many=true "
+            "(`cairn roster import --withdraw-many`)",
         )
+
+
+def _missing(planned: Plan, known: Mapping[UUID, LearnerRostered | StaffRostered], source: str, people: str) -> Iterator[str]:
+    """Yield what too many people of a sort would lose. Between two terms nobody need be in a class."""
+    active = {id: each for id, each in known.items() if each.active and each.source == source}
+    gone = active.keys() & {id_of(each) for each in planned.gone}
+    unplaced = len(gone & planned.at_no_school)
+    if _are_most(gone, active):
+        told = [f"the roster no longer names {len(gone) - unplaced}"] if len(gone) > unplaced else []
+        told += [f"it names {unplaced} at no school (?dry_run=true warns of each, and says what to do)"] if unplaced else []
+        yield f"{len(gone)} of {len(active)} {people} would be withdrawn: {' and '.join(told)}"
+    classed = {id for id, each in active.items() if each.class_ids}
+    left = {each.id for each in planned.named if not isinstance(each.told, ClassRostered) and not each.told.class_ids} & classed
+    if not planned.between_terms and _are_most(left, classed):
+        yield f"{len(left)} of {len(classed)} {people} who are in classes would be in none: enrollments.csv names them in none that counts"
+
+
+def _are_most(some: Collection[UUID], people: Collection[UUID]) -> bool:
+    return len(some) > FEW and 2 * len(some) > len(people)
 
 
 def _warn_of_keys(planned: Plan, known: Known, keys: Mapping[UUID, Key]) -> None:

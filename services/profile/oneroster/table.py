@@ -22,8 +22,8 @@ MAX_ID: Final = 255
 MAX_ITEMS: Final = 64
 """Values of one list."""
 
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_YEAR: Final = re.compile(r"[12]\d{3}")
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_YEAR: Final = re.compile(r"[12]\d{3}", re.ASCII)
 _USER_ID: Final = re.compile(r"\{[^{}:,]+:[^{},]+\}")
 _EXTENSION: Final = "metadata."
 
