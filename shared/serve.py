@@ -16,8 +16,8 @@ from uuid import UUID
 import structlog
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
-from psycopg import IsolationLevel, OperationalError
-from psycopg_pool import AsyncConnectionPool
+from psycopg import AsyncConnection, IsolationLevel, OperationalError
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from shared.clock import Clock, FixedClock, clock_from
 from shared.consume import Consumer
@@ -51,6 +51,8 @@ from shared.workers import Line
 POOL_MIN: Final = 2
 POOL_MAX: Final = 8
 """Connections to PostgreSQL of one process, the relay's own aside."""
+CONNECT_S: Final = 30.0
+"""Time in which they must be there at the start."""
 SURVEY_S: Final = 5.0
 SURVEY_REST: Final = 20.0
 """Times as long as a look at what waits took, before the next one: where millions wait, counting them is work."""
@@ -105,11 +107,31 @@ class Service:
         """Run the ticks until nothing is due. For tests."""
         return await self.ticker.settle()
 
-    async def start(self) -> None:
-        """Check the database, and ask what ships with the release; begin to take requests."""
+    async def connect(self) -> None:
+        """Open the pool, and wait until it has its connections.
+
+        Raises:
+            psycopg.OperationalError: it gets none, and as far as PostgreSQL answers, why.
+        """
+        try:
+            await self.pool.open(wait=True, timeout=CONNECT_S)
+        except PoolTimeout:  # It tells nobody why: asked directly, a wrong password is told as such.
+            async with await AsyncConnection.connect(self.settings.database(), connect_timeout=int(patience.CHECK_S)):
+                raise
+
+    async def check(self) -> None:
+        """Check that this release, with these settings, may write to this database.
+
+        Raises:
+            CairnError: it may not; the message says why and what to do.
+        """
         await self.ledger.open()
         await self._check_schema()
         await check_keys(self.pool, self.settings.keys())
+
+    async def start(self) -> None:
+        """Check the database, and ask what ships with the release; begin to take requests."""
+        await self.check()
         await self.asker.start()
         commands = self.parts.defaults(await self.ledger.parameters())
         if commands:
@@ -178,6 +200,37 @@ async def _survey(service: Service, waiting: Callable[[Connection], Awaitable[in
         await asyncio.sleep(max(SURVEY_S, SURVEY_REST * (time.monotonic() - began)))
 
 
+def relay_of(service: Service, control: Control) -> Relay:
+    """Return a service's relay, not yet started."""
+    settings = service.settings
+    return Relay(
+        dsn=settings.database(), service=service.parts.name, source=service.ledger.source, partitions=settings.partitions,
+        kafka_servers=settings.kafka(), prefix=settings.topic_prefix, control=control, poll_ms=settings.relay_poll_ms,
+        metrics=service.metrics,
+    )  # fmt: skip
+
+
+async def check_record(service: Service) -> None:
+    """Check, as `run` does before anything is written, that the database was not restored behind its topic or a reader that runs.
+
+    The ledger must be open: what is compared must be what is written to. The service may run beside.
+
+    Raises:
+        Diverged: it was; the message says what to do.
+        WrongPartitionCount: see `ensure_topics`.
+        aiokafka.errors.KafkaError, psycopg.Error: a server cannot be reached.
+    """
+    settings = service.settings
+    control = Control(settings.kafka(), settings.topic_prefix)
+    witnessed = Witnessed(dsn=settings.database(), service=service.parts.name, control=control)
+    vouched = await relay_of(service, control).start()
+    await control.start()
+    try:
+        await witnessed.ask(vouched)
+    finally:
+        await control.stop()
+
+
 def application(service: Service, health: Callable[[], Any], lifespan: Any = None) -> FastAPI:
     """Return the HTTP application of a service, its routes under `/<name>`."""
     title, doc = f"Cairn {service.parts.name}", service.parts.doc
@@ -204,11 +257,7 @@ async def run(parts: Parts, settings: Settings, line: Line | None = None) -> Non
     pool = SearchPool()
     service = build(parts, settings, clock, pool, Metrics(line.metrics if line else None))
     control = Control(settings.kafka(), settings.topic_prefix)
-    relay = Relay(
-        dsn=settings.database(), service=parts.name, source=service.ledger.source, partitions=settings.partitions,
-        kafka_servers=settings.kafka(), prefix=settings.topic_prefix, control=control, poll_ms=settings.relay_poll_ms,
-        metrics=service.metrics,
-    )  # fmt: skip
+    relay = relay_of(service, control)
     service.ledger.on_commit.append(relay.wake)
     consumer = None
     if parts.subscription is not None:
@@ -220,7 +269,7 @@ async def run(parts: Parts, settings: Settings, line: Line | None = None) -> Non
         if tracer is not None:
             stack.callback(tracer.shutdown)
         stack.callback(pool.close)
-        await service.pool.open(wait=True)
+        await service.connect()
         stack.push_async_callback(service.pool.close)
         await control.start()
         stack.push_async_callback(control.stop)

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from services.cli import dates, demonstration, erasing, imports, installation, mastery, parking, proof, record, serving
-from services.cli.words import silent_server, tell_error
+from services.cli.words import server_trouble, tell_error
 from shared.errors import BadInput, CairnError
 
 FAILED: Final = 1
@@ -36,10 +36,10 @@ class Commands(TyperGroup):
         except httpx.TransportError as error:
             tell_error(f"the service does not answer ({type(error).__name__}): `cairn status` says what runs")
         except Exception as error:
-            silent = silent_server(error)
-            if silent is None:
+            trouble = server_trouble(error)
+            if trouble is None:
                 raise
-            tell_error(f"{silent} does not answer: `cairn status` says what runs, `cairn up` starts what does not")
+            tell_error(trouble)
         raise typer.Exit(FAILED)
 
 

@@ -16,7 +16,7 @@ from shared.clock import clock_from
 from shared.contracts.topics import Topic
 from shared.errors import CairnError, Misconfigured
 from shared.settings import Settings, load_settings, variable_of
-from shared.stack import Stack, create_database
+from shared.stack import Stack, create_database, require_own_roles
 from shared.stack.processes import ask_to_stop, await_end, spawn, tail
 from shared.stack.state import Progress, free_port, password
 
@@ -25,6 +25,9 @@ KNOWS_THE_DISTRICT: Final = (Topic.PROFILE, Topic.EVIDENCE)
 """Services that turn names into ids; no other is given the district's key."""
 FIXED: Final = ("installation", "partitions", "topic_prefix")
 """Settings that an installation keeps for ever."""
+RELEASE: Final = "CAIRN_UP_RELEASE"
+"""In each process's settings: the release that it was started as. Not CAIRN_RELEASE, which whoever starts a service by hand takes over from
+here: newer code would then write events under the older release's name."""
 ASK_LIMIT_S: Final = 6.0
 POLL_S: Final = 0.1
 READY_LIMIT_S: Final = 120.0
@@ -102,24 +105,45 @@ def plan_of(
 
 
 def prepare(plan: Plan, stack: Stack, progress: Progress) -> dict[str, Entry]:
-    """Return what is to run, each with its port and settings, its database made and at the newest schema."""
+    """Return what is to run, each with its port and settings, its database made and at the newest schema.
+
+    Raises:
+        StackError: the server's databases are another installation's; nothing was changed.
+    """
     from shared.migrate import migrate  # Here, so that other commands need not wait for all that it imports.
 
+    require_own_roles(stack.postgres_url, plan.services, plan.home)  # Of all services, before anything is made for the first.
     known, entries = read_entries(plan.home), dict[str, Entry]()
+    gateway = _entry(plan.home, GATEWAY, known, plan.port)
+    before = {service: _entry(plan.home, service, known) for service in plan.services}  # While they run: each keeps its port.
+    _end_other_releases(plan, known, progress)
     for service in plan.services:
         progress(f"bringing the database of {service} to the newest schema")
         database = create_database(stack.postgres_url, service, plan.home)
         migrate(service, database.owner_url, installation=plan.settings.installation, partitions=plan.settings.partitions)
-        entry = _entry(plan.home, service, known)
+        entry = before[service]
         environment = _environment(plan, stack, service) | {
             "CAIRN_DATABASE_URL": database.app_url,
             "CAIRN_PORT": str(entry.port),
             "CAIRN_WORKERS": _workers(plan, known.get(service), service),
         }
         entries[service] = replace(entry, environment=environment, owner_url=database.owner_url)
-    gateway = _entry(plan.home, GATEWAY, known, plan.port)
-    entries[GATEWAY] = replace(gateway, environment={"CAIRN_HOME": str(plan.home), "CAIRN_PORT": str(gateway.port)})
+    environment = {"CAIRN_HOME": str(plan.home), "CAIRN_PORT": str(gateway.port), RELEASE: plan.settings.release}
+    entries[GATEWAY] = replace(gateway, environment=environment)
     return entries
+
+
+def _end_other_releases(plan: Plan, known: Mapping[str, Entry], progress: Progress) -> None:
+    """End what runs as another release: `start` starts it anew, on the schema that its own release is written for.
+
+    Before the migration, so that neither does older code meet a newer schema, nor the migration a service that holds its tables. The
+    gateway goes first, so that nobody meets a service that is going.
+    """
+    for name in (GATEWAY, *plan.services):
+        entry = known.get(name)
+        if entry is not None and entry.environment.get(RELEASE) != plan.settings.release:
+            was = f"release {entry.environment[RELEASE]}" if RELEASE in entry.environment else "an earlier release"
+            _end(plan.home, name, progress, f"ending {name} of {was}: that of release {plan.settings.release} takes its place")
 
 
 def _environment(plan: Plan, stack: Stack, service: Topic) -> dict[str, str]:
@@ -134,6 +158,7 @@ def _environment(plan: Plan, stack: Stack, service: Topic) -> dict[str, str]:
         "CAIRN_OWNER_DATABASE_URL": "",
         "CAIRN_HOST": "127.0.0.1",
         "CAIRN_NOW": "",
+        RELEASE: plan.settings.release,
     }
 
 
@@ -152,7 +177,7 @@ def _entry(home: Path, name: str, known: Mapping[str, Entry], port: int | None =
 
 
 def start(home: Path, entries: dict[str, Entry], progress: Progress) -> None:
-    """Start what does not run, and anew what runs with other settings; write down each process as soon as it is started."""
+    """Start what does not run, and anew what runs with other settings or another release; note each process as soon as it is started."""
     known = read_entries(home)
     (home / "log").mkdir(exist_ok=True)
     for name, entry in list(entries.items()):
@@ -160,16 +185,21 @@ def start(home: Path, entries: dict[str, Entry], progress: Progress) -> None:
         if old is not None and old.process is not None and old.environment == entry.environment:
             entries[name] = old
             continue
-        left = members(home, (name,))
-        if left:
-            progress(f"ending what is left of {name}")
-            ask_to_stop(left)
-            await_end(left)
+        _end(home, name, progress, f"ending what is left of {name}")
         progress(f"starting {name} on port {entry.port}")
         pid, started = _spawn(home, name, entry)
         entries[name] = replace(entry, pid=pid, started=started)
         _note(home, known | entries)
     _note(home, known | entries)
+
+
+def _end(home: Path, name: str, progress: Progress, words: str) -> None:
+    """End the processes of this name, if there are any, and say so."""
+    left = members(home, (name,))
+    if left:
+        progress(words)
+        ask_to_stop(left)
+        await_end(left)
 
 
 def _note(home: Path, entries: Mapping[str, Entry]) -> None:

@@ -32,7 +32,7 @@ def up(
 ) -> None:
     """Start Kafka, PostgreSQL, every service and the gateway, and wait until all are ready.
 
-    May be repeated: what runs stays, what died is started again, and everything stored is kept.
+    May be repeated: what runs stays, what died or is of another release is started again, and everything stored is kept.
     """
     place = home_of(home)
     claim(place)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = 100
 """Records that one listing shows."""
+TOLD: Final = "SELECT FROM published WHERE position > 0 LIMIT 1"
 HEARD: Final = "SELECT partition, position FROM inbox WHERE source = %s ORDER BY partition"
 OF_TYPES: Final = """
     SELECT position, bytes FROM event WHERE partition = %s AND position > %s AND position <= %s AND type = ANY(%s)
@@ -35,8 +36,15 @@ IdArgument = Annotated[int, typer.Argument(min=1, help="As `list` names it.")]
 
 
 @asynccontextmanager
-async def at_hand(service: Topic, home: HomeOption) -> AsyncIterator[Service]:
-    """Yield a service's ledger, with the settings of the environment or the local installation; it hears and serves nothing."""
+async def at_hand(service: Topic, home: HomeOption, writes: bool = False) -> AsyncIterator[Service]:
+    """Yield a service's ledger, with the settings of the environment or the local installation; it hears and serves nothing.
+
+    Args:
+        writes: events are added to it: what `serve` refuses to write to is refused here, too, before anything is written.
+
+    Raises:
+        CairnError: the database must not be used, or not be written to; the message says why and what to do.
+    """
     from services.cli.verify import parts_of
     from shared.clock import clock_from
     from shared.serve import build
@@ -47,9 +55,23 @@ async def at_hand(service: Topic, home: HomeOption) -> AsyncIterator[Service]:
         settings = load_settings(parts.settings)
     found = build(parts, settings, clock_from(settings.now, settings.home), partial(ThreadPoolExecutor, 1))
     async with found.pool:
-        await found.pool.wait()
+        await found.connect()
         await found.ledger.open()
+        if writes:
+            await _check(found)
         yield found
+
+
+async def _check(found: Service) -> None:
+    """Check what `serve` checks before it writes, in its order: what was restored behind its readers is given no key either."""
+    from shared.ledger.patience import connected
+    from shared.serve import check_record
+
+    async with connected(found.pool) as connection:
+        row = await (await connection.execute(TOLD)).fetchone()
+    if found.settings.kafka_servers or row is not None:  # What never told anybody anything needs no Kafka; else its address is asked for.
+        await check_record(found)
+    await found.check()
 
 
 def list_parked(
@@ -119,7 +141,8 @@ def retry(
 ) -> None:
     """Take records up again, those of one key in order, until one fails as before. Safe while the service runs, and to repeat.
 
-    Exit code 1 where something stays set aside.
+    A database that `serve` refuses, such as one that was restored behind its readers, is not written to. Exit code 1 then, and where
+    something stays set aside.
     """
     if not asyncio.run(_retry(service, ids, home)):
         raise typer.Exit(1)
@@ -130,7 +153,7 @@ async def _retry(service: Topic, ids: list[int] | None, home: HomeOption) -> boo
     from shared.ledger import park
     from shared.seal import unseal_record
 
-    async with at_hand(service, home) as found:
+    async with at_hand(service, home, writes=True) as found:
         if found.parts.subscription is None:
             raise Misconfigured(f"{service} hears nobody, so it sets nothing aside")
         asks_of = Inward(found.parts.subscription).asks
@@ -154,7 +177,8 @@ def passed_by(
     """Take up what a service heard and passed by, because its release of then had no use for it; read from the ledger that told it.
 
     The services' databases are those of the local installation. What is known already changes nothing. Safe while the service runs, to stop
-    and to run again. Exit code 1 where something is refused: that is set aside.
+    and to run again. A database that `serve` refuses is not written to. Exit code 1 then, and where something is refused, which is set
+    aside.
     """
     refused = asyncio.run(_passed_by(service, types, home))
     for reason in refused[:PAGE]:
@@ -172,7 +196,7 @@ async def _passed_by(service: Topic, types: list[str], home: HomeOption) -> list
     from shared.seal import seal_record
 
     result = passed.TakenUp()
-    async with at_hand(service, home) as found:
+    async with at_hand(service, home, writes=True) as found:
         subscription = found.parts.subscription
         wanted = {event.TYPE for event in subscription.events} if subscription else set()
         if subscription is None or not wanted.issuperset(types):

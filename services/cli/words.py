@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
 import psycopg
 import psycopg_pool
+from psycopg.conninfo import conninfo_to_dict
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from shared.errors import Fault
+from shared.errors import Fault, Misconfigured
+from shared.settings import Settings, load_settings, variable_of
 
 SLOW_S: Final = 0.05
 """A step that was quicker than this is told without its time."""
+STATES: Final = {
+    "28P01": "authentication failed|no password supplied",
+    "28000": r'FATAL: .*(role ".*" does not exist|not permitted to log in|pg_hba\.conf)',
+    "53100": "FATAL: .*No space left on device",
+    "53300": "FATAL: .*(too many c(lient|onnection)s|connection slots are reserved)",
+    "57P03": "FATAL: .*the database system is",
+}
+"""What PostgreSQL says where it lets nobody in, by SQLSTATE: libpq hands on its words alone."""
+FATAL: Final = re.compile(r"FATAL: +(.+)")
+USER: Final = re.compile(r'(?:user|role) "([^"]*)"')
+QUOTED: Final = re.compile('"[^"]*"')
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -63,7 +77,7 @@ def tell_error(message: str, faults: Iterable[Fault] = ()) -> None:
 
 
 def silent_server(error: BaseException | None) -> str | None:
-    """Return which server's silence this error comes from, whichever library wrapped it; None for any other error."""
+    """Return which server this error comes from, whichever library wrapped it; None for any other error."""
     while error is not None:
         if isinstance(error, psycopg.OperationalError | psycopg_pool.PoolTimeout):
             return "PostgreSQL"
@@ -71,6 +85,66 @@ def silent_server(error: BaseException | None) -> str | None:
             return "Kafka"
         error = error.__cause__
     return None
+
+
+def server_trouble(error: BaseException) -> str | None:
+    """Return what is the matter with the server that this error comes from, and what to do; None where it comes from none.
+
+    Says nothing of the address but which setting holds it: its parts may be swapped, and one of them is a password.
+    """
+    server = silent_server(error)
+    if server is None:
+        return None
+    refusals = (_refusal(each) for each in _causes(error) if isinstance(each, psycopg.Error)) if server == "PostgreSQL" else ()
+    silence = f"{server} does not answer: `cairn status` says what runs, `cairn up` starts what does not"
+    return next(filter(None, refusals), silence)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _refusal(error: psycopg.Error) -> str | None:
+    """Return what PostgreSQL has against us; None where it has said nothing."""
+    words = str(error)
+    said = FATAL.search(words)
+    state = error.sqlstate or next((state for state, phrases in STATES.items() if re.search(phrases, words)), "")
+    if state.startswith("28"):
+        return (
+            f"PostgreSQL refuses the user or the password, or lets this machine not in (its log says which): {_holder(words)} holds them, "
+            "in the environment or, where it is not set there, in services.json of the installation's folder"
+        )
+    if state == "53100":
+        return "the disk of PostgreSQL is full: make room there, then do this again"
+    if state == "53300":
+        return "PostgreSQL has no connection left, it has too many clients: end some, or raise its max_connections, then do this again"
+    if state in ("57P01", "57P02", "57P03"):
+        return "PostgreSQL is starting up or shutting down: do this again in a moment"
+    if said is not None:
+        return f"PostgreSQL refuses the connection ({QUOTED.sub('...', said[1])}): mend {_holder(words)}, or what its log names"
+    if state and not state.startswith("08"):
+        return f"PostgreSQL has broken this off ({type(error).__name__}, SQLSTATE {state}): its log says why; then do this again"
+    return None
+
+
+def _holder(words: str) -> str:
+    """Return which setting holds the address that these words of PostgreSQL are about, as far as the user in them tells."""
+    user, names = USER.search(words), ("database_url", "owner_database_url")
+    try:
+        settings = load_settings(Settings)
+        named = [name for name in names if user is not None and _user_in(getattr(settings, name)) == user[1]]
+    except Misconfigured:
+        named = []
+    return " or ".join(map(variable_of, named or names))
+
+
+def _user_in(address: str | None) -> str | None:
+    try:
+        return str(conninfo_to_dict(address or "").get("user"))
+    except psycopg.ProgrammingError:  # No address; its words would quote it.
+        return None
 
 
 def in_words(answer: Mapping[str, Any]) -> list[str]:

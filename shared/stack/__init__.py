@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 
 from shared.stack import containers, kafka, postgres, processes
-from shared.stack.databases import ServiceDatabase, copy_database, create_database, drop_database, drop_roles
+from shared.stack.databases import ServiceDatabase, copy_database, create_database, drop_database, drop_roles, require_own_roles
+from shared.stack.postgres import Answer
 from shared.stack.state import Part, Progress, StackError, claim, is_claimed, locked, read_parts, remove_home, write_parts
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "drop_database",
     "drop_roles",
     "find_stack",
+    "require_own_roles",
 ]
 
 KAFKA, POSTGRES = "kafka", "postgres"
@@ -66,7 +68,8 @@ def find_stack(
 ) -> Stack:
     """Return a stack that answers, starting what does not run yet. Safe to call twice, also at the same time.
 
-    Each server is, in this order: the one that the environment names; the one of this home that runs already; a container; a process.
+    Each server is, in this order: the one that the environment names; the one of this home that runs already, for which is waited; a
+    container; a process.
 
     Args:
         home: folder for everything that is stored; made if need be.
@@ -85,12 +88,14 @@ def find_stack(
             given, known = named.get(VARIABLES[name]), parts.get(name)
             if given:
                 parts[name] = Part(given, BY_ENVIRONMENT)
-            elif known is None or known.how == BY_ENVIRONMENT or not _serves(name, known):
+            elif known is None or known.how == BY_ENVIRONMENT or not _await(name, known, home, progress):
                 _end(home, [name], parts)
                 parts[name] = _start(name, home, progress, broker_settings or {})
             write_parts(home, parts)
         for name, part in parts.items():
-            _await(name, part, home)
+            if not _await(name, part, home, progress):
+                words, place = _last_words(name, part, home)
+                raise StackError(f"{NAMES[name]} ended; its last words ({place}):\n{words}")
     return Stack.of(home, parts)
 
 
@@ -127,20 +132,32 @@ def _start(name: str, home: Path, progress: Progress, broker_settings: Mapping[s
         raise StackError(f"{NAMES[name]} cannot be started. {error}; {others}") from error
 
 
-def _await(name: str, part: Part, home: Path) -> None:
-    """Return when the server answers.
+def _await(name: str, part: Part, home: Path, progress: Progress) -> bool:
+    """Return True when the server answers, False when it has ended. One that runs is left: it may be replaying its log, or busy.
 
     Raises:
-        StackError: it ended, or does not answer within START_LIMIT_S; with its own last words.
+        StackError: it runs and does not answer within START_LIMIT_S, not counting the time in which it says that it is starting; or it is
+            named by the environment and does not answer at once.
     """
-    deadline = time.monotonic() + (0 if part.how == BY_ENVIRONMENT else START_LIMIT_S)
-    while not _answers(name, part):
+    told, deadline = False, time.monotonic() + START_LIMIT_S
+    while (answer := _ask(name, part)) is not Answer.YES:
         if part.how == BY_ENVIRONMENT:
             raise StackError(f"no {NAMES[name]} answers where {VARIABLES[name]} points: start it there, or unset the variable")
-        if not _runs(part) or time.monotonic() > deadline:
+        if not _runs(part):
+            return False
+        if not told:
+            progress(f"waiting for {NAMES[name]}, which is starting or busy; its log: {_place(name, part, home)}")
+            told = True
+        if answer is Answer.LATER:
+            deadline = time.monotonic() + START_LIMIT_S
+        elif time.monotonic() > deadline:
             words, place = _last_words(name, part, home)
-            raise StackError(f"{NAMES[name]} ended or did not answer within {START_LIMIT_S:.0f} s; its last words ({place}):\n{words}")
+            raise StackError(
+                f"{NAMES[name]} runs and does not answer within {START_LIMIT_S:.0f} s: wait and run `cairn up` again, or stop it with "
+                f"`cairn down`; its last words ({place}):\n{words}"
+            )
         time.sleep(POLL_S)
+    return True
 
 
 def _end(home: Path, names: list[str], parts: Mapping[str, Part]) -> list[str]:
@@ -161,7 +178,7 @@ def _processes(home: Path, name: str, part: Part | None) -> list[psutil.Process]
 
 
 def _serves(name: str, part: Part) -> bool:
-    return _runs(part) and _answers(name, part)
+    return _runs(part) and _ask(name, part) is Answer.YES
 
 
 def _runs(part: Part) -> bool:
@@ -171,16 +188,21 @@ def _runs(part: Part) -> bool:
     return part.how == BY_ENVIRONMENT or processes.recognise(part.pid, part.started) is not None
 
 
-def _answers(name: str, part: Part) -> bool:
-    return kafka.answers(part.address) if name == KAFKA else postgres.answers(part.address)
+def _ask(name: str, part: Part) -> Answer:
+    if name == POSTGRES:
+        return postgres.ask(part.address)
+    return Answer.YES if kafka.answers(part.address) else Answer.NO
 
 
 def _last_words(name: str, part: Part, home: Path) -> tuple[str, str]:
     """Return what the server wrote last, and where more of it stands."""
-    if part.container:
-        return containers.said(part.container), f"docker logs {part.container}"
-    log = _log_file(home, name)
-    return processes.tail(log), str(log)
+    said = containers.said(part.container) if part.container else processes.tail(_log_file(home, name))
+    return said, _place(name, part, home)
+
+
+def _place(name: str, part: Part, home: Path) -> str:
+    """Return where stands what the server writes."""
+    return f"docker logs {part.container}" if part.container else str(_log_file(home, name))
 
 
 def _log_file(home: Path, name: str) -> Path:

@@ -1,6 +1,7 @@
 """One database and two roles per service: the owner migrates, the app may connect; what it may do there the migrations grant."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -8,10 +9,13 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
-from shared.stack.state import StackError, forget_passwords, locked, password
+from shared.stack.state import StackError, forget_passwords, knows_password, locked, password
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 OWNER, APP = "owner", "app"
+ASK_LIMIT_S = 5
+ONE_AFTER_ANOTHER = "SELECT pg_advisory_lock(hashtext('cairn: databases and roles'))"
+"""Until the connection ends: two homes that meet a new server at once must not both find it without roles."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +35,29 @@ def create_database(admin_url: str, service: str, home: Path, suffix: str = "") 
         suffix: stands after the service in the names of the database and of both roles; tests keep apart by it.
 
     Raises:
-        StackError: service or suffix cannot be part of a name.
+        StackError: service or suffix cannot be part of a name; or a role is there already and another installation's: nothing is changed.
     """
-    database = f"cairn_{service}{suffix}"
-    if not NAME.fullmatch(database):
-        raise StackError(f"{database!r} cannot be a database's name: use at most 40 lower-case letters, digits and underscores")
-    roles = {part: f"{service}{suffix}_{part}" for part in (OWNER, APP)}
-    secrets = {role: password(home, role) for role in roles.values()}
+    database, roles = _names(service, suffix)
     with locked(home, "databases"), psycopg.connect(admin_url, autocommit=True) as admin:
+        admin.execute(ONE_AFTER_ANOTHER)
+        _require_own(admin, admin_url, home, database, roles.values())
+        secrets = {role: password(home, role) for role in roles.values()}  # Before the roles: a role without one here is another's.
         for role, secret in secrets.items():
             _ensure_role(admin, role, secret)
         _ensure_database(admin, database, roles, template="template0")
     return ServiceDatabase(*(_url(admin_url, database, role, secret) for role, secret in secrets.items()))
+
+
+def require_own_roles(admin_url: str, services: Iterable[str], home: Path) -> None:
+    """Return when none of these services has a role on this server that is another installation's; changes nothing.
+
+    Raises:
+        StackError: one has.
+    """
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        for service in services:
+            database, roles = _names(service)
+            _require_own(admin, admin_url, home, database, roles.values())
 
 
 def copy_database(admin_url: str, source: ServiceDatabase, database: str) -> ServiceDatabase:
@@ -71,9 +86,43 @@ def drop_roles(admin_url: str, home: Path, roles: list[str]) -> None:
     forget_passwords(home, roles)
 
 
+def _names(service: str, suffix: str = "") -> tuple[str, dict[str, str]]:
+    """Return what a service's database and its roles are called."""
+    database = f"cairn_{service}{suffix}"
+    if not NAME.fullmatch(database):
+        raise StackError(f"{database!r} cannot be a database's name: use at most 40 lower-case letters, digits and underscores")
+    return database, {part: f"{service}{suffix}_{part}" for part in (OWNER, APP)}
+
+
+def _require_own(admin: psycopg.Connection, admin_url: str, home: Path, database: str, roles: Iterable[str]) -> None:
+    """Refuse a role that is there and that this home has no password of, or one that is not taken: then it was drawn for another server."""
+    for role in roles:
+        if not _is_there(admin, role):
+            continue
+        known = knows_password(home, role)
+        if not known or not _lets_in(_url(admin_url, database, role, password(home, role))):
+            restored = f"; where it is this installation's own, restored without its password, give it that of {home / 'secrets.json'}"
+            raise StackError(
+                f"this server already holds another installation's role {role}: use that installation's --home (or CAIRN_HOME), "
+                f"or another server{restored if known else ''}. Nothing was changed there"
+            )
+
+
+def _lets_in(url: str) -> bool:
+    """Say whether the password is right, as far as the server says: what keeps us out for another reason is not told from it here."""
+    try:
+        psycopg.connect(url, connect_timeout=ASK_LIMIT_S).close()
+    except psycopg.OperationalError as error:
+        return "authentication failed" not in str(error)
+    return True
+
+
+def _is_there(admin: psycopg.Connection, role: str) -> bool:
+    return admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None
+
+
 def _ensure_role(admin: psycopg.Connection, role: str, secret: str) -> None:
-    known = admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None
-    verb = "ALTER" if known else "CREATE"
+    verb = "ALTER" if _is_there(admin, role) else "CREATE"
     form = sql.SQL(f"{verb} ROLE {{}} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD {{}}")
     admin.execute(form.format(sql.Identifier(role), sql.Literal(secret)))
 

@@ -8,6 +8,7 @@ import shutil
 import stat
 import tempfile
 import time
+from enum import Enum
 from pathlib import Path
 
 import psycopg
@@ -20,6 +21,10 @@ USER = "cairn-postgres"
 INIT_LIMIT_S = 120
 USER_WAITS_S = (0.1, 0.2, 0.5, 1, 2, 5)
 ASK_LIMIT_S = 5
+STARTING = ("the database system is starting up", "the database system is not yet accepting connections", "is in recovery mode")
+"""What it says (57P03) while it replays its log, which takes as long as it takes. In English: so are the servers that we start."""
+FULL = ("too many clients already", "remaining connection slots are reserved")
+"""What it says (53300) while all its connections are in use."""
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -31,6 +36,14 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+
+
+class Answer(Enum):
+    """What a server says when it is asked."""
+
+    YES = "it serves"
+    LATER = "it says that it is starting"
+    NO = "nothing"
 
 
 def start_postgres(home: Path, progress: Progress) -> Part:
@@ -65,8 +78,8 @@ def log_file(home: Path) -> Path:
     return home / "postgres.log"
 
 
-def answers(url: str) -> bool:
-    """Say whether a server answers and lets this user in.
+def ask(url: str) -> Answer:
+    """Return whether a server answers and would let this user in, were there room.
 
     Raises:
         StackError: it answers, and refuses the user or the password.
@@ -74,11 +87,19 @@ def answers(url: str) -> bool:
     try:
         psycopg.connect(url, connect_timeout=ASK_LIMIT_S).close()
     except psycopg.OperationalError as error:
-        if "authentication failed" in str(error):
+        said = str(error)
+        if "authentication failed" in said:
             remedy = "give the right password in the address, or run `cairn down --wipe`"
-            raise StackError(f"PostgreSQL refuses its administrator ({str(error).strip()}): {remedy}") from error
-        return False
-    return True
+            raise StackError(f"PostgreSQL refuses its administrator ({said.strip()}): {remedy}") from error
+        if any(words in said for words in FULL):
+            return Answer.YES
+        return Answer.LATER if any(words in said for words in STARTING) else Answer.NO
+    return Answer.YES
+
+
+def answers(url: str) -> bool:
+    """Say whether a server answers now; see `ask`."""
+    return ask(url) is Answer.YES
 
 
 def find_programs() -> Path:

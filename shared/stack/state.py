@@ -95,6 +95,11 @@ def password(home: Path, role: str, size: int = PASSWORD_BYTES) -> str:
         return str(known[role])
 
 
+def knows_password(home: Path, role: str) -> bool:
+    """Say whether this home has drawn the role's password."""
+    return role in read_file(home / "secrets.json")
+
+
 def forget_passwords(home: Path, roles: list[str]) -> None:
     """Drop the passwords of roles that no longer exist."""
     with locked(home, "secrets"):

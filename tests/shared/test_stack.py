@@ -6,8 +6,13 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
+from threading import Timer
+from typing import Any
 from uuid import UUID, uuid4
 
 import psutil
@@ -19,6 +24,7 @@ from shared.stack import (
     StackError,
     copy_database,
     create_database,
+    databases,
     down,
     drop_database,
     drop_roles,
@@ -160,6 +166,86 @@ def test_servers_named_by_the_environment_are_used_and_never_stopped(stack: Stac
     assert Stack.running(stack.home) == stack
 
 
+@pytest.fixture
+def own_postgres(stack: Stack, home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """Find a stack whose PostgreSQL is this home's own, and return what was told meanwhile."""
+    monkeypatch.setenv("DOCKER_HOST", NO_DOCKER)
+    monkeypatch.setattr(postgres, "ASK_LIMIT_S", 2)
+
+    def found() -> list[str]:
+        told: list[str] = []
+        find_stack(home, told.append, environment={"CAIRN_KAFKA_SERVERS": stack.kafka_servers})
+        return told
+
+    return found
+
+
+def test_a_server_that_runs_and_does_not_answer_is_left_and_one_that_is_gone_is_started_anew(
+    home: Path, own_postgres: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_postgres()
+    before = read_parts(home)["postgres"]
+    assert before.pid
+    waiting = f"waiting for PostgreSQL, which is starting or busy; its log: {postgres.log_file(home)}"
+    os.kill(before.pid, signal.SIGSTOP)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr("shared.stack.START_LIMIT_S", 1)
+            words = rf"PostgreSQL runs and does not answer.*run `cairn up` again.*`cairn down`.*{postgres.log_file(home)}"
+            with pytest.raises(StackError, match=words):
+                own_postgres()
+        wakes = Timer(3, os.kill, [before.pid, signal.SIGCONT])
+        wakes.start()
+        assert own_postgres() == [waiting]
+    finally:
+        os.kill(before.pid, signal.SIGCONT)
+    assert read_parts(home)["postgres"] == before
+    os.kill(before.pid, signal.SIGSTOP)
+    ends = Timer(3, os.kill, [before.pid, signal.SIGKILL])
+    ends.start()
+    assert own_postgres()[0] == waiting
+    assert read_parts(home)["postgres"].pid != before.pid
+
+
+def take_every_connection(address: str, held: ExitStack) -> None:
+    while True:
+        held.enter_context(psycopg.connect(address))
+
+
+def test_a_server_without_a_free_connection_serves(
+    home: Path, own_postgres: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "SETTINGS", postgres.SETTINGS | {"max_connections": "5"})
+    own_postgres()
+    before = read_parts(home)["postgres"]
+    with ExitStack() as held:
+        with pytest.raises(psycopg.OperationalError, match="too many clients"):
+            take_every_connection(before.address, held)
+        assert own_postgres() == []
+    assert read_parts(home)["postgres"] == before
+
+
+def test_the_time_in_which_a_server_replays_its_log_does_not_count(
+    home: Path, own_postgres: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_postgres()
+    address = read_parts(home)["postgres"].address
+    down(home)
+    data, hold = postgres.data_folder(home), home / "hold"
+    hold.touch()
+    (data / "recovery.signal").touch()
+    with (data / "postgresql.auto.conf").open("a") as file:
+        file.write(f"restore_command = 'while test -e {hold}; do sleep 0.1; done; false'\n")
+    monkeypatch.setattr("shared.stack.START_LIMIT_S", 4)
+    released = Timer(10, hold.unlink)
+    released.start()
+    began = time.monotonic()
+    assert "waiting for PostgreSQL" in own_postgres()[-1]
+    assert time.monotonic() - began > 6
+    assert postgres.answers(address)
+    released.join()
+
+
 def test_a_named_server_that_does_not_answer_is_said(stack: Stack, home: Path) -> None:
     with pytest.raises(StackError, match="no Apache Kafka answers where CAIRN_KAFKA_SERVERS points"):
         find_stack(home, print, environment={"CAIRN_KAFKA_SERVERS": "127.0.0.1:9", "CAIRN_POSTGRES_URL": stack.postgres_url})
@@ -236,6 +322,76 @@ def test_a_service_has_a_database_that_only_it_can_reach(stack: Stack, tmp_path:
         for service in services:
             drop_database(stack.postgres_url, f"cairn_{service}{suffix}")
             drop_roles(stack.postgres_url, tmp_path, [f"{service}{suffix}_owner", f"{service}{suffix}_app"])
+
+
+def passwords_of(postgres_url: str, roles: list[str]) -> list[tuple[str, str]]:
+    """Return the roles that are there, with what the server keeps of their passwords."""
+    with psycopg.connect(postgres_url) as admin:
+        return admin.execute("SELECT rolname, rolpassword FROM pg_authid WHERE rolname = ANY(%s) ORDER BY rolname", [roles]).fetchall()
+
+
+def has_database(postgres_url: str, database: str) -> bool:
+    with psycopg.connect(postgres_url) as admin:
+        return admin.execute("SELECT FROM pg_database WHERE datname = %s", [database]).fetchone() is not None
+
+
+def test_another_installations_roles_are_refused_each_time_and_keep_their_passwords(stack: Stack, tmp_path: Path) -> None:
+    suffix = f"_o{os.getpid()}"
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    roles = [f"mastery{suffix}_app", f"mastery{suffix}_owner"]
+    for folder in (theirs, ours):
+        folder.mkdir()
+    try:
+        made = create_database(stack.postgres_url, "mastery", theirs, suffix)
+        drop_database(stack.postgres_url, f"cairn_mastery{suffix}")  # A database that is missing does not make its roles ours.
+        kept = passwords_of(stack.postgres_url, roles)
+        for _ in range(2):
+            with pytest.raises(StackError, match=rf"another installation's role mastery{suffix}_owner.*--home \(or CAIRN_HOME\)"):
+                create_database(stack.postgres_url, "mastery", ours, suffix)
+        (ours / "secrets.json").write_text(json.dumps(dict.fromkeys(roles, "another-servers")))
+        with pytest.raises(StackError, match="another installation's role"):
+            create_database(stack.postgres_url, "mastery", ours, suffix)
+        (ours / "secrets.json").unlink()
+        assert passwords_of(stack.postgres_url, roles) == kept
+        assert not has_database(stack.postgres_url, f"cairn_mastery{suffix}")
+        assert create_database(stack.postgres_url, "mastery", theirs, suffix) == made
+    finally:
+        drop_database(stack.postgres_url, f"cairn_mastery{suffix}")
+        drop_roles(stack.postgres_url, theirs, roles)
+    assert create_database(stack.postgres_url, "mastery", theirs, suffix) != made
+    drop_database(stack.postgres_url, f"cairn_mastery{suffix}")
+    drop_roles(stack.postgres_url, theirs, roles)
+
+
+@pytest.mark.parametrize("moment", ["the second password", "the first role", "the database"])
+def test_databases_can_be_made_after_a_start_that_was_cut_short(
+    moment: str, stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suffix = f"_i{os.getpid()}"
+
+    def cut(number: int, what: Callable[..., Any]) -> Callable[..., Any]:
+        calls = count(1)
+
+        def called(*words: Any, **named: Any) -> Any:
+            if next(calls) == number:
+                raise KeyboardInterrupt
+            return what(*words, **named)
+
+        return called
+
+    number, name = {"the second password": (2, "password"), "the first role": (2, "_ensure_role"), "the database": (1, "_ensure_database")}[
+        moment
+    ]
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(databases, name, cut(number, getattr(databases, name)))
+            with pytest.raises(KeyboardInterrupt):
+                create_database(stack.postgres_url, "mastery", tmp_path, suffix)
+        made = create_database(stack.postgres_url, "mastery", tmp_path, suffix)
+        psycopg.connect(made.app_url).close()
+    finally:
+        drop_database(stack.postgres_url, f"cairn_mastery{suffix}")
+        drop_roles(stack.postgres_url, tmp_path, [f"mastery{suffix}_owner", f"mastery{suffix}_app"])
 
 
 def test_a_copy_of_a_database_has_its_own_rows_and_the_same_roles(stack: Stack, tmp_path: Path) -> None:

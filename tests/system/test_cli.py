@@ -144,6 +144,18 @@ def test_a_service_that_died_can_be_started_by_hand(installation: Path) -> None:
 
 
 @pytest.mark.slow
+def test_after_an_upgrade_all_of_the_older_release_is_replaced(installation: Path) -> None:
+    before = read_entries(installation)
+    done = cairn(installation, "up", CAIRN_RELEASE="99.0")
+    assert done.returncode == 0, done.stderr
+    assert "that of release 99.0 takes its place" in done.stderr
+    after = read_entries(installation)
+    assert {name for name in NAMES if before[name].pid != after[name].pid} == set(NAMES)
+    assert [after[name].port for name in NAMES] == [before[name].port for name in NAMES]
+    assert cairn(installation, "up").returncode == 0
+
+
+@pytest.mark.slow
 def test_only_those_who_need_it_know_the_districts_key(installation: Path) -> None:
     entries = read_entries(installation)
     key = entries["profile"].environment["CAIRN_DISTRICT_KEY"]

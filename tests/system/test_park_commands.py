@@ -1,5 +1,6 @@
 """`cairn park` over a real database: what was set aside is listed, shown, taken up again, or discarded."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,12 @@ from services.cli import app
 from services.cli.home import Entry, write_entries
 from shared.contracts.envelope import StreamId, chain_start
 from shared.contracts.profile import LearnerIdentified
+from shared.relay.readers import Witness
 from shared.seal import seal_record
 from shared.stack import ServiceDatabase
 from shared.testing import recorded
+from tests.shared.test_catch_up import Backup, backup, publish, tables  # noqa: F401 - fixtures
+from tests.shared.wire import Wire
 
 KEY = bytes(32)
 ALIAS, LEARNER = "ab" * 32, UUID(int=0xA)
@@ -29,9 +33,14 @@ def run(*words: str) -> Result:
 
 
 @pytest.fixture
-def evidence(database: Callable[[str], ServiceDatabase], monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> str:
+def place(database: Callable[[str], ServiceDatabase]) -> ServiceDatabase:
+    return database("evidence")
+
+
+@pytest.fixture
+def evidence(place: ServiceDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> str:
     """A database of evidence that has set aside a learner's alias, as of an unknown type, and a record that is none of ours."""
-    url = database("evidence").app_url
+    url = place.app_url
     for name, value in {"HOME": str(tmp_path), "DATABASE_URL": url, "PARKING_KEY": KEY.hex(), "DISTRICT_KEY": KEY.hex()}.items():
         monkeypatch.setenv(f"CAIRN_{name}", value)
     monkeypatch.setenv("COLUMNS", "200")
@@ -93,3 +102,78 @@ def test_another_parking_key_opens_nothing(evidence: str, monkeypatch: pytest.Mo
     told = run("show", "evidence", "1")
     assert (told.exit_code, "CAIRN_PARKING_KEY" in told.stderr or "key" in told.stderr) == (1, True)
     assert "Traceback" not in told.stderr
+
+
+@pytest.fixture
+def wire(evidence: str, kafka_servers: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """What evidence told, and mastery as its reader."""
+    monkeypatch.setenv("CAIRN_KAFKA_SERVERS", kafka_servers)
+    monkeypatch.setenv("CAIRN_TOPIC_PREFIX", topic_prefix)
+    return Wire(kafka_servers, topic_prefix, evidence, "")
+
+
+WRITE = (("retry", "evidence"), ("retry", "evidence", "1"), ("passed-by", "evidence", LearnerIdentified.TYPE))
+"""Commands that add to a ledger."""
+
+
+def refused(url: str, why: str) -> None:
+    """Assert that no command writes to this database, which says why, and that what is set aside can be looked at."""
+    before = tables(url)
+    for words in WRITE:
+        told = run(*words)
+        assert (told.exit_code, why in told.stderr, "Traceback" in told.stderr) == (1, True, False), (words, told.stderr)
+        assert tables(url) == before, words
+    assert "a reason" in run("list", "evidence").stdout
+    assert str(LEARNER) in run("show", "evidence", "1").stdout
+
+
+def test_a_database_that_was_restored_behind_its_topic_is_not_written_to(
+    wire: Wire, evidence: str, place: ServiceDatabase, backup: Backup, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:  # fmt: skip
+    older = backup(place).app_url
+    told = run("retry", "evidence")
+    assert (told.exit_code, told.stdout) == (0, "1 taken up, 0 refused, 0 fail as before\n"), told.stderr
+    asyncio.run(publish(wire, "evidence", evidence))
+    assert run("retry", "evidence").exit_code == 0, "what Kafka vouches for is written to"
+    monkeypatch.setenv("CAIRN_DATABASE_URL", older)
+    refused(older, "run `cairn ledger catch-up evidence`")
+    assert run("discard", "evidence", "2", "--why", "a stranger's").exit_code == 0, "which adds nothing to the ledger"
+
+
+def test_a_database_that_was_restored_behind_a_reader_that_runs_is_not_written_to(
+    wire: Wire, evidence: str, database: Callable[[str], ServiceDatabase]
+) -> None:
+    reader = database("mastery").app_url
+    with psycopg.connect(reader) as connection:
+        connection.execute("INSERT INTO inbox (source, partition, position, head) VALUES ('evidence', 3, 7, %s)", ["ab" * 32])
+
+    async def beside() -> None:
+        async with wire.control() as control:
+            witness = Witness(dsn=reader, service="mastery", sources=["evidence"], control=control)
+            await witness.start()
+            try:
+                await asyncio.to_thread(refused, evidence, "mastery has applied event 7 of partition 3 of evidence")
+            finally:
+                await witness.stop()
+
+    asyncio.run(beside())
+
+
+def test_what_has_told_something_is_not_written_to_without_kafka_to_compare_it_with(
+    wire: Wire, evidence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CAIRN_KAFKA_SERVERS")
+    with psycopg.connect(evidence) as connection:
+        connection.execute("UPDATE published SET position = 1 WHERE partition = 3")
+    refused(evidence, "CAIRN_KAFKA_SERVERS is not set")
+
+
+def test_another_schema_and_another_key_are_not_written_to(evidence: str, place: ServiceDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("retry", "evidence", "1").exit_code == 0
+    monkeypatch.setenv("CAIRN_DISTRICT_KEY", "11" * 32)
+    told = run("retry", "evidence")
+    assert (told.exit_code, "CAIRN_DISTRICT_KEY is another key" in told.stderr) == (1, True)
+    with psycopg.connect(place.owner_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    told = run("retry", "evidence")
+    assert (told.exit_code, "run `cairn migrate evidence`" in told.stderr) == (1, True)
