@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid5
 
+from services.evidence.calendar import NoteCalendar
 from services.evidence.domain import AcceptEvidence, AlignItem, NoteAlias
 from shared.contracts.envelope import MICRO, NAMESPACE, Origin
-from shared.contracts.evidence import AliasNoted, EvidenceAccepted, ItemAligned
+from shared.contracts.evidence import AliasNoted, CalendarNoted, EvidenceAccepted, ItemAligned
 
 LEARNERS, COMPETENCIES = 240, 150
 ITEMS: Final = 600
@@ -46,8 +47,9 @@ def competencies_of(item: int) -> tuple[str, ...]:
     return tuple(str(name("competency", number)) for number in range(item - ITEMS, COMPETENCIES, CHECKS))
 
 
-def known() -> Iterator[NoteAlias | AlignItem]:
+def known() -> Iterator[NoteAlias | AlignItem | NoteCalendar]:
     """Yield what must be known for evidence to be recorded at once."""
+    yield NoteCalendar(CalendarNoted(first_day=START.date() - timedelta(days=1)))
     for learner in range(LEARNERS):
         yield NoteAlias(AliasNoted(alias=alias(learner), learner_id=name("learner", learner)))
     for item in range(ITEMS + CHECKS):

@@ -26,9 +26,10 @@ from demo.school import Learner, school
 from services.cli.home import GATEWAY, read_entries
 from services.cli.installation import stop, up
 from services.evidence.app import PARTS as EVIDENCE
+from services.evidence.calendar import NoteCalendar
 from services.evidence.domain import AlignItem, NoteAlias
 from shared.clock import SystemClock
-from shared.contracts.evidence import AliasNoted, ItemAligned
+from shared.contracts.evidence import AliasNoted, CalendarNoted, ItemAligned
 from shared.contracts.topics import Topic
 from shared.keys import item_id_of, learner_id_of, person_alias
 from shared.ledger.types import Ask
@@ -54,7 +55,8 @@ async def make_known(environment: dict[str, str], learners: Sequence[Learner], a
     settings = load_settings(EVIDENCE.settings, **{names[name]: value for name, value in environment.items() if value and name in names})
     service = build(EVIDENCE, settings, SystemClock(), SearchPool())
     aliases = [person_alias(settings.district(), "", learner.iri) for learner in learners]
-    commands: list[Any] = [NoteAlias(AliasNoted(alias=each, learner_id=learner_id_of(settings.district(), each))) for each in aliases]
+    commands: list[Any] = [NoteCalendar(CalendarNoted(first_day=START.date() - timedelta(days=1)))]
+    commands += [NoteAlias(AliasNoted(alias=each, learner_id=learner_id_of(settings.district(), each))) for each in aliases]
     commands += [AlignItem(ItemAligned(item_id=item_id_of(iri), iri=iri, competency_ids=told)) for iri, told in alignment.items()]
     async with service.pool:
         for start in range(0, len(commands), 500):

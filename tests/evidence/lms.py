@@ -1,10 +1,11 @@
 """A learning management system that speaks Caliper 1.2, and the direct API's words: values to send, to vary and to break."""
 
+from datetime import date
 from typing import Any
 from uuid import UUID, uuid5
 
 from shared.contracts.envelope import StreamId
-from shared.contracts.profile import LearnerIdentified
+from shared.contracts.profile import LearnerIdentified, RosterImported
 from shared.keys import alias_of
 from shared.testing import recorded
 
@@ -14,6 +15,8 @@ CONTEXT = "http://purl.imsglobal.org/ctx/caliper/v1p2"
 LMS = "https://lms.example"
 QUIZ = f"{LMS}/quizzes/7"
 NAMES = UUID(int=7)
+LONG_AGO = date(2000, 1, 1)
+"""A day before all that tests tell."""
 ANN = UUID(int=0xA)
 """The learner who is s-1, once somebody says so."""
 
@@ -147,10 +150,18 @@ def paths_of(value: dict[str, Any]) -> list[str]:
     return [*value, *inner]
 
 
-async def identify(service: Any, name: str = "s-1", learner: UUID = ANN) -> None:
-    """Have the service hear from profile who a learner is."""
+async def identify(service: Any, name: str = "s-1", learner: UUID = ANN, first_session: date | None = LONG_AGO) -> None:
+    """Have the service hear from profile who a learner is and, where a day is given, when courses began."""
     told = LearnerIdentified(alias=alias(name), learner_id=learner)
     await service.hear(*recorded(StreamId("profile", "alias", told.alias), [told]))
+    if first_session is not None:
+        await import_roster(service, first_session)
+
+
+async def import_roster(service: Any, first_session: date | None = LONG_AGO) -> None:
+    """Have the service hear from profile that a roster ended whose first academic session began on this day, or which has none."""
+    told = RosterImported(content_hash=f"{hash(first_session) % 2**64:064x}", source="sis", rows=3, first_session=first_session)
+    await service.hear(*recorded(StreamId("profile", "roster", told.content_hash), [told]))
 
 
 async def align(service: Any, *items: int, competency: str = "K") -> Any:

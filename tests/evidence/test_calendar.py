@@ -14,7 +14,7 @@ from shared.contracts.envelope import StreamId
 from shared.contracts.evidence import CalendarNoted
 from shared.contracts.profile import RosterImported
 from shared.testing import Spec, check_decider, recorded
-from tests.evidence.lms import act, align, identify
+from tests.evidence.lms import act, align, identify, import_roster
 from tests.evidence.test_waiting import counts, meant, tell
 
 AUTUMN, YEAR_BEFORE = date(2026, 8, 31), date(2025, 9, 1)
@@ -28,11 +28,6 @@ def note(first_day: date) -> NoteCalendar:
 def done(name: str, at: datetime, item: int = 1) -> dict[str, Any]:
     """Return an act that happened at this instant."""
     return act(name, item=item) | {"occurred_at": at.isoformat().replace("+00:00", "Z")}
-
-
-async def import_roster(service: Any, first_session: date | None) -> None:
-    told = RosterImported(content_hash=f"{hash(first_session) % 2**64:064x}", source="sis", rows=3, first_session=first_session)
-    await service.hear(*recorded(StreamId("profile", "roster", told.content_hash), [told]))
 
 
 async def waiting(service: Any) -> list[dict[str, Any]]:
@@ -55,10 +50,9 @@ def test_a_roster_without_sessions_says_nothing_of_the_calendar() -> None:
 
 
 async def test_work_of_the_first_day_counts_wherever_it_is_that_day_and_earlier_work_waits(service: Any) -> None:
-    await identify(service)
+    await identify(service, first_session=None)
     await align(service)
     first = begins_at(AUTUMN)
-    assert await tell(service, done("0", first - timedelta(days=900), item=1)) == ["recorded"], "nobody told of a first day yet"
     await import_roster(service, AUTUMN)
     assert await tell(service, done("1", first), done("2", first - timedelta(seconds=1)), done("3", first + timedelta(hours=1))) == [
         "recorded", "waiting", "recorded",
@@ -73,8 +67,24 @@ async def test_work_of_the_first_day_counts_wherever_it_is_that_day_and_earlier_
     assert await tell(service, done("4", datetime(2026, 9, 9, tzinfo=UTC))) == ["recorded"]
 
 
+async def test_work_waits_until_somebody_says_when_courses_began_whatever_comes_last(service: Any) -> None:
+    """A first roster ends behind all of its learners: while it is under way, nobody can tell this year's work from that of the last."""
+    await identify(service, first_session=None)
+    await align(service)
+    this_year, last_year = done("1", datetime(2026, 10, 5, tzinfo=UTC)), done("2", datetime(2025, 10, 5, tzinfo=UTC))
+    assert await tell(service, this_year, last_year) == ["waiting", "waiting"]
+    assert {each["reason"] for each in await waiting(service)} == {"no-first-day"}
+    assert (await counts(service))["waiting"]["no-first-day"] == 2
+    await import_roster(service, None)
+    assert await service.tick() == 0, "a roster without academic sessions says nothing of when they began"
+    await import_roster(service, AUTUMN)
+    assert await service.tick() == 1
+    assert [each.occurred_at.year for each in await meant(service)] == [2026]
+    assert [each["reason"] for each in await waiting(service)] == ["before-first-day"]
+
+
 async def test_an_earlier_session_and_a_person_let_go_what_waited_for_them(service: Any) -> None:
-    await identify(service)
+    await identify(service, first_session=None)
     await align(service)
     await import_roster(service, AUTUMN)
     await tell(service, done("1", datetime(2025, 10, 1, tzinfo=UTC)), done("2", datetime(2019, 10, 1, tzinfo=UTC)))
@@ -99,7 +109,7 @@ async def test_every_order_of_calendar_and_acts_that_it_lets_go_ends_in_the_same
         for step in order:
             match step:
                 case "alias":
-                    await identify(service, name, learner)
+                    await identify(service, name, learner, first_session=None)
                 case "item":
                     await align(service, number)
                 case "early":

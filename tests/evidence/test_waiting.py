@@ -113,7 +113,7 @@ async def test_what_waits_says_for_what(service: Any) -> None:
     assert await tell(service, act("1"), act("2", item=2), act("3", learner="s-2"), act("4", learner="s-2", item=2)) == [
         "recorded", "waiting", "waiting", "waiting",
     ]  # fmt: skip
-    assert (await counts(service))["waiting"] == {"unknown-learner": 2, "unaligned": 1, "before-first-day": 0, "being-released": 0}
+    assert (await counts(service))["waiting"] == {"unknown-learner": 2, "unaligned": 1, "no-first-day": 0, "before-first-day": 0, "being-released": 0}
     first = (await service.client.get("/evidence/waiting?limit=2")).json()
     rest = (await service.client.get(f"/evidence/waiting?limit=2&after={first['next']}")).json()
     listed = first["items"] + rest["items"]
@@ -397,7 +397,7 @@ async def test_every_decision_replays_to_the_same_bytes(service: Any) -> None:
         verifier.stream(stream, [raw for _, raw in events])
     tally = verifier.tally
     assert tally.differences == []
-    assert tally.decisions == len(stored) == 4 + 1 + 3 + 3 + 1
+    assert tally.decisions == len(stored) == 4 + 1 + 1 + 3 + 3 + 1
 
 
 async def test_two_processes_may_be_told_at_once(database: Callable[[str], ServiceDatabase]) -> None:

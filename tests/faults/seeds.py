@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
@@ -13,10 +13,11 @@ from uuid import UUID, uuid5
 from uuid_utils.compat import uuid7
 
 from services.evidence.app import PARTS
+from services.evidence.calendar import NoteCalendar
 from services.evidence.domain import AlignItem, NoteAlias
 from shared.clock import FixedClock
 from shared.contracts.envelope import NAMESPACE, Origin
-from shared.contracts.evidence import AliasNoted, ItemAligned
+from shared.contracts.evidence import AliasNoted, CalendarNoted, ItemAligned
 from shared.keys import item_id_of, person_alias
 from shared.ledger.types import Ask
 from shared.serve import SearchPool, build
@@ -29,6 +30,8 @@ KNOWN = 60
 IN_A_ROW = 10
 """Answers of one learner in a request: a quiz."""
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
+KNOWN_FROM = date(2000, 1, 1)
+"""The first day of courses: all that any scenario tells is later."""
 SPAN = 200 * 24 * 60
 """Minutes from START within which quizzes happen."""
 RIGHT = 0.8
@@ -57,9 +60,10 @@ def competency(number: int) -> str:
 
 
 def know(url: str, learners: int = KNOWN) -> None:
-    """Let evidence know so many learners, and the items, so that what is told is recorded at once."""
+    """Let evidence know so many learners, the items, and when courses began, so that what is told is recorded at once."""
     key = bytes.fromhex("22" * 32)
-    facts: list[Any] = [
+    facts: list[Any] = [NoteCalendar(CalendarNoted(first_day=KNOWN_FROM))]
+    facts += [
         NoteAlias(AliasNoted(alias=person_alias(key, SOURCE, person(n)), learner_id=name("learner", n))) for n in range(learners)
     ]
     facts += [

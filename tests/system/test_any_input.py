@@ -27,8 +27,6 @@ from services.pathing.app import PARTS as PATHING
 from services.profile.app import PARTS as PROFILE
 from services.scheduling.app import PARTS as SCHEDULING
 from shared.clock import FixedClock
-from shared.contracts.envelope import StreamId
-from shared.contracts.profile import LearnerIdentified
 from shared.contracts.scheduling import DayResources, StaffMember
 from shared.keys import act_id_of, alias_of, learner_id_of
 from shared.parameters import page_hash, paged, set_id_of
@@ -75,8 +73,7 @@ async def sent(service: Any, method: str, path: str, body: Any) -> Any:
 
 async def known_to_evidence(service: Any) -> None:
     """A learner, what items are about, and a recorded act."""
-    alias = lms.alias()
-    await service.hear(*recorded(StreamId("profile", "alias", alias), [LearnerIdentified(alias=alias, learner_id=LEARNER)]))
+    await lms.identify(service, learner=LEARNER)
     rows = [{"item": item_iri(n), "competencies": ["K"]} for n in (1, 2, 3)]
     await sent(service, "PUT", "/evidence/alignments", {"alignments": rows})
     assert (await sent(service, "POST", "/evidence", {"items": [act("known", item=3)]}))["counts"] == {"recorded": 1}

@@ -56,7 +56,7 @@ FORGOTTEN: Final = """
     SELECT t.act FROM told t JOIN fact n ON n.side = 'held' AND n.kind = 'alias in evidence' AND n.subject = t.alias
     JOIN fact i ON i.side = 'held' AND i.kind = 'item' AND i.subject = lower(hex(t.item))
     WHERE NOT EXISTS (SELECT 1 FROM act a WHERE a.role = 'recorded' AND a.act = t.act)
-        AND t.at >= coalesce((SELECT min(value) FROM fact WHERE side = 'held' AND kind = 'calendar'), '')"""
+        AND t.at >= (SELECT min(value) FROM fact WHERE side = 'held' AND kind = 'calendar')"""
 DOUBLED: Final = """
     SELECT e.service, e.partition, min(e.position), count(*) FROM event e JOIN event c ON c.id = e.cause
     WHERE c.service <> e.service GROUP BY e.service, e.cause, e.stream, e.type, e.body, e.partition HAVING count(*) > 1"""

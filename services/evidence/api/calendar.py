@@ -27,7 +27,7 @@ class FirstDay(BaseModel):
 class CalendarView(BaseModel):
     """From which day on work counts."""
 
-    first_day: date | None = Field(description="The earliest that rosters and people told; null while none did: then all work counts.")
+    first_day: date | None = Field(description="The earliest that rosters and people told; null while none did: then all work waits.")
 
 
 def routes(context: Context, queries: Queries) -> APIRouter:

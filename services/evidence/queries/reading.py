@@ -23,7 +23,7 @@ SAMPLE: Final = 200_000
 """Acts of a sample, waiting and recorded."""
 
 REASON: Final = """CASE WHEN l.learner_id IS NULL THEN 'unknown-learner' WHEN i.item_id IS NULL THEN 'unaligned'
-    WHEN a.occurred_at < c.begins_at THEN 'before-first-day' ELSE 'being-released' END"""
+    WHEN c.begins_at IS NULL THEN 'no-first-day' WHEN a.occurred_at < c.begins_at THEN 'before-first-day' ELSE 'being-released' END"""
 KNOWN: Final = "FROM act a LEFT JOIN alias l USING (alias) LEFT JOIN alignment i USING (item_id) LEFT JOIN calendar c ON true"
 WAITING_ACTS: Final = f"{KNOWN} WHERE a.learner_id IS NULL"
 TOTALS: Final = """

@@ -44,7 +44,7 @@ LETTING: Final = """
 MAY_GO: Final = """
     CROSS JOIN LATERAL (SELECT FROM alias WHERE alias = a.alias LIMIT 1) l
     CROSS JOIN LATERAL (SELECT FROM alignment WHERE item_id = a.item_id LIMIT 1) i
-    LEFT JOIN calendar c ON true WHERE c.begins_at IS NULL OR a.occurred_at >= c.begins_at"""
+    JOIN calendar c ON a.occurred_at >= c.begins_at"""
 _PUT_ASIDE: Final = "INSERT INTO due_act (partition, position, act_id, alias) SELECT a.partition, a.position, a.act_id, a.alias"
 WALK: Final = f"""
     WITH walked AS MATERIALIZED (

@@ -40,7 +40,8 @@ async def expand(connection: Connection, asks: Sequence[Ask]) -> list[Ask]:
     """Return the asks, each act under the alias it was first told with; and behind each new act what it means, where that is known.
 
     It is not yet known where the alias is no learner, the item has no alignment, or earlier acts of the alias are still to be released;
-    nor is it where the act happened before any course began, as far as rosters and people say. Then it waits, and `releasing.due` finds it.
+    nor is it where the act happened before any course began, as far as rosters and people say, or while none of them has said when one did.
+    Then it waits, and `releasing.due` finds it.
     """
     told = [ask.command for ask in asks if isinstance(ask.command, AcceptEvidence)]
     if not told:
@@ -63,7 +64,7 @@ async def expand(connection: Connection, asks: Sequence[Ask]) -> list[Ask]:
         kept[id] = act.alias
         result.append(ask)
         learner, competency_ids = learners.get(act.alias), competencies.get(act.item_id)
-        if learner is not None and competency_ids is not None and (begins_at is None or act.occurred_at >= begins_at):
+        if learner is not None and competency_ids is not None and begins_at is not None and act.occurred_at >= begins_at:
             meant = RecordEvidence(
                 act.act_id, learner, act.item_id, competency_ids, act.score_e6, act.occurred_at, act.kind, act.duration_ms
             )  # fmt: skip
