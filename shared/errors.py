@@ -73,6 +73,15 @@ class Unavailable(CairnError):
         self.retry_after_s = retry_after_s
 
 
+class Unsure(Unavailable):
+    """The first try may have stored what was asked, and nobody knows; said again, it was refused."""
+
+    WORDS: ClassVar = (
+        "the database fell silent while this was stored, so that it may have been done or not, and said again it is refused ({what}): look "
+        "at what stands now"
+    )
+
+
 class ClockAhead(Unavailable):
     """This machine's clock is too far ahead of PostgreSQL's to date with it what is kept for ever. Nothing was stored."""
 

@@ -48,9 +48,11 @@ def word_of(command: Saying, state: State, inputs: Inputs) -> Word | Refusal | N
         case WaivePrerequisite(waived=waived):
             if waived.prerequisite_id not in inputs.framework.prerequisites.get(waived.competency_id, ()):
                 return Refusal("no-such-prerequisite", "the framework in force has no such prerequisite of this competency: mend the ids")
+            if (waived.competency_id, waived.prerequisite_id) in state.waivers:
+                return None
             if len(state.waivers) >= MAX_WAIVERS:
                 return Refusal("too-many-waivers", f"{MAX_WAIVERS} prerequisites are waived for this learner: withdraw one first")
-            return None if (waived.competency_id, waived.prerequisite_id) in state.waivers else waived
+            return waived
         case WithdrawWaiver(withdrawn=withdrawn):
             known_waiver = (withdrawn.competency_id, withdrawn.prerequisite_id) in state.waivers
             return withdrawn if known_waiver else Refusal("no-waiver", "this prerequisite is not waived: there is nothing to withdraw")

@@ -14,13 +14,13 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from psycopg import Error
+from psycopg import Error, OperationalError
 from psycopg.errors import LockNotAvailable, UniqueViolation
 from uuid_utils.compat import uuid7
 
 from shared.contracts.envelope import Origin, StreamId
 from shared.decider import Command
-from shared.errors import KeyChanged, Overloaded, Unavailable
+from shared.errors import KeyChanged, Overloaded, Unavailable, Unsure
 from shared.ledger.failures import is_passing
 from shared.ledger.ledger import Ledger
 from shared.ledger.patience import ALONE_MS, LOCK_MS
@@ -38,7 +38,8 @@ MAX_ASIDE: Final = 5_000
 ASIDE_S: Final = 30.0
 """Longest time that they wait so; whoever stands still has lost its locks by then (`shared/ledger/patience.py`)."""
 MAX_TRIES: Final = 5
-"""Of a transaction that failed for a passing reason, such as a lost connection. Commands are idempotent, so trying again is safe."""
+"""Of a transaction that failed for a passing reason, such as a lost connection. Trying again is safe, for commands are idempotent; a refusal
+behind a try whose COMMIT nobody saw end is told as such."""
 OVERTAKEN: Final = (KeyChanged, UniqueViolation)
 """Another process made the same stream meanwhile, in another partition: asked again, the commands meet it as it is."""
 log = structlog.get_logger(__name__)
@@ -52,6 +53,8 @@ class _Request:
     done: asyncio.Future[list[Answer]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     behind: frozenset[int] = frozenset()
     """The partitions that it needs and that somebody held when it was set aside."""
+    unsure: bool = False
+    """Whether a try may have been committed though it failed."""
     until: float = 0.0
     """How long it waits for them at most; 0: it was never set aside."""
 
@@ -240,7 +243,10 @@ class GroupCommit:
         if not requests[0].until:
             self._took_s = time.monotonic() - began
         for request, answered in zip(requests, answers, strict=True):
-            if not request.done.done():  # Its client may have gone away.
+            refusal = next((answer.refusal for answer in answered if answer.refusal), None)
+            if request.unsure and refusal is not None:
+                _fail(request, Unsure(refusal.detail))
+            elif not request.done.done():  # Its client may have gone away.
                 request.done.set_result(answered)
 
     async def _handle(self, requests: list[_Request], lock_ms: int, sparing: bool) -> list[list[Answer]]:
@@ -258,6 +264,8 @@ class GroupCommit:
             except (Error, KeyChanged) as error:
                 if attempt == MAX_TRIES - 1 or not (isinstance(error, OVERTAKEN) or is_passing(error)):
                     raise
+                for request in requests:
+                    request.unsure |= isinstance(error, OperationalError) and error.sqlstate is None
                 await asyncio.sleep(0.05 * 2**attempt)
         raise AssertionError("unreachable")
 

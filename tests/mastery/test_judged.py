@@ -22,7 +22,7 @@ from services.mastery.domain import mastery
 from services.mastery.framework import FRAMEWORK
 from services.mastery.inputs import inputs_of
 from services.mastery.policy import POLICY, read_policies
-from services.mastery.state import CODES, HELD, MAX_OVERRIDES, STUCK
+from services.mastery.state import CODES, HELD, MAX_OVERRIDES, MAX_WAIVERS, STUCK
 from services.mastery.weigh import score_at
 from shared.contracts.evidence import EvidenceRecorded, Kind
 from shared.contracts.mastery import (
@@ -173,6 +173,14 @@ def test_a_waived_prerequisite_holds_nothing_back_and_nothing_else_is_waived() -
 def test_a_waiver_names_a_prerequisite_that_there_is() -> None:
     asked(strong(0, 2), CHAIN).when(waive(2, 4)).then_refused("no-such-prerequisite")
     asked(strong(0, 2), CHAIN).when(withdraw(2, 1)).then_refused("no-waiver")
+
+
+def test_as_many_waivers_as_fit_may_each_be_said_again() -> None:
+    pairs = [(about, before) for about in range(2, 20) for before in range(1, about)]
+    links = parameters(*((before, about) for about, before in pairs), size=20)
+    spec = Spec(mastery, links).asked(*(waive(*pair) for pair in pairs[:MAX_WAIVERS]))
+    spec.when(waive(*pairs[MAX_WAIVERS - 1])).then_nothing()
+    spec.when(waive(*pairs[MAX_WAIVERS])).then_refused("too-many-waivers")
 
 
 def test_withdrawing_a_waiver_takes_no_mastery_back() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from psycopg import OperationalError
 
 from services.mastery.calibration import CALIBRATION
 from services.mastery.queries import deferred_now
@@ -135,6 +136,49 @@ async def test_what_a_person_said_goes_on_after_a_revision_and_nothing_new_is_sa
     assert competency(11) in refused["detail"]
     assert len(await ending(service, 31)) == 1
     assert await service.tick() == 0
+
+
+async def test_a_person_is_needed_for_nothing_that_a_teacher_says_is_mastered(service: Any) -> None:
+    await hear(service, *(evidence(400 + n, 5, right=False, day=n) for n in range(12)))
+    path = f"/learners/{LEARNER}/competencies/{competency(5)}"
+
+    async def needed() -> set[tuple[int, bool, bool, bool]]:
+        needs = await get(service, f"/learners/{LEARNER}/needs")
+        (shown,) = (each for each in (await get(service, f"/learners/{LEARNER}/competencies"))["items"] if each["competency_id"] == competency(5))
+        return {(needs["stuck"], needs["items"][0]["stuck"], shown["stuck"], "a person is needed" in (await get(service, f"{path}/why"))["words"])}
+
+    assert await needed() == {(1, True, True, True)}
+    await put(service, f"{path}/override", {**SAID, "level": "mastered", "until": until(service, 30)})
+    assert await needed() == {(0, False, False, False)}
+    await post(service, f"{path}/override/withdrawal", {"author_id": SAID["author_id"], "role": "teacher"})
+    assert await needed() == {(1, True, True, True)}
+
+
+async def test_a_withdrawal_whose_commit_nobody_saw_end_is_not_refused_as_if_nothing_had_been_done(service: Any) -> None:
+    await hear(service, *strong(0, 1))
+    override = f"/learners/{LEARNER}/competencies/{competency(1)}/override"
+    waiver = f"/learners/{LEARNER}/competencies/{competency(2)}/waivers/{competency(1)}"
+    await put(service, override, SAID | {"level": "developing", "until": until(service, 10)})
+    await put(service, waiver, SAID)
+    for path, by in ((override, {"author_id": SAID["author_id"], "role": "teacher"}), (waiver, SAID)):
+        lose_the_answer_of_the_next_commit(service)
+        told = await post(service, f"{path}/withdrawal", by, status=503)
+        assert "nothing to withdraw" in told["detail"]
+        assert "may have been done" in told["detail"]
+        await post(service, f"{path}/withdrawal", by, status=409)
+    assert await get(service, f"/learners/{LEARNER}/overrides") == await get(service, f"/learners/{LEARNER}/waivers") == []
+
+
+def lose_the_answer_of_the_next_commit(service: Any) -> None:
+    """Let the next transaction be done, and its connection be lost before anybody hears of it."""
+    handle = service.ledger.handle
+
+    async def lose(*asked: Any, **more: Any) -> Any:
+        service.ledger.handle = handle
+        await handle(*asked, **more)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    service.ledger.handle = lose
 
 
 async def test_a_class_has_the_needs_of_those_who_are_in_it_page_by_page(service: Any) -> None:

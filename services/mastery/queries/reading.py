@@ -23,9 +23,11 @@ _PAGES: Final = """
     SELECT p.data FROM parameter_set s, unnest(s.pages) WITH ORDINALITY AS named (hash, place) JOIN parameter_page p USING (hash)
     WHERE s.kind = %s AND s.id = %s ORDER BY named.place
 """
-_COLUMNS: Final = """
+_NEEDED: Final = "(p.needed AND coalesce(l.level, '') NOT IN ('mastered', 're-verify-due'))"
+"""Whether a person is needed: not for what a person says is mastered, whatever work has shown before."""
+_COLUMNS: Final = f"""
     coalesce(e.competency_id, l.competency_id) AS competency_id, e.mean_e6, e.variance_e6, e.scored, e.items, e.days, e.last_minute,
-    l.level, l.override, l.changed_at, l.evidence_ids, l.settings, d.due_minute, p.needed, p.idle, p.idle_days
+    l.level, l.override, l.changed_at, l.evidence_ids, l.settings, d.due_minute, {_NEEDED} AS needed, p.idle, p.idle_days
     FROM (SELECT * FROM competency_estimate WHERE learner_id = %(learner)s AND variance_e6 > 0) e
     FULL JOIN (
         SELECT * FROM level WHERE learner_id = %(learner)s AND level <> 'not-enough-evidence'
@@ -104,7 +106,7 @@ _NEEDS: Final = """
         UNION SELECT learner_id, competency_id FROM who JOIN level USING (learner_id) WHERE level <> 'not-enough-evidence'
     ), standing AS MATERIALIZED (
         SELECT s.learner_id, s.competency_id, coalesce(f.code, '') AS code, coalesce(e.scored, 0) AS scored, coalesce(e.days, 0) AS days,
-            l.changed_at, coalesce(l.override, false) AS override, coalesce(p.needed, false) AS stuck,
+            l.changed_at, coalesce(l.override, false) AS override, coalesce({needed}, false) AS stuck,
             CASE WHEN l.level = 'mastered' AND NOT l.override AND d.due_minute BETWEEN 1 AND %(minute)s THEN 're-verify-due'
                 ELSE coalesce(l.level, 'not-enough-evidence') END AS level,
             (coalesce((%(references)s::jsonb ->> s.competency_id)::float, %(easiness)s) + (g.general_mean_e6 + e.mean_e6) / 1e6 - o.bar)
@@ -242,7 +244,7 @@ class Queries(Tables):
             "of_subject": asked.subject.lower() if asked.subject else None, "competency": asked.competency_id,
             "after_learner": after[0], "after_competency": after[1], "most": most,
         }  # fmt: skip
-        (row,) = await self.rows(_NEEDS.format(who=_OF_CLASS if of_class else _OF_LEARNER), values)
+        (row,) = await self.rows(_NEEDS.format(who=_OF_CLASS if of_class else _OF_LEARNER, needed=_NEEDED), values)
         return row
 
 
