@@ -6,7 +6,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.auth import refuse_open_host
@@ -104,6 +106,18 @@ class Settings(BaseSettings):
     otlp_endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = Field(
         None, description="Where traces go (OTLP over HTTP), such as `http://127.0.0.1:4318/v1/traces`. Without it they go nowhere."
     )
+
+    @field_validator("database_url", "owner_database_url")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        try:
+            conninfo_to_dict(value or "")
+        except ProgrammingError:  # Its words quote the address, and with it the password.
+            raise ValueError(
+                "is no address of PostgreSQL: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special characters of the "
+                "password percent-encoded (@ is %40)"
+            ) from None
+        return value
 
     @model_validator(mode="after")
     def _keep_strangers_out(self) -> Self:

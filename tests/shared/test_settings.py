@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,19 @@ def test_a_wrong_value_is_named_by_its_variable_and_not_repeated(name: str, valu
     with pytest.raises(Misconfigured, match=f"^{variable_of(name)}: ") as caught:
         load_settings(Settings)
     assert "input_value" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["database_url", "owner_database_url"])
+@pytest.mark.parametrize("value", ["postgresql://app:s3cr#t@[h/name", "app s3cr#t host", "password='s3cr#t", "postgresql://app:s3cr#t%zz@h/n"])
+def test_what_is_no_address_of_a_database_is_not_repeated_since_a_password_may_be_in_it(name: str, value: str) -> None:
+    with pytest.raises(Misconfigured, match=f"^{variable_of(name)}: .* percent-encoded") as caught:
+        load_settings(Settings, **{name: value})
+    assert "s3cr" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("value", ["postgresql://app:s%40cret@h:5432/name", "host=/run/postgresql dbname=mastery user=app", "", None])
+def test_an_address_of_a_database_may_have_both_forms(value: str | None) -> None:
+    assert load_settings(Settings, database_url=value).database_url == value
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "cairn.example", ""])
