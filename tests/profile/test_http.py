@@ -192,7 +192,9 @@ async def test_most_learners_are_withdrawn_only_on_purpose(profile: Any) -> None
     assert "21 of 24 learners would be withdrawn: the roster no longer names 21. Send" in problem["detail"]
     for way in ("?withdraw_many=true", "`cairn roster import --withdraw-many`"):
         assert way in problem["detail"]
-    assert (await send(profile, District(), dry_run=True))["learners"]["withdrawn"] == 21
+    looked = await send(profile, District(), dry_run=True)
+    assert (looked["learners"]["withdrawn"], looked["refused"]) == (21, problem["detail"]), "a dry run tells what stands against it"
+    assert (await send(profile, District(), dry_run=True, withdraw_many=True))["refused"] is None
     assert await store(profile) == before
     unplaced = deepcopy(large)
     for number in range(imports.FEW):

@@ -106,6 +106,7 @@ class Imported(BaseModel):
     under_way: bool = Field(
         description="Whether some of it is still to be taken, which the service does by itself: see `/profile/oneroster/imports/under-way`."
     )
+    refused: str | None = Field(description="In a dry run: why the roster itself would be refused, and what to do; null where it would not.")
     warnings: list[Place] = Field(description="What was taken, but deserves a look: the first 100.")
     warnings_total: int
 
@@ -188,6 +189,8 @@ class _Taking:
     dry_run: bool
     withdraw_many: bool
     planned: Plan | None = None
+    refusal: str = ""
+    """Why it is refused as too-many-withdrawn; a dry run is told, and goes on."""
     news: Sequence[News] = ()
     recorded: int = 0
     """Events that follow from the steps that were recorded, where it is too large for one transaction."""
@@ -205,8 +208,9 @@ class _Taking:
         planned = await asyncio.to_thread(
             plan, self.read.pop(), self.source, now.date(), self.context.settings.district(), known, self.templates
         )
-        if not (self.dry_run or self.withdraw_many):
-            _check_whole(planned, known, self.source)
+        self.refusal = "" if self.withdraw_many else _cut_short(planned, known, self.source)
+        if self.refusal and not self.dry_run:
+            raise Refused("too-many-withdrawn", self.refusal)
         owners = [each.id for each in planned.named]
         keys = await (self.keyring.of(owners) if self.dry_run else self.keyring.ensure(owners))
         await asyncio.to_thread(_warn_of_keys, planned, known, keys)
@@ -243,7 +247,7 @@ class _Taking:
             content_hash=planned.content_hash, source=self.source, dry_run=self.dry_run, rows=planned.rows, schools=counts(SchoolRostered),
             classes=counts(ClassRostered), staff=counts(StaffRostered), learners=counts(LearnerRostered),
             aliases=sum(len(each.aliases) for each in news), handed_on=planned.handed_on, erased=planned.erased, events=events,
-            under_way=under_way, warnings=warnings, warnings_total=planned.warnings.total,
+            under_way=under_way, refused=self.refusal or None, warnings=warnings, warnings_total=planned.warnings.total,
         )  # fmt: skip
 
 
@@ -263,16 +267,16 @@ def _busy() -> Overloaded:
     return Overloaded("the importer, which takes one roster at a time,", RETRY_AFTER_S)
 
 
-def _check_whole(planned: Plan, known: Known, source: str) -> None:
-    """Raise Refused where most learners or staff of a source would go, or be in no class any more: an export that was cut short looks like
-    that."""
+def _cut_short(planned: Plan, known: Known, source: str) -> str:
+    """Return what is against a roster by which most learners or staff of a source would go, or be in no class any more: an export that was
+    cut short looks like that. Nothing, where it is none."""
     told = [*_missing(planned, known.learners, source, "learners"), *_missing(planned, known.staff, source, "staff")]
-    if told:
-        raise Refused(
-            "too-many-withdrawn",
-            f"{'; '.join(told)}. Send a whole export, or, if that is so, the same with ?withdraw_many=true "
-            "(`cairn roster import --withdraw-many`)",
-        )
+    if not told:
+        return ""
+    return (
+        f"{'; '.join(told)}. Send a whole export, or, if that is so, the same with ?withdraw_many=true "
+        "(`cairn roster import --withdraw-many`)"
+    )
 
 
 def _missing(planned: Plan, known: Mapping[UUID, LearnerRostered | StaffRostered], source: str, people: str) -> Iterator[str]:
