@@ -58,6 +58,7 @@ class Step(Part):
     goal_id: str = Field(default="", description="The competency of the goal it serves.")
     options: tuple[Option, ...] = Field(min_length=1, max_length=MAX_OPTIONS)
     chosen: str = Field(default="", description="Activity the learner chose, if any.")
+    waits: bool = Field(default=False, description="Of a need: its prerequisites are other needs of hers, to be worked on before it.")
 
 
 class Goal(Part):
