@@ -222,7 +222,7 @@ def _replanned(learner_id: UUID, state: State, parameters: Parameters) -> list[E
     return [*events, gone, demand.model_copy(update={"version": demand.version + 1})]
 
 
-pathing: Final = Decider("pathing.plan", 4, "learner", State(), decide, evolve, command_of, STATE_CODEC)
+pathing: Final = Decider("pathing.plan", 5, "learner", State(), decide, evolve, command_of, STATE_CODEC)
 DECIDERS: Final = (pathing,)
 
 __all__ = [
