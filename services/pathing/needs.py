@@ -12,10 +12,13 @@ NEEDS_PER_SUBJECT: Final = 3
 
 
 def needs_of(framework: Framework, before: Sequence[Sequence[int]], done: Set[int], steps: Sequence[Step]) -> tuple[Step, ...]:
-    """Return up to three steps for each subject: those open now in the order of the path, then those that open once they are done.
+    """Return up to three steps for each subject: those open now in the order of the path, then those that open once they are done, which
+    wait.
 
     A review behind three open new steps has the third place: the path has it after four, where no school day would come to it.
-    Subjects stand in the order of their first step. No need has an unmet prerequisite that is not an earlier need.
+    Subjects stand in the order of their first step. Every unmet prerequisite of a need that waits is an open need of the same subject,
+    before it: a school day need look at no other subject, and nothing waits for what waits. So a subject whose steps on the path all wait
+    for another subject's has no need until those are mastered.
 
     Args:
         before: the prerequisites of each place that count for the learner.
@@ -35,9 +38,9 @@ def needs_of(framework: Framework, before: Sequence[Sequence[int]], done: Set[in
             needs.append(step)
         elif step.reason is Reason.REVIEW and all(need.reason is not Reason.REVIEW for need in needs):
             needs[-1] = step
-    met = {step.competency_id for needs in subjects.values() for step in needs}
+    open_now = {subject: {need.competency_id for need in needs} for subject, needs in subjects.items()}
     for step, missing in zip(steps, missing_of, strict=True):
-        if missing and missing <= met and len(subjects[step.subject]) < NEEDS_PER_SUBJECT:
-            subjects[step.subject].append(step)
-            met.add(step.competency_id)
+        needs = subjects[step.subject]
+        if missing and missing <= open_now[step.subject] and len(needs) < NEEDS_PER_SUBJECT:
+            needs.append(step.model_copy(update={"waits": True}))
     return tuple(step for needs in subjects.values() for step in needs)

@@ -15,7 +15,7 @@ from services.pathing.catalogue import Curriculum, Framework, rank_of
 from services.pathing.goals import Lanes, Target, closures_of, targets_of
 from services.pathing.needs import needs_of
 from services.pathing.options import Taste, options_for
-from services.pathing.pace import pace_of
+from services.pathing.pace import standing_of
 from shared.contracts.envelope import MICRO
 from shared.contracts.mastery import Level
 from shared.contracts.pathing import MAX_STEPS, Goal, Pace, Reason, Step
@@ -52,6 +52,8 @@ class Learner:
     """Competency -> activity she chose, oldest choice first."""
     waived: tuple[tuple[str, str], ...] = ()
     """Pairs of a competency, and a prerequisite of it that shall not hold her back."""
+    since: date | None = None
+    """The day from which her goals without a date count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Plan:
     pace: Pace = Pace.NO_DATE
     minutes_needed: int = 0
     due: date | None = None
+    due_subject: str = ""
+    due_minutes: int | None = None
 
 
 @dataclass(slots=True)
@@ -110,17 +114,18 @@ def plan(curriculum: Curriculum, learner: Learner) -> Plan:
     )
     mastered, again = Level.MASTERED, Level.REVERIFY
     done = {place for place, level in levels.items() if level is mastered or level is again}
-    targets = targets_of(framework, learner.goals, learner.grade, learner.on)
+    targets = targets_of(framework, learner.goals, learner.grade, learner.on, learner.since)
     draft = _Draft(before, done, closures_of(before, targets, done))
-    pace, minutes, due = pace_of(curriculum, learner.on, targets, draft.closures)
-    _fill(curriculum, learner, targets, draft, sorted(place for place in done if levels[place] is again))
-    if pace is Pace.AHEAD:
+    standing = standing_of(curriculum, learner.on, targets, draft.closures)
+    due_again = sorted(place for place in done if levels[place] is again and framework.entries[place].assessable)
+    _fill(curriculum, learner, targets, draft, due_again)
+    if standing.pace is Pace.AHEAD:
         _enrich(framework, learner, targets, draft)
     _hold(framework, learner.on, chosen, draft)
     steps = tuple(
         _step(curriculum, learner, *picked, levels.get(picked[0], Level.UNKNOWN), chosen.get(picked[0])) for picked in draft.picked
     )
-    return Plan(steps, needs_of(framework, before, done, steps), pace, minutes, due)
+    return Plan(steps, needs_of(framework, before, done, steps), *standing)
 
 
 def _lane(curriculum: Curriculum, on: date, targets: Sequence[Target], draft: _Draft) -> Iterator[tuple[int, int]]:

@@ -26,7 +26,7 @@ def _goals(event: Recorded[Any]) -> Iterator[Row]:
 
 def _paths(event: Recorded[Any]) -> Iterator[Row]:
     if isinstance(event.data, PathPlanned):
-        told = event.data.model_dump(mode="json", include={"learner_id", "pace", "minutes_needed", "due"})
+        told = event.data.model_dump(mode="json", include={"learner_id", "pace", "minutes_needed", "due", "due_subject", "due_minutes"})
         steps = [step.model_dump(mode="json") for step in event.data.steps]
         yield told | {"steps": steps, "planned_at": instant_text(event.time), "settings": event.settings, "version": event.version}
 
@@ -35,7 +35,8 @@ _KEY: Final = {"learner_id": "uuid"}
 _LEARNER: Final = _KEY | {"school_id": "uuid", "grade": "text", "active": "boolean"}
 _GOALS: Final = _KEY | {"author_id": "uuid", "role": "text", "set_at": "timestamptz", "goals": "jsonb"}
 _PATH: Final = _KEY | {
-    "steps": "jsonb", "pace": "text", "minutes_needed": "integer", "due": "date", "planned_at": "timestamptz", "settings": "bigint",
+    "steps": "jsonb", "pace": "text", "minutes_needed": "integer", "due": "date", "due_subject": "text", "due_minutes": "integer",
+    "planned_at": "timestamptz", "settings": "bigint",
 }  # fmt: skip
 
 PROJECTIONS: Final = (

@@ -58,7 +58,7 @@ class Step(Part):
     goal_id: str = Field(default="", description="The competency of the goal it serves.")
     options: tuple[Option, ...] = Field(min_length=1, max_length=MAX_OPTIONS)
     chosen: str = Field(default="", description="Activity the learner chose, if any.")
-    waits: bool = Field(default=False, description="Of a need: its prerequisites are other needs of hers, to be worked on before it.")
+    waits: bool = Field(default=False, description="Of a need: it waits for earlier needs of the same subject, which wait for none.")
 
 
 class Goal(Part):
@@ -162,6 +162,10 @@ class PathPlanned(Event):
     pace: Pace = Pace.NO_DATE
     minutes_needed: int = Field(default=0, ge=0, description="To master all goals.")
     due: date | None = Field(default=None, description="The date that pace is measured against.")
+    due_subject: str = Field(default="", description="The subject whose goals make it that date.")
+    due_minutes: int | None = Field(
+        default=None, ge=0, description="To master what is due in that subject by that date. Versions of the decider before 5 tell none."
+    )
 
 
 class DemandChanged(Event):

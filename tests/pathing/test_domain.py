@@ -118,9 +118,10 @@ def test_an_enrolment_is_answered_with_a_path_and_a_demand() -> None:
         ("A", Reason.GAP), ("S", Reason.GOAL), ("B", Reason.GOAL), ("T", Reason.GOAL), ("C", Reason.GOAL),
     ]  # fmt: skip
     assert (path.school_id, demand.school_id, demand.version, demand.check_in) == (SCHOOL, SCHOOL, 1, False)
-    assert [(step.subject, step.competency_id) for step in demand.needs] == [
-        ("mathematics", "A"), ("mathematics", "B"), ("mathematics", "C"), ("science", "S"), ("science", "T"),
+    assert [(step.subject, step.competency_id, step.waits) for step in demand.needs] == [
+        ("mathematics", "A", False), ("mathematics", "B", True), ("science", "S", False),
     ]  # fmt: skip
+    assert not any(step.waits for step in path.steps)
 
 
 def test_a_level_moves_path_and_demand() -> None:
@@ -234,7 +235,7 @@ def test_time_puts_a_learner_at_risk_and_opens_a_check_in() -> None:
     assert path_in(spec.past).pace is Pace.ON_TRACK
     events = spec.when(replan(TODAY + timedelta(days=6))).events
     assert [type(event) for event in events] == [ReplanAsked, PathPlanned, DemandChanged]
-    assert (path_in(events).pace, demand_in(events).check_in, ids(demand_in(events))) == (Pace.AT_RISK, True, ["A", "B", "C"])
+    assert (path_in(events).pace, demand_in(events).check_in, ids(demand_in(events))) == (Pace.AT_RISK, True, ["A", "B"])
 
 
 def test_a_date_that_passes_keeps_the_check_in_until_the_work_is_done_or_has_another_date() -> None:
@@ -260,6 +261,46 @@ def test_an_upgrade_puts_a_learner_at_risk_whose_goal_is_past_its_date() -> None
     upgraded = Spec(pathing, IN_FORCE, before.past).when(replan()).events
     assert [type(event) for event in upgraded] == [ReplanAsked, PathPlanned, DemandChanged]
     assert (path_in(upgraded).pace, demand_in(upgraded).check_in) == (Pace.AT_RISK, True)
+
+
+def test_a_learner_behind_at_the_end_of_the_year_stays_at_risk_until_the_next_one_begins() -> None:
+    """Version 4 called her well ahead from 15 June, and gave her steps of the next grade."""
+    end, commands = date(2027, 6, 15), [enrolled(), level("A")]
+    version_4 = next(each for each in PARTS.versions if each.label == "pathing.plan/4")
+    before = Spec(version_4, IN_FORCE).asked(*commands).when(replan(end)).events
+    assert (path_in(before).pace, path_in(before).due) == (Pace.AHEAD, date(2028, 6, 15))
+    spec = SPEC.asked(*commands, replan(end - timedelta(days=1)))
+    assert (path_in(spec.past).pace, demand_in(spec.past).check_in) == (Pace.AT_RISK, True)
+    for day in (end, end + timedelta(days=1), date(2027, 7, 31)):
+        spec.when(replan(day)).then_nothing()
+    begun = spec.when(replan(date(2027, 8, 1))).events
+    assert (path_in(begun).pace, path_in(begun).due, demand_in(begun).check_in) == (Pace.AHEAD, date(2028, 6, 15), False)
+
+
+@pytest.mark.parametrize("day", [date(2027, 5, 28), date(2027, 6, 14), date(2027, 6, 15), date(2027, 7, 12)])
+def test_who_is_moved_up_before_the_year_begins_is_not_behind_in_what_she_begins(day: date) -> None:
+    """Of a grade that she is moved up to, what is open is due in the next year; that a roster writes her grade otherwise is no move."""
+    framework = [competency("A", grade="04"), *(competency(f"N{n:02d}") for n in range(20))]
+    in_grade_4 = Spec(pathing, in_force((FRAMEWORK, framework), (CATALOGUE, []))).asked(enrolled(grade="04", on=date(2026, 9, 1)))
+    moved = in_grade_4.asked(enrolled(grade="05", version=2, on=day))
+    for spec in (moved, moved.asked(enrolled(OTHER_SCHOOL, "5", version=3, on=day + timedelta(days=3)))):
+        assert (path_in(spec.past).pace, path_in(spec.past).due) == (Pace.AHEAD, date(2028, 6, 15))
+        for later in (date(2027, 7, 20), date(2027, 8, 1)):
+            spec.when(replan(later)).then_nothing()
+    written = in_grade_4.asked(enrolled(grade="4", version=2, on=day), replan(date(2027, 6, 15)))
+    assert (path_in(written.past).pace, path_in(written.past).due) == (Pace.AT_RISK, date(2027, 6, 15))
+
+
+def test_who_comes_or_has_goals_set_after_the_end_of_the_year_begins_the_next_one() -> None:
+    day, next_end = date(2027, 7, 12), date(2028, 6, 15)
+    assert path_in(SPEC.when(enrolled(on=day)).events).due == next_end
+    at_risk = SPEC.asked(enrolled(), replan(day))
+    assert path_in(at_risk.past).due == date(2027, 6, 15)
+    days = (day - TODAY).days
+    events = at_risk.when(goals("C", minute=days * 24 * 60)).events
+    assert (path_in(events).pace, path_in(events).due) == (Pace.AHEAD, next_end)
+    during = SPEC.asked(enrolled(), goals("C")).when(replan(day)).events
+    assert (path_in(during).pace, path_in(during).due) == (Pace.AT_RISK, date(2027, 6, 15))
 
 
 def test_a_review_that_is_due_reaches_the_demand_though_much_is_new() -> None:
@@ -304,13 +345,15 @@ def test_who_changes_school_needs_nothing_at_the_old_one() -> None:
     assert [type(event) for event in events] == [EnrolmentNoted, PathPlanned, DemandChanged, DemandChanged]
     gone, now = [event for event in events if isinstance(event, DemandChanged)]
     assert (gone.school_id, gone.version, ids(gone)) == (SCHOOL, 2, [])
-    assert (now.school_id, now.version, len(now.needs)) == (OTHER_SCHOOL, 3, 5)
+    assert (now.school_id, now.version, len(now.needs)) == (OTHER_SCHOOL, 3, 3)
 
 
 def test_what_a_learner_needs_now_comes_before_what_opens_later() -> None:
     events = SPEC.asked(level("S", version=1), level("A", version=2)).when(enrolled()).events
     assert ids(path_in(events)) == ["B", "T", "C"]
-    assert ids(demand_in(events)) == ["B", "C", "T"]
+    assert [(need.competency_id, need.waits) for need in demand_in(events).needs] == [("B", False), ("C", True)]
+    freed = demand_in(SPEC.asked(level("S", version=1), level("A", version=2), enrolled()).when(level("B", version=3)).events)
+    assert [(need.competency_id, need.waits) for need in freed.needs] == [("C", False), ("T", False)]
 
 
 def test_a_revision_moves_a_path_once_and_the_levels_that_follow_move_nothing() -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -100,7 +100,11 @@ def made(rules: Decider[Any]) -> History:
     history.ask(rules, level("B", Level.REVERIFY, 5), goals(minute=60), enrolled(OTHER_SCHOOL, version=2), enrolled(grade="06", version=3))
     history.ask(rules, enrolled(active=False, version=4), enrolled(version=5), enrolled(grade="KG", version=6))
     history.set(*adoption("pathing", FRAMEWORK, [*revised, *added, *(competency(f"E{n}") for n in range(5))]))
-    return history.ask(rules, enrolled(version=7), goals("T", "E0", due=TODAY - timedelta(days=1), minute=90))
+    history.ask(rules, enrolled(version=7), goals("T", "E0", due=TODAY - timedelta(days=1), minute=90), goals("T", "E0", minute=120))
+    history.ask(rules, replan(date(2027, 6, 16), history.parameters().version), enrolled(grade="06", version=8, on=date(2027, 7, 12)))
+    withdrawn = [entry | {"assessable": False} if entry["id"] == "B" else entry for entry in FRAMEWORK_ENTRIES]
+    history.set(*adoption("pathing", FRAMEWORK, withdrawn))
+    return history.ask(rules, replan(date(2027, 8, 1), history.parameters().version))
 
 
 if __name__ == "__main__":

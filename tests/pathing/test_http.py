@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -118,7 +118,8 @@ async def test_a_path_shows_steps_with_words_alternatives_and_pace(planned: Serv
     assert first["code"] == "A"
     assert [option["title"] for option in first["options"]] == ["Activity A-practice", "Activity A-project", "Activity A-reading"]
     assert (path["pace"], path["due"], path["school_id"], path["grade"]) == ("ahead", "2027-06-15", str(SCHOOL), "05")
-    assert path["pace_in_words"] == "Well ahead: about 6 hours of work left until 2027-06-15."
+    assert path["pace_in_words"] == "Well ahead: there are about 4 hours of work in mathematics to do by 2027-06-15."
+    assert (path["minutes_needed"], path["due_subject"], path["due_minutes"]) == (360, "mathematics", 270)
 
 
 async def test_a_level_from_mastery_moves_the_path_and_tells_scheduling(planned: Service) -> None:
@@ -269,12 +270,14 @@ async def test_the_words_say_that_the_date_of_a_goal_has_passed_from_the_day_aft
     body = {"author_id": str(TEACHER), "role": "teacher", "goals": [{"competency_id": "C", "due": f"{NOW.date()}"}]}
     await post(planned, f"/learners/{LEARNER}/goals", body)
     path = await get(planned, f"/learners/{LEARNER}/path")
-    assert path["pace_in_words"].startswith("There are about 4 hours of work left, more than there is time for until 2026-11-24:")
+    assert path["pace_in_words"].startswith(
+        "There are about 4 hours of work in mathematics to do by 2026-11-24, more than there is time for:"
+    )
     clock.advance(timedelta(days=1))
     await planned.tick()
     passed = (
-        "A goal's date, 2026-11-24, has passed, and there are about 4 hours of work left: do its steps first, or agree on a new date with "
-        "a teacher."
+        "A goal's date, 2026-11-24, has passed, and there are about 4 hours of work in mathematics left for it: do its steps first, or "
+        "agree on a new date with a teacher."
     )
     later = await get(planned, f"/learners/{LEARNER}/path")
     assert later == path | {"pace_in_words": passed}
@@ -282,6 +285,30 @@ async def test_the_words_say_that_the_date_of_a_goal_has_passed_from_the_day_aft
     assert (behind["learner_id"], behind["due"], behind["pace_in_words"]) == (str(LEARNER), "2026-11-24", passed)
     shown = await get(planned, f"/learners/{LEARNER}/path/what-if?competency_id=C&activity_id=C-reading")
     assert shown["path"]["pace_in_words"] == passed
+
+
+async def test_goals_without_a_date_show_the_end_of_their_school_year_until_the_next_one_begins(
+    planned: Service, clock: FixedClock
+) -> None:
+    async def dues() -> set[str]:
+        return {goal["due"] for goal in (await get(planned, f"/learners/{LEARNER}/goals"))["items"]}
+
+    for day, due in ((date(2027, 6, 14), "2027-06-15"), (date(2027, 6, 15), "2027-06-15"), (date(2027, 7, 31), "2027-06-15")):
+        clock.at = datetime.combine(day, NOW.timetz())
+        assert await dues() == {due}
+    body: dict[str, Any] = {"author_id": str(TEACHER), "role": "teacher", "goals": [{"competency_id": "C"}]}
+    assert [goal["due"] for goal in (await post(planned, f"/learners/{LEARNER}/goals", body))["items"]] == ["2028-06-15"], "set after it"
+    clock.at = datetime.combine(date(2027, 8, 1), NOW.timetz())
+    assert await dues() == {"2028-06-15"}
+
+
+async def test_of_a_path_that_an_earlier_release_planned_the_words_count_all_goals(planned: Service) -> None:
+    async with planned.pool.connection() as connection:
+        await connection.execute("UPDATE path SET due_subject = DEFAULT, due_minutes = DEFAULT")
+    path = await get(planned, f"/learners/{LEARNER}/path")
+    assert (path["due_minutes"], path["pace_in_words"]) == (
+        None, "Well ahead: there are about 6 hours of work left for all goals, and time to spare for what is due by 2027-06-15.",
+    )  # fmt: skip
 
 
 async def test_a_goal_that_a_later_framework_does_not_have_says_that_it_does_not_count(planned: Service) -> None:

@@ -136,13 +136,37 @@ def test_needs_reach_the_first_review_of_every_subject(case: tuple[list[dict[str
 
 @settings(max_examples=100, deadline=None)
 @given(cases())
-def test_needs_hold_no_unmet_prerequisite_that_is_no_need(case: tuple[list[dict[str, Any]], list[dict[str, Any]], Learner]) -> None:
+def test_a_need_waits_for_nothing_but_earlier_open_needs_of_its_subject(
+    case: tuple[list[dict[str, Any]], list[dict[str, Any]], Learner],
+) -> None:
     framework, catalogue, made = case
-    known = both(framework, catalogue)
-    needs = plan(known, made).needs
-    met = {id for id, level in made.levels.items() if level in KNOWN} | {need.competency_id for need in needs}
-    before = needed_first(framework, made)
-    assert all(met.issuperset(before[need.competency_id]) for need in needs if need.reason is not Reason.REVIEW)
+    found = plan(both(framework, catalogue), made)
+    met = {id for id, level in made.levels.items() if level in KNOWN}
+    before, open_now = needed_first(framework, made), dict[str, set[str]]()
+    for need in found.needs:
+        unmet = set() if need.reason is Reason.REVIEW else before[need.competency_id] - met
+        assert need.waits == bool(unmet)
+        assert unmet <= open_now.setdefault(need.subject, set())
+        if not unmet:
+            open_now[need.subject].add(need.competency_id)
+    assert not any(step.waits for step in found.steps), "it is a word of needs"
+
+
+def test_what_waits_for_another_need_says_so_and_nothing_waits_for_it() -> None:
+    found = plan(both([competency("A"), competency("B", "A"), competency("C", "B")]), learner())
+    assert [(need.competency_id, need.waits) for need in found.needs] == [("A", False), ("B", True)]
+    assert [(step.competency_id, step.waits) for step in found.steps] == [("A", False), ("B", False), ("C", False)]
+
+
+def test_a_step_that_waits_for_another_subject_is_no_need_yet() -> None:
+    """Whichever subject comes first: no school day need look at two of them to know what waits for what."""
+    maths = [competency("M1"), competency("M2", "S1"), competency("M3", "M1")]
+    science = [competency("S0", subject="science"), competency("S1", subject="science"), competency("S2", "M1", subject="science")]
+    known = both([*maths, *science], [])
+    assert [(need.competency_id, need.waits) for need in plan(known, learner()).needs] == [
+        ("M1", False), ("M3", True), ("S0", False), ("S1", False),
+    ]  # fmt: skip
+    assert [need.competency_id for need in plan(known, learner(mastered("S1", "M1"))).needs] == ["M3", "M2", "S0", "S2"]
 
 
 def test_a_path_walks_down_from_the_goal_and_names_each_reason() -> None:
@@ -167,6 +191,16 @@ def test_without_goals_her_grade_is_the_goal_and_what_is_beneath_it_a_gap() -> N
 def test_a_heading_is_never_a_step_and_blocks_nobody() -> None:
     framework = [competency("H", assessable=False), competency("A", "H"), competency("B", "A")]
     assert steps_of(plan(both(framework), learner())) == [("A", Reason.GOAL), ("B", Reason.GOAL)]
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_what_is_in_use_no_more_is_never_a_step_whatever_is_known_of_it(level: Level) -> None:
+    """It was withdrawn or is over: mastery keeps what is known of learners, and tells that it fades."""
+    entries = [competency("A"), competency("B", "A"), competency("N"), competency("R")]
+    gone = [entry | {"assessable": False} if entry["id"] == "A" else entry for entry in revised(*entries, R="N")]
+    found = plan(both(gone), learner({"A": level, "R": level, "N": Level.DEVELOPING}, goals=(Goal(competency_id="B"),)))
+    assert steps_of(found) == [("B", Reason.GOAL)]
+    assert [need.competency_id for need in found.needs] == ["B"]
 
 
 def test_urgent_goals_come_first_and_then_the_cheapest() -> None:
@@ -386,7 +420,7 @@ def test_a_waived_prerequisite_holds_nothing_back() -> None:
     freed = plan(known, learner(goals=goals, waived=(("B", "A"), ("B", "nowhere"), ("C", "D"))))
     assert steps_of(freed) == [("B", Reason.PREREQUISITE), ("C", Reason.GOAL)]
     assert (freed.minutes_needed, held.minutes_needed) == (120, 180)
-    assert [need.competency_id for need in freed.needs] == ["B", "C"]
+    assert [(need.competency_id, need.waits) for need in freed.needs] == [("B", False), ("C", True)]
     one_more = plan(known, learner(goals=(*goals, Goal(competency_id="D")), waived=(("B", "A"),)))
     assert [id for id, _ in steps_of(one_more)] == ["B", "C", "A", "D"]
     assert [need.competency_id for need in one_more.needs] == ["B", "A", "C"], "both are open now"
@@ -480,6 +514,56 @@ def test_pace_is_that_of_the_date_that_binds() -> None:
     near, far = TODAY + timedelta(days=1), TODAY + timedelta(days=100)
     found = plan(both(framework, []), learner(goals=(Goal(competency_id="A", due=far), Goal(competency_id="B", due=near))))
     assert (found.pace, found.due, found.minutes_needed) == (Pace.AT_RISK, near, 120)
+
+
+def test_what_is_due_by_the_date_that_binds_is_that_of_its_subject_alone() -> None:
+    """Of mathematics two are due by then, the third one later; science is due then, too, and needs less."""
+    due, later = TODAY + timedelta(days=2), TODAY + timedelta(days=90)
+    known = both([*(competency(id) for id in "ABC"), competency("S", subject="science"), competency("T", "S", subject="science")], [])
+    goals = tuple(Goal(competency_id=id, due=later if id in "CT" else due) for id in "ABCST")
+    found = plan(known, learner(goals=goals))
+    assert (found.due, found.due_subject, found.due_minutes, found.minutes_needed) == (due, "mathematics", 120, 300)
+    passed = plan(known, Learner("05", due + timedelta(days=1), {}, NOBODY, goals))
+    assert (passed.due, passed.due_subject, passed.due_minutes, passed.minutes_needed) == (due, "mathematics", 120, 300), "told once"
+    half = plan(known, Learner("05", due + timedelta(days=1), mastered("A", "B"), NOBODY, goals))
+    assert (half.pace, half.due_subject, half.due_minutes) == (Pace.AT_RISK, "science", 60)
+    assert plan(known, learner(mastered(*"ABCST"), goals=goals)).due_minutes == 0
+
+
+YEAR_END = date(2027, 6, 15)
+DURING_THE_YEAR, AFTER_IT = date(2026, 9, 1), date(2027, 6, 15)
+
+
+@pytest.mark.parametrize("goals", [(), (Goal(competency_id="A"), Goal(competency_id="B"))], ids=["of her grade", "set"])
+@pytest.mark.parametrize(
+    ("on", "due", "pace"),
+    [
+        (date(2027, 6, 11), YEAR_END, Pace.AHEAD), (date(2027, 6, 14), YEAR_END, Pace.AT_RISK), (YEAR_END, YEAR_END, Pace.AT_RISK),
+        (date(2027, 6, 16), YEAR_END, Pace.AT_RISK), (date(2027, 7, 31), YEAR_END, Pace.AT_RISK),
+        (date(2027, 8, 1), date(2028, 6, 15), Pace.AHEAD),
+    ],
+)  # fmt: skip
+def test_what_is_open_at_the_end_of_a_school_year_puts_her_at_risk_until_the_next_one_begins(
+    goals: tuple[Goal, ...], on: date, due: date, pace: Pace
+) -> None:
+    known = both([competency("A"), competency("B"), competency("N", grade="06")], [])
+    found = plan(known, Learner("05", on, mastered("A"), NOBODY, goals, since=DURING_THE_YEAR))
+    assert (found.pace, found.due, found.due_minutes) == (pace, due, 60)
+    assert (Reason.ENRICHMENT in {step.reason for step in found.steps}) == (pace is Pace.AHEAD)
+    done = plan(known, Learner("05", on, mastered("A", "B"), NOBODY, goals, since=DURING_THE_YEAR))
+    assert (done.pace, steps_of(done)) == (Pace.AHEAD, [("N", Reason.ENRICHMENT)])
+
+
+@pytest.mark.parametrize("on", [YEAR_END, date(2027, 6, 16), date(2027, 7, 31), date(2027, 8, 1)])
+def test_goals_from_after_the_end_of_a_school_year_are_those_of_the_next_one(on: date) -> None:
+    """One with a date of its own that has passed stays what it is, and comes first."""
+    known = both([competency("A"), competency("B")], [])
+    for goals in ((), (Goal(competency_id="A"), Goal(competency_id="B"))):
+        found = plan(known, Learner("05", on, {}, NOBODY, goals, since=AFTER_IT))
+        assert (found.pace, found.due) == (Pace.AHEAD, date(2028, 6, 15))
+    dated = (Goal(competency_id="A"), Goal(competency_id="B", due=date(2027, 6, 1)))
+    found = plan(known, Learner("05", on, {}, NOBODY, dated, since=AFTER_IT))
+    assert (found.pace, found.due, [id for id, _ in steps_of(found)]) == (Pace.AT_RISK, date(2027, 6, 1), ["B", "A"])
 
 
 def test_who_has_mastered_her_goals_is_ahead_and_offered_the_next_grade() -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.pathing.api.reading import CatalogueSent, read_catalogue
 from services.pathing.catalogue import CATALOGUE, FRAMEWORK
-from services.pathing.domain import Choose, SetGoals, State, pathing, waived_of
+from services.pathing.domain import Choose, SetGoals, State, pathing, since_of, waived_of
 from services.pathing.queries import (
     GoalView,
     PaceView,
@@ -202,7 +202,8 @@ def _goals(context: Context, queries: Queries) -> APIRouter:
         row = await queries.goals_of(learner_id)
         if row is None:
             raise NotFound(UNKNOWN_LEARNER)
-        goals = goal_views(row, await context.asker.parameters(), context.clock.now().date())
+        since = since_of(await _state_of(context, learner_id))
+        goals = goal_views(row, await context.asker.parameters(), since, context.clock.now().date())
         numbered = list(enumerate(goals, 1))[after : after + paging.most]
         return paging.page(numbered, lambda each: [each[0]], lambda each: each[1])
 

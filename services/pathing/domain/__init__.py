@@ -33,6 +33,7 @@ from services.pathing.domain.state import (
     level_in,
     levels_of,
     print_of,
+    since_of,
     version_in,
     waived_of,
     waivers_after,
@@ -79,8 +80,9 @@ def learner_of(state: State, framework: Framework) -> Learner | None:
     if state.school_id is None or state.on is None or not state.active:
         return None
     return Learner(
-        state.grade, state.on, levels_of(state, framework), taste_of(state.preferences), state.goals, state.choices, waived_of(state)
-    )
+        state.grade, state.on, levels_of(state, framework), taste_of(state.preferences), state.goals, state.choices, waived_of(state),
+        since_of(state),
+    )  # fmt: skip
 
 
 def curriculum_of(parameters: Parameters) -> Curriculum | None:
@@ -203,7 +205,7 @@ def _replanned(learner_id: UUID, state: State, parameters: Parameters) -> list[E
     found = Plan() if learner is None else plan(made_of, learner)
     path = PathPlanned(
         learner_id=learner_id, school_id=state.school_id, steps=found.steps, pace=found.pace, minutes_needed=found.minutes_needed,
-        due=found.due,
+        due=found.due, due_subject=found.due_subject, due_minutes=found.due_minutes,
     )  # fmt: skip
     demand = DemandChanged(
         learner_id=learner_id,
@@ -240,5 +242,6 @@ __all__ = [
     "curriculum_of",
     "learner_of",
     "pathing",
+    "since_of",
     "waived_of",
 ]

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from services.pathing.catalogue import CODE_OF, LEVELS, Framework
+from services.pathing.catalogue import CODE_OF, LEVELS, Framework, grade_key
+from services.pathing.goals import counts_since
 from services.pathing.planner import Chosen
 from shared.contracts.envelope import canonical, digest
 from shared.contracts.mastery import Level
@@ -63,6 +64,9 @@ class State:
     school_id: UUID | None = None
     grade: str = ""
     active: bool = False
+    grade_on: date | None = None
+    """The day on which she came to that grade."""
+    grade_before: str = ""
     enrolment_version: int = 0
     on: date | None = None
     """The latest day anything was told; pace counts from it. It never goes back."""
@@ -96,6 +100,14 @@ def levels_of(state: State, framework: Framework) -> dict[str, Level]:
     return {
         id: LEVELS[packed & _CODE_MASK or (packed >> _CODE_BITS & _CODE_MASK if id in now else 0)] for id, packed in state.levels.items()
     }
+
+
+def since_of(state: State) -> date | None:
+    """Return the day from which the learner's goals without a date count: since she came to her grade, or since goals were set."""
+    if state.grade_on is None:
+        return None
+    since = counts_since(state.grade, state.grade_before, state.grade_on)
+    return since if state.goals_at is None else max(since, state.goals_at.date())
 
 
 def waived_of(state: State) -> tuple[tuple[str, str], ...]:
@@ -132,9 +144,11 @@ def evolve(state: State, event: PathingEvent) -> State:
     """Return the state after the event. Never refuses: it has already happened."""
     match event:
         case EnrolmentNoted():
+            stays = state.grade_on is not None and grade_key(event.grade) == grade_key(state.grade)
+            grade_on, before = (state.grade_on, state.grade_before) if stays else (event.on, state.grade)
             return replace(
-                state, school_id=event.school_id, grade=event.grade, active=event.active, enrolment_version=event.version,
-                on=_later(state.on, event.on),
+                state, school_id=event.school_id, grade=event.grade, grade_on=grade_on, grade_before=before, active=event.active,
+                enrolment_version=event.version, on=_later(state.on, event.on),
             )  # fmt: skip
         case LevelNoted():
             was = state.levels.get(event.competency_id, 0) & _CODE_MASK if event.moved else 0

@@ -13,7 +13,8 @@ from shared.ledger.tables import Tables
 from shared.ledger.types import Row
 
 PATH: Final = """
-    SELECT l.learner_id, l.school_id, l.grade, p.steps, p.pace, p.minutes_needed, p.due, p.planned_at, p.settings, p.version
+    SELECT l.learner_id, l.school_id, l.grade, p.steps, p.pace, p.minutes_needed, p.due, p.due_subject, p.due_minutes,
+        p.planned_at, p.settings, p.version
     FROM learner l LEFT JOIN path p USING (learner_id) WHERE l.learner_id = %s"""
 PAST: Final = """
     SELECT p.bytes AS path, f.bytes AS fact FROM event p JOIN event f ON f.stream = p.stream AND f.version = p.version - 1
@@ -24,7 +25,8 @@ GOALS: Final = """
 OF_SCHOOL: Final = "FROM learner l JOIN path p USING (learner_id) WHERE l.school_id = %s AND l.active"
 COUNTS: Final = f"SELECT p.pace, count(*) {OF_SCHOOL} GROUP BY p.pace"
 PACE: Final = f"""
-    SELECT l.learner_id, p.pace, p.minutes_needed, p.due {OF_SCHOOL} AND p.pace = %s AND l.learner_id > %s ORDER BY l.learner_id LIMIT %s"""
+    SELECT l.learner_id, p.pace, p.minutes_needed, p.due, p.due_subject, p.due_minutes {OF_SCHOOL} AND p.pace = %s AND l.learner_id > %s
+    ORDER BY l.learner_id LIMIT %s"""
 
 
 class Queries(Tables):

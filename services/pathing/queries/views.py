@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.pathing.catalogue import CATALOGUE, FRAMEWORK, Framework
-from services.pathing.goals import next_year_end
+from services.pathing.goals import due_without_date
 from services.pathing.queries.words import cause_in_words, pace_in_words, statement_of, title_of, why
 from shared.contracts.envelope import Header, Recorded
 from shared.contracts.mastery import Competency
@@ -54,8 +54,12 @@ class PathView(BaseModel):
     grade: str
     pace: Pace
     pace_in_words: str
-    minutes_needed: int
-    due: date | None = None
+    minutes_needed: int = Field(description="To master all goals.")
+    due: date | None = Field(default=None, description="The date that pace is measured against.")
+    due_subject: str = Field(default="", description="The subject whose goals make it that date.")
+    due_minutes: int | None = Field(
+        default=None, description="To master what is due in that subject by that date; null where an earlier release planned the path."
+    )
     planned_at: datetime
     version: int = Field(description="Of the learner's stream when it was planned.")
     settings: int
@@ -119,8 +123,10 @@ class PaceView(BaseModel):
     learner_id: UUID
     pace: Pace
     pace_in_words: str
-    minutes_needed: int
+    minutes_needed: int = Field(description="To master all goals.")
     due: date | None = None
+    due_subject: str = ""
+    due_minutes: int | None = Field(default=None, description="To master what is due in that subject by that date.")
 
 
 def path_view(row: Mapping[str, Any], parameters: Parameters, waived: Sequence[tuple[str, str]], today: date) -> PathView:
@@ -149,9 +155,8 @@ def path_view(row: Mapping[str, Any], parameters: Parameters, waived: Sequence[t
         for step in steps
     ]
     return PathView(
-        **{name: row[name] for name in ("learner_id", "school_id", "grade", "minutes_needed", "due", "planned_at", "version", "settings")},
-        pace=row["pace"],
-        pace_in_words=pace_in_words(Pace(row["pace"]), row["minutes_needed"], row["due"], today),
+        **{name: row[name] for name in ("learner_id", "school_id", "grade", "planned_at", "version", "settings")},
+        **_standing(row, today),
         steps=views,
     )
 
@@ -189,7 +194,10 @@ def what_if_view(
 ) -> WhatIfView:
     """Return the path that would be in force, beside the one that is; `planned` is None where it would stay as it is."""
     would_be = (
-        {} if planned is None else planned.model_dump(mode="json", include={"steps", "pace", "minutes_needed"}) | {"due": planned.due}
+        {}
+        if planned is None
+        else planned.model_dump(mode="json", include={"steps", "pace", "minutes_needed", "due_subject", "due_minutes"})
+        | {"due": planned.due}
     )
     path = path_view({**row, **would_be}, parameters, waived, today)
     before, after = [step["competency_id"] for step in row["steps"]], [step.competency_id for step in path.steps]
@@ -201,9 +209,13 @@ def what_if_view(
     )
 
 
-def goal_views(row: Mapping[str, Any], parameters: Parameters, today: date) -> list[GoalView]:
-    """Return the goals that were set for a learner, or those of her grade."""
-    framework, year_end = parameters.get(FRAMEWORK), next_year_end(today)
+def goal_views(row: Mapping[str, Any], parameters: Parameters, since: date | None, today: date) -> list[GoalView]:
+    """Return the goals that were set for a learner, or those of her grade.
+
+    Args:
+        since: the day from which those without a date count.
+    """
+    framework, year_end = parameters.get(FRAMEWORK), due_without_date(today, since)
     goals = [Goal.model_validate(goal) for goal in row["goals"] or ()]
     if goals:
         beside = {"author_id": row["author_id"], "role": row["role"], "set_at": row["set_at"], "is_default": False}
@@ -231,7 +243,13 @@ def _instead_of(framework: Framework | None, competency_id: str) -> list[str]:
 
 def pace_view(row: Mapping[str, Any], today: date) -> PaceView:
     """Return how a learner stands."""
-    return PaceView(**row, pace_in_words=pace_in_words(Pace(row["pace"]), row["minutes_needed"], row["due"], today))
+    return PaceView(learner_id=row["learner_id"], **_standing(row, today))
+
+
+def _standing(row: Mapping[str, Any], today: date) -> dict[str, Any]:
+    """Return how a learner stands, as the views of a path and of a pace show it."""
+    told = {name: row[name] for name in ("minutes_needed", "due", "due_subject", "due_minutes")}
+    return {"pace": row["pace"], "pace_in_words": pace_in_words(Pace(row["pace"]), **told, today=today), **told}
 
 
 def activities_in(parameters: Parameters, competency_id: str | None, after: str, most: int) -> list[Activity]:

@@ -51,25 +51,45 @@ def why(step: Step, framework: Framework | None) -> str:
             return "A teacher put it here."
 
 
-def pace_in_words(pace: Pace, minutes_needed: int, due: date | None, today: date) -> str:
-    """Return how a learner stands, and the hours that her goals still take.
+def pace_in_words(pace: Pace, minutes_needed: int, due: date | None, due_subject: str, due_minutes: int | None, today: date) -> str:
+    """Return how a learner stands against the date that binds, and the hours of work that are due by it.
 
     Whether a date has passed is asked of the day on which it is read: a path that stays as it is is not told again.
+
+    Args:
+        minutes_needed: to master all goals.
+        due_minutes: to master what is due in that subject by that date; None where it was not told.
     """
-    hours = f"about {max(round(minutes_needed / 60), 1)} hours of work" if minutes_needed else "no work"
+    if pace is Pace.NO_DATE or due is None:
+        return "There are no goals to measure against."
+    if not minutes_needed:
+        return f"There is no work left for your goals until {due}."
+    passed = f"A goal's date, {due}, has passed, and there" if pace is Pace.AT_RISK and due < today else ""
+    first = "do its steps first, or agree on a new date with a teacher."
+    if due_minutes is None:
+        left = f"{_work(minutes_needed)} left for all goals"
+        match pace:
+            case Pace.AT_RISK:
+                late = f"There {left}, and too little time for what is due by {due}: talk with a teacher about it."
+                return f"{passed} {left}: {first}" if passed else late
+            case Pace.ON_TRACK:
+                return f"There {left}, and time for what is due by {due}."
+            case Pace.AHEAD:
+                return f"Well ahead: there {left}, and time to spare for what is due by {due}."
+    work = _work(due_minutes) + (f" in {due_subject}" if due_subject else "")
     match pace:
-        case Pace.AT_RISK if due is not None and due < today:
-            return (
-                f"A goal's date, {due}, has passed, and there are {hours} left: do its steps first, or agree on a new date with a teacher."
-            )
         case Pace.AT_RISK:
-            return f"There are {hours} left, more than there is time for until {due}: talk with a teacher about it."
+            late = f"There {work} to do by {due}, more than there is time for: talk with a teacher about it."
+            return f"{passed} {work} left for it: {first}" if passed else late
         case Pace.ON_TRACK:
-            return f"There are {hours} left, and time for it until {due}."
+            return f"There {work} to do by {due}, and time for it."
         case Pace.AHEAD:
-            return f"There is {hours} left for your goals until {due}." if not minutes_needed else f"Well ahead: {hours} left until {due}."
-        case Pace.NO_DATE:
-            return "There are no goals to measure against."
+            return f"Well ahead: there {work} to do by {due}."
+
+
+def _work(minutes: int) -> str:
+    hours = max(round(minutes / 60), 1)
+    return f"are about {hours} hours of work" if hours > 1 else "is about an hour of work"
 
 
 def cause_in_words(fact_type: str, detail: Mapping[str, Any], framework: Framework | None) -> str:
