@@ -35,8 +35,8 @@ def test_the_hours_are_those_that_are_due_by_the_date(pace: Pace, minutes: int, 
         (Pace.ON_TRACK, f"There are about 42 hours of work left for all goals, and time for what is due by {SOON}."),
         (
             Pace.AT_RISK,
-            f"There are about 42 hours of work left for all goals, and too little time for what is due by {SOON}: talk with a teacher about "
-            "it.",
+            f"There are about 42 hours of work left for all goals, and too little time for what is due by {SOON}: talk with a teacher "
+            "about it.",
         ),
         (Pace.AHEAD, f"Well ahead: there are about 42 hours of work left for all goals, and time to spare for what is due by {SOON}."),
     ],

@@ -103,7 +103,10 @@ class GoalView(BaseModel):
 
     competency_id: str
     statement: str
-    due: date
+    due: date = Field(
+        description="Without a date of its own: the end of the school year, 15 June, until the next one begins on 1 August. What was set "
+        "after that end, or of a grade that she came to then, is due at the end of the next one."
+    )
     weight_e6: int
     is_default: bool = Field(description="Nobody set it: it belongs to the learner's grade.")
     replaced_by: list[str] = Field(default=[], description="Competencies that a revision put in its place: they are the goals now.")
