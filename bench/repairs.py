@@ -15,12 +15,12 @@ from uuid import UUID
 
 from bench.bars import Bars
 from services.scheduling.checker import Days, Inputs, check
-from services.scheduling.grouping import Plan, Problem, plan, repair
+from services.scheduling.grouping import SOLVER, Plan, Problem, plan, repair
 from services.scheduling.versions import v2_grouping, v2_grouping_day
 from shared.contracts.scheduling import Demand, Use
 from tests.scheduling.school import applied, learner, made_demand, made_demands, made_school, staff
 
-WAYS: Final = ("greedy/2", "greedy/3", "anew")
+WAYS: Final = ("greedy/2", SOLVER, "anew")
 PERIODS: Final = 6
 
 
@@ -137,7 +137,7 @@ def main() -> int:
         print(f"== {name}, {number} days")
         for way, row in rows.items():
             print(f"  {way:<10} unserved {row.unserved:>6}   talked with {row.talks:>4}   moved {row.moved:>6}")
-        bars.figure("unserved by a repair, beyond grouping anew", rows["greedy/3"].unserved - rows["anew"].unserved, "periods", at_most=0)
+        bars.figure("unserved by a repair, beyond grouping anew", rows[SOLVER].unserved - rows["anew"].unserved, "periods", at_most=0)
     return bars.close()
 
 

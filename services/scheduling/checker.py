@@ -18,7 +18,7 @@ OPTION_VALUES: Final = (3, 2, 1)
 QUALIFIED_VALUE: Final = 1
 """A group led by an adult who teaches its subject, for each learner in it."""
 UNSERVED_VALUE: Final = -40
-"""A learner without a place in a period."""
+"""A learner without a place in a period; not in one that had begun when she was first planned for the day."""
 CHECK_IN_VALUE: Final = 50
 """A talk that was asked for and takes place; as much less where it does not."""
 
@@ -69,6 +69,7 @@ def check(inputs: Inputs, days: Days) -> Verdict:
                 seated[placement.period_id].append((learner, placement))
     for period in open_periods:
         violations.extend(_in_period(inputs, period, seated[period], grouped))
+    violations.extend(_out_of_turn(inputs, open_periods, days))
     return Verdict(tuple(violations), value_of(inputs, days))
 
 
@@ -187,6 +188,24 @@ def _misfit(demand: Demand | None, placement: Placement, grouped: Set[str]) -> t
     return code, detail
 
 
+def _out_of_turn(inputs: Inputs, open_periods: Sequence[str], days: Days) -> Iterator[Violation]:
+    """Yield where a learner works on a need that waits in a group, or before she has worked on one of its subject that does not."""
+    for learner in sorted(days):
+        needs = inputs.demands[learner].needs if learner in inputs.demands else ()
+        waiting = {need.competency_id: need.subject for need in needs if need.waits}
+        if not waiting:
+            continue
+        firsts = {need.competency_id: need.subject for need in needs if not need.waits}
+        worked: set[str] = set()
+        for placement in days[learner]:
+            subject = waiting.get(placement.competency_id)
+            if subject is not None and placement.period_id in open_periods and (placement.use is Use.GROUP or subject not in worked):
+                place, detail = f"{placement.period_id}/learner/{learner}", "her need waits for another one, to be worked on before it"
+                yield Violation("out-of-turn", place, detail)
+            if placement.competency_id in firsts:
+                worked.add(firsts[placement.competency_id])
+
+
 def _adults(inputs: Inputs, period: str, places: Mapping[UUID, set[tuple[str, str]]]) -> Iterator[Violation]:
     known = {member.staff_id: member for member in inputs.staff}
     for adult in sorted(places):
@@ -210,7 +229,8 @@ def value_of(inputs: Inputs, days: Days) -> int:
             total += CHECK_IN_VALUE if any(placement.use is Use.CHECK_IN for placement in placements) else -CHECK_IN_VALUE
         if not demand.present:
             continue
-        total += UNSERVED_VALUE * (len(inputs.school.periods) - sum(placement.use is not None for placement in placements))
+        placed = sum(placement.use is not None or placement.begun for placement in placements)
+        total += UNSERVED_VALUE * (len(inputs.school.periods) - placed)
         worth = _worth(demand, {(placement.competency_id, placement.activity_id) for placement in placements})
         for placement in placements:
             value, subject = worth.get((placement.competency_id, placement.activity_id), (0, ""))

@@ -7,7 +7,7 @@ import pytest
 
 from services.cli.verify import parts_of
 from services.scheduling.domain import day
-from services.scheduling.versions import ADULTS
+from services.scheduling.versions import ADULTS, UNDATED
 from shared.contracts.topics import Topic
 from shared.serve import all_deciders, earlier_deciders
 
@@ -101,6 +101,16 @@ FROZEN: dict[str, str] = {
     "scheduling/versions/v2_keeping.py": "1acdbc1f7b309f74a5b812bb272ad9ededf66e26e14c4cd38c9971eb47b7f4b5",
     "scheduling/versions/v2_placing.py": "70e9911da0351f050a162998d5712e673e466ee14a9585d8f2efdced4798c46f",
     "scheduling/versions/v2_resources.py": "334bdfa79ecf27337d3d599adbd67902e48192cb99634102991f781b7605464b",
+    "scheduling/versions/v3_checker.py": "b817b34cb6d746950ee6a1843a2309e46c3c44b2102d7d57b55794cb958b6c42",
+    "scheduling/versions/v3_codec.py": "aa955c7d609abf9b1830e6d55468b9a1d8eeda525a72ea38c54ca6b50367c4b1",
+    "scheduling/versions/v3_day.py": "e8eb37a8333b6f5800d05b63bbdfb853e40ebf95a28e475a1696ce71b92f39ba",
+    "scheduling/versions/v3_filling.py": "792d146ed0319fde9a075ed3d9f37e53cec13fb62ad27f9532228308b44c72c3",
+    "scheduling/versions/v3_grouping.py": "f591e7c4ac6e0633470cd8dd34ca6f58bae027e166a341f3a46ef14d73613f3c",
+    "scheduling/versions/v3_grouping_day.py": "062b91489c96edcf86527a6ae123bd1a476d790e3121676d40bfa3e08ba41531",
+    "scheduling/versions/v3_keeping.py": "01c96f66b1ffac8c60edff3fcf88947d0c0a7c8e7384c6915bef40b452746b05",
+    "scheduling/versions/v3_limits.py": "af7fc793a04ee8beab8c6f787e2e205d17e2c80fa2631220e8a741e6c8d133fc",
+    "scheduling/versions/v3_placing.py": "cf4549cd1ba49bab4eaddaa41461f9ef980f6946b632eb09340dc76a3ac48768",
+    "scheduling/versions/v3_resources.py": "69ebed7f3c9c8afffe9e623111fb6e5db19e3bac7ff3337db4bed86daf7850ff",
     "shared/versions/v1_settings.py": "32f4ec9f04bc785458b95a86e2803e4986c45021bc2778366ec0545a5af60015",
 }
 """Path below services/ or the root -> SHA-256 of the file. A line is added with a new version, and never changed: `sha256sum FILE`."""
@@ -132,3 +142,4 @@ def test_an_earlier_version_reads_parameter_sets_by_what_was_frozen_with_it(serv
 def test_the_audit_knows_whom_each_decider_of_days_counted_among_adults() -> None:
     assert ADULTS.keys() == {decider.label for decider in parts_of(Topic.SCHEDULING).versions if decider.kind == day.kind}
     assert day.label not in ADULTS
+    assert {decider.label for decider in parts_of(Topic.SCHEDULING).versions if decider.kind == day.kind and decider.version < 3} == UNDATED

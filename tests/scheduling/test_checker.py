@@ -186,6 +186,8 @@ def test_who_is_at_the_school_with_nothing_on_her_path_has_a_day_and_who_is_gone
     unserved = {**DAYS, here.learner_id: tuple(Placement(period_id=period.id) for period in SCHOOL.periods)}
     assert check(inputs, unserved).violations == ()
     assert value_of(inputs, unserved) == value_of(INPUTS, DAYS) - 40 * len(SCHOOL.periods)
+    late = {**DAYS, here.learner_id: tuple(Placement(period_id=one.id, begun=at < 2) for at, one in enumerate(SCHOOL.periods))}
+    assert value_of(inputs, late) == value_of(INPUTS, DAYS) - 40 * (len(SCHOOL.periods) - 2), "two periods had begun without her"
 
 
 def test_the_value_counts_first_needs_and_first_options_most() -> None:

@@ -38,7 +38,13 @@ STREAM = f"scheduling/day/{SCHOOL}/{ON}"
 assert PARTS.page_added is not None
 SETTINGS = v1_settings.settings_decider("scheduling", PARTS.page_added, PARTS.kinds)
 """As all versions of days had it when they were recorded."""
-DECIDERS: dict[int, tuple[Decider[Any], Any]] = {1: (VERSIONS[0], v1_commands), 2: (VERSIONS[1], v1_commands), 3: (day, commands)}
+DECIDERS: dict[int, tuple[Decider[Any], Any]] = {
+    **{number: (earlier, v1_commands) for number, earlier in enumerate(VERSIONS, 1)},
+    day.version: (day, commands),
+}
+
+WAITS_FROM = 4
+"""The version from which needs wait, and a day says which periods had begun before a learner was first planned."""
 
 
 class History:
@@ -102,19 +108,29 @@ def demand(number: int, version: int = 1) -> Demand:
     return Demand(learner_id=UUID(int=1_000 + number), version=version, needs=needs, check_in=number % 3 == 0)
 
 
+def waiting(number: int) -> Demand:
+    """A demand of whose needs the second one waits for the first."""
+    made = demand(number)
+    return made.model_copy(update={"needs": (made.needs[0], made.needs[1].model_copy(update={"waits": True}))})
+
+
 def made(version: int) -> History:
-    """A day that is planned, then planned again for a demand, for adults and for other resources."""
+    """A day that is planned, then planned again for a demand, for adults and for other resources; from version 4 on also with needs that
+    wait, and for learners who come when a period has begun.
+    """
+    first = (*map(demand, range(14)), *map(waiting, (14, 16) if version >= WAITS_FROM else ()))
     decider, words = DECIDERS[version]
     asked: tuple[Any, ...] = (SCHOOL, ON, ON)
     staff = tuple(StaffMember(staff_id=UUID(int=9_000 + number), subjects=("reading",)) for number in range(4))
     history = History().ask(SETTINGS, *adoption("scheduling", RESOURCES, [school()]))
-    history.ask(
-        decider, words.TakeStaff(*asked, 1, staff), words.TakeDemands(*asked, tuple(map(demand, range(14)))), words.RepairDay(*asked, 0)
-    )
+    history.ask(decider, words.TakeStaff(*asked, 1, staff), words.TakeDemands(*asked, first), words.RepairDay(*asked, 0))
     history.ask(decider, words.TakeDemands(*asked, (demand(3, 2), demand(4, 2))), words.RepairDay(*asked, 0))
     history.ask(decider, words.TakeStaff(*asked, 2, staff[1:]), words.RepairDay(*asked, 0))
     history.ask(SETTINGS, *adoption("scheduling", RESOURCES, [school(StaffMember(staff_id=staff[1].staff_id, away=("p1",)))]))
-    return history.ask(decider, words.RepairDay(*asked, 1))
+    history.ask(decider, words.RepairDay(*asked, 1))
+    if version < WAITS_FROM:
+        return history
+    return history.ask(decider, words.TakeDemands(*asked, (demand(17), waiting(19))), words.RepairDay(*asked, 1))
 
 
 def read(path: Path) -> History:
@@ -131,7 +147,7 @@ def test_a_golden_history_replays_to_its_bytes(path: Path) -> None:
     assert history.replay() == []
     told = history.of(STREAM)
     assert {event.decider for event in told} == {f"scheduling.day/{path.stem[1]}"}
-    assert [event.type for event in told].count("scheduling.plan-adopted.v1") == 4
+    assert [event.type for event in told].count("scheduling.plan-adopted.v1") == (4 if int(path.stem[1]) < WAITS_FROM else 5)
     assert history.lines == made(int(path.stem[1])).lines
 
 

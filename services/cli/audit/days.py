@@ -25,7 +25,7 @@ from services.scheduling.domain import DayState, day
 from services.scheduling.hours import open_days
 from services.scheduling.limits import room_of
 from services.scheduling.resources import adults, of_day, schools_of
-from services.scheduling.versions import ADULTS
+from services.scheduling.versions import ADULTS, UNDATED
 from shared.contracts.envelope import Recorded
 from shared.contracts.scheduling import DayDemanded, DayStaffed, PlacementChanged, PlanAdopted
 from shared.ledger import read, store
@@ -189,7 +189,7 @@ class _Day:
         if present is None:
             self._told.unsound.append(f"{self._stream}@{event.version}: this release does not know {event.decider}, use the newer one")
             return
-        if event.decider == day.label:  # Earlier ones know of no date on which something is otherwise.
+        if event.decider not in UNDATED:
             school = of_day(school, event.data.on)
         inputs = Inputs(school, present(school, self._state.staff), self._state.demands, event.data.begun)
         broken = check(inputs, self._state.days).violations

@@ -14,7 +14,7 @@ from shared.contracts.profile import Modality
 from shared.contracts.scheduling import Demand, Placement, StaffMember, Use
 from shared.decider import Codec
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,14 @@ def _by_id(item: tuple[UUID, Any]) -> int:
 
 def _step(texts: _Texts, step: Step) -> list[Any]:
     options = [[texts[one.activity_id], texts[one.modality._value_], one.minutes, one.score] for one in step.options]
-    return [texts[step.competency_id], texts[step.subject], texts[step.reason._value_], texts[step.goal_id], texts[step.chosen], options]
+    told = [texts[text] for text in (step.competency_id, step.subject, step.reason._value_, step.goal_id, step.chosen)]
+    return [*told, int(step.waits), options]
 
 
 def _placement(texts: _Texts, adults: dict[int, int], placed: Placement) -> list[int]:
     """Return a placement in numbers; `adults` holds those of ids that came before, whose text need not be written again."""
     if placed.use is None:
-        return [texts[placed.period_id]]
+        return [texts[placed.period_id], int(placed.begun)]
     period, space, zone = texts[placed.period_id], texts[placed.space_id], texts[placed.zone_id]
     if placed.staff_id is None:
         adult = texts[""]
@@ -110,19 +111,20 @@ def _read_demand(texts: list[str], row: list[Any]) -> Demand:
             reason=Reason(texts[reason]),
             goal_id=texts[goal],
             chosen=texts[chosen],
+            waits=bool(waits),
             options=tuple(
                 Option(activity_id=texts[activity], modality=Modality(texts[modality]), minutes=minutes, score=score)
                 for activity, modality, minutes, score in options
             ),
         )
-        for competency, subject, reason, goal, chosen, options in steps
+        for competency, subject, reason, goal, chosen, waits, options in steps
     )
     return Demand(learner_id=UUID(texts[who]), version=version, needs=needs, check_in=bool(flags & 1), path_empty=bool(flags & 2))
 
 
 def _read_placement(texts: list[str], row: list[int]) -> Placement:
-    if len(row) == 1:
-        return Placement(period_id=texts[row[0]])
+    if len(row) == 2:
+        return Placement(period_id=texts[row[0]], begun=bool(row[1]))
     period, space, zone, staff, use, competency, modality, activity, reason = (texts[number] for number in row)
     return Placement(
         period_id=period,

@@ -195,4 +195,4 @@ def command_of(event: DayEvent) -> DayCommand | None:
             assert_never(event)
 
 
-day = Decider("scheduling.day", 3, "day", DayState(), decide, evolve, command_of, CODEC)
+day = Decider("scheduling.day", 4, "day", DayState(), decide, evolve, command_of, CODEC)

@@ -39,7 +39,7 @@ def misfit(plan: Plan, school: SchoolResources, demands: Mapping[UUID, Demand]) 
 def days_of(
     plan: Plan, school: SchoolResources, demands: Mapping[UUID, Demand], running: Days, begun: int
 ) -> dict[UUID, tuple[Placement, ...]]:
-    """Return the days of the plan's learners; periods that have begun are as in the running plan."""
+    """Return the days of the plan's learners; periods that have begun are as in the running plan, and say so where she was in none."""
     grouped = frozenset(rule.modality for rule in school.rules)
     days: dict[UUID, tuple[Placement, ...]] = {}
     for learner, sessions, needs in zip(plan.learners, plan.placements, plan.needs, strict=True):
@@ -48,7 +48,7 @@ def days_of(
         day: list[Placement] = []
         for index, (period, session, need) in enumerate(zip(school.periods, sessions, needs, strict=True)):
             if index < begun:
-                day.append(was.get(period.id) or Placement(period_id=period.id))
+                day.append(was.get(period.id) or Placement(period_id=period.id, begun=True))
             elif session < 0:
                 day.append(Placement(period_id=period.id))
             else:

@@ -11,12 +11,12 @@ from typing import Final
 from uuid import UUID
 
 from services.scheduling.grouping.day import Before, Day, Plan, Problem, Team
-from services.scheduling.grouping.filling import fill, hold_check_ins, talk_instead
+from services.scheduling.grouping.filling import fill, hold_check_ins, put_in_order, talk_instead
 from services.scheduling.grouping.keeping import keep
 from shared.contracts.profile import Modality
 from shared.contracts.scheduling import Placement, Session, Use
 
-SOLVER: Final = "greedy/3"
+SOLVER: Final = "greedy/4"
 ANEW_SHARE: Final = 4
 """Where more than one in so many learners changed, everybody is grouped anew."""
 
@@ -38,7 +38,8 @@ def repair(problem: Problem, changed: Set[UUID]) -> Plan:
 
     The changed are placed into sessions with free seats, else into new sessions, else into supervised independent work. A group that falls
     below its smallest size ends, and its members are placed likewise; so are those who were unserved. Where somebody would have no place,
-    or would lose a talk, as few others as possible move for her: the result leaves nobody unserved whom `plan` would seat.
+    or would lose a talk, others move for her: the result leaves nobody unserved whom `plan` would seat. Of the sessions whose end seats
+    most, that ends first which costs least, and a learner in a group counts as much as four who work alone: rather four of these move.
     """
     day = Day(problem)
     who = frozenset(index for index, learner in enumerate(day.learners) if learner in changed)
@@ -48,6 +49,7 @@ def repair(problem: Problem, changed: Set[UUID]) -> Plan:
     for period in range(day.begun, len(day.periods)):
         fill(day, period, [learner for learner in pools[period] if day.at[period][learner] is None])
     talk_instead(day, _lost(day))
+    put_in_order(day)
     moved = {learner for learner in day.left.union(*pools) if _moves(day, learner)}
     return _told(day, who | moved)
 

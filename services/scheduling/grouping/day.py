@@ -75,6 +75,8 @@ class Need(NamedTuple):
     chosen: bool
     often: int
     """How many times a day she may work on it while she has others: in half of the periods that it suits."""
+    waits: bool
+    """Whether others of hers come before it. It is done alone only, so that it has no ways in a group."""
 
 
 @dataclass(slots=True)
@@ -113,6 +115,8 @@ class Day:
         self.learners = sorted(problem.demands, key=lambda learner: digest(f"{problem.on} {learner}".encode()))
         demands = [problem.demands[learner] for learner in self.learners]
         self.needs = [tuple(_need(step, self) for step in demand.needs) for demand in demands]
+        self.waiting = frozenset(learner for learner, needs in enumerate(self.needs) if any(need.waits for need in needs))
+        """Who has needs that wait for others of hers."""
         self.check_in = [demand.check_in for demand in demands]
         self.present = [demand.present for demand in demands]
         count = len(self.learners)
@@ -146,10 +150,29 @@ class Day:
         return known
 
     def wanted(self, period: int, learner: int) -> list[int]:
-        """Return her needs for the period, those she has worked on least today first; not those of which she has had enough."""
+        """Return her needs for the period, those she has worked on least today first; not those that wait for others.
+
+        Those of which she has had enough are left out where one of the others can be done alone: without a group for the others she would
+        come back to them.
+        """
         done, needs = self.done[learner], self.needs[learner]
-        suited = self.subject_needs[period][learner]
-        return sorted([need for need in suited if done[need] < needs[need].often] or suited, key=lambda need: (done[need], need))
+        suited: Sequence[int] = self.subject_needs[period][learner]
+        if learner in self.waiting:
+            suited = [need for need in suited if not self.held_back(period, learner, need)]
+        fresh = [need for need in suited if done[need] < needs[need].often]
+        enough = len(fresh) == len(suited) or any(needs[need].alone for need in fresh)
+        return sorted(fresh if enough else suited, key=lambda need: (done[need], need))
+
+    def held_back(self, period: int, learner: int, need: int) -> bool:
+        """Return whether a need waits for others of hers in a period: in those before it she has not worked today on each need of its
+        subject that waits for none and that she can do alone, or on none at all.
+        """
+        needs = self.needs[learner]
+        if not needs[need].waits:
+            return False
+        worked = {self.need_at[earlier][learner] for earlier in range(period)}
+        before = [other for other, told in enumerate(needs) if told.subject == needs[need].subject and not told.waits]
+        return not worked.intersection(before) or any(needs[other].alone and other not in worked for other in before)
 
     def competency(self, period: int, learner: int) -> str:
         """Return what she works on in the period, the empty text where it is no need of hers."""
@@ -162,8 +185,9 @@ class Day:
             team is not None and team.use is Use.CHECK_IN for team in (row[learner] for row in self.at)
         )
 
-    def remember(self, learner: int, use: Use, need: int) -> None:
+    def remember(self, period: int, learner: int, use: Use, need: int) -> None:
         """Count what a learner did in a session that cannot be shown any more, for this need of hers (-1: none)."""
+        self.need_at[period][learner] = need
         if need >= 0:
             self.done[learner][need] += 1
         if use is not Use.INDEPENDENT:
@@ -242,10 +266,12 @@ def _need(step: Step, day: Day) -> Need:
     alone = -1
     for rank, option in enumerate(options):
         if option.modality._value_ in day.grouped:
+            if step.waits:
+                continue
             (firm if alone < 0 else extra).append((rank, option.modality))
         elif alone < 0:
             alone = rank
     return Need(
         step.competency_id, step.subject, tuple(firm), () if chosen and alone == 0 else tuple(extra), alone >= 0, chosen,
-        day.often(step.subject),
+        day.often(step.subject), step.waits,
     )  # fmt: skip

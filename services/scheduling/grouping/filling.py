@@ -251,7 +251,18 @@ def _alone_need(day: Day, period: int, learner: int) -> int:
     if found is not None:
         return found
     done = day.done[learner]
-    return min((need for need in range(len(needs)) if needs[need].alone), key=lambda need: (done[need], need), default=-1)
+    others = (need for need in range(len(needs)) if needs[need].alone and not day.held_back(period, learner, need))
+    return min(others, key=lambda need: (done[need], need), default=-1)
+
+
+def put_in_order(day: Day) -> None:
+    """Give who works alone on a need that waits for others another one, where she came out of the session in which she worked on those."""
+    for learner in sorted(day.waiting):
+        for period in range(day.begun, len(day.periods)):
+            team, need = day.at[period][learner], day.need_at[period][learner]
+            if team is not None and need >= 0 and day.held_back(period, learner, need):
+                day.leave(period, learner)
+                day.place(period, learner, team, _alone_need(day, period, learner))
 
 
 def hold_check_ins(day: Day, learners: Sequence[int], lost: bool = False) -> None:

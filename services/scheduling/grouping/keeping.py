@@ -36,7 +36,7 @@ def _remember(day: Day, period: int) -> None:
     for learner, team in enumerate(day.at[period]):
         placed = None if team else _placed(day, period, learner)
         if placed is not None and placed.use is not None and day.present[learner]:
-            day.remember(learner, placed.use, _need(day, learner, placed))
+            day.remember(period, learner, placed.use, _need(day, learner, placed))
 
 
 def _placed(day: Day, period: int, learner: int) -> Placement | None:

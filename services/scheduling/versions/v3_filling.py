@@ -1,0 +1,355 @@
+"""Filling a period: seats in running groups, new groups while everybody else can still be supervised, independent work, check-ins.
+
+In a repair sessions end that keep others from any place, and talks that were lost are held instead of sessions whose members find seats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from typing import Final
+
+from services.scheduling.versions.v3_grouping_day import Day, Team
+from shared.contracts.profile import Modality
+from shared.contracts.scheduling import MAX_CHECK_INS, MAX_SESSIONS, GroupRule, Use
+
+NEED_WEIGHTS: Final = (16, 8, 4, 2)
+"""What a group is worth to a learner, by the rank of the need it serves; later ranks: 1."""
+WAY_WEIGHTS: Final = (4, 2, 1)
+"""The same by the rank of the option; multiplied."""
+RESERVE_PERCENT: Final = 5
+"""Seats for independent work that new groups leave free, so that a later repair finds room."""
+GROUPS_PERCENT: Final = 60
+"""Of the seats that are over in a period when everybody is supervised: talks leave them to groups, but for the day's first talk."""
+LOSSES: Final = {Use.INDEPENDENT: 1, Use.GROUP: 4, Use.CHECK_IN: 100}
+"""What each learner loses whose session ends for others: her seat, her group, or her talk."""
+KEPT_ADULT_FROM: Final = 6
+"""With so many adults in a period, new groups leave one of them free."""
+
+Key = tuple[str, Modality]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Taker:
+    """A learner whom a group would serve. Ordered: she to whom it is worth most first."""
+
+    cost: int
+    learner: int
+    need: int
+
+
+def fill(day: Day, period: int, waiting: Sequence[int]) -> None:
+    """Place those who wait, as many as adults, zones and seats allow; sessions end that keep others from any place."""
+    rest = [learner for learner in waiting if not _joined(day, period, learner)]
+    rest = open_groups(day, period, rest)
+    rest, ended = _room_made(day, period, rest)
+    if ended:
+        rest = _regrouped(day, period, rest, ended)
+    seat_alone(day, period, rest)
+
+
+def ways(day: Day, period: int, learner: int) -> Iterator[tuple[int, int, Modality, int]]:
+    """Yield the groups that would serve her, best first: rank of the need, the need, modality, and rank of the option."""
+    for rank, need in enumerate(day.wanted(period, learner)):
+        told = day.needs[learner][need]
+        for way, modality in told.firm:
+            yield rank, need, modality, way
+        if not day.led[learner]:
+            for way, modality in told.extra:
+                yield rank, need, modality, way
+
+
+def _joined(day: Day, period: int, learner: int) -> bool:
+    """Put her into the best running group that has a free seat, and return whether there is one."""
+    if not any(team.use is Use.GROUP for team in day.teams[period].values()):
+        return False
+    running: dict[Key, list[Team]] = {}
+    for team in day.teams[period].values():
+        if team.use is Use.GROUP and team.modality is not None and team.free > 0:
+            running.setdefault((team.competency, team.modality), []).append(team)
+    for _, need, modality, _ in ways(day, period, learner):
+        told = day.needs[learner][need]
+        teams = [team for team in running.get((told.competency, modality), ()) if day.may_lead(team.adult, modality, told.subject)]
+        if teams:
+            day.place(period, learner, min(teams, key=lambda team: team.zone), need)
+            return True
+    return False
+
+
+def open_groups(day: Day, period: int, waiting: Sequence[int], most: int = MAX_SESSIONS) -> list[int]:
+    """Open the most valuable groups one after another, so many at most, and return who is in none of them."""
+    takers = _takers(day, period, waiting)
+    heap = [(-_value(listed, day.rules[key[1]].largest), key) for key, listed in takers.items()]
+    heapify(heap)
+    at = day.at[period]
+    reserve = -(-len(waiting) * RESERVE_PERCENT // 100)
+    left = len(waiting)
+    while heap and most and day.free_adults[period] and day.free_zones[period]:
+        worth, key = heappop(heap)
+        rule = day.rules[key[1]]
+        takers[key] = listed = [taker for taker in takers[key] if at[taker.learner] is None]
+        if len(listed) < rule.smallest:
+            continue
+        now = -_value(listed, rule.largest)
+        if now > worth:  # Worth less than when it was queued: others may come first.
+            heappush(heap, (now, key))
+            continue
+        adult = _leader(day, period, key[1], listed[0])
+        zone = _zone_of(day, period, min(len(listed), rule.largest), rule, left, reserve)
+        if zone is None or adult is None:
+            continue
+        size = min(len(listed), rule.largest, day.zones[zone].seats)
+        seats = min(rule.largest, day.zones[zone].seats)
+        team = day.open(period, Team(zone, adult, Use.GROUP, seats, key[0], key[1]))
+        for taker in listed[:size]:
+            day.place(period, taker.learner, team, taker.need)
+        left, most = left - size, most - 1
+        if len(listed) - size >= rule.smallest:
+            heappush(heap, (-_value(listed[size:], rule.largest), key))
+    return [learner for learner in waiting if at[learner] is None]
+
+
+def _takers(day: Day, period: int, waiting: Sequence[int]) -> dict[Key, list[Taker]]:
+    """Return who would be served by a group of each competency and modality, in order of worth."""
+    takers: dict[Key, list[Taker]] = {}
+    for learner in waiting:
+        needs, led = day.needs[learner], day.led[learner]
+        for rank, need, modality, way in ways(day, period, learner):
+            told = needs[need]
+            worth = (NEED_WEIGHTS[rank] if rank < len(NEED_WEIGHTS) else 1) * WAY_WEIGHTS[min(way, len(WAY_WEIGHTS) - 1)]
+            if told.chosen and not way:
+                worth *= 2
+            takers.setdefault((told.competency, modality), []).append(Taker(-max(worth // (1 + led), 1), learner, need))
+    return {key: sorted(listed) for key, listed in sorted(takers.items()) if len(listed) >= day.rules[key[1]].smallest}
+
+
+def _value(listed: Sequence[Taker], largest: int) -> int:
+    return -sum(taker.cost for taker in listed[:largest])
+
+
+def _zone_of(day: Day, period: int, size: int, rule: GroupRule, waiting: int, reserve: int) -> int | None:
+    """Return the zone that a group of this size can have, with a seat for one more if possible; None where there is none to spare."""
+    for aim in (size + 1, size):
+        zone = day.zone_for(day.free_zones[period], min(aim, rule.largest))
+        members = min(size, day.zones[zone].seats)
+        if members >= rule.smallest and _affordable(day, period, zone, members, waiting, reserve):
+            return zone
+    return None
+
+
+def _affordable(day: Day, period: int, zone: int, size: int, waiting: int, reserve: int) -> bool:
+    """Return whether all others can still be supervised, with something in reserve; or the group takes no room from anybody."""
+    adults = len(day.free_adults[period])
+    free = [other for other in day.free_zones[period] if other != zone]
+    kept = 1 if adults >= KEPT_ADULT_FROM else 0
+    if day.slack(period, waiting - size, adults - 1 - kept, free) >= reserve:
+        return True
+    return day.slack(period, waiting - size, adults - 1, free) >= day.slack(period, waiting, adults)
+
+
+def _leader(day: Day, period: int, modality: Modality, first: Taker) -> int | None:
+    """Return the free adult who leads a group: one who teaches its subject; another one, or None, where there is none."""
+    subject = day.needs[first.learner][first.need].subject
+    free = day.free_adults[period]
+    adult = next((index for index in free if subject in day.adults[index].subjects), free[0])
+    return adult if day.may_lead(adult, modality, subject) else None
+
+
+def _room_made(day: Day, period: int, waiting: Sequence[int]) -> tuple[list[int], int]:
+    """End the sessions whose adult or zone others need to be supervised at all; return who must be seated, and how many groups ended.
+
+    Of those with which most find a seat that with the least loss ends first: independent work goes on in a larger zone. None ends in vain.
+    """
+    rest, ended = list(waiting), 0
+    while (without := -day.slack(period, len(rest), len(day.free_adults[period]))) > 0:
+        found = min(
+            (
+                (_unseated(day, period, team, len(rest)), _loss(team), zone)
+                for zone, team in day.teams[period].items()
+            ), default=None,
+        )  # fmt: skip
+        if found is None or found[0] >= without:
+            break
+        team = day.teams[period][found[-1]]
+        ended += team.use is not Use.INDEPENDENT
+        rest += [learner for learner in day.end(period, team) if not _joined(day, period, learner)]
+    return rest, ended
+
+
+def _regrouped(day: Day, period: int, waiting: Sequence[int], most: int) -> list[int]:
+    """Open groups in place of so many that ended, also of those who work alone; return who is in none. Others go on working alone."""
+    alone = [
+        (learner, team, day.need_at[period][learner])
+        for team in day.teams[period].values() if team.use is Use.INDEPENDENT for learner in team.members
+    ]  # fmt: skip
+    for learner, _, _ in alone:
+        day.leave(period, learner)
+    open_groups(day, period, [*waiting, *(learner for learner, _, _ in alone)], most)
+    for learner, team, need in alone:
+        if day.at[period][learner] is None:
+            day.place(period, learner, team, need)
+    return [learner for learner in waiting if day.at[period][learner] is None]
+
+
+def _loss(team: Team) -> int:
+    """Return what is lost when a session ends so that others have a place."""
+    return LOSSES[team.use] * len(team.members)
+
+
+def _unseated(day: Day, period: int, team: Team, waiting: int, talkers: int = 0) -> int:
+    """Return how many find no seat when this session has ended, its members wait, too, and so many talk with an adult (0: no talk)."""
+    free, adults = sorted([*day.free_zones[period], team.zone]), len(day.free_adults[period]) + 1
+    if talkers:
+        free.remove(day.zone_for(free, talkers))
+        adults -= 1
+    given_back = team.free if team.use is Use.INDEPENDENT else 0
+    return max(given_back - day.slack(period, waiting + len(team.members), adults, free), 0)
+
+
+def seat_alone(day: Day, period: int, waiting: Sequence[int]) -> None:
+    """Seat learners for supervised independent work; open zones as long as there are adults; the rest is unserved."""
+    order = sorted(waiting, key=lambda learner: (-day.missed[learner], learner))
+    teams = [team for _, team in sorted(day.teams[period].items()) if team.use is Use.INDEPENDENT]
+    for place, learner in enumerate(order):
+        team = _seat_before(day, period, learner) or next((team for team in teams if team.free > 0), None)
+        if team is None:
+            team = _supervise(day, period, len(order) - place)
+            if team is None:
+                for left in order[place:]:
+                    day.missed[left] += 1
+                return
+            teams.append(team)
+        day.place(period, learner, team, _alone_need(day, period, learner))
+
+
+def _seat_before(day: Day, period: int, learner: int) -> Team | None:
+    """Return the independent session in which she sits already according to the running plan, where it has a seat."""
+    for placed in day.running.get(day.learners[learner], ()):
+        if placed.period_id == day.periods[period].id and placed.use is Use.INDEPENDENT:
+            team = day.teams[period].get(day.zone_index.get((placed.space_id, placed.zone_id), -1))
+            if team is not None and team.use is Use.INDEPENDENT and team.free > 0:
+                return team
+    return None
+
+
+def _supervise(day: Day, period: int, waiting: int) -> Team | None:
+    """Open a zone for independent work: the smallest that seats all who wait, else the largest. None without zone or adult."""
+    free = day.free_adults[period]
+    if not free or not day.free_zones[period]:
+        return None
+    zone = day.zone_for(day.free_zones[period], waiting)
+    subject = day.periods[period].subject
+    adult = next((index for index in free if subject not in day.adults[index].subjects), free[0])
+    return day.open(period, Team(zone, adult, Use.INDEPENDENT, day.zones[zone].seats))
+
+
+def _alone_need(day: Day, period: int, learner: int) -> int:
+    """Return the need she works on alone: of the period's subject if possible, of another otherwise; -1 where none can be done alone."""
+    needs = day.needs[learner]
+    found = next((need for need in day.wanted(period, learner) if needs[need].alone), None)
+    if found is not None:
+        return found
+    done = day.done[learner]
+    return min((need for need in range(len(needs)) if needs[need].alone), key=lambda need: (done[need], need), default=-1)
+
+
+def hold_check_ins(day: Day, learners: Sequence[int], lost: bool = False) -> None:
+    """Give these learners talks with an adult, in periods where most room is left: who had none for longest comes first.
+
+    A day's first talk is held wherever all others are still supervised, and so is one that was lost. The others leave groups a share of the
+    seats that are to spare (GROUPS_PERCENT), and what is kept for repairs; who gets none today is told so, and comes before those who got
+    one in the next days.
+    """
+    left = sorted(learners, key=lambda learner: (day.talked[learner], learner))
+    for period in range(day.begun, len(day.periods)):
+        for _, team in sorted(day.teams[period].items()):
+            if team.use is Use.CHECK_IN:
+                left = _talk(day, period, team, left)
+    held = not lost and any(team.use is Use.CHECK_IN for teams in day.teams for team in teams.values())
+    floors = [_left_to_groups(day, period) for period in range(len(day.periods))]
+    for _ in learners:  # Each round places at least one of them.
+        roomiest = _roomiest(day, left, floors if held else [0] * len(floors))
+        if roomiest is None:
+            return
+        held = not lost
+        left = _talk(day, roomiest, _talk_in(day, roomiest, len(left)), left)
+
+
+def talk_instead(day: Day, learners: Sequence[int]) -> None:
+    """Give these learners, who lost their talks, others in place of the smallest sessions whose members find a seat."""
+    left = list(learners)
+    while left:
+        found = min(
+            (
+                (_loss(team), period, zone)
+                for period in range(day.begun, len(day.periods)) if any(_may_talk(day, period, learner) for learner in left)
+                for zone, team in day.teams[period].items()
+                if team.use is not Use.CHECK_IN and not _unseated(day, period, team, 0, min(len(left), MAX_CHECK_INS))
+            ), default=None,
+        )  # fmt: skip
+        if found is None:
+            return
+        *_, period, zone = found
+        members = day.end(period, day.teams[period][zone])
+        left = _talk(day, period, _talk_in(day, period, len(left)), left)
+        waiting = [learner for learner in members if day.at[period][learner] is None]
+        seat_alone(day, period, [learner for learner in waiting if not _joined(day, period, learner)])
+
+
+def _talk_in(day: Day, period: int, learners: int) -> Team:
+    """Open a talk with a free adult."""
+    zone = day.zone_for(day.free_zones[period], min(learners, MAX_CHECK_INS))
+    return day.open(period, Team(zone, day.free_adults[period][0], Use.CHECK_IN, min(MAX_CHECK_INS, day.zones[zone].seats)))
+
+
+def _may_talk(day: Day, period: int, learner: int) -> bool:
+    """Return whether she is free in a period, works alone, or is in a group that goes on without her."""
+    team = day.at[period][learner]
+    if team is None or team.use is Use.INDEPENDENT:
+        return True
+    return team.modality is not None and len(team.members) > day.rules[team.modality].smallest
+
+
+def _talk(day: Day, period: int, team: Team, learners: Sequence[int]) -> list[int]:
+    """Put those who may into the talk, as many as it takes; return the others."""
+    left = []
+    for learner in learners:
+        if team.free > 0 and _may_talk(day, period, learner):
+            day.leave(period, learner)
+            day.place(period, learner, team, -1)
+        else:
+            left.append(learner)
+    return left
+
+
+def _left_to_groups(day: Day, period: int) -> int:
+    """Return the seats that talks leave over in a period: the reserve of groups, or their share of what is over, whichever is more."""
+    waiting = _waiting(day, period)
+    reserve = -(-waiting * RESERVE_PERCENT // 100)
+    return max(reserve, day.slack(period, waiting, len(day.free_adults[period])) * GROUPS_PERCENT // 100)
+
+
+def _roomiest(day: Day, learners: Sequence[int], floors: Sequence[int]) -> int | None:
+    """Return the open period with a zone, an adult and one who may talk, in which most seats are left over after a talk; or None.
+
+    Args:
+        floors: for each period the seats that must be left over; a talk that takes no seat from anybody may leave fewer.
+    """
+    best: tuple[int, int] | None = None
+    for period in range(day.begun, len(day.periods)):
+        zones, adults = day.free_zones[period], len(day.free_adults[period])
+        if adults and zones and any(_may_talk(day, period, learner) for learner in learners):
+            waiting = _waiting(day, period)
+            idle = sum(day.at[period][learner] is None for learner in learners)
+            zone = day.zone_for(zones, min(len(learners), MAX_CHECK_INS))
+            taken = min(idle, MAX_CHECK_INS, day.zones[zone].seats)
+            after = day.slack(period, waiting - taken, adults - 1, [other for other in zones if other != zone])
+            enough = after >= floors[period] or after >= day.slack(period, waiting, adults)
+            if enough and (best is None or after > best[0]):
+                best = after, period
+    return None if best is None else best[1]
+
+
+def _waiting(day: Day, period: int) -> int:
+    return sum(1 for learner, team in enumerate(day.at[period]) if team is None and day.present[learner])

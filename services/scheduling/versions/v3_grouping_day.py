@@ -1,0 +1,251 @@
+"""A school day in small integers, while it is being grouped."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import NamedTuple
+from uuid import UUID
+
+from shared.contracts.envelope import digest
+from shared.contracts.pathing import Option, Step
+from shared.contracts.profile import Modality
+from shared.contracts.scheduling import Demand, GroupRule, Placement, SchoolResources, Session, StaffMember, Use
+
+
+class Before(NamedTuple):
+    """What a learner had and missed in the days before."""
+
+    talked: int = 0
+    """Number of the last day on which an adult talked with her, such as `date.toordinal` gives; 0: none."""
+    missed: int = 0
+    """Periods without a place."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a day is grouped from."""
+
+    school: SchoolResources
+    staff: Sequence[StaffMember]
+    """All adults, those of the roster and those of the resources."""
+    demands: Mapping[UUID, Demand]
+    running: Mapping[UUID, Sequence[Placement]]
+    """The plan in force: each learner's day."""
+    begun: int = 0
+    """How many periods, from the first, have begun and stay as they are."""
+    on: date = date.min
+    """The day: each has another order in which learners come, so that none is always the last."""
+    before: Mapping[UUID, Before] = field(default_factory=dict)
+    """What learners had and missed in the days before, as far as it is at hand."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where learners are: for each of `learners` and each period an index into `sessions` (-1 unserved) and into her needs (-1 none)."""
+
+    learners: tuple[UUID, ...]
+    sessions: tuple[Session, ...]
+    placements: tuple[tuple[int, ...], ...]
+    needs: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A zone with its seats."""
+
+    space_id: str
+    zone_id: str
+    seats: int
+
+
+class Need(NamedTuple):
+    """One step of a learner's demand, its options in her order: the chosen first."""
+
+    competency: str
+    subject: str
+    firm: tuple[tuple[int, Modality], ...]
+    """Ways in a group, with their rank, that she prefers to working alone."""
+    extra: tuple[tuple[int, Modality], ...]
+    """Ways in a group that come after working alone: for those who would meet no adult otherwise, and never against a choice."""
+    alone: bool
+    """Whether an option can be done in supervised independent work."""
+    chosen: bool
+    often: int
+    """How many times a day she may work on it while she has others: in half of the periods that it suits."""
+
+
+@dataclass(slots=True)
+class Team:
+    """A session while it is filled."""
+
+    zone: int
+    adult: int
+    use: Use
+    seats: int
+    competency: str = ""
+    modality: Modality | None = None
+    members: list[int] = field(default_factory=list)
+
+    @property
+    def free(self) -> int:
+        """Seats that are still free under the group's own limit."""
+        return self.seats - len(self.members)
+
+
+class Day:
+    """Everything that grouping looks up and writes down. Zones: most seats first. Adults: fewest subjects first."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.periods = problem.school.periods
+        self.begun = min(problem.begun, len(self.periods))
+        self.rules: dict[Modality, GroupRule] = {rule.modality: rule for rule in problem.school.rules}
+        self.grouped = frozenset(rule.modality._value_ for rule in problem.school.rules)
+        self._often: dict[str, int] = {}
+        spots = [Spot(space.id, zone.id, zone.seats) for space in problem.school.spaces for zone in space.zones]
+        self.zones = sorted(spots, key=lambda spot: (-spot.seats, spot.space_id, spot.zone_id))
+        self.zone_index = {(spot.space_id, spot.zone_id): index for index, spot in enumerate(self.zones)}
+        self.adults = sorted(problem.staff, key=lambda adult: (len(adult.subjects), adult.staff_id.int))
+        self.adult_index = {adult.staff_id: index for index, adult in enumerate(self.adults)}
+        self.running = problem.running
+        self.learners = sorted(problem.demands, key=lambda learner: digest(f"{problem.on} {learner}".encode()))
+        demands = [problem.demands[learner] for learner in self.learners]
+        self.needs = [tuple(_need(step, self) for step in demand.needs) for demand in demands]
+        self.check_in = [demand.check_in for demand in demands]
+        self.present = [demand.present for demand in demands]
+        count = len(self.learners)
+        self.done = [[0] * len(needs) for needs in self.needs]
+        self.led = [0] * count
+        self.talked_today = set[int]()
+        """With whom an adult has talked in a session that cannot be shown any more, since its adult or zone is gone."""
+        before = [problem.before.get(learner, Before()) for learner in self.learners]
+        self.missed = [told.missed for told in before]
+        self.talked = [told.talked for told in before]
+        self.at: list[list[Team | None]] = [[None] * count for _ in self.periods]
+        self.need_at = [[-1] * count for _ in self.periods]
+        self.left = set[int]()
+        """Who was taken out of a session that would have gone on with her."""
+        self.teams: list[dict[int, Team]] = [{} for _ in self.periods]
+        """For each period: zone -> the session in it."""
+        self.free_adults = [[index for index, adult in enumerate(self.adults) if period.id not in adult.away] for period in self.periods]
+        self.free_zones = [list(range(len(self.zones))) for _ in self.periods]
+        by_subject = {subject: self._by_subject(subject) for subject in {period.subject for period in self.periods}}
+        self.subject_needs = [by_subject[period.subject] for period in self.periods]
+
+    def _by_subject(self, subject: str) -> list[tuple[int, ...]]:
+        """For each learner the needs that a period of this subject is for; all, where it is for any."""
+        return [tuple(index for index, need in enumerate(needs) if not subject or need.subject == subject) for needs in self.needs]
+
+    def often(self, subject: str) -> int:
+        """Return how many times a day a need of this subject may be worked on while there are others."""
+        known = self._often.get(subject)
+        if known is None:
+            known = self._often[subject] = max(1, -(-sum(period.subject in ("", subject) for period in self.periods) // 2))
+        return known
+
+    def wanted(self, period: int, learner: int) -> list[int]:
+        """Return her needs for the period, those she has worked on least today first; not those of which she has had enough."""
+        done, needs = self.done[learner], self.needs[learner]
+        suited = self.subject_needs[period][learner]
+        return sorted([need for need in suited if done[need] < needs[need].often] or suited, key=lambda need: (done[need], need))
+
+    def competency(self, period: int, learner: int) -> str:
+        """Return what she works on in the period, the empty text where it is no need of hers."""
+        need = self.need_at[period][learner]
+        return self.needs[learner][need].competency if need >= 0 else ""
+
+    def checked_in(self, learner: int) -> bool:
+        """Return whether an adult talks with her in some period."""
+        return learner in self.talked_today or any(
+            team is not None and team.use is Use.CHECK_IN for team in (row[learner] for row in self.at)
+        )
+
+    def remember(self, learner: int, use: Use, need: int) -> None:
+        """Count what a learner did in a session that cannot be shown any more, for this need of hers (-1: none)."""
+        if need >= 0:
+            self.done[learner][need] += 1
+        if use is not Use.INDEPENDENT:
+            self.led[learner] += 1
+        if use is Use.CHECK_IN:
+            self.talked_today.add(learner)
+
+    def may_lead(self, adult: int, modality: Modality, subject: str) -> bool:
+        """Return whether an adult may lead a group: she teaches the subject, or nobody has to."""
+        return not self.rules[modality].qualified or not subject or subject in self.adults[adult].subjects
+
+    def open(self, period: int, team: Team) -> Team:
+        """Let a session take its zone and its adult."""
+        self.teams[period][team.zone] = team
+        self.free_zones[period].remove(team.zone)
+        self.free_adults[period].remove(team.adult)
+        return team
+
+    def place(self, period: int, learner: int, team: Team, need: int) -> None:
+        """Put a learner into a session, for this need of hers (-1: none)."""
+        team.members.append(learner)
+        self.at[period][learner] = team
+        self.need_at[period][learner] = need
+        if need >= 0:
+            self.done[learner][need] += 1
+        if team.use is not Use.INDEPENDENT:
+            self.led[learner] += 1
+
+    def leave(self, period: int, learner: int) -> None:
+        """Take a learner out of her session."""
+        team, need = self.at[period][learner], self.need_at[period][learner]
+        if team is None:
+            return
+        self.left.add(learner)
+        team.members.remove(learner)
+        self.at[period][learner], self.need_at[period][learner] = None, -1
+        if need >= 0:
+            self.done[learner][need] -= 1
+        if team.use is not Use.INDEPENDENT:
+            self.led[learner] -= 1
+
+    def end(self, period: int, team: Team) -> list[int]:
+        """Let a session give its zone and its adult back; return who was in it."""
+        members = list(team.members)
+        for learner in members:
+            self.leave(period, learner)
+        del self.teams[period][team.zone]
+        insort(self.free_zones[period], team.zone)
+        insort(self.free_adults[period], team.adult)
+        return members
+
+    def slack(self, period: int, waiting: int, adults: int, free_zones: Sequence[int] | None = None) -> int:
+        """Return the seats left over when `waiting` learners worked alone under so many free adults; negative: too few.
+
+        Args:
+            free_zones: most seats first; None: those that are free.
+        """
+        zones, free = self.zones, self.free_zones[period] if free_zones is None else free_zones
+        seats = sum(zones[zone].seats for zone in free[: max(adults, 0)])
+        return seats - waiting + sum(team.free for team in self.teams[period].values() if team.use is Use.INDEPENDENT)
+
+    def zone_for(self, free_zones: Sequence[int], size: int) -> int:
+        """Return the smallest of these zones that seats so many, or the largest there is."""
+        fitting = [zone for zone in free_zones if self.zones[zone].seats >= size]
+        return fitting[-1] if fitting else free_zones[0]
+
+
+def _need(step: Step, day: Day) -> Need:
+    """Return a step in small; called for every step of a school at each search, so that everything is looked at once."""
+    options: Sequence[Option] = step.options
+    chosen = any(option.activity_id == step.chosen for option in options)
+    if chosen:
+        options = sorted(options, key=lambda option: option.activity_id != step.chosen)  # Stable: otherwise as pathing ranked them.
+    firm: list[tuple[int, Modality]] = []
+    extra: list[tuple[int, Modality]] = []
+    alone = -1
+    for rank, option in enumerate(options):
+        if option.modality._value_ in day.grouped:
+            (firm if alone < 0 else extra).append((rank, option.modality))
+        elif alone < 0:
+            alone = rank
+    return Need(
+        step.competency_id, step.subject, tuple(firm), () if chosen and alone == 0 else tuple(extra), alone >= 0, chosen,
+        day.often(step.subject),
+    )  # fmt: skip
