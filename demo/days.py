@@ -22,6 +22,8 @@ Day = Mapping[str, Any]
 
 def where(period: Mapping[str, Any], district: District) -> str:
     """Return where a learner is in a period, how and what she learns there."""
+    if period["begun"]:
+        return "[dim]had begun[/dim]"
     if not period["served"]:
         return "[red]no place[/red]"
     adult = district.teacher(period["staff_id"])

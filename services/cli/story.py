@@ -384,11 +384,14 @@ def _of_pathing(event: Any, names: Names) -> str:
 
 
 def _of_placement(event: scheduling.PlacementChanged, names: Names) -> str:
-    day = "; ".join(
-        f"{place.period_id}: {place.use} in {names.space(event.school_id, place.space_id)}" if place.use else f"{place.period_id}: unserved"
-        for place in event.placements
-    )
+    day = "; ".join(f"{place.period_id}: {_of_period(event.school_id, place, names)}" for place in event.placements)
     return f"her {event.on:%A, %d %B}: {day}"
+
+
+def _of_period(school_id: UUID, place: scheduling.Placement, names: Names) -> str:
+    if place.begun:
+        return "had begun"
+    return f"{place.use} in {names.space(school_id, place.space_id)}" if place.use else "unserved"
 
 
 def _share(e6: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from itertools import takewhile
 from uuid import UUID
 
 from services.scheduling.resources import adults
@@ -27,6 +28,7 @@ class Obstacle(StrEnum):
     ADULT_TIME = "adult-time"
     CHECK_IN = "check-in"
     NO_SEAT = "no-seat"
+    WAITS = "waits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class SchoolDay:
     days: Mapping[UUID, Sequence[Placement]]
     roster: Sequence[StaffMember] = ()
     """The adults whom the day was planned with, those too who are absent."""
+    repaired: bool = False
+    """Whether the plan in force is a repair of the one before."""
 
     @cached_property
     def rules(self) -> dict[Modality, GroupRule]:
@@ -70,12 +74,16 @@ class SchoolDay:
 
     @cached_property
     def wanting(self) -> dict[tuple[str, Modality], int]:
-        """How many learners have an option of this competency and modality."""
+        """How many learners have an option of this competency and modality that they would rather have than work alone on it."""
         counts: dict[tuple[str, Modality], int] = {}
         for learner in sorted(self.demands):
-            for key in {(need.competency_id, option.modality) for need in self.demands[learner].needs for option in need.options}:
+            needs = self.demands[learner].needs
+            for key in {(need.competency_id, option.modality) for need in needs if not need.waits for option in self._before_alone(need)}:
                 counts[key] = counts.get(key, 0) + 1
         return counts
+
+    def _before_alone(self, need: Step) -> Iterator[Option]:
+        return takewhile(lambda option: option.modality in self.rules, in_her_order(need))
 
     @cached_property
     def _subjects(self) -> dict[str, str]:
@@ -106,12 +114,13 @@ class SchoolDay:
 def refused(day: SchoolDay, learner: UUID, period: Period) -> list[Refused]:
     """Return the options that rank before what the learner was given in a period, best first, each with what stood against it.
 
-    An option ranks by her need (in the order of her path), then by her own order of its options, the chosen first.
+    An option ranks by her need (in the order of her path), then by her own order of its options, the chosen first. Nothing was refused
+    where no place was looked for; and what an earlier demand led to (`outdated`) was not given in place of options of today's.
     """
     placements = {one.period_id: one for one in day.days.get(learner, ())}
     given = placements.get(period.id) or Placement(period_id=period.id)
     demand = day.demands.get(learner)
-    if demand is None:
+    if demand is None or given.begun or outdated(day, demand, given):
         return []
     elsewhere = {one.competency_id: one.period_id for one in placements.values() if one.competency_id and one.period_id != period.id}
     present = day.in_period(period.id)
@@ -124,10 +133,29 @@ def refused(day: SchoolDay, learner: UUID, period: Period) -> list[Refused]:
     return found
 
 
+def outdated(day: SchoolDay, demand: Demand, given: Placement) -> bool:
+    """Return whether a placement can only come from an earlier demand: it is for no option of this one, or for none though it has some."""
+    match given.use:
+        case None:
+            return False
+        case Use.CHECK_IN:
+            return not demand.check_in
+        case Use.INDEPENDENT if not given.competency_id:
+            return any(option.modality not in day.rules for need in demand.needs if not need.waits for option in need.options)
+        case _:
+            key = given.competency_id, given.activity_id
+            return key not in {(need.competency_id, option.activity_id) for need in demand.needs for option in need.options}
+
+
+def in_her_order(need: Step) -> list[Option]:
+    """Return the options of a need, the chosen first, otherwise as pathing ranked them."""
+    return sorted(need.options, key=lambda option: option.activity_id != need.chosen)
+
+
 def _ranked(demand: Demand, period: Period) -> Iterator[tuple[Step, Option]]:
     for need in demand.needs:
         if not period.subject or need.subject == period.subject:
-            for option in sorted(need.options, key=lambda option: option.activity_id != need.chosen):
+            for option in in_her_order(need):
                 yield need, option
 
 
@@ -138,9 +166,11 @@ def _obstacle(
         return Obstacle.CHECK_IN, "an adult talks with her in this period"
     if elsewhere is not None and need.competency_id != given.competency_id:
         return Obstacle.OTHER_PERIOD, f"she works on it in period {elsewhere}"
+    if need.waits:
+        return Obstacle.WAITS, "it waits for another step of hers, to be worked on before it, and is done alone until then"
     rule = day.rules.get(option.modality)
     if rule is not None:
-        return _no_group(day, present, need, option, rule, period)
+        return _no_group(day, present, given, need, option, rule, period)
     if given.use is Use.GROUP:
         return Obstacle.ADULT_TIME, "a group with an adult had a seat for her"
     if given.use is None:
@@ -149,7 +179,7 @@ def _obstacle(
 
 
 def _no_group(
-    day: SchoolDay, present: Sequence[Placement], need: Step, option: Option, rule: GroupRule, period: Period
+    day: SchoolDay, present: Sequence[Placement], given: Placement, need: Step, option: Option, rule: GroupRule, period: Period
 ) -> tuple[Obstacle, str]:
     groups: dict[tuple[str, str], int] = {}
     for one in present:
@@ -159,10 +189,14 @@ def _no_group(
     if groups:
         if all(members >= min(rule.largest, day.seats.get(zone, 0)) for zone, members in groups.items()):
             return Obstacle.FULL, f"the group is full with {max(groups.values())} learners"
-        return Obstacle.PLAN_STAYS, "the group had its seats taken when this was planned; one is free by now"
+        if day.repaired:
+            return Obstacle.PLAN_STAYS, "the group had its seats taken when this was planned; one is free by now"
+        if given.use is Use.GROUP:
+            return Obstacle.ADULT_TIME, "another group had a seat for her before this one was opened"
+        return Obstacle.PLAN_STAYS, "the group is planned without her, though it has a free seat"
     wanting = day.wanting.get((need.competency_id, option.modality), 0)
     if wanting < rule.smallest:
-        return Obstacle.TOO_FEW, f"{wanting} of the school could use it, a group needs {rule.smallest}"
+        return Obstacle.TOO_FEW, f"{wanting} of the school would rather learn it so than alone, a group needs {rule.smallest}"
     nobody = _nobody_leads(day, present, need.subject if rule.qualified else "", period)
     if nobody:
         return Obstacle.NO_ADULT, nobody
@@ -191,4 +225,4 @@ def _nobody_leads(day: SchoolDay, present: Sequence[Placement], subject: str, pe
     busy = {one.staff_id for one in present}
     if any(adult.staff_id not in busy for adult in there):
         return ""
-    return f"{who} is {'away or ' if absent or len(there) < len(staff) else ''}with another group"
+    return f"{who} is {'away or ' if absent or len(there) < len(staff) else ''}with others"

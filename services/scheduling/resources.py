@@ -110,6 +110,6 @@ def is_school_day(school: SchoolResources, day: date) -> bool:
 
 
 def next_school_day(school: SchoolResources, after: date) -> date | None:
-    """Return the first school day after this one, or None where there is none within a hundred days."""
-    days = (after + timedelta(days=ahead) for ahead in range(1, MAX_CLOSED_DAYS + 1))
+    """Return the first school day after this one, or None where there is none within a hundred days, or before days end."""
+    days = (after + timedelta(days=ahead) for ahead in range(1, min(MAX_CLOSED_DAYS, (date.max - after).days) + 1))
     return next((day for day in days if is_school_day(school, day)), None)

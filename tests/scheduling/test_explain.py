@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from services.scheduling.explain import Obstacle, SchoolDay, refused
+import pytest
+
+from services.scheduling.explain import Obstacle, SchoolDay, outdated, refused
 from services.scheduling.grouping import Problem, plan
 from shared.contracts.profile import Modality
 from shared.contracts.scheduling import DayResources, Demand, Placement, SchoolResources, StaffMember, Use
@@ -65,6 +67,11 @@ def without_subject(demand: Demand) -> Demand:
     return demand.model_copy(update={"needs": tuple(need.model_copy(update={"subject": ""}) for need in demand.needs)})
 
 
+def was_taken(told: SchoolDay) -> bool:
+    """Return whether a group is said to have had its seats taken."""
+    return "taken when this was planned" in refused(told, learner(0), told.school.periods[0])[0].detail
+
+
 def no_adult(told: SchoolDay) -> str:
     """Return the sentence about the adults, which is all that stands against her first option."""
     (only,) = refused(told, learner(0), told.school.periods[0])
@@ -72,7 +79,7 @@ def no_adult(told: SchoolDay) -> str:
     return only.detail
 
 
-SMALL, VIDEO = Modality.SMALL_GROUP, Modality.VIDEO
+SMALL, LED, VIDEO = Modality.SMALL_GROUP, Modality.TEACHER_LED, Modality.VIDEO
 ALONE = at("a", VIDEO, Use.INDEPENDENT)
 SUPERVISED = at("a", VIDEO, Use.INDEPENDENT, staff_id=OTHER.staff_id)
 MINE = need("a", SMALL, VIDEO)
@@ -85,14 +92,62 @@ def test_what_she_wanted_most_leaves_nothing_to_explain() -> None:
 def test_a_group_that_too_few_could_use() -> None:
     told = day([wants(0, MINE)], {0: [ALONE]})
     assert obstacles(told) == [Obstacle.TOO_FEW]
-    assert refused(told, learner(0), told.school.periods[0])[0].detail == "1 of the school could use it, a group needs 2"
+    assert (
+        refused(told, learner(0), told.school.periods[0])[0].detail
+        == "1 of the school would rather learn it so than alone, a group needs 2"
+    )
+
+
+def test_who_would_rather_work_alone_makes_no_group() -> None:
+    others = [wants(number, need("a", VIDEO, SMALL)) for number in (1, 2, 3)]
+    told = day([wants(0, MINE), *others], {0: [ALONE]})
+    assert obstacles(told) == [Obstacle.TOO_FEW]
+    chosen = day([wants(0, MINE), wants(1, need("a", VIDEO, SMALL, chosen=f"a-{SMALL}"))], {0: [ALONE]})
+    assert obstacles(chosen) == [Obstacle.ROOM_FOR_ALL]
+    waiting = day([wants(0, MINE), wants(1, {**MINE, "waits": True})], {0: [ALONE]})
+    assert obstacles(waiting) == [Obstacle.TOO_FEW]
+
+
+def test_a_need_that_waits_for_another_of_hers() -> None:
+    told = day([wants(0, {**need("b", SMALL, VIDEO), "waits": True}, MINE)], {0: [ALONE]})
+    assert obstacles(told) == [Obstacle.WAITS, Obstacle.WAITS, Obstacle.TOO_FEW]
+
+
+def test_a_period_that_had_begun_when_she_was_planned_refused_her_nothing() -> None:
+    assert obstacles(day([wants(0, MINE)], {0: [Placement(period_id="p0", begun=True)]})) == []
+    assert obstacles(day([wants(0, MINE)], {0: [Placement(period_id="p0")]})) == [Obstacle.TOO_FEW, Obstacle.NO_SEAT]
+
+
+TALK = Placement(period_id="p0", space_id="s00", zone_id="z0", staff_id=ADULT.staff_id, use=Use.CHECK_IN)
+IDLE = Placement(period_id="p0", space_id="s00", zone_id="z0", staff_id=ADULT.staff_id, use=Use.INDEPENDENT)
+
+
+@pytest.mark.parametrize("given", [ALONE, at("a", SMALL, Use.GROUP), TALK, IDLE])
+def test_what_an_earlier_demand_led_to_is_told_as_it_was_planned_then(given: Placement) -> None:
+    """She has mastered it since; who had nothing on her path has something; and nobody asks for the talk any more."""
+    later = wants(0, need("b", SMALL, VIDEO), need("c", VIDEO))
+    told = day([later], {0: [given]})
+    assert outdated(told, later, given)
+    assert obstacles(told) == []
+
+
+@pytest.mark.parametrize("given", [at("a", SMALL, Use.GROUP), IDLE])
+def test_what_the_demand_in_force_led_to_is_not_outdated(given: Placement) -> None:
+    told = day([wants(0, need("a", SMALL, LED))], {0: [given]})
+    assert not outdated(told, told.demands[learner(0)], given)
 
 
 def test_a_group_that_is_full() -> None:
     others = {number: [at("a", SMALL, Use.GROUP, zone="z1", staff_id=OTHER.staff_id)] for number in range(1, 7)}
     assert obstacles(day([wants(number, MINE) for number in range(7)], {0: [ALONE], **others})) == [Obstacle.FULL]
     del others[6]
-    assert obstacles(day([wants(number, MINE) for number in range(7)], {0: [ALONE], **others})) == [Obstacle.PLAN_STAYS]
+    free = day([wants(number, MINE) for number in range(7)], {0: [ALONE], **others})
+    assert obstacles(free) == obstacles(replace(free, repaired=True)) == [Obstacle.PLAN_STAYS]
+    assert (was_taken(free), was_taken(replace(free, repaired=True))) == (False, True)
+    other = wants(0, MINE, need("b", SMALL))
+    led = day([other, *(wants(number, MINE) for number in range(1, 7))], {0: [at("b", SMALL, Use.GROUP)], **others})
+    assert obstacles(led) == [Obstacle.ADULT_TIME, Obstacle.ADULT_TIME]
+    assert obstacles(replace(led, repaired=True)) == [Obstacle.PLAN_STAYS, Obstacle.ADULT_TIME]
 
 
 def test_no_adult_or_no_zone_was_left() -> None:
@@ -106,7 +161,7 @@ def test_a_group_that_nobody_may_lead_who_is_free() -> None:
     placed = {0: [ALONE], 1: [ALONE]}
     told = day(both, placed)  # The adult who is free teaches reading.
     assert obstacles(told) == [Obstacle.ROOM_FOR_ALL]
-    assert no_adult(strict(told)) == "every adult who teaches mathematics is with another group"
+    assert no_adult(strict(told)) == "every adult who teaches mathematics is with others"
     assert obstacles(day(both, placed, seats=(9,))) == [Obstacle.NO_ZONE]
     assert obstacles(day(both, placed)) == [Obstacle.ROOM_FOR_ALL]
 
@@ -128,19 +183,19 @@ def test_a_subject_that_is_only_taught_by_who_is_away() -> None:
 def test_a_subject_that_is_taught_by_who_is_away_or_busy() -> None:
     third = staff(1, 4)[0]
     told = strict(day([wants(0, MINE), wants(1, MINE)], {0: [ALONE], 1: [ALONE]}))
-    assert no_adult(replace(told, staff=(ADULT, away(third)))) == "every adult who teaches mathematics is away or with another group"
-    assert no_adult(absent(told, third)) == "every adult who teaches mathematics is away or with another group"
+    assert no_adult(replace(told, staff=(ADULT, away(third)))) == "every adult who teaches mathematics is away or with others"
+    assert no_adult(absent(told, third)) == "every adult who teaches mathematics is away or with others"
     assert obstacles(replace(told, staff=(ADULT, third))) == [Obstacle.ROOM_FOR_ALL]
 
 
 def test_a_group_that_any_adult_may_lead_where_none_is_free() -> None:
     told = day([wants(0, MINE), wants(1, MINE)], {0: [SUPERVISED], 1: [SUPERVISED]})
-    assert no_adult(replace(told, staff=(OTHER,))) == "every adult is with another group"
+    assert no_adult(replace(told, staff=(OTHER,))) == "every adult is with others"
     assert no_adult(replace(told, staff=(away(ADULT),))) == "every adult is away in this period"
     assert no_adult(replace(told, staff=())) == "the school has no adults"
     nothing = replace(told, demands={who: without_subject(demand) for who, demand in told.demands.items()})
     free = told.school.model_copy(update={"periods": periods(2, ())})
-    assert no_adult(strict(replace(nothing, school=free, staff=(OTHER,)))) == "every adult is with another group", "of no subject"
+    assert no_adult(strict(replace(nothing, school=free, staff=(OTHER,)))) == "every adult is with others", "of no subject"
 
 
 def test_a_need_of_another_period() -> None:
@@ -155,8 +210,8 @@ def test_time_with_an_adult_comes_before_working_alone() -> None:
 
 def test_a_talk_and_a_lack_of_seats_are_named() -> None:
     demand = wants(0, need("a", VIDEO, SMALL))
-    talk = Placement(period_id="p0", space_id="s00", zone_id="z0", staff_id=ADULT.staff_id, use=Use.CHECK_IN)
-    assert obstacles(day([demand], {0: [talk]})) == [Obstacle.CHECK_IN] * 2
+    asked = demand.model_copy(update={"check_in": True})
+    assert obstacles(day([asked], {0: [TALK]})) == [Obstacle.CHECK_IN] * 2
     assert obstacles(day([demand], {0: [Placement(period_id="p0")]}))[0] is Obstacle.NO_SEAT
 
 

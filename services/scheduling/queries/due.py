@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfoNotFoundError
@@ -20,7 +20,7 @@ from services.scheduling.domain import TakeDemands, TakeStaff
 from services.scheduling.grouping import ANEW_SHARE
 from services.scheduling.hours import begun_periods, local_day, open_days
 from services.scheduling.limits import room_of
-from services.scheduling.resources import RESOURCES, adults, days_alike, of_day, schools_of, takes_repair
+from services.scheduling.resources import RESOURCES, adults, days_alike, is_school_day, of_day, schools_of, takes_repair
 from services.scheduling.search import DaySearch
 from shared.contracts.envelope import Origin, event_id
 from shared.contracts.scheduling import MAX_DEMANDS, Demand, SchoolResources, StaffMember
@@ -96,11 +96,13 @@ ENTRY: Final = """
 _BEFORE: Final = f"""
     SELECT coalesce(jsonb_agg(jsonb_build_array(learner_id, coalesce(talked - date '0001-01-01' + 1, 0), missed)), '[]')::text FROM (
         SELECT learner_id, max(day) FILTER (WHERE placements @> '[{{"use": "check-in"}}]') AS talked,
-            sum(jsonb_array_length(jsonb_path_query_array(placements, '$[*] ? (!exists (@.use))'))) AS missed
-        FROM learner_day WHERE school_id = %(school)s AND day < %(day)s AND day >= %(day)s::date - {REMEMBERED_DAYS} GROUP BY learner_id
+            sum(jsonb_array_length(jsonb_path_query_array(placements, '$[*] ? (!exists (@.use) && !exists (@.begun))'))) AS missed
+        FROM learner_day WHERE school_id = %(school)s AND day < %(day)s AND day >= %(day)s::date - {REMEMBERED_DAYS}
+            AND day <> ALL(%(closed)s::date[])
+        GROUP BY learner_id
     ) AS told WHERE talked IS NOT NULL OR missed > 0
 """  # noqa: S608 - our own words
-"""Numbers of days are those of `date.toordinal`."""
+"""Numbers of days are those of `date.toordinal`. What was planned for a day that was then closed took place nowhere."""
 
 _STAFF_LIST: Final = TypeAdapter(list[StaffMember])
 
@@ -114,6 +116,8 @@ class OpenDay:
     on: date
     today: date
     begun: int
+    closed: tuple[date, ...] = ()
+    """Of the days before it that are remembered, those without school."""
 
     @property
     def place(self) -> SchoolDay:
@@ -221,7 +225,7 @@ class Looks:
         asked = [*self._staffing(one, roster, staff, new_staff), *self._demanding(one, news)]
         led = self._led(standing, one, asked)
         anew = before is None or not takes_repair(before, one.school) or _many_new(before, standing.staff, one.school, staff)
-        ((told,),) = await (await connection.execute(_BEFORE, place)).fetchall() if anew else (("[]",),)
+        ((told,),) = await (await connection.execute(_BEFORE, place | {"closed": list(one.closed)})).fetchall() if anew else (("[]",),)
         # What has begun stays as it was, also where the clock that said so was put back since; but for periods at other times.
         begun = max(one.begun, standing.begun) if before is not None and before.periods == one.school.periods else one.begun
         value = DaySearch(
@@ -278,10 +282,18 @@ def _open_days_of(school: SchoolResources, now: datetime) -> list[OpenDay]:
     """Return the days of a school that are planned now; none where its hours cannot be worked out, which holds up no other school."""
     try:
         today = local_day(school, now)
-        return [OpenDay(of_day(school, day), day, today, begun_periods(school, day, now)) for day in open_days(school, now)]
+        return [
+            OpenDay(of_day(school, day), day, today, begun_periods(school, day, now), _closed_before(school, day))
+            for day in open_days(school, now)
+        ]
     except (ValueError, ZoneInfoNotFoundError) as error:
         log.error("school is not planned: its hours or its time zone cannot be read", school_id=str(school.school_id), exc_info=error)
         return []
+
+
+def _closed_before(school: SchoolResources, day: date) -> tuple[date, ...]:
+    days = (day - timedelta(days=back) for back in range(1, REMEMBERED_DAYS + 1))
+    return tuple(each for each in days if not is_school_day(school, each))
 
 
 def _many_new(before: SchoolResources, had: str, school: SchoolResources, staff: str) -> bool:

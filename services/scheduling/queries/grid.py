@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 
-from services.scheduling.explain import SchoolDay, refused
+from services.scheduling.explain import SchoolDay, outdated, refused
 from services.scheduling.queries.kept import Seen
 from services.scheduling.queries.views import Closing, LearnerDayView, PeriodView, RefusedView, SchoolDayView, SessionView
 from shared.contracts.scheduling import Demand, Period, Placement, Status, Use
@@ -43,11 +43,11 @@ def _period(day: SchoolDay, learner: UUID, placement: Placement, period: Period 
     better = refused(day, learner, period) if period else []
     return PeriodView(
         period_id=placement.period_id, starts=period.starts if period else "", ends=period.ends if period else "",
-        subject=period.subject if period else "", served=placement.use is not None, use=placement.use, space_id=placement.space_id,
-        space=titles.get(placement.space_id, ""), zone_id=placement.zone_id, staff_id=placement.staff_id,
+        subject=period.subject if period else "", served=placement.use is not None, begun=placement.begun, use=placement.use,
+        space_id=placement.space_id, space=titles.get(placement.space_id, ""), zone_id=placement.zone_id, staff_id=placement.staff_id,
         qualified=day.qualified(placement), with_learners=others,
         competency_id=placement.competency_id, modality=placement.modality, activity_id=placement.activity_id, reason=placement.reason,
-        why=_why(placement, bool(better), day.demands.get(learner)),
+        why=_why(day, placement, bool(better), day.demands.get(learner)),
         refused=[
             RefusedView(
                 competency_id=one.competency_id,
@@ -61,18 +61,25 @@ def _period(day: SchoolDay, learner: UUID, placement: Placement, period: Period 
     )  # fmt: skip
 
 
-def _why(placement: Placement, better: bool, demand: Demand | None) -> str:
+def _why(day: SchoolDay, placement: Placement, better: bool, demand: Demand | None) -> str:
+    if placement.begun:
+        return "the period had begun when she was first planned for this day"
     if placement.use is None and demand is not None and not demand.present:
         return "she has left this school, so that no place is kept for her"
     if placement.use is None:
         return "no place was found for her in this period: zones or adults are exhausted"
     if placement.use is Use.CHECK_IN:
         return "she is behind her pace: an adult talks with her"
-    if demand is not None and demand.path_empty:
-        return "supervised; nothing is on her path"
     if not placement.competency_id:
+        if demand is not None and demand.path_empty:
+            return "supervised; nothing is on her path"
+        if demand is not None and outdated(day, demand, placement):
+            return "supervised, as it was planned then; her path has other steps by now"
         return "supervised; no step of her path can be done alone"
-    told = "her next step" if not better else "the best of her steps that could be had"
+    if demand is not None and outdated(day, demand, placement):
+        told = "as it was planned then, before her path changed"
+    else:
+        told = "her next step" if not better else "the best of her steps that could be had"
     return f"{told}, in a group with an adult" if placement.use is Use.GROUP else f"{told}, on her own under supervision"
 
 
@@ -82,11 +89,12 @@ def school_day(seen: Seen, on: date, left_out: int, closing: Closing, paging: Pa
     cells = _cells(day)
     last = paging.behind(-1, "", "")
     rows = [cell for _, cell in sorted(cells.items()) if cell.key > last][: paging.most]
+    present = {learner for learner, demand in day.demands.items() if demand.present}
     placed = [(learner, one) for learner, placements in day.days.items() for one in placements]
     return SchoolDayView(
         school_id=day.school.school_id, on=on, status=Status(plan.status), solver=plan.solver, value=plan.value, bound=plan.bound,
         adopted_at=plan.adopted_at, learners=len({learner for learner, one in placed if one.use is not None}),
-        unserved=sum(one.use is None and learner in day.demands and day.demands[learner].present for learner, one in placed),
+        unserved=sum(one.use is None and not one.begun and learner in present for learner, one in placed),
         unqualified=sum(day.qualified(one) is False for _, one in placed), left_out=left_out, closed=closing.closed,
         next_school_day=closing.next_school_day,
         sessions=paging.page(rows, lambda cell: cell.key, lambda cell: _session(cell, day, seen.titles)),

@@ -19,7 +19,7 @@ from services.scheduling.queries.due import ASKS, ENTRY
 from services.scheduling.queries.kept import Kept, PlanRow, Seen
 from services.scheduling.queries.views import ChangeView, UnservedView
 from services.scheduling.resources import adults, of_day
-from shared.contracts.scheduling import Demand, Placement, SchoolResources, StaffMember
+from shared.contracts.scheduling import Demand, Placement, SchoolResources, StaffMember, Status
 from shared.ledger.tables import Tables
 from shared.ledger.types import Row
 
@@ -73,7 +73,8 @@ _LACKING: Final = f"""
     ), lacking AS (
         SELECT learner_id, number, one->>'period_id' AS period_id, CASE WHEN one->>'use' IS NULL THEN 'place' ELSE 'activity' END AS lacking
         FROM told CROSS JOIN LATERAL jsonb_array_elements(placements) WITH ORDINALITY AS placed(one, number)
-        WHERE {ASKS} AND (one->>'use' IS NULL OR demand ? 'needs' AND one->>'use' = 'independent' AND NOT one ? 'competency_id')
+        WHERE {ASKS} AND (one->>'use' IS NULL AND NOT one ? 'begun'
+            OR demand ? 'needs' AND one->>'use' = 'independent' AND NOT one ? 'competency_id')
         UNION ALL
         SELECT learner_id, -1, '', 'path' FROM told WHERE demand ? 'path_empty'
         UNION ALL
@@ -227,6 +228,8 @@ def _seen(resources: SchoolResources, on: date, row: Row) -> Seen:
     school = of_day(resources, on)
     demands = {demand.learner_id: demand for demand in _DEMANDS.validate_json(row["demands"])}
     roster = _STAFF.validate_json(row["staff"] or "[]")
-    day = SchoolDay(school, adults(school, roster), demands, _PLACEMENTS.validate_json(row["days"]), roster)
+    day = SchoolDay(
+        school, adults(school, roster), demands, _PLACEMENTS.validate_json(row["days"]), roster, row["status"] == Status.REPAIRED
+    )
     plan = PlanRow(row["status"], row["solver"], row["value"], row["bound"], row["adopted_at"])
     return Seen(row["version"], day, plan, {space.id: space.title for space in resources.spaces})

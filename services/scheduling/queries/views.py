@@ -40,7 +40,10 @@ class PeriodView(BaseModel):
     starts: str = Field(default="", description="Local time; empty where the period is no longer one of the school's.")
     ends: str = ""
     subject: str = ""
-    served: bool = Field(description="False: no place was found for her, which the school must know.")
+    served: bool = Field(description="False: no place was found for her, which the school must know; but where `begun`.")
+    begun: bool = Field(
+        default=False, description="The period had begun when she was first planned for this day, so that no place was looked for."
+    )
     use: Use | None = None
     space_id: str = ""
     space: str = Field(default="", description="Its title.")
