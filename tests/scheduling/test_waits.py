@@ -68,7 +68,7 @@ def test_every_plan_and_repair_has_needs_in_their_turn(made: Problem, seed: int,
 
 
 def test_a_need_that_waits_is_done_alone_after_those_of_its_subject_that_do_not() -> None:
-    hers = wants(0, need("a", VIDEO), need("b", VIDEO), waits("c", SMALL, VIDEO))
+    hers = wants(0, need("a", VIDEO), waits("c", SMALL, VIDEO), need("b", VIDEO))
     others = [wants(number, need("c", SMALL, VIDEO)) for number in (1, 2, 3)]
     told = problem(4, hers, *others)
     assert done(told) == ["a", "b", "c", "a"]

@@ -100,7 +100,7 @@ class SchoolDayView(Closing):
     bound: int | None
     adopted_at: datetime
     learners: int
-    unserved: int = Field(description="Periods of learners without a place.")
+    unserved: int = Field(description="Periods of learners without a place, but those that had begun when they were first planned for it.")
     unqualified: int = Field(description="Periods of learners in a group whose adult does not teach its subject.")
     left_out: int = Field(
         description="Learners whom the day does not take, since it is full. Send fewer zones or periods, or split the school."
