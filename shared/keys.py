@@ -10,7 +10,7 @@ import hmac
 import re
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid5
 
 from shared.contracts.envelope import NAMESPACE, canonical
@@ -19,6 +19,7 @@ from shared.errors import Misconfigured
 KEY_BYTES: Final = 32
 MAX_IRI: Final = 2_048
 """Bytes in UTF-8, which an index of PostgreSQL still takes; what is longer is no IRI."""
+GUID_LENGTH: Final = 36
 _IRI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f<>\"{}|\\^`]+")
 _UUID_VERSION: Final = 8  # RFC 9562: the version for ids whose content the maker defines.
 
@@ -114,6 +115,31 @@ def class_id_of(source: str, source_id: str) -> UUID:
 def item_id_of(iri: str) -> UUID:
     """Return the id of an assessment item, from its IRI as sent."""
     return uuid5(NAMESPACE, canonical(["item", iri]).decode())
+
+
+def guid_of(value: Any) -> str:
+    """Return a GUID in lower case, empty where the value is none.
+
+    >>> guid_of("D0000000-0000-4000-8000-000000000000"), guid_of("5.NF.1"), guid_of(None)
+    ('d0000000-0000-4000-8000-000000000000', '', '')
+    """
+    try:
+        return str(UUID(value)) if isinstance(value, str) and len(value) == GUID_LENGTH else ""
+    except ValueError:
+        return ""
+
+
+def competency_id_of(named: str) -> str:
+    """Return the id of a competency that somebody names: a GUID as frameworks are read, also one that ends an IRI as in CASE; else as sent.
+
+    >>> competency_id_of("https://case.example/ims/case/v1p0/CFItems/D0000000-0000-4000-8000-000000000000")
+    'd0000000-0000-4000-8000-000000000000'
+    >>> competency_id_of("D0000000-0000-4000-8000-000000000000"), competency_id_of("5.NF.1")
+    ('d0000000-0000-4000-8000-000000000000', '5.NF.1')
+    """
+    start = max(0, len(named) - GUID_LENGTH)
+    ends_iri = named[:start].endswith(("/", ":")) and is_iri(named)
+    return (guid_of(named[start:]) if start == 0 or ends_iri else "") or named
 
 
 def _mac(key: bytes, value: list[str]) -> bytes:

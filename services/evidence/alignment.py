@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from services.evidence.told import MAX_ID
 from shared.contracts.evidence import ItemAligned
 from shared.errors import BadInput, Fault, MalformedInput, TooLarge
-from shared.keys import is_iri, item_id_of
+from shared.keys import competency_id_of, is_iri, item_id_of
+from shared.naming import CompetencyNamed
 
 MAX_ITEMS: Final = 20_000
 """Items of one import."""
@@ -28,7 +29,7 @@ MAX_FAULTS: Final = 1_000
 HEADER: Final = ["item", "competency"]
 _COMPETENCY: Final = re.compile(rf"[\x21-\x7e]{{1,{MAX_COMPETENCY}}}")
 
-Competency = Annotated[str, StringConstraints(min_length=1, max_length=MAX_COMPETENCY)]
+Competency = Annotated[CompetencyNamed, StringConstraints(min_length=1, max_length=MAX_COMPETENCY)]
 
 
 class Alignment(BaseModel):
@@ -37,7 +38,9 @@ class Alignment(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     item: Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID)] = Field(description="IRI of the item.")
-    competencies: list[Competency] = Field(min_length=1, max_length=MAX_COMPETENCIES, description="GUIDs of the CASE framework.")
+    competencies: list[Competency] = Field(
+        min_length=1, max_length=MAX_COMPETENCIES, description="GUIDs of the CASE framework, or the URIs that end in them."
+    )
 
 
 class Alignments(BaseModel):
@@ -100,7 +103,7 @@ def from_csv(content: bytes) -> list[ItemAligned]:
         if len(row) != len(HEADER):
             faults.append(Fault(f"alignments.csv:{line}:1", "wrong-columns", f"{len(row)} columns, not 2", "write item,competency"))
             continue
-        item, competency = row
+        item, competency = row[0], competency_id_of(row[1])
         competencies = items.setdefault(item, [])
         faults.extend(_item_faults(item, f"alignments.csv:{line}:1"))
         faults.extend(_competency_faults(competency, competencies, f"alignments.csv:{line}:2"))

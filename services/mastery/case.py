@@ -16,10 +16,11 @@ from typing import Any, Final
 
 from services.mastery.grades import GRADES, grades_of
 from services.mastery.order import cycle_in
-from services.mastery.reading import MAX_WORD, Note, Reader, guid_of
+from services.mastery.reading import MAX_WORD, Note, Reader
 from services.mastery.spreading import handed_on, spread
 from shared.contracts.mastery import Competency
 from shared.errors import BadInput, Fault, MalformedInput, TooLarge
+from shared.keys import guid_of
 
 MAX_ITEMS: Final = 20_000
 MAX_ASSOCIATIONS: Final = 60_000
@@ -290,7 +291,7 @@ def _kind(reader: Reader, item: Item) -> str:
     told = reader.text(content, "CFItemType", place, MAX_WORD)
     if not told and isinstance(named, Mapping):
         told = reader.text(named, "title", f"{place}/CFItemTypeURI", MAX_WORD)
-    return told.lower()
+    return told.lower()[:MAX_WORD]  # Lower case may be longer.
 
 
 def _headings(kinds: Mapping[str, str], parents: Collection[str]) -> set[str]:
@@ -352,7 +353,7 @@ def _competencies(
         if not statement and isinstance(content.get("fullStatement"), str | None):
             reader.fault(f"{place}/fullStatement", "missing", "the item has no statement", "say what a learner can do")
         where, told = titled[name]
-        subject = (reader.texts(told, "subject", where) or [*subjects, ""])[0].lower()
+        subject = (reader.texts(told, "subject", where) or [*subjects, ""])[0].lower()[:MAX_WORD]
         where, told = graded[name]
         levels = reader.texts(told, "educationLevel", where)
         grades = list(dict.fromkeys(grade for level in levels for grade in grades_of(level)))[:MAX_GRADES]

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
-from uuid import UUID
 
 from shared.errors import BadInput, Fault
+from shared.keys import guid_of
 
 MAX_FAULTS: Final = 100
 MAX_NOTES: Final = 200
@@ -28,18 +28,6 @@ class Note:
     """`duplicate`, `dangling`, `foreign`, `several-parents`, `not-an-item`, `unknown-grade`, `clipped`, `no-date`, `retired`, `not-begun`,
     `heading-prerequisite`, `retired-prerequisite`, `of-another-document` or `replaced-elsewhere`."""
     detail: str
-
-
-def guid_of(value: Any) -> str:
-    """Return a GUID in lower case, empty where the value is none.
-
-    >>> guid_of("D0000000-0000-4000-8000-000000000000"), guid_of("5.NF.1"), guid_of(None)
-    ('d0000000-0000-4000-8000-000000000000', '', '')
-    """
-    try:
-        return str(UUID(value)) if isinstance(value, str) and len(value) == 36 else ""
-    except ValueError:
-        return ""
 
 
 @dataclass(slots=True)

@@ -10,11 +10,13 @@ import pytest
 from psycopg import OperationalError
 
 from services.mastery.calibration import CALIBRATION
+from services.mastery.commands import GiveOverride
 from services.mastery.queries import deferred_now
 from services.mastery.subscribers import ticks
 from services.mastery.words import ENGLISH
 from shared.contracts.envelope import Event, Recorded, instant_text
 from shared.contracts.evidence import EvidenceRescored, EvidenceVoided
+from shared.contracts.mastery import Author, Level, OverrideGiven, Reason
 from shared.contracts.profile import LearnerRostered
 from shared.parts import Drain
 from shared.settings_stream import adoption
@@ -144,8 +146,10 @@ async def test_a_person_is_needed_for_nothing_that_a_teacher_says_is_mastered(se
 
     async def needed() -> set[tuple[int, bool, bool, bool]]:
         needs = await get(service, f"/learners/{LEARNER}/needs")
-        (shown,) = (each for each in (await get(service, f"/learners/{LEARNER}/competencies"))["items"] if each["competency_id"] == competency(5))
-        return {(needs["stuck"], needs["items"][0]["stuck"], shown["stuck"], "a person is needed" in (await get(service, f"{path}/why"))["words"])}
+        competencies = (await get(service, f"/learners/{LEARNER}/competencies"))["items"]
+        (shown,) = (each["stuck"] for each in competencies if each["competency_id"] == competency(5))
+        words = (await get(service, f"{path}/why"))["words"]
+        return {(needs["stuck"], needs["items"][0]["stuck"], shown, "a person is needed" in words)}
 
     assert await needed() == {(1, True, True, True)}
     await put(service, f"{path}/override", {**SAID, "level": "mastered", "until": until(service, 30)})
@@ -230,6 +234,40 @@ async def test_an_override_is_set_shown_and_ends_by_itself(service: Any) -> None
     assert await get(service, f"/learners/{LEARNER}/overrides") == []
     assert await ending(service, days=11) == []
     await post(service, f"{path}/override/withdrawal", {"author_id": SAID["author_id"], "role": "teacher"}, status=409)
+
+
+async def test_a_competency_may_be_named_in_capitals_wherever_one_is_named(service: Any) -> None:
+    await hear(service, *strong(0, 2))
+    named, before = competency(2).upper(), competency(1).upper()
+    path = f"/learners/{LEARNER}/competencies/{named}"
+    assert (await get(service, f"{path}/why"))["competency_id"] == competency(2)
+    assert (await put(service, f"{path}/waivers/{before}", SAID))["levels"] == {competency(2): "mastered"}
+    await post(service, f"{path}/waivers/{before}/withdrawal", SAID)
+    assert await get(service, f"/learners/{LEARNER}/waivers") == []
+    said = SAID | {"level": "nearly", "until": until(service, 10)}
+    assert (await put(service, f"{path}/override", said))["levels"] == {competency(2): "nearly"}
+    assert (await put(service, f"{path}/override", said))["events"] == 0
+    assert [each["competency_id"] for each in await get(service, f"/learners/{LEARNER}/overrides")] == [competency(2)]
+    uri = f"https://case.example/ims/case/v1p0/CFItems/{named}"
+    assert [each["competency_id"] for each in (await get(service, f"/learners/{LEARNER}/needs", competency=uri))["items"]] == [
+        competency(2)
+    ]
+    await post(service, f"{path}/override/withdrawal", {"author_id": SAID["author_id"], "role": "teacher"})
+    assert await get(service, f"/learners/{LEARNER}/overrides") == []
+
+
+async def test_what_an_alignment_of_earlier_releases_called_in_capitals_is_explained_and_its_override_withdrawn(service: Any) -> None:
+    named = competency(1).upper()
+    await hear(service, evidence(1, 2).model_copy(update={"competency_ids": (named, competency(2))}))
+    path = f"/learners/{LEARNER}/competencies/{named}"
+    assert (await get(service, f"{path}/why"))["competency_id"] == named
+    given = OverrideGiven(
+        learner_id=LEARNER, competency_id=named, at=service.context.clock.now(), level=Level.MASTERED,
+        until=service.context.clock.now() + timedelta(days=9), author_id=UUID(int=7), role=Author.TEACHER, reason=Reason.SHOWN_IN_PERSON,
+    )  # fmt: skip
+    await service.context.asker.ask([GiveOverride(given)])
+    await post(service, f"{path}/override/withdrawal", {"author_id": SAID["author_id"], "role": "teacher"})
+    assert await get(service, f"/learners/{LEARNER}/overrides") == []
 
 
 async def test_beside_a_persons_level_it_is_not_said_when_the_estimates_is_due(service: Any) -> None:

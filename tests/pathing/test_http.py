@@ -167,6 +167,29 @@ async def test_a_choice_is_honored_and_survives_a_new_level(planned: Service, cl
     assert (await get(planned, f"/learners/{LEARNER}/path"))["steps"][0]["chosen"] == "B-reading"
 
 
+async def test_a_competency_may_be_named_in_capitals_or_by_its_uri_wherever_one_is_named(service: Service) -> None:
+    guid = "6b9f0c2e-abcd-4bcd-8bcd-abcdefabcdef"
+    uri = f"https://case.example/ims/case/v1p0/CFItems/{guid}"
+    await service.hear(*framework_told([competency(guid)]))
+    catalogue = {"activities": [activity(f"a-{n}", guid, modality) | {"competency_id": sent} for n, (modality, sent) in enumerate(
+        [(Modality.VIDEO, guid.upper()), (Modality.READING, uri), (Modality.PROJECT, guid)]
+    )]}  # fmt: skip
+    taken = (await service.client.put("/pathing/activities", json=catalogue)).json()
+    assert (taken["activities"], taken["competencies"], taken["unknown"]) == (3, 1, 0)
+    await service.hear(rostered())
+    listed = await service.client.get("/pathing/activities", params={"competency": uri})
+    assert [(each["id"], each["competency_id"]) for each in listed.json()["items"]] == [(f"a-{n}", guid) for n in range(3)]
+    body = {"author_id": str(TEACHER), "role": "teacher", "goals": [{"competency_id": uri}]}
+    (goal,) = (await post(service, f"/learners/{LEARNER}/goals", body))["items"]
+    assert goal["competency_id"] == guid
+    shown = await get(service, f"/learners/{LEARNER}/path/what-if?competency_id={guid.upper()}&activity_id=a-1")
+    assert shown["path"]["steps"][0]["chosen"] == "a-1"
+    path = await post(service, f"/learners/{LEARNER}/choices", {"competency_id": uri, "activity_id": "a-1"})
+    assert [(step["competency_id"], step["chosen"]) for step in path["steps"]] == [(guid, "a-1")]
+    twice = body | {"goals": [{"competency_id": guid}, {"competency_id": guid.upper()}]}
+    assert (await post(service, f"/learners/{LEARNER}/goals", twice, 409))["errors"][0]["code"] == "duplicate-goal"
+
+
 async def test_a_choice_is_taken_where_the_clock_was_put_back(planned: Service, clock: FixedClock) -> None:
     for minutes, way in ((0, "reading"), (-20, "project"), (1, "practice"), (20, "reading")):
         clock.at += timedelta(minutes=minutes)

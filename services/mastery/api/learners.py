@@ -25,16 +25,24 @@ from services.mastery.state import minute_of
 from shared.contracts.envelope import MAX_INTEGER
 from shared.errors import NotFound
 from shared.http import FIRST_ID, Page, PageAsked, Paging, router_of
+from shared.keys import competency_id_of
+from shared.naming import CompetencyNamed
 from shared.parts import Context
 
-CompetencyId = Annotated[str, Path(min_length=1, max_length=64, description="GUID of the CASE item.")]
+CompetencyId = Annotated[CompetencyNamed, Path(min_length=1, max_length=64, description="GUID of the CASE item.")]
+CompetencySent = Annotated[str, Path(min_length=1, max_length=64, description="GUID of the CASE item.")]
 OfNeed = Annotated[Need | None, Query(description="Of this need only.")]
 Stuck = Annotated[bool, Query(description="Only what a person is needed for.")]
 OfSubject = Annotated[str | None, Query(max_length=64, description="Of this subject only.")]
-OfCompetency = Annotated[str | None, Query(max_length=64, description="Of this competency only.")]
+OfCompetency = Annotated[CompetencyNamed | None, Query(max_length=64, description="Of this competency only.")]
 _UNKNOWN: Final = "neither the framework in force nor any evidence of this learner names this competency"
 _NO_CLASS: Final = "no roster told mastery of anybody in this class: mend the id; a new class is known once you import the roster"
 _STRANGER: Final = "no roster and no evidence told mastery of this learner: mend the id; who is new is known once you import the roster"
+
+
+def names_of(sent: str) -> list[str]:
+    """Return by which ids a competency may stand: as it was sent, where an alignment of earlier releases called it so, then its own."""
+    return list(dict.fromkeys((sent, competency_id_of(sent))))
 
 
 async def refuse_strangers(queries: Queries, learner_id: UUID) -> None:
@@ -60,13 +68,15 @@ def routes(context: Context, queries: Queries) -> APIRouter:
         return paging.page(rows, lambda row: [row["competency_id"]], lambda row: competency_view(row, learner, minute, inputs))
 
     @router.get("/learners/{learner_id}/competencies/{competency_id}/why")
-    async def explain(learner_id: UUID, competency_id: CompetencyId) -> Why:
+    async def explain(learner_id: UUID, competency_id: CompetencySent) -> Why:
         """Say why a competency stands as it does, which evidence moved it most, what is missing, and what would change it."""
         await refuse_strangers(queries, learner_id)
-        found = await why(queries, learner_id, competency_id, await context.asker.parameters(), context.clock.now())
-        if found is None:
-            raise NotFound(_UNKNOWN)
-        return found
+        parameters = await context.asker.parameters()
+        for name in names_of(competency_id):
+            found = await why(queries, learner_id, name, parameters, context.clock.now())
+            if found is not None:
+                return found
+        raise NotFound(_UNKNOWN)
 
     @router.get("/learners/{learner_id}/levels/changes")
     async def list_changes(learner_id: UUID, paging: Paging) -> Page[ChangeView]:

@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from services.mastery.api.learners import CompetencyId, refuse_strangers
+from services.mastery.api.learners import CompetencyId, CompetencySent, names_of, refuse_strangers
 from services.mastery.commands import EndOverride, GiveOverride, WaivePrerequisite, WithdrawWaiver
 from services.mastery.inputs import inputs_of
 from services.mastery.policy import POLICY, Days, entry_of, parse, read_policies
@@ -145,10 +145,12 @@ def _add_overrides(router: APIRouter, context: Context, queries: Queries) -> Non
         return changed
 
     @router.post(f"{path}/withdrawal")
-    async def withdraw_override(learner_id: UUID, competency_id: CompetencyId, said: Sent[Withdrawing]) -> Changed:
+    async def withdraw_override(learner_id: UUID, competency_id: CompetencySent, said: Sent[Withdrawing]) -> Changed:
         """Let the estimate count again before the override's time."""
+        names, standing = names_of(competency_id), {each.competency_id for each in await queries.overrides_of(learner_id)}
+        name = next((each for each in names if each in standing), names[-1])
         ended = OverrideEnded(
-            learner_id=learner_id, competency_id=competency_id, at=context.clock.now(), author_id=said.author_id, role=said.role
+            learner_id=learner_id, competency_id=name, at=context.clock.now(), author_id=said.author_id, role=said.role
         )  # fmt: skip
         return await _said(context, EndOverride(ended))
 

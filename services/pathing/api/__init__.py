@@ -34,7 +34,8 @@ from shared.contracts.profile import Modality, Role
 from shared.contracts.topics import Topic
 from shared.decider import Refusal
 from shared.errors import NotFound, Refused
-from shared.http import FIRST_ID, Page, Paging, body_of, events_of, problem_responses, read_json, read_model, router_of
+from shared.http import FIRST_ID, Page, Paging, body_of, events_of, parsed, problem_responses, read_json, read_model, router_of
+from shared.naming import CompetencyNamed, competencies_read
 from shared.parameters import Parameters
 from shared.parts import Context
 from shared.settings_stream import AddPage, AdoptSet, adopted_id, adoption
@@ -43,7 +44,8 @@ MAX_SHOWN: Final = 20
 """Ids that an answer about a catalogue lists."""
 UNKNOWN_LEARNER: Final = "no roster has named this learner yet, or its news have not arrived"
 Word = Annotated[str, Query(min_length=1, max_length=64)]
-CompetencyId = Annotated[str | None, Query(max_length=64, description="Of this competency only.")]
+ChosenCompetency = Annotated[CompetencyNamed, Query(min_length=1, max_length=64)]
+CompetencyId = Annotated[CompetencyNamed | None, Query(max_length=64, description="Of this competency only.")]
 Remove = Annotated[bool, Query(description="Also take away all activities, where none are sent.")]
 AtPace = Annotated[Pace, Query(description="Who stands so.")]
 
@@ -69,7 +71,7 @@ class ChoiceSent(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    competency_id: str = Field(min_length=1, max_length=64)
+    competency_id: CompetencyNamed = Field(min_length=1, max_length=64)
     activity_id: str = Field(min_length=1, max_length=64)
 
 
@@ -164,7 +166,7 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
         return paging.page(found, lambda past: [past[0].version], lambda past: past_path_view(past, parameters))
 
     @router.get("/learners/{learner_id}/path/what-if", responses=problem_responses(409))
-    async def what_if(learner_id: UUID, competency_id: Word, activity_id: Word) -> WhatIfView:
+    async def what_if(learner_id: UUID, competency_id: ChosenCompetency, activity_id: Word) -> WhatIfView:
         """Show what a choice would lead to, and record nothing; refused for the reasons for which the choice would be."""
         row, parameters = await planned(learner_id), await context.asker.parameters()
         state = await _state_of(context, learner_id)
@@ -210,7 +212,7 @@ def _goals(context: Context, queries: Queries) -> APIRouter:
     @router.post("/learners/{learner_id}/goals", openapi_extra=body_of({"application/json": GoalsSent}))
     async def set_goals(learner_id: UUID, request: Request, paging: Paging) -> Page[GoalView]:
         """Set a learner's goals, at most 64, in place of those before; her path follows at once."""
-        sent = await read_model(request, GoalsSent)
+        sent = parsed(GoalsSent, competencies_read(await read_json(request), "goals"))
         if await queries.goals_of(learner_id) is None:
             raise NotFound(UNKNOWN_LEARNER)
         set_at = behind((await _state_of(context, learner_id)).goals_at, context.clock.now())

@@ -14,6 +14,7 @@ from shared.contracts.pathing import Activity
 from shared.contracts.profile import Area
 from shared.errors import BadInput, Fault, TooLarge
 from shared.http import parsed
+from shared.naming import competencies_read
 
 MAX_ACTIVITIES: Final = 50_000
 """Activities of a catalogue."""
@@ -41,7 +42,7 @@ def read_catalogue(value: Any) -> list[Activity]:
     sent = value.get("activities") if isinstance(value, dict) else None
     if isinstance(sent, list) and len(sent) > MAX_ACTIVITIES:
         raise TooLarge(f"{len(sent)} activities are more than the {MAX_ACTIVITIES} that a catalogue may have: leave out what nobody uses")
-    activities = parsed(CatalogueSent, value).activities
+    activities = parsed(CatalogueSent, competencies_read(value, "activities")).activities
     faults = list(_faults(activities))
     if faults:
         raise BadInput(f"the catalogue cannot be taken: {faults[0]}", faults)
