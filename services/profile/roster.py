@@ -26,9 +26,11 @@ from services.profile.people import Aliases, Identified, Persons, claimed, ident
 from services.profile.person_iri import PersonIri
 from services.profile.places import TEACHING, Places, places_of
 from shared.contracts.envelope import canonical, digest
+from shared.contracts.evidence import EARLIEST_FIRST_DAY
 from shared.contracts.profile import ClassRostered, LearnerRostered, SchoolRostered, StaffRostered
 from shared.keys import class_id_of, learner_id_of, school_id_of, staff_id_of
 
+LATEST_FIRST_DAY: Final = date(2100, 12, 31)
 MAX_TOLD_BYTES: Final = 64 * 1024
 """Of what is told of one person: far above hundreds of classes and ids, far below what an event may hold."""
 
@@ -99,7 +101,7 @@ class Plan:
     content_hash: str
     rows: int
     first_session: date | None = None
-    """When the earliest academic session begins."""
+    """When the earliest academic session begins that is no placeholder."""
     between_terms: bool = False
     """Whether its classes have terms, and none of them is under way."""
 
@@ -159,7 +161,7 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
     content_hash = digest(canonical([source, roster.content_hash, *(each.text for each in person_iris)]))
     titled = [Named(classes[row["sourcedId"]], row["title"], row.line) for row in roster["classes.csv"]]
     handed_on = sum(map(len, aliases.lost.values()))
-    first = min((date.fromisoformat(row["startDate"]) for row in roster["academicSessions.csv"]), default=None)
+    first = _first_session(roster, warnings)
     erased = sum(each.id in known.erased for each in learners)
     return Plan(
         schools, titled, staff, learners, gone, left_out | unplaced, handed_on, erased, warnings, content_hash, roster.rows, first,
@@ -294,6 +296,17 @@ def _between_terms(roster: Roster, on: date, warnings: Faults) -> bool:
         detail = "the terms of all classes are over, so nobody is in one but by an endDate of her enrollment's own"
         warnings.add("academicSessions.csv", last.line, "endDate", "terms-over", detail, "nothing, if that is so; else correct the dates")
     return bool(terms) and not any(row["startDate"] <= today < row["endDate"] for row in terms)
+
+
+def _first_session(roster: Roster, warnings: Faults) -> date | None:
+    """Return when the earliest academic session begins; of one that begins when no course did, warn instead."""
+    begins = [(date.fromisoformat(row["startDate"]), row.line) for row in roster["academicSessions.csv"]]
+    for day, line in begins:
+        if not EARLIEST_FIRST_DAY <= day <= LATEST_FIRST_DAY:
+            detail = f"before {EARLIEST_FIRST_DAY} or after {LATEST_FIRST_DAY}, so it does not say from which day on work counts"
+            remedy = "nothing, if it is a placeholder; else correct it"
+            warnings.add("academicSessions.csv", line, "startDate", "no-first-day", detail, remedy)
+    return min((day for day, _ in begins if EARLIEST_FIRST_DAY <= day <= LATEST_FIRST_DAY), default=None)
 
 
 def _warn_of_known_again(people: Sequence[Named], warnings: Faults) -> None:

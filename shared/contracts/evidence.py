@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import date
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 from uuid import UUID
 
 from pydantic import Field
 
 from shared.contracts.envelope import MAX_INTEGER, Event, Hash, Instant, Sealed, Share, SortedTexts
+
+EARLIEST_FIRST_DAY: Final = date(1990, 1, 1)
+"""An earlier day is no beginning of a course but a slip, or a placeholder of a system that knows none: it would let work of all times count
+for good, since a first day only ever moves back."""
 
 
 class Kind(StrEnum):

@@ -165,7 +165,9 @@ class RosterImported(Event):
     person_iris: SortedTexts = Field(
         default=(), description="Templates of the IRIs by which other systems name its learners, such as `urn:sis:person:{sourcedId}`."
     )
-    first_session: date | None = Field(default=None, description="When the earliest academic session of the roster begins.")
+    first_session: date | None = Field(
+        default=None, description="When the earliest academic session of the roster begins that is no placeholder."
+    )
 
 
 REFERENCE: Final = r"^([A-Z]{0,4}[-/]?[0-9][0-9./-]{0,31})?$"

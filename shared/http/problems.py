@@ -59,8 +59,8 @@ class Place(BaseModel):
 
 
 class Problem(BaseModel):
-    """What went wrong and what to do about it (RFC 9457). Nothing was stored; only where `status` is 500 or more that is unknown,
-    and sending the same again is safe."""
+    """What went wrong and what to do about it (RFC 9457). Nothing was stored, unless `detail` says what was kept; only where `status` is
+    500 or more that is unknown, and sending the same again is safe."""
 
     type: str = Field(description="A stable name of the kind of problem, as a URN.")
     title: str

@@ -92,10 +92,10 @@ async def test_an_earlier_session_and_a_person_let_go_what_waited_for_them(servi
     assert await service.tick() == 1
     assert [each.occurred_at.year for each in await meant(service)] == [2025]
     later = {"first_day": "2026-01-01", "author_id": TEACHER}
-    assert (await service.client.put("/evidence/calendar", json=later)).json() == {"first_day": str(YEAR_BEFORE)}
+    assert (await service.client.put("/evidence/calendar", json=later)).json() == {"first_day": str(YEAR_BEFORE), "changed": False}
     assert await service.tick() == 0
     earlier = {"first_day": "2019-09-01", "author_id": TEACHER}
-    assert (await service.client.put("/evidence/calendar", json=earlier)).json() == {"first_day": "2019-09-01"}
+    assert (await service.client.put("/evidence/calendar", json=earlier)).json() == {"first_day": "2019-09-01", "changed": True}
     assert await service.tick() == 1
     assert (await counts(service))["recorded"] == 2
     assert (await service.client.get("/evidence/calendar")).json() == {"first_day": "2019-09-01"}
@@ -126,9 +126,21 @@ async def test_every_order_of_calendar_and_acts_that_it_lets_go_ends_in_the_same
         assert sorted(each.occurred_at.year for each in await meant(service, learner)) == [2024, 2026]
 
 
-async def test_the_first_day_of_all_days_may_be_told(service: Any) -> None:
-    answer = await service.client.put("/evidence/calendar", json={"first_day": str(date.min), "author_id": TEACHER})
-    assert (answer.status_code, answer.json()) == (200, {"first_day": str(date.min)})
+def test_the_first_day_of_all_days_has_a_beginning() -> None:
+    """Earlier releases took it, and what is recorded is read for ever."""
+    Spec(calendar).asked(note(AUTUMN)).when(note(date.min)).then(CalendarNoted(first_day=date.min))
+    assert begins_at(date.min).year == 1
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1900-01-01", "1989-12-31"])
+async def test_a_day_on_which_no_course_began_is_refused(service: Any, day: str) -> None:
+    answer = await service.client.put("/evidence/calendar", json={"first_day": day, "author_id": TEACHER})
+    (fault,) = answer.json()["errors"]
+    assert (answer.status_code, fault["place"], fault["code"]) == (422, "/first_day", "out-of-bounds")
+    assert "no later day would undo it" in fault["detail"]
+    assert (await service.client.get("/evidence/calendar")).json() == {"first_day": None}
+    least = await service.client.put("/evidence/calendar", json={"first_day": "1990-01-01", "author_id": TEACHER})
+    assert (least.status_code, least.json()) == (200, {"first_day": "1990-01-01", "changed": True})
 
 
 @pytest.mark.parametrize("sent", [{"first_day": "2019-13-01", "author_id": TEACHER}, {"first_day": "2019-01-01"}, {}, {"when": 3}])

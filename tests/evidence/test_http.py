@@ -92,6 +92,8 @@ async def test_a_conflict_is_409_only_where_it_is_all_that_was_sent(service: Any
     for _ in range(2):
         answer = await service.client.post("/evidence/caliper", json=envelope(graded(given=0)))
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (409, "conflict")
+        assert "is kept beside it as a conflict" in answer.json()["detail"]
+        assert "Do not send it again" in answer.json()["detail"]
     assert results(await service.client.post("/evidence/caliper", json=envelope(graded(given=0), used()))) == ["conflict", "not-evidence"]
     assert (await service.client.get("/evidence/counts")).json()["conflicts"] == 1
 
@@ -125,6 +127,21 @@ async def test_alignments_come_as_csv_too_and_are_listed(service: Any) -> None:
     assert [each["iri"] for each in first["items"] + rest["items"]] == [item_iri(1), item_iri(2), "https://lms.example/z"]
     one = (await service.client.get("/evidence/alignments", params={"item": "https://lms.example/z"})).json()
     assert [each["competency_ids"] for each in one["items"]] == [["K1", "K2"]]
+
+
+async def test_a_competency_is_taken_by_its_guid_in_any_case_or_by_its_uri_and_kept_as_frameworks_have_it(service: Any) -> None:
+    guid = "6b9f0c2e-abcd-4bcd-8bcd-abcdefabcdef"
+    uri, other = f"https://case.example/ims/case/v1p0/CFItems/{guid.upper()}", f"urn:uuid:{guid[:-1]}0"
+    sent = {"alignments": [{"item": item_iri(3), "competencies": [guid.upper(), other, "K"]}]}
+    assert (await service.client.put("/evidence/alignments", json=sent)).json() == {"items": 1, "changed": 1}
+    csv = f"item,competency\n{item_iri(3)},{uri}\n{item_iri(3)},{other}\n{item_iri(3)},K\n"
+    again = await service.client.put("/evidence/alignments", content=csv, headers={"content-type": "text/csv"})
+    assert again.json() == {"items": 1, "changed": 0}, "it is aligned so already"
+    (one,) = (await service.client.get("/evidence/alignments", params={"item": item_iri(3)})).json()["items"]
+    assert sorted(one["competency_ids"]) == [f"{guid[:-1]}0", guid, "K"]
+    for names in ([guid, uri], [guid.upper(), guid]):
+        answer = await service.client.put("/evidence/alignments", json={"alignments": [{"item": item_iri(4), "competencies": names}]})
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "duplicate"), answer.text
 
 
 async def test_an_act_nobody_told_is_not_found(service: Any) -> None:

@@ -73,6 +73,16 @@ def test_the_earliest_session_is_told_also_one_that_no_class_is_in() -> None:
     assert planned(District().put("academicSessions.csv", "y", startDate="2026-07-01")).first_session == date(2026, 7, 1)
 
 
+@pytest.mark.parametrize("placeholder", ["1900-01-01", "1989-12-31", "2101-01-01"])
+def test_a_session_that_begins_when_no_course_did_says_nothing_of_the_first_day(placeholder: str) -> None:
+    plan = planned(District().put("academicSessions.csv", "y", startDate=placeholder, endDate="2101-06-30"))
+    others = [row["startDate"] for row in District().rows["academicSessions.csv"] if row["sourcedId"] != "y"]
+    assert plan.first_session == min(map(date.fromisoformat, others), default=None)
+    assert [(each.place, each.code) for each in plan.warnings.first if each.code == "no-first-day"] == [
+        ("academicSessions.csv:2:startDate", "no-first-day")
+    ]
+
+
 def test_a_learner_belongs_to_a_school_and_classes() -> None:
     plan = planned(District())
     ada, cyd = learners_of(plan)["Ada"], learners_of(plan)["Cyd"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from services.evidence import alignment, caliper, direct, told
 from services.evidence.api import amendments, calendar
-from services.evidence.domain import AcceptEvidence, AlignItem
+from services.evidence.domain import MAX_TELLINGS, AcceptEvidence, AlignItem
 from services.evidence.entities import VERSIONS
 from services.evidence.queries import ActView, AlignmentView, Counts, DisputeView, EvidenceView, Queries, WaitingView
 from services.evidence.queries.conflicts import conflicts, shown
@@ -25,6 +25,10 @@ from shared.ledger import Answer
 from shared.parts import Context
 
 ItemIri = Annotated[str | None, Query(max_length=told.MAX_ID, description="IRI of an item, to see that one only.")]
+CONFLICT: Final = (
+    "act {act_id} was told before, with other content or of another person, and the first telling counts. This one is kept beside it as a "
+    f"conflict, as are the first {MAX_TELLINGS - 1} of an act: GET /evidence/conflicts says what to do. Do not send it again"
+)
 Result = Literal["recorded", "waiting", "duplicate", "regraded", "conflict", "not-evidence"]
 
 
@@ -80,7 +84,7 @@ def _add_tellings(router: APIRouter, context: Context) -> None:
         answers = iter(await context.asker.ask([AcceptEvidence(act) for act in acts]) if acts else [])
         results = [_result(index, each, next(answers) if each.told else None) for index, each in enumerate(heard)]
         if len(results) == 1 and results[0].result == "conflict":
-            raise Refused("conflict", f"act {results[0].act_id} was told before, with other content or of another person; the first counts")
+            raise Refused("conflict", CONFLICT.format(act_id=results[0].act_id))
         counts = {name: sum(each.result == name for each in results) for name in dict.fromkeys(each.result for each in results)}
         return Outcome(results=results, counts=counts)
 
