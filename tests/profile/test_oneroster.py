@@ -108,6 +108,7 @@ CASES: dict[str, tuple[Change, str, str]] = {
     "text behind a quote": (raw("orgs.csv", lambda text: text.replace("Brook School", '"Brook" School')), "orgs.csv:3", "quoting"),
     "bytes that are not UTF-8": (raw("users.csv", lambda text: text, "latin-1"), "users.csv:4", "encoding"),
     "UTF-16": (raw("orgs.csv", lambda text: text, "utf-16"), "orgs.csv:1", "encoding"),
+    "cell beyond what is read": (lambda d: d.put("orgs.csv", "s1", name="x" * 200_000), "orgs.csv:3", "too-long"),
     "U+0000": (raw("orgs.csv", lambda text: text.replace("Hill", "Hi\0ll")), "orgs.csv:4", "nul"),
     "empty file": (raw("orgs.csv", lambda text: ""), "orgs.csv:1", "no-header"),
     "column left out": (raw("roles.csv", lambda text: text.replace("roleType,", "", 1)), "roles.csv:1:roleType", "missing-column"),
@@ -187,6 +188,34 @@ def test_what_is_wrong_is_named_by_place_and_code(case: str) -> None:
     district = District()
     change(district)
     assert (place, code) in faults_of(district.zip())
+
+
+OLDER_USERS = (
+    "sourcedId,status,dateLastModified,enabledUser,orgSourcedIds,role,username,userIds,givenName,familyName,middleName,identifier,email,sms,"
+    "phone,agentSourcedIds,grades,password\r\nu1,,,true,s1,student,ann,,Ann,Lee,,,,,,,05,\r\n"
+)
+"""By hand from the CSV binding of OneRoster 1.1."""
+
+
+@pytest.mark.parametrize(
+    ("version", "place"),
+    [("1.1", "users.csv:role"), ("1.2", "users.csv:role"), (None, "users.csv:role"), ("1.0", "manifest.csv:oneroster.version")],
+)
+def test_an_export_of_an_older_oneroster_has_one_fault_that_says_so(version: str | None, place: str) -> None:
+    """As it comes, with its manifest changed as a fault of that would ask for, without one, and without users."""
+    district = District(left_out={"roles.csv"} if version else {"roles.csv", "manifest.csv"})
+    district.manifest |= {"oneroster.version": str(version)}
+    del district.manifest["file.roles"]
+    if place.startswith("users"):
+        district.replaced["users.csv"] = OLDER_USERS.encode()
+    else:
+        district.left_out.add("users.csv")
+    with pytest.raises(BadInput, match=r"1 fault;") as caught:
+        oneroster.read(district.zip())
+    (fault,) = caught.value.faults
+    assert (fault.place, fault.code) == (place, "older-version")
+    assert f"OneRoster {'1.0' if version == '1.0' else '1.1'}" in fault.detail
+    assert "export OneRoster 1.2" in fault.remedy
 
 
 def test_no_fault_repeats_what_a_cell_holds() -> None:

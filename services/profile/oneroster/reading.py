@@ -13,6 +13,11 @@ from services.profile.oneroster.table import Row, header_fits, listed, raw_rows,
 from shared.contracts.envelope import canonical, digest
 
 _VERSIONS: Final = {"manifest.version": "1.0", "oneroster.version": "1.2"}
+_OLDER: Final = ("1.0", "1.1")
+_OLDER_COLUMNS: Final = frozenset({"role", "orgSourcedIds"})
+"""Of users.csv, which 1.2 has in roles.csv."""
+_LOOKED_AT: Final = 4_096
+"""Bytes of a file by which its version is told."""
 _MODES: Final = ("bulk", "delta", "absent")
 
 
@@ -42,6 +47,8 @@ def read(content: bytes) -> Roster:
     """
     found = members(content)
     faults = Faults()
+    _check_age(found, faults)
+    faults.check("the file set is of an older OneRoster")
     _check_manifest(found, faults)
     faults.check("the file set does not agree with its manifest")
     known: dict[str, str] = {}
@@ -52,6 +59,29 @@ def read(content: bytes) -> Roster:
     _check_sense(tables, faults)
     faults.check("the roster does not hold together")
     return Roster(tables, digest(canonical([[file, digest(found[file])] for file in FILES])))
+
+
+def _check_age(found: Mapping[str, bytes], faults: Faults) -> None:
+    """Check that it is no export of OneRoster 1.1, of which whatever else could be said would lead astray. A set with roles.csv, which came
+    with 1.2, may still have a wrong version in its manifest."""
+    users, values = _cells(found.get("users.csv", b""))[:1], dict(row[:2] for row in _cells(found.get(MANIFEST, b"")) if len(row) > 1)
+    version = values.get("oneroster.version", "")
+    if users and _OLDER_COLUMNS.issubset(users[0]):
+        place, column = "users.csv", "role"
+    elif version in _OLDER and "roles.csv" not in found:
+        place, column = MANIFEST, "oneroster.version"
+    else:
+        return
+    said = f"this is an export of OneRoster {version if version in _OLDER else '1.1'}, whose files and columns differ"
+    faults.add(
+        place, None, column, "older-version", said, "have the SIS export OneRoster 1.2 (CSV, bulk); to edit the manifest does not help"
+    )
+
+
+def _cells(content: bytes) -> list[list[str]]:
+    """Return the first rows of a file as far as they can be read; what is wrong with it is found later."""
+    text = content[:_LOOKED_AT].decode("utf-8-sig", "replace").replace("\0", "")
+    return [cells for _, cells in raw_rows("", text, Faults())]
 
 
 def _check_manifest(found: Mapping[str, bytes], faults: Faults) -> None:

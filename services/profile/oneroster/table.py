@@ -73,10 +73,13 @@ def raw_rows(file: str, text: str, faults: Faults) -> Iterator[tuple[int, list[s
         line = reader.line_num + 1
         try:
             cells = next(reader, None)
-        except csv.Error:
-            faults.add(
-                file, line, None, "quoting", "quotes that do not pair, or a cell without end", 'write a quote inside quotes twice: ""'
-            )
+        except csv.Error as error:
+            detail, remedy = "quotes that do not pair, or a cell without end", 'write a quote inside quotes twice: ""'
+            if "field limit" in str(error):
+                limit = f"a cell of more than {csv.field_size_limit():,} characters, or a quote before it that has no other"
+                faults.add(file, line, None, "too-long", limit, f"cells have at most {MAX_CELL:,} characters; {remedy}")
+            else:
+                faults.add(file, line, None, "quoting", detail, remedy)
             return
         if cells is None:
             return
