@@ -45,6 +45,8 @@ HOP_BY_HOP: Final = frozenset(
     + (b"transfer-encoding", b"expect")
 )
 """Headers that speak of one connection only (RFC 9110, section 7.6.1); `expect` was answered by our own server."""
+ADDED: Final = frozenset((b"date", b"server"))
+"""Headers of an answer that our own server adds to each."""
 OPERATIONS: Final = (b"/health/", b"/docs/")
 """What every service has beside its routes: these, and OPERATION_PAGES, lie outside the service's own prefix."""
 OPERATION_PAGES: Final = (b"/docs", b"/openapi.json", b"/metrics")
@@ -119,7 +121,7 @@ class Gateway:
                 timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_LIMIT_S),
             ) as answer:  # fmt: skip
                 started = True
-                await client.send({"type": "http.response.start", "status": answer.status, "headers": _sent_on(answer.raw_headers)})
+                await client.send({"type": "http.response.start", "status": answer.status, "headers": _answered(answer.raw_headers)})
                 async for part in answer.content.iter_any():
                     await client.send({"type": "http.response.body", "body": part, "more_body": True})
                 await client.send({"type": "http.response.body", "body": b""})
@@ -309,6 +311,11 @@ def _sent_on(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     dropped = HOP_BY_HOP.union(*(_words(value) for name, value in given if name == b"connection"))
     chunked = any(name == b"transfer-encoding" for name, _ in given)  # Then a length beside it must not be believed.
     return [(name, value) for name, value in given if name not in dropped and not (chunked and name == b"content-length")]
+
+
+def _answered(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """Return the headers of an answer that are passed on: each of those that a server adds stands there once (RFC 9110, section 6.6.1)."""
+    return [(name, value) for name, value in _sent_on(headers) if name not in ADDED]
 
 
 def _texts(headers: RawHeaders) -> list[tuple[str, str]]:

@@ -7,9 +7,9 @@ Evidence is what scores a learner's work at an item:
 - AssessmentItemEvent, Completed, with a scored Response: the learner is the `assignee` of its attempt, else the actor; the item the object;
   `scoreGiven` and `maxScore` stand in the Response, in its `score`, or in its `extensions` (Caliper has no place of its own for them).
 What is anonymous, by a blank node or by the name of a type as its id, is nobody, no item, and no attempt: `Entity.is_named`.
-Everything else that is valid Caliper is taken and counted as no evidence, with the reason; so are actions at an item that Caliper does not
-have (Submitted), and events of a type that somebody else made, named by its IRI. The maximum may also stand at the item; there it counts
-where the score names none above 0.
+Everything else that is valid Caliper is taken and counted as no evidence, with the reason, whatever ids it names; so are actions at an item
+that Caliper does not have (Submitted), and events of a type that somebody else made, named by its IRI. The maximum may also stand at the
+item; there it counts where the score names none above 0.
 It happened when the work ended; where that is not told, at the event's time. Less than nothing, where mistakes cost points, counts as
 nothing reached; work that ended before it started, by the clocks that were asked, has no duration.
 """
@@ -23,7 +23,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from services.evidence.entities import VERSION, Entity, Reader, iri, is_anonymous, is_event, is_foreign, is_read
+from services.evidence.entities import VERSION, Entity, Reader, is_anonymous, is_event, is_foreign, is_id, is_read
 from services.evidence.told import ANYWHERE, MAX_ACTS, MAX_ID, Heard, Malformed, act_of_attempt, instant, share_of
 from shared.contracts.evidence import EvidenceAccepted, Kind
 from shared.errors import BadInput, Fault, MalformedInput, TooLarge
@@ -64,7 +64,7 @@ def read_envelope(value: Any, alias: Callable[[str, str], str], latest: datetime
     described: dict[str, Entity] = {}
     reader = Reader(cache(alias), latest, described)  # The same learner in every event, as a rule.
     for index, each in enumerate(data):
-        if isinstance(each, dict) and isinstance(name := each.get("id"), str) and not is_event(each) and not is_anonymous(name):
+        if isinstance(each, dict) and is_id(name := each.get("id")) and not is_event(each) and not is_anonymous(name):
             described[name] = Entity(each, f"/data/{index}", reader)
     heard: list[Heard] = []
     faults: list[Fault] = []
@@ -110,23 +110,32 @@ def _read(value: Any, place: str, reader: Reader) -> Heard:
     kind = event.text("type")
     event.in_context()
     if not is_event(value):
-        return Heard(iri(event.get("id"), f"{place}/id"), reason="an entity")
+        return Heard(_name(event.get("id"), f"{place}/id", "an entity has an id"), reason="an entity")
     if is_foreign(kind):
         return Heard(_name(event.get("id"), f"{place}/id", "an event has an id"), reason="a type of event that is not Caliper's")
     if kind not in EVENT_TYPES:
         raise Malformed(f"{place}/type", "unknown-type", "neither Caliper 1.2 nor 1.1 has such an event", "send a type of Caliper 1.2")
     name, action = _event_id(event), event.text("action")
-    actor, _, _ = event.needed("actor"), event.needed("object"), event.part("generated")
+    event.has("actor")
+    event.has("object")
     at = instant(event.get("eventTime"), f"{place}/eventTime", reader.latest)
     match kind:
+        case "GradeEvent" if action != "Graded":
+            raise Malformed(f"{place}/action", "wrong-action", "a GradeEvent has the action Graded", "send Graded")
         case "GradeEvent":
-            if action != "Graded":
-                raise Malformed(f"{place}/action", "wrong-action", "a GradeEvent has the action Graded", "send Graded")
-            return _told(name, at, _graded(event, actor), reader, graded_at=at)
+            return _told(name, at, _graded(event, _actor_of(event)), reader, graded_at=at)
+        case "AssessmentItemEvent" if action == "Completed":
+            return _told(name, at, _completed(event, _actor_of(event)), reader)
         case "AssessmentItemEvent":
-            return _told(name, at, _completed(event, actor), reader) if action == "Completed" else Heard(name, reason="not completed")
+            return Heard(name, reason="not completed")
         case _:
             return Heard(name, reason="not scored work")
+
+
+def _actor_of(event: Entity) -> Entity:
+    """Return who acted, or raise `Malformed` where actor, object or what was generated cannot be understood."""
+    actor, _, _ = event.needed("actor"), event.needed("object"), event.part("generated")
+    return actor
 
 
 def _graded(event: Entity, actor: Entity) -> Work:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from services.evidence.told import Malformed, duration_ms, instant, number
 from shared.keys import is_iri
@@ -103,6 +103,15 @@ class Entity:
             found.text("type")
         return found
 
+    def has(self, name: str) -> None:
+        """Raise `Malformed` where an event does not say what `needed` would return. What its id is like is not judged: of the pages that
+        people look at, systems send addresses that are no IRIs."""
+        value, place = self.get(name), f"{self.place}/{name}"
+        if value is None:
+            raise Malformed(place, "missing", f"an event has {name}", "send an entity or its IRI")
+        if not isinstance(value, str | dict):
+            raise Malformed(place, "not-an-entity", "neither an object nor an IRI", "send an entity or its IRI")
+
     def at(self, name: str) -> datetime | None:
         """Return the instant under a name, or None where there is none. Raises `Malformed`."""
         return None if self.get(name) is None else instant(self.get(name), f"{self.place}/{name}", self.reader.latest)
@@ -127,9 +136,14 @@ class Entity:
             raise Malformed(place, "unsupported-version", "the context is not that of Caliper 1.2 or 1.1", f"send {VERSION}")
 
 
+def is_id(value: Any) -> TypeGuard[str]:
+    """Return whether this has the form of an entity's id: an IRI, or a blank node (`_:a`)."""
+    return isinstance(value, str) and (is_iri(value) or (value.startswith("_:") and is_iri(f"blank{value[1:]}")))
+
+
 def iri(value: Any, place: str) -> str:
-    """Return the id of an entity: an IRI, or a blank node (`_:a`), or raise `Malformed`."""
-    if not isinstance(value, str) or not (is_iri(value) or (value.startswith("_:") and is_iri(f"blank{value[1:]}"))):
+    """Return the id of an entity, or raise `Malformed`."""
+    if not is_id(value):
         raise Malformed(place, "not-an-iri", "the id of an entity is an IRI", "send an absolute IRI of at most 2048 bytes")
     return value
 

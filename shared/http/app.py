@@ -80,6 +80,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # The address would lack the prefix of a gateway, and lead to something else there.
         telemetry=_NO_OWN_TELEMETRY,
     )
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to change the document.
@@ -94,11 +95,13 @@ def create_app(
 def _operations(health: Callable[[], Awaitable[Health]], metrics: Metrics) -> APIRouter:
     router = APIRouter(tags=[_OPERATIONS])
 
+    @router.head("/health/live", include_in_schema=False)
     @router.get("/health/live")
     async def live() -> dict[str, str]:
         """Say that the process answers: restart it where this fails."""
         return {"status": "live"}
 
+    @router.head("/health/ready", include_in_schema=False)
     @router.get("/health/ready", response_model=Health, responses={503: {"model": Health}})
     async def ready() -> Response:
         """Say whether the service gets on with its work: send it no requests where this is 503."""

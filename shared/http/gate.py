@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import MalformedInput, Overloaded
 from shared.http import body as bodies
-from shared.http.problems import ClientSilent, respond_to
+from shared.http.problems import ClientSilent, WrongCoding, respond_to
 from shared.telemetry import span
 
 MAX_REQUESTS: Final = 1_000
@@ -110,6 +110,9 @@ class Gate:
         if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
             raise MalformedInput("the address holds U+0000: take it out")
         declared = headers.get("content-length", "0")
+        coding = headers.get("content-encoding", "")
+        if any(each.strip().lower() not in ("", "identity") for each in coding.split(",")):
+            raise WrongCoding(coding)
         limit = max(self._max_body_bytes, self._large.get(scope["path"], 0))
         if declared.isdecimal() and int(declared[:20]) > limit:
             raise bodies.too_large(limit)

@@ -36,6 +36,13 @@ class WrongContentType(errors.BadInput):
         super().__init__(f"the Content-Type is {sent or 'missing'}: send {' or '.join(allowed)}")
 
 
+class WrongCoding(errors.BadInput):
+    """The body is compressed, which would hide how large it is."""
+
+    def __init__(self, sent: str) -> None:
+        super().__init__(f"the Content-Encoding is {sent}: send the body uncompressed, without this header")
+
+
 class ClientSilent(errors.BadInput):
     """The client has stopped in the middle of its request, or goes on too slowly, or does not take its answer."""
 
@@ -75,6 +82,7 @@ STATUS: Final[tuple[tuple[type[errors.CairnError], int, str, str], ...]] = (
     (errors.MalformedInput, 400, "malformed-input", "The input is not well formed"),
     (errors.TooLarge, 413, "too-large", "The input is too large"),
     (ClientSilent, 408, "client-silent", "The request did not arrive whole"),
+    (WrongCoding, 415, "wrong-content-coding", "The input is compressed"),
     (WrongContentType, 415, "wrong-content-type", "The input is of another media type"),
     (errors.BadInput, 422, "bad-input", "The input cannot be taken"),
     (errors.NotFound, 404, "not-found", "There is nothing under this id"),

@@ -321,6 +321,34 @@ def test_every_type_of_caliper_is_taken(kind: str) -> None:
     assert reason(put(used(), "type", kind)) == "not scored work"
 
 
+@pytest.mark.parametrize("path", ["object", "object/id", "actor", "generated"])
+@pytest.mark.parametrize("address", ["https://lms.example/pages/week 1", "https://lms.example/files?a={b}|c", "s-1"])
+def test_a_page_view_may_name_what_is_no_iri_beside_scored_work(path: str, address: str) -> None:
+    view = {**used(), "type": "ViewEvent", "action": "Viewed", "object": {"id": "https://lms.example/pages/1", "type": "Page"}}
+    started = put(answered("started"), "action", "Started")
+    page = {"@context": CONTEXT, "id": address, "type": "Page"}
+    heard = read(envelope(graded(), put(view, path, address), put(started, path, address), page))
+    assert [(each.told, each.reason) for each in heard] == [
+        (told(graded()), ""), (None, "not scored work"), (None, "not completed"), (None, "an entity"),
+    ]  # fmt: skip
+
+
+def test_scored_work_that_names_no_iri_is_malformed_also_where_the_envelope_describes_it() -> None:
+    item = {"@context": CONTEXT, "id": "item 1", "type": "AssessmentItem"}
+    with pytest.raises(BadInput) as caught:
+        read(envelope(item, put(graded(), "object/assignable", item["id"])))
+    assert [(fault.place, fault.code) for fault in caught.value.faults] == [("/data/1/object/assignable", "not-an-iri")]
+
+
+@pytest.mark.parametrize(
+    ("path", "new", "code"), [("object", None, "missing"), ("actor", 7, "not-an-entity"), ("object", [], "not-an-entity")]
+)
+def test_a_page_view_without_what_an_event_has_is_named(path: str, new: Any, code: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        read(envelope(put(used(), path, new)))
+    assert [(fault.place, fault.code) for fault in caught.value.faults] == [(f"/data/0/{path}", code)]
+
+
 BAD_EVENTS = [
     ("id", ..., "not-a-uuid"),
     ("id", 7, "not-a-uuid"),

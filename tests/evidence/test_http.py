@@ -115,7 +115,13 @@ async def test_a_learners_evidence_is_listed_from_the_newest(service: Any) -> No
     assert len({each["act_id"] for each in seen}) == 7
     order = [(each["occurred_at"], each["act_id"]) for each in seen]
     assert order == sorted(order, reverse=True)
-    assert (await service.client.get(f"/evidence/learners/{uuid4()}")).json() == {"items": [], "next": None}
+
+
+async def test_a_learner_without_evidence_is_told_from_one_whom_nobody_named(service: Any) -> None:
+    assert (await service.client.get(f"/evidence/learners/{ANN}")).json() == {"items": [], "next": None}
+    answer = await service.client.get(f"/evidence/learners/{uuid4()}")
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:cairn:problem:not-found")
+    assert "import the roster" in answer.json()["detail"]
 
 
 async def test_alignments_come_as_csv_too_and_are_listed(service: Any) -> None:

@@ -161,6 +161,13 @@ def test_what_can_be_shown_depends_on_type_and_children() -> None:
     assert [known.assessable for known in found] == [False, True, True, False, True, True]
 
 
+def test_a_type_and_a_subject_that_grow_in_lower_case_are_cut_behind_that() -> None:
+    """The dotted capital I of Turkish becomes two characters."""
+    grows = "\u0130" * 64
+    (found,), _ = read_package(package([item(1, CFItemType=grows, subject=[grows])]))
+    assert found.family == found.subject == grows.lower()[:64]
+
+
 def test_a_statement_that_is_too_long_is_cut_and_noted() -> None:
     found, report = read_package(package([item(1, fullStatement="x" * 3_000)]))
     assert len(found[0].statement) == MAX_STATEMENT

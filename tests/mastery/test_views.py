@@ -428,7 +428,6 @@ async def test_words_about_a_learner_of_whom_nobody_has_heard_are_not_taken(serv
     for path, said in ((f"{competency(1)}/override", body), (f"{competency(2)}/waivers/{competency(1)}", SAID)):
         refused = await put(service, f"/learners/{OTHER}/competencies/{path}", said, status=404)
         assert "once you import the roster" in refused["detail"]
-    assert await get(service, f"/learners/{OTHER}/overrides") == []
     ((events,),) = await rows(service, "SELECT count(*) FROM event WHERE stream LIKE 'mastery/learner/%'")
     assert events == 0
     await enrol(service, OTHER, 0, CLASS)
@@ -437,6 +436,16 @@ async def test_words_about_a_learner_of_whom_nobody_has_heard_are_not_taken(serv
     for learner in (OTHER, THIRD, LEARNER):  # In a class; on the roster of a school only; by evidence.
         assert (await put(service, f"/learners/{learner}/competencies/{competency(1)}/override", body))["events"] == 2
         assert (await put(service, f"/learners/{learner}/competencies/{competency(2)}/waivers/{competency(1)}", SAID))["events"] == 1
+
+
+@pytest.mark.parametrize("what", ["competencies", "levels/changes", "overrides", "waivers", "needs"])
+async def test_who_has_nothing_yet_is_told_from_one_of_whom_nobody_has_heard(service: Any, what: str) -> None:
+    await enrol(service, OTHER, 0, CLASS)
+    shown = await get(service, f"/learners/{OTHER}/{what}")
+    assert (shown["items"] if isinstance(shown, dict) else shown) == []
+    answer = await service.client.get(f"/mastery/learners/{THIRD}/{what}")
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:cairn:problem:not-found")
+    assert "once you import the roster" in answer.json()["detail"]
 
 
 async def do_everything(service: Any) -> None:

@@ -234,7 +234,7 @@ async def test_an_unknown_learner_has_no_path_goals_or_choices(planned: Service)
     await get(planned, f"/learners/{nobody}/goals", 404)
     await post(planned, f"/learners/{nobody}/choices", {"competency_id": "A", "activity_id": "A-video"}, 404)
     await post(planned, f"/learners/{nobody}/goals", {"author_id": str(TEACHER), "role": "teacher", "goals": []}, 404)
-    assert (await get(planned, f"/learners/{nobody}/path/history"))["items"] == []
+    assert "no roster has named this learner" in (await get(planned, f"/learners/{nobody}/path/history", 404))["detail"]
     await get(planned, "/learners/7/path", 422)
 
 
@@ -404,6 +404,9 @@ async def test_a_school_sees_who_is_behind(planned: Service) -> None:
     assert ([each["learner_id"] for each in rest["learners"]["items"]], rest["learners"]["next"]) == ([str(others[2])], None)
     assert len((await get(planned, f"/schools/{SCHOOL}/pace?pace=ahead"))["learners"]["items"]) == 2
     await get(planned, f"/schools/{SCHOOL}/pace?pace=asleep", 422)
+    assert "a learner of this school" in (await get(planned, f"/schools/{UUID(int=99)}/pace", 404))["detail"]
+    await planned.hear(*(rostered(learner, active=False, version=2) for learner in (LEARNER, *others)))
+    assert (await get(planned, f"/schools/{SCHOOL}/pace"))["counts"] == {}, "whom everybody left is known"
 
 
 async def test_a_catalogue_is_taken_whole_and_the_same_again_is_nothing(planned: Service) -> None:

@@ -580,6 +580,9 @@ async def test_what_is_not_there_is_a_problem(profile: Any) -> None:
     before = await store(profile)
     assert (await get(profile, f"/learners/{nobody}", 404))["type"] == "urn:cairn:problem:not-found"
     await get(profile, f"/schools/{nobody}/classes", 404)
+    for path in ("/learners", "/staff"):
+        for of in ("school", "class"):
+            assert f"a {of} with this id" in (await get(profile, path, 404, **{of: nobody}))["detail"]
     await get(profile, "/learners/ada", 422)
     await get(profile, "/learners", 422, after="bm8=")
     await get(profile, "/imports", 422, after="WyJub3ciLCJ4Il0=")

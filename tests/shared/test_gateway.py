@@ -148,6 +148,12 @@ async def test_repeated_headers_of_an_answer_stay_apart_and_those_of_one_connect
     answer = await mastery[1].get("/mastery/x")
     assert answer.headers.get_list("set-cookie") == ["a=1", "b=2"]
     assert "x-hop" not in answer.headers
+    assert [len(answer.headers.get_list(name)) for name in ("date", "server")] == [1, 1], "those that each of both servers adds"
+
+
+async def test_a_head_has_the_headers_and_no_body(mastery: tuple[Any, httpx.AsyncClient]) -> None:
+    head, got = [await mastery[1].request(method, "/mastery/health/ready") for method in ("HEAD", "GET")]
+    assert (head.status_code, head.headers["content-length"], head.content) == (200, got.headers["content-length"], b"")
 
 
 async def test_an_answer_is_not_read_faster_than_it_is_taken(mastery: tuple[Starlette, httpx.AsyncClient]) -> None:

@@ -1,6 +1,7 @@
 """Every answer has one form, and nothing unsound reaches a route."""
 
 import asyncio
+import gzip
 import io
 import json
 import logging
@@ -218,6 +219,13 @@ async def test_unknown_addresses_and_methods_are_problems(client: httpx.AsyncCli
     assert response.headers["allow"] == "POST"
 
 
+@pytest.mark.parametrize("address", ["/health/ready/", "/health/live/", "/echo/", "/metrics/"])
+async def test_an_address_with_a_slash_too_many_leads_nowhere_else(address: str, client: httpx.AsyncClient) -> None:
+    response = await client.get(address)
+    assert problem(response, 404)["type"] == "urn:cairn:problem:no-such-address"
+    assert "location" not in response.headers
+
+
 async def test_a_wrong_id_or_parameter_is_named(client: httpx.AsyncClient) -> None:
     assert problem(await client.get("/learners/17"), 422)["errors"][0]["place"] == "path/learner_id"
     assert problem(await client.get("/numbers?limit=0"), 422)["errors"][0]["place"] == "query/limit"
@@ -352,6 +360,14 @@ async def test_a_body_of_another_type_is_refused(client: httpx.AsyncClient) -> N
         assert detail == f"the Content-Type is {sent.get('content-type', 'missing')}: send application/json"
 
 
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "identity, br", "deflate"])
+async def test_a_compressed_body_is_refused_as_such(coding: str, client: httpx.AsyncClient) -> None:
+    refused = problem(await client.post("/echo", content=gzip.compress(b"{}"), headers=JSON | {"content-encoding": coding}), 415)
+    assert refused["type"] == "urn:cairn:problem:wrong-content-coding"
+    assert refused["detail"] == f"the Content-Encoding is {coding}: send the body uncompressed, without this header"
+    assert (await client.post("/echo", content=b"{}", headers=JSON | {"content-encoding": "identity"})).json() == {}
+
+
 async def test_a_body_that_is_too_large_is_refused_with_the_limit(client: httpx.AsyncClient) -> None:
     csv = {"content-type": "text/csv"}
     assert (await client.post("/files", content=b"x" * LIMIT, headers=csv)).json() == LIMIT
@@ -446,6 +462,17 @@ async def test_ready_means_progress(client: httpx.AsyncClient) -> None:
     async with client_of(app_with(broken)) as other:
         response = await other.get("/health/ready")
         assert (response.status_code, response.json()["reasons"]) == (503, ["the health check failed: OSError"])
+
+
+async def test_health_answers_head_as_it_answers_get(client: httpx.AsyncClient) -> None:
+    async def stalled() -> Health:
+        return Health(ready=False, reasons=["evidence/3: 12 events wait, none applied for 31 s"])
+
+    async with client_of(app_with(stalled)) as other:
+        for asked in (client, other):
+            for address in ("/health/live", "/health/ready"):
+                head, got = await asked.head(address), await asked.get(address)
+                assert (head.status_code, head.headers) == (got.status_code, got.headers)
 
 
 async def test_a_health_check_that_hangs_is_a_no(monkeypatch: pytest.MonkeyPatch) -> None:

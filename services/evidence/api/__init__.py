@@ -18,7 +18,7 @@ from services.evidence.entities import VERSIONS
 from services.evidence.queries import ActView, AlignmentView, Counts, DisputeView, EvidenceView, Queries, WaitingView
 from services.evidence.queries.conflicts import conflicts, shown
 from shared.contracts.evidence import EvidenceConflicted, EvidenceRecorded, EvidenceRegraded
-from shared.errors import Refused
+from shared.errors import NotFound, Refused
 from shared.http import FIRST_ID, LAST_ID, NEVER, Page, Paging, body_of, events_of, read_json, require_content_type, router_of
 from shared.keys import person_alias
 from shared.ledger import Answer
@@ -29,6 +29,7 @@ CONFLICT: Final = (
     "act {act_id} was told before, with other content or of another person, and the first telling counts. This one is kept beside it as a "
     f"conflict, as are the first {MAX_TELLINGS - 1} of an act: GET /evidence/conflicts says what to do. Do not send it again"
 )
+STRANGER: Final = "no roster told evidence of this learner: mend the id; who is new is known once you import the roster"
 Result = Literal["recorded", "waiting", "duplicate", "regraded", "conflict", "not-evidence"]
 
 
@@ -152,6 +153,8 @@ def _add_views(router: APIRouter, queries: Queries) -> None:
         """List a learner's evidence, what happened last first."""
         at, act_id = paging.behind(NEVER, LAST_ID)
         found = await queries.evidence_of(learner_id, (at, act_id), paging.most)
+        if not found and not await queries.has_heard_of(learner_id):
+            raise NotFound(STRANGER)
         return paging.page(found, lambda each: [each.occurred_at, each.act_id])
 
     @router.get("/acts/{act_id}")

@@ -61,6 +61,8 @@ OF_LEARNER: Final = """
         SELECT bool_or(void) AS void, (array_agg(score_e6 ORDER BY version DESC) FILTER (WHERE NOT void))[1] AS score_e6
         FROM amendment WHERE amendment.act_id = act.act_id) m ON true
     WHERE learner_id = %s AND (occurred_at, act_id) < (%s, %s) ORDER BY occurred_at DESC, act_id DESC LIMIT %s"""
+HEARD: Final = """
+    SELECT 1 AS heard FROM act WHERE learner_id = %(learner)s UNION ALL SELECT 1 FROM alias WHERE learner_id = %(learner)s LIMIT 1"""
 ALIGNMENTS: Final = """
     SELECT item_id, iri, competency_ids FROM alignment WHERE iri > %(after)s AND (%(item)s::text IS NULL OR iri = %(item)s)
     ORDER BY iri LIMIT %(most)s"""
@@ -107,6 +109,10 @@ class Queries(Tables):
     async def evidence_of(self, learner_id: UUID, before: tuple[datetime, UUID], most: int) -> list[EvidenceView]:
         """Return a learner's evidence from before this instant and id, the newest first."""
         return await self.all(EvidenceView, OF_LEARNER, [learner_id, *before, most])
+
+    async def has_heard_of(self, learner_id: UUID) -> bool:
+        """Return whether a learner has evidence, or is known by an alias. Looks through all aliases where she has none."""
+        return await self.row(HEARD, {"learner": learner_id}) is not None
 
     async def waiting(self, after: tuple[int, int], most: int) -> Sequence[Row]:
         """Return the acts that wait behind this partition and position, which are no part of what is shown."""

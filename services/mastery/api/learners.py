@@ -63,6 +63,7 @@ def routes(context: Context, queries: Queries) -> APIRouter:
     async def list_competencies(learner_id: UUID, paging: Paging) -> Page[CompetencyView]:
         """List what is known of a learner now, in the order of the competencies' ids; nothing where there is no evidence yet."""
         (after,) = paging.behind("")
+        await refuse_strangers(queries, learner_id)
         rows, learner = await queries.competencies_of(learner_id, after, paging.most), await queries.learner(learner_id)
         inputs, minute = inputs_of(await context.asker.parameters()), minute_of(context.clock.now())
         return paging.page(rows, lambda row: [row["competency_id"]], lambda row: competency_view(row, learner, minute, inputs))
@@ -82,6 +83,7 @@ def routes(context: Context, queries: Queries) -> APIRouter:
     async def list_changes(learner_id: UUID, paging: Paging) -> Page[ChangeView]:
         """List how a learner's levels changed, the latest first."""
         (before,) = paging.behind(MAX_INTEGER)
+        await refuse_strangers(queries, learner_id)
         return paging.page(await queries.changes_of(learner_id, before, paging.most), lambda each: [each.version])
 
     async def needs(subject: UUID, of_class: bool, asked: Asked, paging: PageAsked) -> NeedsView:

@@ -157,6 +157,7 @@ def _add_overrides(router: APIRouter, context: Context, queries: Queries) -> Non
     @router.get("/learners/{learner_id}/overrides")
     async def list_overrides(learner_id: UUID) -> list[OverrideView]:
         """List the levels of a learner that people set and that are in force; at most 64."""
+        await refuse_strangers(queries, learner_id)
         return await queries.overrides_of(learner_id)
 
 
@@ -191,6 +192,7 @@ def _add_waivers(router: APIRouter, context: Context, queries: Queries) -> None:
     @router.get("/learners/{learner_id}/waivers")
     async def list_waivers(learner_id: UUID) -> list[WaiverView]:
         """List the prerequisites that are waived for a learner; at most 64."""
+        await refuse_strangers(queries, learner_id)
         return await queries.waivers_of(learner_id)
 
 

@@ -43,6 +43,7 @@ from shared.settings_stream import AddPage, AdoptSet, adopted_id, adoption
 MAX_SHOWN: Final = 20
 """Ids that an answer about a catalogue lists."""
 UNKNOWN_LEARNER: Final = "no roster has named this learner yet, or its news have not arrived"
+UNKNOWN_SCHOOL: Final = "no roster has named a learner of this school yet, or its news have not arrived"
 Word = Annotated[str, Query(min_length=1, max_length=64)]
 ChosenCompetency = Annotated[CompetencyNamed, Query(min_length=1, max_length=64)]
 CompetencyId = Annotated[CompetencyNamed | None, Query(max_length=64, description="Of this competency only.")]
@@ -161,6 +162,8 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
     async def list_paths(learner_id: UUID, paging: Paging) -> Page[PastPathView]:
         """List the paths a learner had, the one in force first, each with what led to it."""
         (before,) = paging.behind(MAX_INTEGER)
+        if await queries.goals_of(learner_id) is None:
+            raise NotFound(UNKNOWN_LEARNER)
         found = await queries.paths_of(learner_id, before, paging.most)
         parameters = await context.asker.parameters()
         return paging.page(found, lambda past: [past[0].version], lambda past: past_path_view(past, parameters))
@@ -230,6 +233,8 @@ def _schools(context: Context, queries: Queries) -> APIRouter:
     async def list_pace(school_id: UUID, paging: Paging, pace: AtPace = Pace.AT_RISK) -> SchoolPace:
         """Count how the learners of a school stand, and list those behind their dates, or those who stand otherwise."""
         (after,) = paging.behind(FIRST_ID)
+        if not await queries.has_heard_of_school(school_id):
+            raise NotFound(UNKNOWN_SCHOOL)
         rows = await queries.learners_at(school_id, pace, after, paging.most)
         today = context.clock.now().date()
         page = paging.page(rows, lambda row: [row["learner_id"]], lambda row: pace_view(row, today))

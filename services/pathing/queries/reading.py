@@ -23,6 +23,7 @@ PAST: Final = """
 GOALS: Final = """
     SELECT l.grade, g.author_id, g.role, g.set_at, g.goals FROM learner l LEFT JOIN goals g USING (learner_id) WHERE l.learner_id = %s"""
 OF_SCHOOL: Final = "FROM learner l JOIN path p USING (learner_id) WHERE l.school_id = %s AND l.active"
+HEARD_SCHOOL: Final = "SELECT 1 AS heard FROM learner WHERE school_id = %s LIMIT 1"
 COUNTS: Final = f"SELECT p.pace, count(*) {OF_SCHOOL} GROUP BY p.pace"
 PACE: Final = f"""
     SELECT l.learner_id, p.pace, p.minutes_needed, p.due, p.due_subject, p.due_minutes {OF_SCHOOL} AND p.pace = %s AND l.learner_id > %s
@@ -44,6 +45,10 @@ class Queries(Tables):
     async def goals_of(self, learner_id: UUID) -> Row | None:
         """Return the learner's grade and the goals that were set; None where she is unknown."""
         return await self.row(GOALS, [learner_id])
+
+    async def has_heard_of_school(self, school_id: UUID) -> bool:
+        """Return whether anybody belongs to a school, or did when a roster named her last."""
+        return await self.row(HEARD_SCHOOL, [school_id]) is not None
 
     async def paces_of(self, school_id: UUID) -> dict[Pace, int]:
         """Return how many enrolled learners of a school stand how."""

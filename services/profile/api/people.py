@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 
 from services.profile.queries import ClassView, LearnerDetail, LearnerView, Queries, SchoolView, StaffView
 from shared.errors import NotFound
-from shared.http import FIRST_ID, Page, Paging, router_of
+from shared.http import FIRST_ID, Page, Paging, problem_responses, router_of
 
 School = Annotated[UUID | None, Query(description="Of this school only.")]
 Class = Annotated[UUID | None, Query(alias="class", description="Of this class only.")]
+_NO_SCHOOL: Final = "no roster named a school with this id"
 Withdrawn = Annotated[bool, Query(description="Also those whom the roster no longer names.")]
 
 
@@ -20,12 +21,20 @@ def routes(queries: Queries) -> APIRouter:
     """Return the routes for reading."""
     router = router_of("profile", "people and places")
 
-    @router.get("/learners")
+    async def refuse_unknown(school: UUID | None, class_id: UUID | None) -> None:
+        """Raise `NotFound` where no roster named what a list is to be of."""
+        if school is not None and await queries.school(school) is None:
+            raise NotFound(_NO_SCHOOL)
+        if class_id is not None and not await queries.has_class(class_id):
+            raise NotFound("no roster named a class with this id")
+
+    @router.get("/learners", responses=problem_responses(404))
     async def list_learners(
         paging: Paging, school: School = None, class_id: Class = None, withdrawn: Withdrawn = False
     ) -> Page[LearnerView]:
         """List learners in the order of their ids."""
         (after,) = paging.behind(FIRST_ID)
+        await refuse_unknown(school, class_id)
         found = await queries.learners(school, class_id, withdrawn, after, paging.most)
         return paging.page(found, lambda each: [each.learner_id])
 
@@ -37,10 +46,11 @@ def routes(queries: Queries) -> APIRouter:
             raise NotFound("no roster named a learner with this id")
         return found
 
-    @router.get("/staff")
+    @router.get("/staff", responses=problem_responses(404))
     async def list_staff(paging: Paging, school: School = None, class_id: Class = None, withdrawn: Withdrawn = False) -> Page[StaffView]:
         """List staff in the order of their ids."""
         (after,) = paging.behind(FIRST_ID)
+        await refuse_unknown(school, class_id)
         found = await queries.staff(school, class_id, withdrawn, after, paging.most)
         return paging.page(found, lambda each: [each.staff_id])
 
@@ -54,7 +64,7 @@ def routes(queries: Queries) -> APIRouter:
     async def list_classes(school_id: UUID, paging: Paging, withdrawn: Withdrawn = False) -> Page[ClassView]:
         """List the classes of a school in the order of their ids."""
         if await queries.school(school_id) is None:
-            raise NotFound("no roster named a school with this id")
+            raise NotFound(_NO_SCHOOL)
         (after,) = paging.behind(FIRST_ID)
         found = await queries.classes(school_id, withdrawn, after, paging.most)
         return paging.page(found, lambda each: [each.class_id])

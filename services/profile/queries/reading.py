@@ -48,6 +48,7 @@ _CLASSES: Final = """
 """
 _LEARNER: Final = "SELECT body FROM learner WHERE learner_id = %s"
 _SCHOOL: Final = "SELECT body FROM school WHERE school_id = %s"
+_CLASS: Final = "SELECT 1 AS named FROM school_class WHERE class_id = %s"
 _CLASSES_BY_ID: Final = "SELECT body FROM school_class WHERE class_id = ANY(%s) ORDER BY class_id"
 _PREFERENCES: Final = "SELECT body FROM preference WHERE learner_id = %s ORDER BY version DESC LIMIT %s"
 _ELSEWHERE: Final = """
@@ -143,6 +144,10 @@ class Queries(Tables):
     async def school(self, school_id: UUID) -> SchoolView | None:
         """Return a school, or None where no roster named it."""
         return next((_school(each) for each in await self._told(SchoolRostered, _SCHOOL, [school_id])), None)
+
+    async def has_class(self, class_id: UUID) -> bool:
+        """Return whether any roster named a class."""
+        return await self.row(_CLASS, [class_id]) is not None
 
     async def classes(self, school: UUID, withdrawn: bool, after: UUID, most: int) -> list[ClassView]:
         """Return the classes of a school."""
