@@ -71,6 +71,12 @@ async def test_a_grade_of_a_sensor_without_an_iri_is_stored_beside_an_event_of_i
     assert results(await service.client.post("/evidence/caliper", json=envelope(graded(), own))) == ["duplicate", "not-evidence"]
 
 
+async def test_a_grade_beside_a_page_view_whose_address_is_no_iri_is_stored(service: Any) -> None:
+    page = {"id": "https://lms.example/pages/week 1", "type": "Page"}
+    sent = envelope({**used(), "type": "ViewEvent", "action": "Viewed", "object": page}, graded())
+    assert results(await service.client.post("/evidence/caliper", json=sent)) == ["not-evidence", "recorded"]
+
+
 async def test_a_sensor_that_asks_first_is_told_what_is_taken(service: Any) -> None:
     answer = await service.client.get("/evidence/caliper")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
