@@ -1,4 +1,4 @@
-"""How clients name competencies: as their framework publishes them, by a GUID in any case or by the URI that ends in it."""
+"""How clients name competencies: as their framework publishes them, by a GUID in any case or by the URI that ends in it; pure."""
 
 from __future__ import annotations
 

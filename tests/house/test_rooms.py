@@ -63,6 +63,7 @@ PURE_SHARED = (
     "exact.py",
     "replay.py",
     "zones.py",
+    "naming.py",
     "ledger/turn.py",
     "versions/v1_settings.py",
 )
