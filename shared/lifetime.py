@@ -61,7 +61,7 @@ class Parties:
         reasons: list[str] = []
         silent_s = self.control.silent_s()
         if silent_s >= stalled_after_s:
-            reasons.append(f"the control topic has not been read for {silent_s:.0f} s: what others hold, or lack, is not known")
+            reasons.append(f"the control topic has not been heard for more than {silent_s:.0f} s: what others hold, or lack, is not known")
         reasons += [*self.ledger.clocks.troubles(), *self.relay.troubles(stalled_after_s), *self.ticker.troubles(stalled_after_s)]
         if self.consumer is None:
             return reasons

@@ -20,6 +20,7 @@ from shared.contracts.envelope import MAX_INTEGER, Hash
 from shared.contracts.topics import CONTROL, topic_name
 from shared.relay.tolerant import TolerantConsumer
 from shared.relay.topics import ensure_topics
+from shared.tasks import end
 
 RETRY_S: Final = 1.0
 START_S: Final = 60.0
@@ -27,6 +28,9 @@ START_S: Final = 60.0
 POLL_MS: Final = 500
 SEND_MS: Final = 10_000
 """Time after which a message is given up: well below the reader's GRACE_MS, so that no old length contradicts a newer event."""
+QUIET_S: Final = 30.0
+"""Time in which nothing may have been told though all is well: lengths are told every 5 s, but for half a minute the relay's lock may be
+that of a machine which was cut off. After it the topic is listened to anew."""
 MAX_MESSAGES: Final = 500
 """Control messages taken at once."""
 
@@ -113,8 +117,10 @@ class Control:
         self.listeners: list[Callable[[Told], None]] = []
         self._producer: AIOKafkaProducer | None = None
         self._task: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[bool] | None = None
+        self._making: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
-        self._listened_at = time.monotonic()
+        self._listened_at = self._heard_at = time.monotonic()
 
     async def start(self) -> None:
         """Create the topic where it is missing, and begin to listen; returns once messages sent from now on will be heard.
@@ -122,7 +128,7 @@ class Control:
         Raises:
             aiokafka.errors.KafkaError: the topic cannot be made, or not be heard.
         """
-        await ensure_topics(self._servers, self._prefix, (), 1)  # aiokafka searches without pause for a topic that is not there.
+        await self._ensure_topic()
         producer = AIOKafkaProducer(bootstrap_servers=self._servers, acks="all", request_timeout_ms=SEND_MS)
         try:
             await producer.start()
@@ -142,29 +148,45 @@ class Control:
 
     async def stop(self) -> None:
         """Stop listening and sending."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(*(task for task in (self._task, self._telling, self._making) if task is not None))
         if self._producer is not None:
             await self._producer.stop()
 
     def silent_s(self) -> float:
-        """Return for how many seconds nobody has listened: what was told since then is not known here."""
-        return time.monotonic() - self._listened_at
+        """Return for how many seconds nobody has listened, or nothing was heard where something must have been told: what was told since
+        then is not known here.
+        """
+        now = time.monotonic()
+        return max(now - self._listened_at, now - self._heard_at - QUIET_S)
+
+    def tell(self, message: Message) -> None:
+        """Send a message while the caller goes on; where the one before is still under way, leave it out: another will follow."""
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self.send(message), name="control-tell")
 
     async def send(self, message: Message) -> bool:
-        """Send a message and return whether the broker took it. A failure is logged: whoever needs an answer asks again."""
+        """Send a message and return whether the broker took it. A failure is logged: whoever needs an answer asks again. The topic is then
+        made where it is missing, as one is that was deleted beneath the services; this message would be too old for it.
+        """
         if self._producer is None:
             return False
         try:
             await self._producer.send_and_wait(self._topic, message.model_dump_json().encode(), partition=0)
-        except (
-            KafkaError,
-            AssertionError,
-        ) as error:  # aiokafka asserts that the partition is known, which it is not while a topic is made anew.
+        except (KafkaError, AssertionError) as error:  # aiokafka asserts that it knows the partition, which a topic made anew has not yet.
             log.warning("control message not sent", kind=message.kind, error=type(error).__name__)
+            if self._making is None or self._making.done():
+                self._making = asyncio.create_task(self._make_topic(), name="control-topic")
             return False
         return True
+
+    async def _ensure_topic(self) -> None:
+        await ensure_topics(self._servers, self._prefix, (), 1)
+
+    async def _make_topic(self) -> None:
+        try:
+            await self._ensure_topic()
+        except Exception as error:  # It is tried again after the next message that is not sent.
+            log.warning("control topic not made", error=type(error).__name__)
 
     async def _listen(self) -> None:
         while True:
@@ -177,6 +199,7 @@ class Control:
             await asyncio.sleep(RETRY_S)
 
     async def _read(self) -> None:
+        await self._ensure_topic()  # aiokafka searches without pause for a topic that is not there.
         consumer = TolerantConsumer(bootstrap_servers=self._servers, auto_offset_reset="latest", enable_auto_commit=False)
         try:
             await consumer.start()
@@ -189,11 +212,14 @@ class Control:
             await consumer.stop()
 
     async def _hear_all(self, consumer: TolerantConsumer) -> None:
-        while True:
+        quiet_since = time.monotonic()
+        while (now := time.monotonic()) - quiet_since < QUIET_S:
             for records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_MESSAGES)).values():
                 for record in records:
                     self._hear(record.value, record.timestamp)
+                quiet_since = self._heard_at = now
             self._listened_at = time.monotonic()
+        log.warning("control topic is silent, listening anew", silent_s=QUIET_S)
 
     def _hear(self, value: bytes | None, at_ms: int) -> None:
         try:

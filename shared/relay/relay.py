@@ -353,7 +353,7 @@ class Relay:
         partitions = tuple(Length(partition=number, length=length, head=head) for number, length, head, _ in rows)
         if len(partitions) != self._partitions:
             raise LedgerError(f"the ledger of {self._service} has {len(partitions)} partitions instead of {self._partitions}")
-        await self._control.send(Lengths(service=self._service, partitions=partitions))
+        self._control.tell(Lengths(service=self._service, partitions=partitions))
 
     def _hear(self, told: Told) -> None:
         message = told.message

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 
 from shared.relay import control as module
 from shared.relay.control import Control, Told, WhoHeard
@@ -25,6 +25,7 @@ class Consumer:
     """A consumer that meets what it is told to, call by call; `None` goes well."""
 
     meets: dict[str, list[Exception | None]]
+    hears = True
 
     def __init__(self, **_: Any) -> None:
         self.told = False
@@ -44,7 +45,7 @@ class Consumer:
     async def getmany(self, **_: Any) -> dict[Any, list[Record]]:
         await asyncio.sleep(0.001)
         self._meet("read")
-        return {0: [Record(WhoHeard(service="evidence").model_dump_json().encode())]}
+        return {0: [Record(WhoHeard(service="evidence").model_dump_json().encode())]} if self.hears else {}
 
     def _meet(self, what: str) -> None:
         error = self.meets[what].pop(0) if self.meets.get(what) else None
@@ -61,6 +62,9 @@ class Producer:
 
     async def stop(self) -> None:
         self.stopped = True
+
+    async def send_and_wait(self, *_: Any, **__: Any) -> None:
+        raise UnknownTopicOrPartitionError
 
 
 @asynccontextmanager
@@ -123,3 +127,43 @@ async def test_it_says_for_how_long_nobody_has_listened(monkeypatch: pytest.Monk
         await control.stop()
         control._listened_at -= 1_000
         assert control.silent_s() >= 1_000
+
+
+async def test_who_listens_and_hears_nothing_says_so_and_listens_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind a topic that is not there any more: its reader is told of no error."""
+    monkeypatch.setattr(module, "QUIET_S", 0.05)
+    async with listening(monkeypatch, {}) as control, asyncio.timeout(20):
+        await control.start()
+        await asyncio.sleep(0.3)
+        assert control.silent_s() < 0.2, "it hears something"
+        monkeypatch.setattr(Consumer, "hears", False)
+        while control.silent_s() < 0.3:  # noqa: ASYNC110 - the clock is all that can be seen.
+            await asyncio.sleep(0.01)
+        monkeypatch.setattr(module.TolerantConsumer, "__init__", hearing_again)
+        while control.silent_s() >= 0.3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def hearing_again(self: Any, **_: Any) -> None:
+    self.hears = True
+
+
+async def test_after_a_message_that_is_not_sent_the_topic_is_made_and_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with listening(monkeypatch, {}) as control, asyncio.timeout(20):
+        await control.start()
+        made, wait, asked = asyncio.Event(), asyncio.Event(), 0
+
+        async def ensure(*arguments: Any) -> None:
+            nonlocal asked
+            asked += 1
+            assert arguments == ("127.0.0.1:9", "test", (), 1), "the control topic, and no other one"
+            await wait.wait()
+            made.set()
+
+        monkeypatch.setattr(module, "ensure_topics", ensure)
+        for _ in range(2):
+            assert not await control.send(WhoHeard(service="evidence"))
+            await asyncio.sleep(0.01)
+        wait.set()
+        await made.wait()
+        assert asked == 1, "not while it is made already"

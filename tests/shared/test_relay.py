@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -16,9 +17,10 @@ from shared.contracts.topics import CONTROL, topic_name
 from shared.errors import Diverged, NoTopic, WrongPartitionCount
 from shared.ledger import patience
 from shared.relay import Lengths, Refill, Relay, ensure_topics
+from shared.relay import control as control_room
 from shared.relay import relay as relay_room
 from shared.relay import topics as topics_room
-from shared.relay.control import Told
+from shared.relay.control import Control, Told
 from shared.relay.fresh import Row
 from shared.stack import ServiceDatabase
 from tests.shared.wire import PARTITIONS, Note, Wire, asks, events, learners, name_in, rows, until
@@ -451,6 +453,38 @@ async def test_lengths_and_heads_are_announced(wire: Wire) -> None:
         assert isinstance(message, Lengths)
         stored = await rows(ledger, "SELECT id, length, head FROM partition ORDER BY id")
         assert [(each.partition, each.length, each.head) for each in message.partitions] == stored
+
+
+async def test_no_event_waits_for_an_announcement(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_room, "ANNOUNCE_S", 0.1)
+    begun: list[Any] = []
+
+    async def send(self: Control, message: Any) -> bool:
+        begun.append(message)
+        return await asyncio.Event().wait()
+
+    monkeypatch.setattr(Control, "send", send)
+    async with wire.source() as ledger, wire.relaying():
+        for n in range(1, 4):
+            await ledger.handle(asks(*some(12, 100 * n)))
+            assert await sent(wire, 12 * n) == await events(ledger)
+            await asyncio.sleep(0.2)
+        assert len(begun) == 1, "none begins while the one before is under way"
+
+
+async def test_a_control_topic_that_is_deleted_is_made_again_and_heard(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_room, "SEND_MS", 1_000)
+    monkeypatch.setattr(relay_room, "ANNOUNCE_S", 0.5)
+    heard: list[float] = []
+    async with wire.relaying(), wire.control() as listening, wire.admin() as admin:
+        listening.listeners.append(lambda told: heard.append(monotonic()))
+        await admin.delete_topics([topic_name(wire.prefix, CONTROL)])
+        gone = monotonic()
+
+        async def again() -> bool:
+            return bool(heard) and heard[-1] > gone + 5.0  # Until a topic is really gone it is heard for a moment.
+
+        await until(again, "lengths, by who listened before", 60)
 
 
 async def test_a_topic_made_anew_is_gone_on_with(wire: Wire) -> None:

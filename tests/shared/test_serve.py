@@ -101,7 +101,7 @@ def test_a_control_topic_that_is_not_read_turns_health_red(monkeypatch: pytest.M
     relay = a_relay()
     monkeypatch.setattr(relay._control, "_listened_at", relay._control._listened_at - 31)
     (said,) = troubles(relay)
-    assert "the control topic has not been read for " in said
+    assert "the control topic has not been heard for more than " in said
 
 
 def test_a_ticker_that_does_not_get_round_turns_health_red(monkeypatch: pytest.MonkeyPatch) -> None:
