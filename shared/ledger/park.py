@@ -40,7 +40,10 @@ QUEUE: Final = f"""
     ORDER BY position LIMIT %s"""  # noqa: S608
 STILL: Final = f"SELECT {COLUMNS} FROM parked WHERE id = %s AND resolved_at IS NULL"  # noqa: S608
 RESOLVE: Final = "UPDATE parked SET resolved_at = now(), resolution = %s, attempts = attempts + %s WHERE id = %s AND resolved_at IS NULL"
-AGAIN: Final = "UPDATE parked SET attempts = attempts + 1, trouble = %s, reason = %s WHERE id = %s AND resolved_at IS NULL"
+AGAIN: Final = """
+    UPDATE parked SET attempts = attempts + 1, trouble = CASE WHEN trouble = ANY(%s) THEN %s ELSE trouble END, reason = %s
+    WHERE id = %s AND resolved_at IS NULL"""
+"""What blocked nothing blocks nothing by being taken up in vain: later records of its key were applied long ago."""
 
 AsksOf = Callable[[Header, int], tuple[tuple[Ask, ...], Trouble | None, str]]
 """From an envelope and a number to its asks, or to the trouble with it and the reason: `Inward.asks`."""
@@ -225,7 +228,7 @@ def _asks(record: Parked, raw: bytes, asks_of: AsksOf, number: int) -> Sequence[
 
 
 async def _again(connection: Connection, record: Parked, trouble: Trouble, reason: str) -> None:
-    await connection.execute(AGAIN, [str(trouble), readable(reason), record.id])
+    await connection.execute(AGAIN, [BLOCKED, str(trouble), readable(reason), record.id])
 
 
 async def decide(ledger: Ledger, connection: Connection, asks: Sequence[Ask], records: Sequence[Parked]) -> Turn | None:

@@ -60,7 +60,7 @@ def repaired(hearer: Ledger, decide: Callable[..., Any] | None = None) -> Ledger
     """The next release, in another process's memory."""
 
     def copy(command: Copy, state: State, parameters: Parameters, history: History = ()) -> list[Event] | Refusal:
-        return [AliasNoted(alias=command.alias, learner_id=command.learner_id)]
+        return [alias_noted(command)]
 
     decider: Decider[State] = replace(DECIDERS["profile"], decide=decide or copy)
     return a_ledger("profile", hearer.pool, deciders=[decider])
@@ -156,6 +156,35 @@ async def test_a_refused_record_blocks_nothing_and_is_taken_up_alone(wire: Wire,
     assert (record.trouble, record.reason, record.position) == ("refused", "unwanted: not this one", 1)
     assert await taken_up(refusing) == Retried(refused=1)
     assert await taken_up(repaired(hearer)) == Retried(applied=1)
+
+
+async def test_a_refused_record_that_is_taken_up_in_vain_goes_on_blocking_nothing(wire: Wire, source: Ledger, hearer: Ledger) -> None:
+    """Whatever it fails for then: later records of its key were applied, and the child's next answers must not wait behind it."""
+
+    def refuse(command: Copy, state: State, parameters: Parameters, history: History = ()) -> list[Event] | Refusal:
+        return Refusal("unwanted", "not this one") if command.learner_id == UUID(int=2) else [alias_noted(command)]
+
+    def break_down(command: Copy, state: State, parameters: Parameters, history: History = ()) -> list[Event] | Refusal:
+        raise RuntimeError("of a later release")
+
+    await source.handle(asks(*(Note(NAME, learner) for learner in learners(3))))
+    async with wire.relaying(), wire.hearing(repaired(hearer, refuse)):
+        await until(lambda: _parked(hearer, 1), "one parked record")
+        await until(lambda: _applied(hearer, 2), "what came behind it")
+        (record,) = await listed(hearer.pool)
+        broken = repaired(hearer, break_down)
+        for breaks in (Inward(SUBSCRIPTION).asks, lambda header, number: ((), Trouble.UNKNOWN, "this release does not know it")):
+            assert [each.id for each in (await retry(broken, breaks, unseal)).stuck] == [record.id]
+        (still,) = await listed(hearer.pool)
+        assert not still.blocks, "nothing waits behind it"
+        assert still == replace(record, attempts=2, reason="this release does not know it")
+        await source.handle(asks(Note(NAME, LAST)))
+        await until(lambda: _applied(hearer, 3), "the key goes on")
+    assert await taken_up(repaired(hearer)) == Retried(applied=1)
+
+
+def alias_noted(command: Copy) -> AliasNoted:
+    return AliasNoted(alias=command.alias, learner_id=command.learner_id)
 
 
 async def test_a_foreign_record_can_only_be_discarded(wire: Wire, hearer: Ledger) -> None:
