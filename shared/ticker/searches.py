@@ -18,11 +18,17 @@ from shared.ledger.ledger import Ledger
 from shared.ledger.patience import connected
 from shared.ledger.types import Answer, Ask
 from shared.parts import Search, Sought
+from shared.tasks import end
 from shared.telemetry import MAX_LINKS, span, traceparent_of_current
 from shared.ticker.asking import HELD_S, asked
 from shared.ticker.loop import Loop
 from shared.ticker.pool import ready
 
+AHEAD: Final = 2
+"""Searches that the other process has at once: one to work on and the next, so that it is never idle. All others wait here: what waits there
+and is given up keeps Python's executor from telling anybody that its process died."""
+MAX_KILLS: Final = 2
+"""Times in sequence that the other process dies of a search before it rests: the first time somebody else may have killed it."""
 MAX_STALE: Final = 2
 """Answers of a search that may come too late before the greedy search runs inside the decider."""
 STALE: Final = "stale"
@@ -46,6 +52,10 @@ class Searching(Loop):
         self._ledger, self._search, self._executor = ledger, search, executor
         self._stale: dict[str, int] = {}
         self._held: dict[str, float] = {}
+        self._room = asyncio.Semaphore(AHEAD)
+        self._died: Executor | None = None
+        """The last one whose process was found dead."""
+        self._kills: dict[str, int] = {}
         self._running = False
         self._traces: OrderedDict[str, str] = OrderedDict()
         ledger.on_commit.append(self._remember)
@@ -67,34 +77,59 @@ class Searching(Loop):
         async with connected(self._ledger.pool) as connection:
             due = await self._search.due(connection, instant_text(self._ledger.clock.now()))
         self.undone.due((sought.stream for sought in due), now)
-        loop = asyncio.get_running_loop()
-        searches = [
-            (sought, loop.run_in_executor(self._executor(), self._search.solve, sought.value))
-            for sought in due
-            if sought.stream not in self._held
-        ]
+        searches = [(sought, asyncio.create_task(self._searched(sought.value))) for sought in due if sought.stream not in self._held]
         try:
             return any([await self._found(sought, search) for sought, search in searches])
         finally:
-            for _, search in searches:
-                search.cancel()  # Those that nobody waits for any more.
+            await end(*(search for _, search in searches))  # Those that nobody waits for any more.
 
-    async def _found(self, sought: Sought, search: asyncio.Future[Command | Ask]) -> bool:
+    async def _searched(self, value: Any) -> Command | Ask:
+        """Search in the other process.
+
+        Raises:
+            BrokenExecutor: the process died while it worked on this; what was only next there is searched in a new one.
+        """
+        await self._room.acquire()
+        search: asyncio.Future[Any] | None = None
+        try:
+            while True:
+                executor = self._executor()
+                search = asyncio.get_running_loop().run_in_executor(executor, self._search.solve, value)
+                try:
+                    return await asyncio.shield(search)  # Given up here, it comes to its end there: nothing is cancelled that waits there.
+                except BrokenExecutor:
+                    if self._died is not executor:  # Of all that it had, what it worked on comes back first.
+                        self._died = executor
+                        raise
+        finally:
+            if search is None or search.done():
+                self._room.release()
+            else:
+                search.add_done_callback(lambda _: self._room.release())
+
+    async def _found(self, sought: Sought, search: asyncio.Task[Command | Ask]) -> bool:
         """Bring in an answer as soon as it is there, and return whether it counts; what breaks the code rests for a while."""
         try:
             came = await self._bring_in(sought, await search)
             self.watch.restart()
             return came
+        except BrokenExecutor as error:
+            times = self._kills[sought.stream] = self._kills.get(sought.stream, 0) + 1
+            held = times >= MAX_KILLS
+            log.error("process died while it searched", stream=sought.stream, exc_info=error, again_in_s=HELD_S if held else 0)
+            if held:
+                self._hold(sought.stream)
         except Exception as error:
-            if isinstance(error, BrokenExecutor) or not is_faulty(error):  # The other process was killed: the next look has a new one.
+            if not is_faulty(error):
                 raise
             log.error("search breaks the code", stream=sought.stream, exc_info=error, again_in_s=HELD_S)
-            self.undone.tried(sought.stream, False, monotonic())
             self._hold(sought.stream)
-            return False
+        self.undone.tried(sought.stream, False, monotonic())
+        return False
 
     async def _bring_in(self, sought: Sought, command: Command | Ask) -> bool:
         answer = await self._answer(sought, command)
+        self._kills.pop(sought.stream, None)
         if answer.refusal is None:
             self._stale.pop(sought.stream, None)
             return bool(answer.events)

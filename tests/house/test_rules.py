@@ -26,10 +26,11 @@ ENDLESS = {
     "shared/consume/subscriber.py": 1,  # The watch, until it is cancelled.
     "shared/leader.py": 2,  # Leading, and keeping a name, until it is cancelled.
     "shared/ledger/ledger.py": 1,  # At MAX_GUESSES all partitions are locked.
-    "shared/relay/control.py": 2,  # Listening, until it is cancelled.
+    "shared/relay/control.py": 1,  # Listening, until it is cancelled.
     "shared/relay/readers.py": 1,  # The witness, until it is cancelled.
     "shared/serve.py": 1,  # The survey, until it is cancelled.
     "shared/stack/state.py": 1,  # Until LOCK_WAIT_S.
+    "shared/ticker/searches.py": 1,  # As often as the other process dies of what came before.
 }
 """`while True` in shared and services, with what ends it."""
 

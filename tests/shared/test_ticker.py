@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic, sleep
@@ -211,35 +211,6 @@ async def test_after_two_answers_that_came_too_late_the_decider_searches_itself(
     assert refusing.asked == ["evidence/note/outside"] * 2 + ["evidence/note/inside"]
     await step()
     assert refusing.asked[3:] == ["evidence/note/outside"]
-
-
-async def test_a_search_that_fails_is_tried_again_and_none_is_left_behind(ledger: Ledger) -> None:
-    """The other process may be killed at any time."""
-    searched: list[str] = []
-    broken = {"yes": True}
-
-    class Killed(Executor):
-        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-            future: Future[Any] = Future()
-            if broken["yes"]:
-                future.set_exception(BrokenExecutor("killed"))
-            else:
-                future.set_result(fn(*args, **kwargs))
-            return future
-
-    async def due(connection: Connection, now: str) -> list[Sought]:
-        return sought("a", "b")
-
-    def solve(value: str) -> Command:
-        searched.append(value)
-        return Note(value, LEARNERS[0])
-
-    search = Searching(ledger, Search("search", due, solve), Killed)
-    with pytest.raises(BrokenExecutor):
-        await search.step()
-    broken["yes"] = False
-    assert await search.step()
-    assert searched == ["a", "b"]
 
 
 def test_the_next_look_waits_for_the_window_and_leaves_others_their_turn(ledger: Ledger) -> None:
