@@ -44,6 +44,9 @@ ALIVE: Final[Mapping[str, Any]] = MappingProxyType(
 NOTICED: Final = " ".join(f"-c tcp_keepalives_{name}={value}" for name, value in (("idle", 10), ("interval", 5), ("count", 3)))
 """The same on PostgreSQL's side, as `options`: a session whose client is gone gives back its locks, the relay's among them."""
 
+_GIVING: Final[set[asyncio.Task[None]]] = set()
+"""Connections on their way back, which nobody else may wait for."""
+
 
 class TookTooLong(OperationalError):
     """PostgreSQL was silent, or what was asked of it in one transaction was too much: either way whether a COMMIT was done is unknown."""
@@ -66,13 +69,32 @@ async def in_time(seconds: float | None = None) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def connected(pool: AsyncConnectionPool[Any], seconds: float | None = None) -> AsyncIterator[Any]:
-    """Yield a connection of the pool; to get one, and all that is done with it until it is given back, must end in time.
+    """Yield a connection of the pool; to get one, and all that is done with it, must end in time. However it ends, the pool has it again.
 
     Raises:
         OperationalError: see `in_time`; or the pool had none to give.
     """
-    async with in_time(seconds), pool.connection() as connection:
-        yield connection
+    connection: Any = None
+    try:
+        async with in_time(seconds):
+            connection = await pool.getconn()
+            async with connection:
+                yield connection
+    finally:
+        if connection is not None:
+            await _give_back(pool, connection)
+
+
+async def _give_back(pool: AsyncConnectionPool[Any], connection: Any) -> None:
+    """Give a connection back to its pool, and wait for that a while. Broken off in the middle it would be lost to the pool for good: so
+    neither a deadline nor the end of whoever had it reaches this.
+    """
+    giving = asyncio.create_task(pool.putconn(connection), name="give-back")
+    _GIVING.add(giving)
+    giving.add_done_callback(_GIVING.discard)
+    done, _ = await asyncio.wait([giving], timeout=CHECK_S)
+    for task in done:
+        task.result()
 
 
 async def check_connection(connection: Connection) -> None:

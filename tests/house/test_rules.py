@@ -38,7 +38,7 @@ BORROWS = {
     "shared/ledger/patience.py": 1,  # `connected`, by which all others come to one.
     "shared/ledger/read.py": 1,  # Commands that read a whole record, for as long as that takes; whoever runs one sees it.
 }
-"""`pool.connection()` in shared and services: bare, it is waited for without end where it falls silent."""
+"""`pool.connection()` and `pool.getconn()` in shared and services: bare, they are waited for without end where one falls silent."""
 
 LOCKS = 7_012
 """Thousands of the number of every advisory lock."""
@@ -104,7 +104,7 @@ def test_nobody_waits_without_end_for_a_connection_of_the_pool() -> None:
     found: Counter[str] = Counter()
     for path in sources():
         for node in ast.walk(parsed(path)):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "connection":
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("connection", "getconn"):
                 found[named(path)] += 1
     assert found == BORROWS, "take it by `shared.ledger.patience.connected`, which bounds the wait"
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
+
+import pytest
 
 
 class Silent:
@@ -28,7 +28,14 @@ class Silent:
         """Nothing is kept."""
 
 
-@asynccontextmanager
-async def silent() -> AsyncIterator[Any]:
-    """Stand for `pool.connection`."""
-    yield Silent()
+def fall_silent(pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a pool give silent connections from now on."""
+
+    async def get() -> Silent:
+        return Silent()
+
+    async def put(connection: Silent) -> None:
+        """Nobody needs it."""
+
+    monkeypatch.setattr(pool, "getconn", get)
+    monkeypatch.setattr(pool, "putconn", put)

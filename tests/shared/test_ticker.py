@@ -28,7 +28,7 @@ from shared.telemetry import span, traceparent_of_current
 from shared.ticker import Ticker
 from shared.ticker.drains import Draining
 from shared.ticker.searches import REST_SHARE, Searching
-from tests.shared.silent import silent
+from tests.shared.silent import fall_silent
 from tests.shared.test_ledger import LEARNERS, Note, a_ledger, asks, check_chain
 
 REMOTE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -302,7 +302,7 @@ async def test_no_tick_waits_without_end_for_a_connection_that_is_silent(
 ) -> None:
     (loop,) = ticker(ledger, tick)._loops
     monkeypatch.setattr(patience, "ANSWER_S", 0.05)
-    monkeypatch.setattr(ledger.pool, "connection", silent)
+    fall_silent(ledger.pool, monkeypatch)
     with pytest.raises(OperationalError):
         async with asyncio.timeout(20):
             await loop.step()
