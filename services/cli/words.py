@@ -79,7 +79,7 @@ def tell_error(message: str, faults: Iterable[Fault] = ()) -> None:
 def silent_server(error: BaseException | None) -> str | None:
     """Return which server this error comes from, whichever library wrapped it; None for any other error."""
     while error is not None:
-        if isinstance(error, psycopg.OperationalError | psycopg_pool.PoolTimeout):
+        if isinstance(error, psycopg.OperationalError | psycopg.errors.ReadOnlySqlTransaction | psycopg_pool.PoolTimeout):
             return "PostgreSQL"
         if type(error).__module__ == "aiokafka.errors":  # Known by its name: services import no Kafka.
             return "Kafka"
@@ -120,6 +120,11 @@ def _refusal(error: psycopg.Error) -> str | None:
         return "the disk of PostgreSQL is full: make room there, then do this again"
     if state == "53300":
         return "PostgreSQL has no connection left, it has too many clients: end some, or raise its max_connections, then do this again"
+    if state == "25006":
+        return (
+            "PostgreSQL takes nothing that writes: it is a standby, or whoever runs it has made it read-only, as many do where its disk is "
+            "nearly full. See to that, or mend the address, then do this again"
+        )
     if state in ("57P01", "57P02", "57P03"):
         return "PostgreSQL is starting up or shutting down: do this again in a moment"
     if said is not None:

@@ -15,6 +15,8 @@ PASSING: Final = ("08", "40", "53", "55", "57")
 """Classes of SQLSTATE that pass by themselves."""
 ENDED_IDLE: Final = ("25P03", "25P04")
 """The server ended a transaction that stood still for too long: its process was stopped, or had too much else to do, and runs again."""
+READ_ONLY: Final = "25006"
+"""The server takes nothing that writes: a hosted one whose disk is nearly full, or one that another has taken over from."""
 FAULTY: Final = ("22", "23", "54")
 """Classes of SQLSTATE by which the data is at fault."""
 
@@ -24,7 +26,7 @@ def is_passing(error: Exception) -> bool:
     if isinstance(error, ClockAhead):
         return True
     state = error.sqlstate if isinstance(error, Error) else None
-    return isinstance(error, OperationalError) if state is None else state[:2] in PASSING or state in ENDED_IDLE
+    return isinstance(error, OperationalError) if state is None else state[:2] in PASSING or state in (*ENDED_IDLE, READ_ONLY)
 
 
 def is_too_much(error: Exception) -> bool:

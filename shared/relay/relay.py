@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection, OperationalError, errors
 
 from shared.contracts.envelope import Recorded
 from shared.contracts.topics import topic_name
@@ -180,7 +180,7 @@ class Relay:
                     await self._watched(connection, self._lead(connection))
                 finally:
                     await connection.close()
-            except (OperationalError, KafkaError, NoTopic, OSError) as error:
+            except (OperationalError, errors.ReadOnlySqlTransaction, KafkaError, NoTopic, OSError) as error:
                 log.warning("relay starts again", error=type(error).__name__, again_in_s=RETRY_S)
                 await _within(self._stopping, RETRY_S)
             except LedgerError:
@@ -251,6 +251,7 @@ class Relay:
     async def _work(self, connection: AsyncConnection[Any], producer: AIOKafkaProducer) -> None:
         self._fresh.clear()
         async with in_time():
+            await connection.execute(MOVE, [[], [], []])  # A database that is read-only refuses: what is sent could not be noted there.
             self._next, self._looked = await _published(connection), 0.0
         while not self._stopping.is_set():
             self._woken.clear()
@@ -349,8 +350,7 @@ class Relay:
 
     async def _announce(self, connection: AsyncConnection[Any]) -> None:
         self._announced = time.monotonic()
-        rows = await _lengths(connection)
-        partitions = tuple(Length(partition=number, length=length, head=head) for number, length, head, _ in rows)
+        partitions = tuple(Length(partition=number, length=length, head=head) for number, length, head, _ in await _lengths(connection))
         if len(partitions) != self._partitions:
             raise LedgerError(f"the ledger of {self._service} has {len(partitions)} partitions instead of {self._partitions}")
         self._control.tell(Lengths(service=self._service, partitions=partitions))

@@ -25,8 +25,8 @@ from shared.ticker.loop import Loop
 from shared.ticker.pool import ready
 
 AHEAD: Final = 2
-"""Searches that the other process has at once: one to work on and the next, so that it is never idle. All others wait here: what waits there
-and is given up keeps Python's executor from telling anybody that its process died."""
+"""Searches that the other process has at once: one to work on and the next, so that it is never idle. All others wait here: whatever waits
+there and is given up keeps Python's executor from telling anybody that its process died."""
 MAX_KILLS: Final = 2
 """Times in sequence that the other process dies of a search before it rests: the first time somebody else may have killed it."""
 MAX_STALE: Final = 2

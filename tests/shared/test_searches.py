@@ -128,9 +128,12 @@ async def test_what_is_given_up_is_not_cancelled_where_it_waits_for_the_process(
         raise OperationalError("the database is away")
 
     search = a_search(ledger, lambda: executor, *"abcd")
-    with monkeypatch.context() as while_away, pytest.raises(OperationalError):
+    with monkeypatch.context() as while_away:
         while_away.setattr(ledger, "handle", away)
-        await asyncio.gather(search.step(), answered(executor, 1))
+        step = asyncio.create_task(search.step())
+        await answered(executor, 1)
+        with pytest.raises(OperationalError):
+            await step
     await turns()
     assert not [name for name, future in executor.asked if future.cancelled()]
     given_up = len(executor.asked)

@@ -56,6 +56,7 @@ def test_a_database_that_is_not_there_is_told_without_its_address(mastery: Servi
     ("error", "told"),
     [
         (errors.InvalidPassword("x"), REFUSED), (errors.InvalidAuthorizationSpecification("x"), REFUSED),
+        (errors.ReadOnlySqlTransaction("x"), "PostgreSQL takes nothing that writes"),
         (errors.DiskFull("x"), "the disk of PostgreSQL is full"), (errors.TooManyConnections("x"), CLIENTS),
         (errors.CannotConnectNow("x"), STARTING), (errors.AdminShutdown("x"), STARTING),
         (errors.DeadlockDetected("x"), "broken this off (DeadlockDetected, SQLSTATE 40P01)"), (errors.ConnectionFailure("x"), SILENCE),
