@@ -31,7 +31,12 @@ def is_passing(error: Exception) -> bool:
 
 def is_too_much(error: Exception) -> bool:
     """Return whether what was asked in one transaction may have been too much for the time that it had: less of it may be done in time."""
-    return isinstance(error, TookTooLong) or (isinstance(error, Error) and error.sqlstate in ENDED_IDLE)
+    return isinstance(error, TookTooLong) or ended_idle(error)
+
+
+def ended_idle(error: Exception) -> bool:
+    """Return whether the server, which answers then, has ended a transaction that stood still."""
+    return isinstance(error, Error) and error.sqlstate in ENDED_IDLE
 
 
 def is_faulty(error: Exception) -> bool:

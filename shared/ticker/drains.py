@@ -8,7 +8,7 @@ from time import monotonic
 import structlog
 
 from shared.contracts.envelope import instant_text
-from shared.ledger.failures import is_faulty
+from shared.ledger.failures import ended_idle, is_faulty
 from shared.ledger.ledger import Ledger
 from shared.ledger.patience import WHOLE_S, connected
 from shared.ledger.types import Answer, Ask
@@ -49,11 +49,13 @@ class Draining(Loop):
         return bool(asks) and any(answer.events for answer in await self._taken(asks, []))
 
     async def _taken(self, asks: Sequence[Ask], broken: list[Ask]) -> list[Answer]:
-        """Ask all in one transaction; where one of them breaks the code, in halves, so that it holds nothing up but itself."""
+        """Ask all in one transaction; where one of them breaks the code, or works for so long that PostgreSQL ends what stands still, in
+        halves, so that it holds nothing up but itself.
+        """
         try:
             answers = await self._ledger.handle(asks)
         except Exception as error:
-            if not is_faulty(error) or len(broken) >= MAX_BROKEN:
+            if not (is_faulty(error) or ended_idle(error)) or len(broken) >= MAX_BROKEN:
                 raise
             if len(asks) > 1:
                 middle = len(asks) // 2

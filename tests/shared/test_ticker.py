@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic, sleep
 from typing import Any
@@ -16,8 +16,8 @@ from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool
 
 from shared.clock import FixedClock
-from shared.contracts.envelope import StreamId
-from shared.decider import Command, Refusal
+from shared.contracts.envelope import Event, StreamId
+from shared.decider import Command, History, Refusal
 from shared.ledger import patience
 from shared.ledger.ledger import Ledger
 from shared.ledger.types import Answer, Ask, Connection
@@ -29,7 +29,7 @@ from shared.ticker import Ticker
 from shared.ticker.drains import Draining
 from shared.ticker.searches import REST_SHARE, Searching
 from tests.shared.silent import fall_silent
-from tests.shared.test_ledger import LEARNERS, Note, a_ledger, asks, check_chain
+from tests.shared.test_ledger import LEARNERS, Note, State, a_ledger, asks, check_chain, decide, noting
 
 REMOTE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 FIRST = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -76,6 +76,24 @@ async def test_work_that_breaks_the_code_holds_no_other_work_up(ledger: Ledger) 
     assert await check_chain(ledger) == 2
     assert not await work.step()
     assert await check_chain(ledger) == 2
+
+
+async def test_work_that_takes_too_long_for_a_transaction_holds_no_other_work_up(database: Callable[[str], ServiceDatabase]) -> None:
+    """PostgreSQL ends a transaction that stands still, and the whole of it fails, each time it is tried again."""
+
+    def slow(command: Note, state: State, parameters: Parameters, history: History = ()) -> list[Event] | Refusal:
+        if command.name == "slow":
+            sleep(1.0)
+        return decide(command, state, parameters, history)
+
+    async def due(connection: Connection, now: str) -> list[Command | Ask]:
+        return [Note(name, LEARNERS[0]) for name in ("a", "slow", "b", "c")]
+
+    options = {"options": "-c idle_in_transaction_session_timeout=400"}
+    async with AsyncConnectionPool(database("evidence").app_url, min_size=1, max_size=4, open=False, kwargs=options) as pool:
+        ledger = a_ledger(pool, deciders=[replace(noting(), decide=slow)])
+        assert await Draining(ledger, Drain("work", due), 0.2).step()
+        assert await check_chain(ledger) == 3
 
 
 async def test_a_sweep_passes_by_a_stream_that_breaks_the_code(ledger: Ledger) -> None:
