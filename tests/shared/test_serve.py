@@ -104,6 +104,16 @@ def test_a_control_topic_that_is_not_read_turns_health_red(monkeypatch: pytest.M
     assert "the control topic has not been heard for more than " in said
 
 
+def test_a_control_topic_on_which_nothing_is_heard_turns_health_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader whose topic was deleted is told of no error; but each service tells its lengths every 5 s."""
+    relay = a_relay()
+    monkeypatch.setattr(relay._control, "_heard_at", relay._control._heard_at - 59)
+    assert troubles(relay) == [], "the machine whose relay tells them may have been cut off"
+    monkeypatch.setattr(relay._control, "_heard_at", relay._control._heard_at - 2)
+    (said,) = troubles(relay)
+    assert "the control topic has not been heard for more than " in said
+
+
 def test_a_ticker_that_does_not_get_round_turns_health_red(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing_due(connection: Connection, now: str) -> list[Any]:
         return []
