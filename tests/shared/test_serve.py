@@ -110,8 +110,7 @@ def test_a_control_topic_on_which_nothing_is_heard_turns_health_red(monkeypatch:
     monkeypatch.setattr(relay._control, "_heard_at", relay._control._heard_at - 59)
     assert troubles(relay) == [], "the machine whose relay tells them may have been cut off"
     monkeypatch.setattr(relay._control, "_heard_at", relay._control._heard_at - 2)
-    (said,) = troubles(relay)
-    assert "the control topic has not been heard for more than " in said
+    assert any("the control topic has not been heard for more than " in said for said in troubles(relay))
 
 
 def test_a_ticker_that_does_not_get_round_turns_health_red(monkeypatch: pytest.MonkeyPatch) -> None:
