@@ -32,8 +32,8 @@ NOT_SETTINGS: Final = MappingProxyType(
         "Another installation's databases there are left alone: `cairn up` refuses them.",
         "CAIRN_TEST_HOME": "State directory whose servers the tests use, start if need be, and leave running.",
         "CAIRN_MEMBER_OF": "Set by `cairn up` in each of its processes, by which `cairn down` knows them again. Leave it alone.",
-        "CAIRN_UP_RELEASE": "Set by `cairn up` in each of its processes: the release that it was started as. The next `cairn up` "
-        "starts those of another release anew. Leave it alone.",
+        "CAIRN_UP_RELEASE": "Set by `cairn up` in each of its processes: the release that it was started as, with a hash of its code. "
+        "The next `cairn up` starts those of other code anew. Leave it alone.",
         "CAIRN_NATIVE": "`1` where Cairn is built: its most used modules are compiled. `make native` sets it.",
         "JAVA_HOME": "The Java that the local stack runs Kafka with; else the first on the PATH.",
     }

@@ -11,23 +11,35 @@ from typing import Any, Final
 
 import httpx
 
-from services.cli.home import GATEWAY, MEMBER_OF, NAMES, Entry, log_file, member_mark, members, read_entries, setting, write_entries
+from services.cli.belonging import require_own_ledgers
+from services.cli.home import (
+    GATEWAY,
+    MEMBER_OF,
+    NAMES,
+    RELEASE,
+    Entry,
+    kept_secrets,
+    log_file,
+    member_mark,
+    members,
+    read_entries,
+    setting,
+    write_entries,
+)
+from services.cli.release import release_of_code
 from shared.clock import clock_from
 from shared.contracts.topics import Topic
 from shared.errors import CairnError, Misconfigured
 from shared.settings import Settings, load_settings, variable_of
-from shared.stack import Stack, create_database, require_own_roles
+from shared.stack import Stack, create_database, owned_database, require_own_roles
 from shared.stack.processes import ask_to_stop, await_end, spawn, tail
-from shared.stack.state import Progress, free_port, password
+from shared.stack.state import Progress, free_port, password, restore_passwords
 
 KEY_BYTES: Final = 32
 KNOWS_THE_DISTRICT: Final = (Topic.PROFILE, Topic.EVIDENCE)
 """Services that turn names into ids; no other is given the district's key."""
 FIXED: Final = ("installation", "partitions", "topic_prefix")
 """Settings that an installation keeps for ever."""
-RELEASE: Final = "CAIRN_UP_RELEASE"
-"""In each process's settings: the release that it was started as. Not CAIRN_RELEASE, which whoever starts a service by hand takes over from
-here: newer code would then write events under the older release's name."""
 ASK_LIMIT_S: Final = 6.0
 POLL_S: Final = 0.1
 READY_LIMIT_S: Final = 120.0
@@ -53,6 +65,8 @@ class Plan:
 
     home: Path
     settings: Settings
+    release: str
+    """Tells this code from other code, also where its version is the same."""
     services: Sequence[Topic]
     port: int | None = None
     workers: Mapping[str, int] = field(default_factory=dict)
@@ -101,7 +115,13 @@ def plan_of(
         given[name] = kept
     settings = load_settings(Settings, **given)
     clock_from(settings.now, home)
-    return Plan(home, settings, services, port, workers)
+    return Plan(home, settings, release_of_code(settings.release), services, port, workers)
+
+
+def restore_secrets(home: Path, progress: Progress) -> None:
+    """Take passwords and keys that `secrets.json` has lost from `services.json`, before others are drawn in their place."""
+    if restore_passwords(home, kept_secrets(read_entries(home))):
+        progress(f"secrets.json of {home} lacked passwords or keys: they were taken from services.json")
 
 
 def prepare(plan: Plan, stack: Stack, progress: Progress) -> dict[str, Entry]:
@@ -109,10 +129,14 @@ def prepare(plan: Plan, stack: Stack, progress: Progress) -> dict[str, Entry]:
 
     Raises:
         StackError: the server's databases are another installation's; nothing was changed.
+        Misconfigured: the databases are this home's, and their ledgers another installation's; nothing was changed.
     """
     from shared.migrate import migrate  # Here, so that other commands need not wait for all that it imports.
 
     require_own_roles(stack.postgres_url, plan.services, plan.home)  # Of all services, before anything is made for the first.
+    made = {service: owned_database(stack.postgres_url, service, plan.home) for service in plan.services}
+    ours = {service: database.owner_url for service, database in made.items() if database is not None}
+    require_own_ledgers(ours, plan.settings.installation, plan.settings.partitions)
     known, entries = read_entries(plan.home), dict[str, Entry]()
     gateway = _entry(plan.home, GATEWAY, known, plan.port)
     before = {service: _entry(plan.home, service, known) for service in plan.services}  # While they run: each keeps its port.
@@ -128,7 +152,7 @@ def prepare(plan: Plan, stack: Stack, progress: Progress) -> dict[str, Entry]:
             "CAIRN_WORKERS": _workers(plan, known.get(service), service),
         }
         entries[service] = replace(entry, environment=environment, owner_url=database.owner_url)
-    environment = {"CAIRN_HOME": str(plan.home), "CAIRN_PORT": str(gateway.port), RELEASE: plan.settings.release}
+    environment = {"CAIRN_HOME": str(plan.home), "CAIRN_PORT": str(gateway.port), RELEASE: plan.release}
     entries[GATEWAY] = replace(gateway, environment=environment)
     return entries
 
@@ -141,9 +165,9 @@ def _end_other_releases(plan: Plan, known: Mapping[str, Entry], progress: Progre
     """
     for name in (GATEWAY, *plan.services):
         entry = known.get(name)
-        if entry is not None and entry.environment.get(RELEASE) != plan.settings.release:
+        if entry is not None and entry.environment.get(RELEASE) != plan.release:
             was = f"release {entry.environment[RELEASE]}" if RELEASE in entry.environment else "an earlier release"
-            _end(plan.home, name, progress, f"ending {name} of {was}: that of release {plan.settings.release} takes its place")
+            _end(plan.home, name, progress, f"ending {name} of {was}: that of release {plan.release} takes its place")
 
 
 def _environment(plan: Plan, stack: Stack, service: Topic) -> dict[str, str]:
@@ -158,7 +182,7 @@ def _environment(plan: Plan, stack: Stack, service: Topic) -> dict[str, str]:
         "CAIRN_OWNER_DATABASE_URL": "",
         "CAIRN_HOST": "127.0.0.1",
         "CAIRN_NOW": "",
-        RELEASE: plan.settings.release,
+        RELEASE: plan.release,
     }
 
 

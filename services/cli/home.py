@@ -9,21 +9,27 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import psutil
 import typer
 
+from services.cli.release import release_of_code
 from shared.contracts.topics import Topic
 from shared.errors import Misconfigured
 from shared.settings import Settings, load_settings, variable_of
 from shared.stack import processes
-from shared.stack.state import read_file, write_file
+from shared.stack.state import DamagedFile, read_file, write_file
 
 GATEWAY: Final = "gateway"
 NAMES: Final = (*(str(topic) for topic in Topic), GATEWAY)
 MEMBER_OF: Final = "CAIRN_MEMBER_OF"
 """Set by us in the environment of each process, and so in that of its children: `<home>#<name>`. No process of ours is lost by it,
 also where whoever started it was killed before its pid was written down."""
+
+RELEASE: Final = "CAIRN_UP_RELEASE"
+"""In each process's settings: the release that it was started as, with a hash of its code. Not CAIRN_RELEASE, which whoever starts
+a service by hand takes over from here: newer code would then write events under the older release's name."""
 
 HomeOption = Annotated[Path | None, typer.Option("--home", help="State directory of the local installation; else CAIRN_HOME, else .cairn.")]
 
@@ -69,6 +75,27 @@ def log_file(home: Path, name: str) -> Path:
 def read_entries(home: Path) -> dict[str, Entry]:
     """Return what is written down, by name; nothing, where nothing was ever started."""
     return {name: Entry(**fields) for name, fields in read_file(services_file(home)).items()}
+
+
+def readable_entries(home: Path) -> dict[str, Entry]:
+    """Return what is written down; nothing, where it cannot be read: for those who end what runs, and find it by its mark, too."""
+    try:
+        return read_entries(home)
+    except DamagedFile:
+        return {}
+
+
+def kept_secrets(entries: Mapping[str, Entry]) -> dict[str, str]:
+    """Return the passwords and keys that services run with, under the names that they have in `secrets.json`."""
+    found: dict[str, str | None] = {}
+    for name, entry in entries.items():
+        if name == GATEWAY:
+            continue
+        addresses = {"app": entry.environment.get(variable_of("database_url")), "owner": entry.owner_url}
+        found |= {f"{name}_{part}": urlsplit(address).password for part, address in addresses.items() if address}
+        found[f"parking-key/{name}"] = setting(entry.environment, "parking_key")
+        found["district-key"] = found.get("district-key") or setting(entry.environment, "district_key")
+    return {name: secret for name, secret in found.items() if secret}
 
 
 def write_entries(home: Path, entries: Mapping[str, Entry]) -> None:
@@ -133,7 +160,8 @@ def register(home: Path, name: str) -> None:
     if entries[name].process is not None:
         raise Misconfigured(f"{name} runs already as process {entries[name].pid}: end it first, or run `cairn down`")
     own = psutil.Process()
-    write_entries(home, entries | {name: replace(entries[name], pid=own.pid, started=own.create_time())})
+    environment = entries[name].environment | {RELEASE: release_of_code(load_settings(Settings).release)}
+    write_entries(home, entries | {name: replace(entries[name], environment=environment, pid=own.pid, started=own.create_time())})
 
 
 def member_mark(home: Path, name: str) -> str:
@@ -144,7 +172,7 @@ def member_mark(home: Path, name: str) -> str:
 def members(home: Path, names: tuple[str, ...] = NAMES) -> list[psutil.Process]:
     """Return every process that runs for this home under one of these names: those written down, those marked, and children of both."""
     found = [process for name in names for process in processes.find(partial(_marked, member_mark(home, name)), log_file(home, name))]
-    noted = [entry.process for name, entry in read_entries(home).items() if name in names]
+    noted = [entry.process for name, entry in readable_entries(home).items() if name in names]
     known = {process.pid for process in found}
     return found + [process for process in noted if process is not None and process.pid not in known]
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from services.cli import fleet
 from services.cli.home import GATEWAY, HomeOption, home_of, members, read_entries, services_file
+from services.cli.wiping import clear_own_servers
 from services.cli.words import Steps, out
 from shared.contracts.topics import Topic
 from shared.stack import Stack, down, find_stack
@@ -32,13 +33,14 @@ def up(
 ) -> None:
     """Start Kafka, PostgreSQL, every service and the gateway, and wait until all are ready.
 
-    May be repeated: what runs stays, what died or is of another release is started again, and everything stored is kept.
+    May be repeated: what runs stays, what died or runs other code is started again, and everything stored is kept.
     """
     place = home_of(home)
     claim(place)
     with Steps() as step:
         plan = fleet.plan_of(place, now, installation, port, only or list(Topic), fleet.workers_of(workers or ()))
         with locked(place, "services", step):
+            fleet.restore_secrets(place, step)
             stack = find_stack(place, step)
             entries = fleet.prepare(plan, stack, step)
             fleet.start(place, entries, step)
@@ -49,18 +51,29 @@ def up(
 
 def stop(
     home: HomeOption = None,
-    wipe: Annotated[bool, typer.Option(help="Also remove everything stored, keys included: there is no way back.")] = False,
+    wipe: Annotated[
+        bool,
+        typer.Option(
+            help="Also remove everything stored, keys included, and on servers of your own this installation's databases, roles and "
+            "topics: there is no way back."
+        ),
+    ] = False,
 ) -> None:
-    """Stop the gateway, the services, Kafka and PostgreSQL. May be repeated, also after a crash."""
+    """Stop the gateway, the services, Kafka and PostgreSQL. May be repeated, also after a crash.
+
+    Servers of your own (CAIRN_KAFKA_SERVERS, CAIRN_POSTGRES_URL) run on.
+    """
     place = home_of(home)
     stopped: list[str] = []
     with Steps() as step:
         if is_claimed(place):
             with locked(place, "services", step):
                 stopped = _stop_services(place, step)
+                if wipe:
+                    stopped += clear_own_servers(place, step)
                 step("stopping Kafka and PostgreSQL")
                 stopped += down(place, wipe)
-    out.print(f"Stopped: {', '.join(stopped)}." if stopped else f"Nothing was running in {place}.")
+    out.print(f"Stopped{' and removed' if wipe else ''}: {', '.join(stopped)}." if stopped else f"Nothing was running in {place}.")
 
 
 def _stop_services(place: Path, step: Steps) -> list[str]:
@@ -98,7 +111,7 @@ def say_status(place: Path) -> bool:
             healthy = healthy and state.ready
             table.add_row(name, state.text, entry.address, str(entry.pid) if entry.process else "")
     out.print(table)
-    out.print(f"Logs: {place / 'log'}; settings and keys: {services_file(place)}.")
+    out.print(f"Logs: {place / 'log'}. Keys and passwords: {place / 'secrets.json'}; settings, with the same keys: {services_file(place)}.")
     return healthy
 
 

@@ -21,6 +21,7 @@ from shared.errors import BadInput, Misconfigured
 from shared.settings import Settings, load_settings, variable_of
 
 if TYPE_CHECKING:
+    from shared.ledger.park import Parked
     from shared.serve import Service
 
 PAGE: Final = 100
@@ -127,11 +128,16 @@ async def _show(service: Topic, id: int, home: HomeOption) -> None:
 
     async with at_hand(service, home) as found:
         record, raw = await park.shown(found.pool, id, partial(unseal_record, found.settings.parking()))
-    out.print(f"from {record.source}, partition {record.partition}, offset {record.kafka_offset}, key {escape(record.key) or 'none'}")
+    out.print(f"from {record.source}, partition {record.partition}, offset {record.kafka_offset}, {_stream_of(record)}")
     out.print(f"{record.trouble}: {escape(record.reason)}{'; later records of its key wait behind it' if record.blocks else ''}")
     if record.resolved_at is not None:
         out.print(f"Resolved at {record.resolved_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {escape(record.resolution or '')}")
     out.print(escape(raw.decode(errors="backslashreplace")))
+
+
+def _stream_of(record: Parked) -> str:
+    """Return the stream's key, in words. The key that Kafka holds is not kept; of a foreign record it says nothing."""
+    return f"stream's key {escape(record.key)}" if record.key else "of no stream"
 
 
 def retry(

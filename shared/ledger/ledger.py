@@ -104,8 +104,12 @@ class Ledger:
                 )
             others = [lane for lane in lanes if lane.length == 0 and lane.head != chain_start(self.source, lane.number)]
             last = [bytes(raw) for (raw,) in await (await connection.execute(LAST_EVENTS)).fetchall()]
-            if others or not {_source_of(raw) for raw in last} <= {self.source, None}:
-                raise Misconfigured(f"this database belongs to another installation than {self._installation}: mend CAIRN_INSTALLATION")
+            strange = sorted(str(source) for source in {_source_of(raw) for raw in last} - {self.source, None})
+            if others or strange:
+                whose = f" ({strange[0].removeprefix('/').removesuffix(f'/{self.service}')})" if strange else ""
+                raise Misconfigured(
+                    f"this database belongs to another installation{whose} than {self._installation}: mend CAIRN_INSTALLATION"
+                )
 
     async def handle(self, asks: Sequence[Ask], lock_ms: int = 0, sparing: bool = False) -> list[Answer]:
         """Decide and record these asks in one transaction, and return an answer for each, those that `expand` added included.

@@ -10,11 +10,23 @@ from pathlib import Path
 import psutil
 
 from shared.stack import containers, kafka, postgres, processes
-from shared.stack.databases import ServiceDatabase, copy_database, create_database, drop_database, drop_roles, require_own_roles
+from shared.stack.databases import (
+    ServiceDatabase,
+    copy_database,
+    create_database,
+    drop_database,
+    drop_owned,
+    drop_roles,
+    owned_database,
+    require_own_roles,
+)
 from shared.stack.postgres import Answer
-from shared.stack.state import Part, Progress, StackError, claim, is_claimed, locked, read_parts, remove_home, write_parts
+from shared.stack.state import DamagedFile, Part, Progress, StackError, claim, is_claimed, locked, read_parts, remove_home, write_parts
 
 __all__ = [
+    "BY_ENVIRONMENT",
+    "KAFKA",
+    "POSTGRES",
     "ServiceDatabase",
     "Stack",
     "StackError",
@@ -22,8 +34,11 @@ __all__ = [
     "create_database",
     "down",
     "drop_database",
+    "drop_owned",
     "drop_roles",
     "find_stack",
+    "known_parts",
+    "owned_database",
     "require_own_roles",
 ]
 
@@ -83,7 +98,7 @@ def find_stack(
     named = os.environ if environment is None else environment
     claim(home)
     with locked(home, "stack", progress):
-        parts = read_parts(home)
+        parts = _read_what_can_be(home, progress)
         for name in NAMES:
             given, known = named.get(VARIABLES[name]), parts.get(name)
             if given:
@@ -102,19 +117,40 @@ def find_stack(
 def down(home: Path, wipe: bool = False) -> list[str]:
     """Stop what Cairn started for this home, also after a crash, and return what was stopped or removed, in words. May be repeated.
 
+    Servers that the environment named run on, and are still known afterwards: something of this home is stored there.
+
     Args:
         wipe: also remove the folder with everything stored in it.
     """
     if not is_claimed(home):
         return []
     with locked(home, "stack"):
-        stopped = _end(home, list(NAMES), read_parts(home))
-        write_parts(home, {})
+        parts = _read_what_can_be(home)
+        stopped = _end(home, list(NAMES), parts)
+        write_parts(home, {name: part for name, part in parts.items() if part.how == BY_ENVIRONMENT})
         if wipe:
             containers.remove_volumes(home)
             remove_home(home)
             stopped.append(f"everything stored in {home}")
     return stopped
+
+
+def known_parts(home: Path) -> dict[str, Part]:
+    """Return the servers of this home by name, as they are written down; where that cannot be read, those that the environment names."""
+    try:
+        return read_parts(home)
+    except DamagedFile:
+        return {name: Part(os.environ[variable], BY_ENVIRONMENT) for name, variable in VARIABLES.items() if os.environ.get(variable)}
+
+
+def _read_what_can_be(home: Path, progress: Progress | None = None) -> dict[str, Part]:
+    """Return what is written down of the servers; nothing, where that cannot be read: what runs is found by its files, too."""
+    try:
+        return read_parts(home)
+    except DamagedFile:
+        if progress:
+            progress(f"{home / 'stack.json'} cannot be read: the servers are looked for and noted anew")
+        return {}
 
 
 def _start(name: str, home: Path, progress: Progress, broker_settings: Mapping[str, str]) -> Part:

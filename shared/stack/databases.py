@@ -60,6 +60,44 @@ def require_own_roles(admin_url: str, services: Iterable[str], home: Path) -> No
             _require_own(admin, admin_url, home, database, roles.values())
 
 
+def owned_database(admin_url: str, service: str, home: Path) -> ServiceDatabase | None:
+    """Return how to reach the database that this home has made for a service on this server; None where there is none. Changes nothing.
+
+    A role whose password this home never drew is another installation's, and so is what belongs to it.
+
+    Raises:
+        StackError: the server takes another password than the one that this home drew, so it cannot be told whose the role is.
+    """
+    database, roles = _names(service)
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        if not _has_made(admin, admin_url, home, database, roles.values()) or not _has_database(admin, database):
+            return None
+    return ServiceDatabase(*(_url(admin_url, database, role, password(home, role)) for role in roles.values()))
+
+
+def drop_owned(admin_url: str, service: str, home: Path) -> str | None:
+    """Remove the database and the roles that this home has made for a service, and return the database's name; None where it made none.
+
+    Raises:
+        StackError: as for `owned_database`; nothing was removed.
+    """
+    database, roles = _names(service)
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        if not _has_made(admin, admin_url, home, database, roles.values()):
+            return None
+    drop_database(admin_url, database)
+    drop_roles(admin_url, home, list(roles.values()))
+    return database
+
+
+def _has_made(admin: psycopg.Connection, admin_url: str, home: Path, database: str, roles: Iterable[str]) -> bool:
+    """Say whether this home has made one of these roles, and so the database."""
+    if not any(_is_there(admin, role) and knows_password(home, role) for role in roles):
+        return False
+    _require_own(admin, admin_url, home, database, roles)
+    return True
+
+
 def copy_database(admin_url: str, source: ServiceDatabase, database: str) -> ServiceDatabase:
     """Return a fresh copy of a database, with the same roles: what a test gets instead of migrating again.
 
@@ -101,10 +139,14 @@ def _require_own(admin: psycopg.Connection, admin_url: str, home: Path, database
             continue
         known = knows_password(home, role)
         if not known or not _lets_in(_url(admin_url, database, role, password(home, role))):
-            restored = f"; where it is this installation's own, restored without its password, give it that of {home / 'secrets.json'}"
+            own = (
+                f"restored without its password, give it that of {home / 'secrets.json'}"
+                if known
+                else f"put {home / 'secrets.json'} back from a backup: it holds no password of it"
+            )
             raise StackError(
                 f"this server already holds another installation's role {role}: use that installation's --home (or CAIRN_HOME), "
-                f"or another server{restored if known else ''}. Nothing was changed there"
+                f"or another server; where it is this installation's own, {own}. Nothing was changed there"
             )
 
 
@@ -121,6 +163,10 @@ def _is_there(admin: psycopg.Connection, role: str) -> bool:
     return admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is not None
 
 
+def _has_database(admin: psycopg.Connection, database: str) -> bool:
+    return admin.execute("SELECT FROM pg_database WHERE datname = %s", [database]).fetchone() is not None
+
+
 def _ensure_role(admin: psycopg.Connection, role: str, secret: str) -> None:
     verb = "ALTER" if _is_there(admin, role) else "CREATE"
     form = sql.SQL(f"{verb} ROLE {{}} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD {{}}")
@@ -129,7 +175,7 @@ def _ensure_role(admin: psycopg.Connection, role: str, secret: str) -> None:
 
 def _ensure_database(admin: psycopg.Connection, database: str, roles: dict[str, str], template: str) -> None:
     name, owner, app = (sql.Identifier(word) for word in (database, roles[OWNER], roles[APP]))
-    if admin.execute("SELECT FROM pg_database WHERE datname = %s", [database]).fetchone() is None:
+    if not _has_database(admin, database):
         if admin.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() != (True,):
             admin.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(owner))  # Who is not superuser may give only to roles it belongs to.
         admin.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(name, owner, sql.Identifier(template)))

@@ -9,13 +9,14 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import platformdirs
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, for_code
 
 from shared.stack import processes
 from shared.stack.state import Part, Progress, StackError, free_port
@@ -26,6 +27,8 @@ JAVA_AT_LEAST = 17
 FETCH_LIMIT_S = 600
 TOOL_LIMIT_S = 120
 ASK_LIMIT_MS = 5_000
+LOOKS, LOOK_S = 300, 0.1
+"""How often, and how far apart in seconds, it is looked whether topics are gone."""
 HEAP = ["-Xms256m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]
 
 SETTINGS = {
@@ -85,6 +88,18 @@ def answers(servers: str) -> bool:
     """Say whether a broker of this address answers and has let itself into its cluster."""
     with ThreadPoolExecutor(1) as thread:  # A thread has no event loop yet, whoever calls.
         return thread.submit(lambda: asyncio.run(_answers(servers))).result()
+
+
+def drop_topics(servers: str, topics: Sequence[str]) -> list[str]:
+    """Remove those of these topics that are there, with all that they hold, and return their names. May be repeated.
+
+    Raises:
+        StackError: no broker answers, or it refuses or does not do it.
+    """
+    if not topics:
+        return []
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(_drop_topics(servers, topics))).result()
 
 
 def find_java() -> str:
@@ -185,6 +200,26 @@ async def _answers(servers: str) -> bool:
     finally:
         await client.close()
         logging.getLogger("aiokafka").removeFilter(_while_asking)
+
+
+async def _drop_topics(servers: str, topics: Sequence[str]) -> list[str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=ASK_LIMIT_MS)
+    try:
+        await admin.start()
+        found = [name for name in await admin.list_topics() if name in topics]
+        answer = await admin.delete_topics(found)
+        refused = [f"{name} ({for_code(code).__name__})" for name, code in answer.topic_error_codes if code]
+        if refused:
+            raise StackError(f"Apache Kafka at {servers} does not remove {', '.join(refused)}: see its log, then do this again")
+        for _ in range(LOOKS):
+            if not set(found) & set(await admin.list_topics()):
+                return found
+            await asyncio.sleep(LOOK_S)
+    except (KafkaError, OSError) as error:
+        raise StackError(f"Apache Kafka at {servers} does not answer ({type(error).__name__}): start it, then do this again") from error
+    finally:
+        await admin.close()
+    raise StackError(f"Apache Kafka at {servers} has not removed {', '.join(found)} yet: see its log, then do this again")
 
 
 def _while_asking(_: logging.LogRecord) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 
 from shared.stack import processes
-from shared.stack.state import Part, Progress, StackError, free_port, password
+from shared.stack.state import Part, Progress, StackError, free_port, knows_password, password
 
 ADMIN = "postgres"
 USER = "cairn-postgres"
@@ -50,11 +50,16 @@ def start_postgres(home: Path, progress: Progress) -> Part:
     """Start a server with its data in `home/postgres` and return it at once, before it answers.
 
     Raises:
-        StackError: the wheel is missing, or the data folder cannot be made.
+        StackError: the wheel is missing, the data folder cannot be made, or it is there and the administrator's password is not.
     """
     programs = find_programs()
     user = _unprivileged_user()
     data = data_folder(home)
+    if (data / "PG_VERSION").exists() and not knows_password(home, ADMIN):  # One that is drawn now would be wrong for ever.
+        raise StackError(
+            f"{home / 'secrets.json'} lacks the password of `{ADMIN}`, whose data is in {data}: put the file back from a backup, or give "
+            "that role another password (docs/operations.md says how)"
+        )
     if user:
         _let_pass(user, [programs, data], progress)
     secret = password(home, ADMIN)
@@ -89,7 +94,7 @@ def ask(url: str) -> Answer:
     except psycopg.OperationalError as error:
         said = str(error)
         if "authentication failed" in said:
-            remedy = "give the right password in the address, or run `cairn down --wipe`"
+            remedy = "give the right password in the address; a server of Cairn's has that of `postgres` in secrets.json of the home folder"
             raise StackError(f"PostgreSQL refuses its administrator ({said.strip()}): {remedy}") from error
         if any(words in said for words in FULL):
             return Answer.YES

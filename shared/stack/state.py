@@ -8,7 +8,7 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,10 +24,22 @@ LOCK_POLL_S = 0.1
 FIRST_PORT, LAST_PORT = 20_000, 31_999  # Below the range from which systems draw the ports of outgoing connections.
 PORT_TRIES = 200
 PASSWORD_BYTES = 24
+REMEDIES = {
+    "stack.json": "remove it: the next `cairn up` finds what runs and notes it anew",
+    "secrets.json": "put it back from a backup; where there is none, move it away: `cairn up` takes the keys and the services' passwords "
+    "from services.json, which holds the same",
+    "services.json": "put it back from a backup; where there is none, move it away and run `cairn up` with what it had of "
+    "--installation, --workers, --port, CAIRN_PARTITIONS and CAIRN_TOPIC_PREFIX: the keys are in secrets.json",
+}
+"""What to do about a file that cannot be read. None of them is worth what is stored."""
 
 
 class StackError(CairnError):
     """The local stack cannot be started; the message says what is missing and how to get it."""
+
+
+class DamagedFile(StackError):
+    """A file of the home folder is not what was written; the message says how to come by it again."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,11 @@ def remove_home(home: Path) -> None:
 
 
 def read_parts(home: Path) -> dict[str, Part]:
-    """Return what `stack.json` says, by name; nothing, where there is none."""
+    """Return what `stack.json` says, by name; nothing, where there is none.
+
+    Raises:
+        DamagedFile: it cannot be read.
+    """
     return {name: Part(**fields) for name, fields in read_file(home / "stack.json").items()}
 
 
@@ -98,6 +114,16 @@ def password(home: Path, role: str, size: int = PASSWORD_BYTES) -> str:
 def knows_password(home: Path, role: str) -> bool:
     """Say whether this home has drawn the role's password."""
     return role in read_file(home / "secrets.json")
+
+
+def restore_passwords(home: Path, kept: Mapping[str, str]) -> list[str]:
+    """Take passwords and keys that `secrets.json` lacks from where else they are kept; return the names of those."""
+    with locked(home, "secrets"):
+        known = read_file(home / "secrets.json")
+        lacking = [role for role in kept if role not in known]
+        if lacking:
+            write_file(home / "secrets.json", dict(kept) | known)
+    return lacking
 
 
 def forget_passwords(home: Path, roles: list[str]) -> None:
@@ -161,20 +187,33 @@ def read_file(path: Path) -> dict[str, Any]:
     """Return a JSON file of the home folder; nothing, where there is none.
 
     Raises:
-        StackError: it is not JSON.
+        DamagedFile: it is no JSON object.
     """
     try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise StackError(f"{path} is not JSON ({error}): run `cairn down --wipe` to start afresh") from error
+        raise DamagedFile(_damaged(path, f"is not JSON ({error})")) from error
+    if not isinstance(found, dict):
+        raise DamagedFile(_damaged(path, "is no JSON object"))
     return found
 
 
+def _damaged(path: Path, what: str) -> str:
+    return f"{path} {what}: {REMEDIES.get(path.name, 'put it back from a backup')}. Nothing that is stored is lost by it: wipe nothing"
+
+
 def write_file(path: Path, content: object) -> None:
-    """Replace the file in one step, readable by its owner only."""
+    """Replace the file in one step, readable by its owner only: also where the power fails, it is the old one or the new one."""
     fresh = path.with_suffix(".new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(content, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
     fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

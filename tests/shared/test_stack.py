@@ -34,7 +34,7 @@ from shared.stack import (
 )
 from shared.stack.containers import KAFKA_IMAGE, POSTGRES_IMAGE
 from shared.stack.processes import ask_to_stop, await_end, find, holding, spawn
-from shared.stack.state import Part, claim, read_parts, write_parts
+from shared.stack.state import DamagedFile, Part, claim, read_file, read_parts, write_file, write_parts
 
 ROOT = Path(__file__).parents[2]
 START_AND_STAY = """
@@ -166,6 +166,14 @@ def test_servers_named_by_the_environment_are_used_and_never_stopped(stack: Stac
     assert Stack.running(stack.home) == stack
 
 
+def test_servers_named_by_the_environment_are_known_after_a_stop(stack: Stack, home: Path) -> None:
+    find_stack(home, pytest.fail, environment={"CAIRN_KAFKA_SERVERS": stack.kafka_servers, "CAIRN_POSTGRES_URL": stack.postgres_url})
+    before = read_parts(home)
+    assert down(home) == []
+    assert read_parts(home) == before
+    assert set(before) == {"kafka", "postgres"}
+
+
 @pytest.fixture
 def own_postgres(stack: Stack, home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
     """Find a stack whose PostgreSQL is this home's own, and return what was told meanwhile."""
@@ -205,6 +213,44 @@ def test_a_server_that_runs_and_does_not_answer_is_left_and_one_that_is_gone_is_
     ends.start()
     assert own_postgres()[0] == waiting
     assert read_parts(home)["postgres"].pid != before.pid
+
+
+def test_a_stop_and_a_start_pass_over_a_stack_file_that_is_damaged(home: Path, own_postgres: Callable[[], list[str]]) -> None:
+    own_postgres()
+    address, whole = read_parts(home)["postgres"].address, (home / "stack.json").read_bytes()
+    (home / "stack.json").write_bytes(whole[:40])
+    assert own_postgres()[0] == f"{home / 'stack.json'} cannot be read: the servers are looked for and noted anew"
+    assert read_parts(home)["postgres"].address == address
+    (home / "stack.json").write_bytes(whole[:40])
+    assert down(home) == ["PostgreSQL"]
+    assert processes_of(home) == []
+    (home / "secrets.json").unlink()
+    with pytest.raises(StackError, match=r"secrets\.json lacks the password of `postgres`.*put the file back from a backup"):
+        own_postgres()
+    assert not (home / "secrets.json").exists(), "none was drawn in its place"
+
+
+@pytest.mark.parametrize("name", ["stack.json", "secrets.json", "services.json"])
+def test_a_file_that_is_damaged_says_how_to_come_by_it_again_and_never_wipes(name: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    write_file(file, {"one": "a"})
+    assert read_file(file) == {"one": "a"}
+    for content in (file.read_bytes()[:7], b"", b"[]"):
+        file.write_bytes(content)
+        with pytest.raises(DamagedFile, match=rf"{name} is n.*(remove it|put it back from a backup).*wipe nothing") as told:
+            read_file(file)
+        assert "--wipe" not in str(told.value)
+
+
+def test_a_file_is_on_the_disk_before_it_takes_the_place_of_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, forced = tmp_path / "secrets.json", list[tuple[str, bool]]()
+
+    def fsync(number: int) -> None:
+        forced.append((str(Path(f"/proc/self/fd/{number}").readlink()), file.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_file(file, {"one": "a"})
+    assert forced == [(str(file.with_suffix(".new")), False), (str(tmp_path), True)]
 
 
 def take_every_connection(address: str, held: ExitStack) -> None:

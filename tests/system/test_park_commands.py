@@ -59,8 +59,11 @@ def test_what_is_set_aside_is_listed_and_shown(evidence: str) -> None:
     assert "a reason" in told.stdout
     told = run("show", "evidence", "1")
     assert "later records of its key wait behind it" in told.stdout
+    assert f"offset 0, stream's key {ALIAS}" in told.stdout
     assert str(LEARNER) in told.stdout
-    assert "\\xffnot [ours]" in run("show", "evidence", "2").stdout
+    told = run("show", "evidence", "2")
+    assert "offset 1, of no stream\n" in told.stdout, "what key it had on Kafka is not kept"
+    assert "\\xffnot [ours]" in told.stdout
     told = run("list")
     assert (told.exit_code, "name the service" in told.stderr) == (1, True), "the environment names one service's database"
     told = run("show", "evidence", "9")
