@@ -156,27 +156,47 @@ def verify(urls: Mapping[str, str], installation: str, services: Sequence[Topic]
     Raises:
         LedgerError: there is nothing to replay, which proves nothing.
     """
-    lanes = [lane for service in services for lane in asyncio.run(_lanes(urls[service], service, installation, learner))]
+    reports = replayed(urls, installation, services, learner, progress)
+    refuse_nothing(reports, learner)
+    return reports
+
+
+def replayed(
+    urls: Mapping[str, str], installation: str, services: Sequence[Topic], learner: str | None, progress: Progress
+) -> list[Report]:  # fmt: skip
+    """Return what `verify` does, also of records in which there is nothing to replay."""
     reports = {str(service): Report(service) for service in services}
-    for lane in lanes:
-        reports[lane.service].total += lane.length
-    for part in _replayed(lanes):
+    lanes = []
+    for service in services:
+        of_service, outside = asyncio.run(_lanes(urls[service], service, installation, learner))
+        lanes += of_service
+        reports[service].total = sum(lane.length for lane in of_service)
+        reports[service].differences += outside
+    for part in _parts(lanes):
         whole = reports[part.service]
         whole.events, whole.decisions, whole.cpu_s = whole.events + part.events, whole.decisions + part.decisions, whole.cpu_s + part.cpu_s
         whole.chains += part.chains
         whole.differences.extend(part.differences)
         progress(whole)
-    empty = [report.service for report in reports.values() if not report.decisions]
+    return list(reports.values())
+
+
+def refuse_nothing(reports: Sequence[Report], learner: str | None) -> None:
+    """Raise where a record held nothing to replay.
+
+    Raises:
+        LedgerError: neither events nor differences were found in it, which proves nothing.
+    """
+    empty = [report.service for report in reports if not report.events and not report.differences]
     if empty and (learner is None or len(empty) == len(reports)):  # One learner need not be known to every service.
         what = f"learner {learner}" if learner else f"the ledger of {' and of '.join(empty)}"
         raise LedgerError(
             f"nothing was replayed: {what} holds no decision. Is this the right installation, and was anything recorded? "
             "`--service` replays one ledger alone"
         )
-    return list(reports.values())
 
 
-def _replayed(lanes: Sequence[Lane]) -> Iterator[Report]:
+def _parts(lanes: Sequence[Lane]) -> Iterator[Report]:
     """Yield what was found in each partition, on as many processors as there are, the longest partitions first."""
     if sum(lane.length for lane in lanes) <= SMALL:
         settings_of.cache_clear()
@@ -189,14 +209,21 @@ def _replayed(lanes: Sequence[Lane]) -> Iterator[Report]:
             yield done.result()
 
 
-async def _lanes(url: str, service: str, installation: str, learner: str | None) -> list[Lane]:
+async def _lanes(url: str, service: str, installation: str, learner: str | None) -> tuple[list[Lane], list[Difference]]:
+    """Return what is to be replayed of a service, and the events that no replay of a partition reads."""
     async with reading(url) as pool:
         lengths = await read.lengths(pool)
+        outside = [
+            Difference(stream, version, f"partition {number} position {position}", "no partition counts it: it is no part of any chain")
+            for number, position, stream, version in await read.outside(pool)
+        ]
         if learner is None:
-            return [Lane(url, service, installation, number, len(lengths), length, head) for number, (length, head) in lengths.items()]
+            lanes = [Lane(url, service, installation, number, len(lengths), length, head) for number, (length, head) in lengths.items()]
+            return lanes, outside
         names = await streams_of(pool, service, learner)
         count = await read.count(pool, names)
-    return [Lane(url, service, installation, 0, len(lengths), count, "", tuple(names))] if count else []
+    lanes = [Lane(url, service, installation, 0, len(lengths), count, "", tuple(names))] if count else []
+    return lanes, [difference for difference in outside if difference.stream in names]
 
 
 async def streams_of(pool: read.Pool, service: str, learner: str) -> list[str]:

@@ -25,7 +25,8 @@ FOREVER: Final = 2**63 - 1
 PAGE: Final = """
     SELECT {columns} FROM event WHERE partition = %(number)s AND position > %(position)s AND position < %(until)s
     ORDER BY position LIMIT %(most)s"""
-ORDER: Final = "position, recorded_at, bytes"
+ORDER: Final = "position, date_part('epoch', recorded_at), bytes"
+"""As a number: a time that was tampered with need not be one that Python knows, such as -infinity."""
 NAMING: Final = "position, CASE WHEN key = %(text)s OR strpos(convert_from(bytes, 'UTF8'), %(text)s) > 0 THEN bytes END"
 STREAM: Final = "SELECT version, bytes FROM event WHERE stream = %(name)s AND version > %(version)s ORDER BY version LIMIT %(most)s"
 UNDER: Final = """
@@ -34,6 +35,20 @@ UNDER: Final = """
 HOLDING: Final = "stream, version, CASE WHEN strpos(convert_from(bytes, 'UTF8'), %(text)s) > 0 THEN bytes END"
 NEXT: Final = "SELECT stream FROM event WHERE stream >= %s AND stream < %s ORDER BY stream LIMIT 1"
 LENGTHS: Final = "SELECT id, length, head FROM partition ORDER BY id"
+OUTSIDE: Final = """
+    WITH RECURSIVE held AS (
+        (SELECT partition FROM event ORDER BY partition LIMIT 1)
+        UNION ALL SELECT (SELECT min(partition) FROM event WHERE partition > held.partition) FROM held WHERE held.partition IS NOT NULL
+    ) SELECT held.partition, place.position, place.stream, place.version
+    FROM held LEFT JOIN partition ON partition.id = held.partition CROSS JOIN LATERAL (
+        (SELECT position, stream, version FROM event
+            WHERE event.partition = held.partition AND position >= coalesce(length, 0) ORDER BY position LIMIT %(most)s)
+        UNION ALL
+        (SELECT position, stream, version FROM event
+            WHERE event.partition = held.partition AND position < 0 ORDER BY position LIMIT %(most)s)
+    ) AS place ORDER BY 1, 2"""
+"""Events that stand in no partition's length, the first of each: whoever reads by partitions never sees them, whoever reads streams does.
+One statement, hence one snapshot with the lengths; from one place of the index to the next, however long the record is."""
 COUNT: Final = "SELECT count(*) FROM event WHERE stream = ANY(%s)"
 INBOX: Final = "SELECT source, partition, position FROM inbox"
 ASIDE: Final = """
@@ -199,6 +214,12 @@ def beyond(prefix: str) -> str:
     'scheduling/day0'
     """
     return prefix.removesuffix("/") + "0"  # The character after "/".
+
+
+async def outside(pool: Pool) -> list[Row]:
+    """Return partition, position, stream and version of events that stand in no partition's length, up to FETCH of each partition at each
+    end. There are none in a record that nobody tampered with."""
+    return await found(pool, OUTSIDE, {"most": FETCH})
 
 
 async def lengths(pool: Pool) -> dict[int, tuple[int, str]]:

@@ -60,6 +60,17 @@ def append(owner: Owner, like: str, change: Change = lambda event: None, order: 
     return event
 
 
+def forge(owner: Owner, like: str, partition: int | None, position: int) -> dict[str, Any]:
+    """Put an event like the first of a type into its stream, where no partition counts it; None: in its own partition."""
+    own, _, event = some_event(owner, like)
+    (version,) = one(owner, "SELECT max(version) + 1 FROM event WHERE stream = %s", event["stream"])
+    event |= {"partition": own if partition is None else partition, "position": position, "streamversion": version}
+    event["id"] = str(event_id(event["stream"], version))
+    row = [event["partition"], position, event["stream"], version, event["partitionkey"], like, event["time"], canonical(event)]
+    owner.execute(f"INSERT INTO event ({COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)", row)  # noqa: S608 - our own columns
+    return event
+
+
 def pass_over(owner: Owner, source: str, event: Mapping[str, Any]) -> None:
     """Move a reader's inbox past an event as if it had been applied."""
     owner.execute(

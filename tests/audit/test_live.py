@@ -6,16 +6,19 @@ import asyncio
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.cli import proof
 from services.cli.audit import Findings, Installation, check, evidence, settling
 from services.cli.audit.reading import read_all
 from services.cli.audit.settling import Look, look_at, settle
 from tests.audit.district import District
 from tests.audit.plant import append
-from tests.audit.test_planted import AT_ONCE, day_not_planned, new_level, said
+from tests.audit.test_planted import AT_ONCE, column_changed, day_not_planned, new_level, said
+from tests.audit.test_stalls import answering
 
 
 @pytest.fixture
@@ -109,3 +112,90 @@ async def test_the_look_at_what_waits_ends_where_it_moves_for_ever(district: Dis
     monkeypatch.setattr(settling, "_is_ready", well)
     settled = await settle(replace(district.installation, addresses={"mastery": "http://nowhere"}), within_s=0)
     assert (settled.at_rest, settled.moved, settled.silent) == (False, True, [])
+
+
+@pytest.mark.parametrize(("status", "answer"), [("503 Service Unavailable", "HTTP 503"), (None, "ConnectError")])
+async def test_what_evidence_does_not_say_over_http_is_left_out(status: str | None, answer: str, district: District) -> None:
+    async with answering(status or "200 OK") as address:
+        gateway = address if status else "http://127.0.0.1:9"
+        findings = await check(replace(district.installation, gateway=gateway), only=["I10"], options=AT_ONCE)
+    assert not findings.violations
+    assert [why for id, why in findings.left_out if id == "I10"] == [
+        f"evidence does not say over HTTP what it holds ({answer}): `cairn status` says what runs"
+    ]
+
+
+def command(monkeypatch: pytest.MonkeyPatch, installation: Installation, only: list[str]) -> None:
+    """Run `cairn audit check` on an installation as it is."""
+    monkeypatch.setattr(sys.modules[check.__module__.rpartition(".")[0]], "installation_at", lambda home: installation)
+    monkeypatch.setattr(proof, "home_of", lambda home: home)
+    monkeypatch.setattr(proof, "_stalled_after", lambda home: 30.0)
+    proof.check_command(Path(), None, 0, only, None, 5, None, None)
+
+
+def test_what_was_found_is_told_where_a_later_part_breaks_off(
+    district: District, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def broken(*given: Any) -> None:
+        raise RuntimeError("a later part")
+
+    monkeypatch.setattr(sys.modules[check.__module__], "_of_services", broken)
+    with district.copied("profile") as copy:
+        with copy.as_owner("profile") as owner:
+            column_changed({"profile": owner})
+        with pytest.raises(RuntimeError, match="a later part"):
+            command(monkeypatch, copy.installation, ["I2", "I6"])
+    told = capsys.readouterr().out
+    assert "WRONG I6: profile: columns of the table say other than the event: partition 0 position 0" in told
+    assert told.endswith("so far: the check did not come to its end\n")
+    assert "I5" not in told, "nobody asked for it"
+
+
+@pytest.mark.parametrize("rests", [True, False])
+def test_rest_is_told_whatever_is_asked_for(
+    rests: bool, district: District, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with district.copied("mastery") as copy:
+        if not rests:
+            with copy.as_owner("mastery") as owner:
+                new_level({"mastery": owner})
+        command(monkeypatch, copy.installation, ["I1"])
+    told = capsys.readouterr().out
+    assert ("All services at rest after" in told, "Not at rest." in told) == (rests, not rests)
+    assert "0 violations" in told
+
+
+class Slow:
+    """A clock by which each look takes its time, and everything stands where `at` says."""
+
+    def __init__(self, look_s: float, at: Callable[[int], int]) -> None:
+        self._look_s, self._at = look_s, at
+        self._now, self._looks = 0.0, 0
+
+    def monotonic(self) -> float:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        self._now += seconds
+
+    async def look(self, installation: Installation) -> Look:
+        self._now += self._look_s
+        self._looks += 1
+        return Look({"mastery": {0: self._at(self._looks)}}, {"mastery": {}}, {}, {})
+
+
+@pytest.mark.parametrize("within_s", [0, 0.5, 1, 20])
+@pytest.mark.parametrize("look_s", [0.01, 1.2, 5, 30])
+@pytest.mark.parametrize("moves", [False, True])
+async def test_what_does_not_move_is_at_rest_however_slowly_databases_answer(
+    within_s: float, look_s: float, moves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(look_s, lambda look: look if moves else 1)
+    monkeypatch.setattr(settling, "time", slow)
+    monkeypatch.setattr(settling, "asyncio", slow)
+    monkeypatch.setattr(settling, "look_at", slow.look)
+    settled = await settle(Installation({"mastery": "nowhere"}), within_s)
+    assert (settled.at_rest, settled.moved) == (not moves, moves)
+    findings = Findings()
+    settling.tell(settled, within_s, Installation({"mastery": "nowhere"}), findings)
+    assert ("I5" in findings.violated) is (moves and within_s > 0)

@@ -22,7 +22,7 @@ from shared.contracts.topics import Topic
 from shared.ledger.read import FETCH
 from shared.testing import running
 from tests.audit.district import NOW, District
-from tests.audit.plant import Owner, append, edit, named, one, pass_over, remove, some_event
+from tests.audit.plant import Owner, append, edit, forge, named, one, pass_over, remove, some_event
 
 AT_ONCE = Options(within_s=0, quiet_s=0, most_parked=2)
 LATEST = "position DESC, partition"
@@ -174,6 +174,10 @@ def counted_otherwise(owners: dict[str, Owner]) -> None:
     edit(owners["mastery"], "mastery.estimated.v1", lambda event: event["data"]["evidence"].update(duration_ms=1))
 
 
+def published_beyond(owners: dict[str, Owner]) -> None:
+    owners["profile"].execute("UPDATE published SET position = position + 1000000 WHERE partition = 0")
+
+
 # I5
 
 
@@ -222,6 +226,26 @@ def event_gone(owners: dict[str, Owner]) -> None:
 
 def column_changed(owners: dict[str, Owner]) -> None:
     owners["profile"].execute("UPDATE event SET key = 'other' WHERE partition = 0 AND position = 0")
+
+
+def told_at_another_time(owners: dict[str, Owner]) -> None:
+    owners["profile"].execute("UPDATE event SET recorded_at = recorded_at - interval '1 microsecond' WHERE partition = 0 AND position = 0")
+
+
+def told_at_no_time(owners: dict[str, Owner]) -> None:
+    owners["profile"].execute("UPDATE event SET recorded_at = '-infinity' WHERE partition = 0 AND position = 0")
+
+
+def behind_the_length(owners: dict[str, Owner]) -> None:
+    forge(owners["profile"], "profile.learner-rostered.v1", None, 10**9)
+
+
+def before_the_first(owners: dict[str, Owner]) -> None:
+    forge(owners["profile"], "profile.learner-rostered.v1", None, -1)
+
+
+def in_no_partition(owners: dict[str, Owner]) -> None:
+    forge(owners["profile"], "profile.learner-rostered.v1", 99, 0)
 
 
 # I7
@@ -371,6 +395,7 @@ PLANTED: list[tuple[str, str, Plant, tuple[str, ...]]] = [
     ("I4", "has applied another event", inbox_back, ("mastery",)),
     ("I4", "counted without being recorded", lost_record, ("evidence",)),
     ("I4", "counted otherwise than it was recorded", counted_otherwise, ("mastery",)),
+    ("I4", "published more than its ledger holds: profile partition 0 to 1,000,000 of", published_beyond, ("profile",)),
     ("I5", "pathing is 1 events behind", not_heard, ("mastery",)),
     ("I5", "a service holds another state than was told", position_skipped, ("mastery", "pathing")),
     ("I5", "enrolment in pathing of", enrolled_otherwise, ("pathing",)),
@@ -431,6 +456,11 @@ async def test_the_remedy_that_is_named_mends_each_kind_of_table(plant: Plant, s
         (decided_by_nobody, "mastery", ("the record and its replay differ",)),
         (event_gone, "profile", ("a chain is broken",)),
         (column_changed, "profile", ("columns of the table say other",)),
+        (told_at_another_time, "profile", ("columns of the table say other than the event: partition 0 position 0",)),
+        (told_at_no_time, "profile", ("columns of the table say other than the event: partition 0 position 0",)),
+        (behind_the_length, "profile", ("events that no partition counts", "the record and its replay differ")),
+        (before_the_first, "profile", ("events that no partition counts", "the record and its replay differ")),
+        (in_no_partition, "profile", ("events that no partition counts", "the record and its replay differ")),
     ],
 )
 async def test_a_changed_record_is_found_and_named(plant: Plant, service: str, words: tuple[str, ...], district: District) -> None:
@@ -438,6 +468,26 @@ async def test_a_changed_record_is_found_and_named(plant: Plant, service: str, w
     assert findings.violated == {"I6"}
     for word in words:
         assert f"{service}: {word}" in said(findings, "I6")
+
+
+async def test_a_time_that_is_none_stops_no_other_check(district: District) -> None:
+    assert "I6" in (await found(district, told_at_no_time, "profile")).violated
+
+
+@pytest.mark.parametrize("plant", [behind_the_length, in_no_partition])
+async def test_replay_finds_what_no_partition_counts_of_everybody_and_of_whom_it_names(plant: Plant, district: District) -> None:
+    with district.copied("profile") as copy:
+        await asyncio.to_thread(_planted, copy, plant, ("profile",))
+        urls = copy.installation.urls
+        with copy.as_owner("profile") as owner:
+            _, _, event = some_event(owner, "profile.learner-rostered.v1", "version DESC, position DESC")
+            (other,) = one(owner, "SELECT key FROM event WHERE stream LIKE 'profile/learner/%%' AND key <> %s", event["partitionkey"])
+        for learner, count in ((None, 1), (event["partitionkey"], 1), (other, 0)):
+            [report] = await asyncio.to_thread(verify.verify, urls, "local", [Topic.PROFILE], learner, lambda report: None)
+            found = [each for each in report.differences if each.what.startswith("no partition counts it")]
+            assert [(each.stream, each.place) for each in found] == [
+                (event["stream"], f"partition {event['partition']} position {event['position']}")
+            ] * count
 
 
 async def test_processes_of_their_own_find_what_is_found_in_this_one(district: District, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,7 @@ KNOWN: Final = """
 OVER: Final = """
     SELECT i.service, i.source, i.partition, i.position, l.length FROM inbox i
     JOIN lane l ON l.service = i.source AND l.partition = i.partition WHERE i.position >= l.length"""
+TOO_FAR: Final = "SELECT service, partition, published, length FROM lane WHERE published > length ORDER BY service, partition"
 HEADS: Final = """
     SELECT i.service, i.source, i.partition, i.position, i.head, lower(hex(e.hash)) FROM inbox i
     JOIN event e ON e.service = i.source AND e.partition = i.partition AND e.position = i.position"""
@@ -68,10 +69,13 @@ SETTINGS: Final = "SELECT bytes FROM event WHERE stream = %s ORDER BY version"
 
 
 def check_inboxes(installation: Installation, book: Book, findings: Findings) -> None:
-    """I4: no inbox is beyond its source, and the hash that it holds is the source's own at that position."""
+    """I4: no inbox is beyond its source, and the hash that it holds is the source's own at that position; nor is what was published beyond
+    its ledger."""
     findings.count("I4", "inboxes compared with their sources", book.number("SELECT count(*) FROM inbox"))
     over = (f"{_lane(row)} at {row[3]}, the ledger holds {row[4]}" for row in book.rows(OVER))
     findings.wrong("I4", "a service has applied more than its source's ledger holds", over)
+    published = (f"{SERVICES[service]} partition {lane} to {to:,} of {length:,}" for service, lane, to, length in book.rows(TOO_FAR))
+    findings.wrong("I4", "a service says that it published more than its ledger holds", published)
     other = [_lane(row) for row in book.rows(HEADS) if row[4] != row[5]]
     starts = ((row, chain_start(f"/{installation.name}/{SERVICES[row[1]]}", row[2])) for row in book.rows(BEGUN))
     other += [_lane(row) for row, start in starts if row[3] != start]

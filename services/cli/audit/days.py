@@ -56,8 +56,8 @@ class _School:
     unplanned: dict[date, str] = field(default_factory=dict)
 
     def owing(self, open_now: Iterable[date]) -> list[date]:
-        """Return the days that must be planned with all that was asked: the last one, and before it those that are open."""
-        return sorted({max(self.taken), *open_now} & self.taken.keys())
+        """Return the days that must be planned with all that was asked: of those that took something, the ones that are open."""
+        return sorted(self.taken.keys() & set(open_now))
 
 
 @dataclass

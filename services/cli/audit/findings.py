@@ -93,6 +93,8 @@ class Findings:
     """Invariant, and why a part of it was not looked at."""
     seconds: dict[str, float] = field(default_factory=dict)
     """What was measured: how long convergence and each part of the check took."""
+    at_rest: bool = False
+    """Whether all services came to rest, in the time that they had."""
 
     def count(self, invariant: str, what: str, number: int) -> None:
         """Note how much was looked at."""
@@ -112,6 +114,11 @@ class Findings:
     def leave_out(self, invariant: str, why: str) -> None:
         """Note that something was not looked at."""
         self.left_out.append((invariant, why))
+
+    def keep(self, ids: Collection[str]) -> None:
+        """Keep what these invariants are concerned with, violations in their order."""
+        self.checked = [each for each in self.checked if each[0] in ids]
+        self.violations = sorted((each for each in self.violations if each.invariant in ids), key=lambda each: int(each.invariant[1:]))
 
     @property
     def violated(self) -> set[str]:

@@ -29,11 +29,13 @@ SHORT: Final = 8
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = datetime.resolution
 
+TOLD_AT: Final = """to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+"""As it stands in events. As text, since a time that was tampered with need not be one that Python knows."""
 LANES: Final = "SELECT p.id, p.length, p.head, q.position FROM partition p JOIN published q ON q.partition = p.id ORDER BY p.id"
 INBOX: Final = "SELECT source, partition, position, head FROM inbox"
 PARKED: Final = """
     SELECT source, partition, position, resolved_at IS NULL, coalesce(starts_with(resolution, 'discarded'), false) FROM parked"""
-EVENTS: Final = "position, stream, version, key, type, bytes"
+EVENTS: Final = f"position, stream, version, key, type, {TOLD_AT}, bytes"
 SWEEPS: Final = "SELECT DISTINCT name FROM cursor"
 
 
@@ -63,6 +65,7 @@ def _read(installation: Installation, service: str, book: Book, findings: Findin
         connection.isolation_level, connection.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
         with connection.transaction():
             lanes = connection.execute(LANES).fetchall()
+            outside = connection.execute(read.OUTSIDE, {"most": read.FETCH}).fetchall()
             sweeps = {str(name) for (name,) in connection.execute(SWEEPS).fetchall()}
             standing = Standing({row[0]: row[1] for row in lanes}, {row[0]: row[3] for row in lanes}, sweeps)
             _put_standing(connection, service, standing, book)
@@ -77,6 +80,8 @@ def _read(installation: Installation, service: str, book: Book, findings: Findin
             broken += chain.end(length, head)
         findings.wrong("I6", f"{service}: a chain is broken", broken)
         findings.wrong("I6", f"{service}: columns of the table say other than the event", otherwise)
+    nowhere = (f"partition {number} position {position} ({stream}@{version})" for number, position, stream, version in outside)
+    findings.wrong("I6", f"{service}: events that no partition counts", nowhere)
     held = book.number("SELECT count(*) FROM event WHERE service = ?", number_of(service))
     findings.count("I6", f"{service}: events in the ledger", held)
     findings.count("I6", f"{service}: chains walked", len(lanes))
@@ -107,7 +112,7 @@ class _Reader:
 
     def take(self, rows: list[Any]) -> None:
         events, acts, told, facts, holes = [], list[Any](), list[Any](), list[Any](), list[Any]()
-        for position, stream, version, key, type_name, raw in rows:
+        for position, stream, version, key, type_name, at, raw in rows:
             try:
                 header = Header.read(raw)
                 row = self._row(position, header, raw)
@@ -117,7 +122,7 @@ class _Reader:
                 continue
             self._chain.follow(position, header, row[9].hex())
             a = header.attributes
-            if (a["stream"], a["streamversion"], a["partitionkey"], a["type"]) != (stream, version, key, type_name):
+            if (a["stream"], a["streamversion"], a["partitionkey"], a["type"], a["time"]) != (stream, version, key, type_name, at):
                 self.otherwise.append(f"partition {self._number} position {position}")
             events.append(row)
             hole = hole_before(header)

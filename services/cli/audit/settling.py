@@ -39,29 +39,25 @@ HEALTH_LIMIT_S: Final = 6.0
 CONNECT_S: Final = 5
 
 DIRTY: Final = f"""
-    WITH last AS (
-        SELECT school_id, day, day = max(day) OVER (PARTITION BY school_id) AS newest,
-            row_number() OVER (PARTITION BY school_id ORDER BY day DESC) AS back FROM day_input
-    ), told AS (
-        SELECT school_id, day, newest, coalesce(plan.version, 0) AS planned, had.staff::text AS staff,
+    WITH told AS (
+        SELECT school_id, day, coalesce(plan.version, 0) AS planned, had.staff::text AS staff,
             input.version > coalesce(plan.version, 0) AS news,
-            (SELECT count(*) FROM day_demand AS d WHERE d.school_id = last.school_id AND d.day = last.day) AS taken,
+            (SELECT count(*) FROM day_demand AS d WHERE d.school_id = input.school_id AND d.day = input.day) AS taken,
             EXISTS (
                 SELECT FROM day_demand AS d JOIN demand AS n USING (school_id, learner_id)
-                WHERE d.school_id = last.school_id AND d.day = last.day AND n.demand_version > d.demand_version) AS changed,
+                WHERE d.school_id = input.school_id AND d.day = input.day AND n.demand_version > d.demand_version) AS changed,
             EXISTS (
-                SELECT FROM demand AS n WHERE n.school_id = last.school_id AND {ASKS} AND NOT EXISTS (
+                SELECT FROM demand AS n WHERE n.school_id = input.school_id AND {ASKS} AND NOT EXISTS (
                     SELECT FROM day_demand AS d
-                    WHERE d.school_id = last.school_id AND d.day = last.day AND d.learner_id = n.learner_id)) AS more
-        FROM last JOIN day_input AS input USING (school_id, day) JOIN day_staff AS had USING (school_id, day)
+                    WHERE d.school_id = input.school_id AND d.day = input.day AND d.learner_id = n.learner_id)) AS more
+        FROM day_input AS input JOIN day_staff AS had USING (school_id, day)
             LEFT JOIN day_plan AS plan USING (school_id, day)
-        WHERE last.back <= 2 AND had.staff <> '[]'
+        WHERE day >= (({NEWEST}) AT TIME ZONE 'UTC')::date - 1 AND had.staff <> '[]'
     ), owing AS (SELECT *, news AND taken > 0 OR changed AS owed FROM told)
-    SELECT school_id, day, newest, planned, owed, taken, staff FROM owing WHERE owed OR more
+    SELECT school_id, day, planned, owed, taken, staff FROM owing WHERE owed OR more
 """  # noqa: S608 - our own words
-"""Days that took something and have no plan of it, or are to take what was noted: of each school the last one, and the one before it, which
-counts as long as it is open; the version of the plan that each has; whether it owes something, else it may be full; whom it took, and its
-adults."""
+"""Days that took something and have no plan of it, or are to take what was noted, and may be open, wherever the school is; the version of
+the plan that each has; whether it owes something, else it may be full; whom it took, and its adults."""
 
 _STAFF: Final = TypeAdapter(list[StaffMember])
 SchoolDay = tuple[UUID, date]
@@ -155,7 +151,8 @@ async def settle(
     """Wait until every service has applied what its sources hold and nothing moves any more, or the time is over.
 
     Args:
-        within_s: the longest time to wait for rest; 0: two looks tell whether what is not at rest moves.
+        within_s: the longest time to wait for rest; 0: two looks tell whether what is not at rest moves. What rests is looked at for
+            `quiet_s`, or until it moves.
         stalled_after_s: the services' own setting of that name.
         watch: where the time is over and a service stands still: go on looking until its health turns red, or ought to have.
         quiet_s: for how long nothing may move before that is rest.
@@ -173,16 +170,18 @@ async def settle(
         stalls = Stalls(installation.addresses, stalled_after_s + TOLD_S, well)
         while settled is None:
             look, now = await look_at(installation), time.monotonic()
+            rests = look is not None and look.rests
             quiet_since = now if look is None or look != before else quiet_since
             moved = moved or (before is not None and look != before)
             over = now if over == math.inf and now - began >= within_s else over
             waits = await stalls.see(look, now, over)
-            if look is not None and look.rests and now - quiet_since >= quiet_s:
+            if rests and now - quiet_since >= quiet_s:
                 settled = Settled(True, quiet_since - began, look, stalls.silent, stalls.watched, moved)
             elif (
-                now - began >= within_s + (quiet_s if look is not None and look.rests else 0)
+                now - began >= within_s + (quiet_s if rests else 0)
+                and not (rests and look == before)  # However long a look takes: only what moved is not at rest.
                 and not (watch and waits)
-                and (before is not None or look is None or within_s > 0)
+                and (before is not None or look is None or (within_s > 0 and not rests))
             ):
                 settled = Settled(False, now - began, look, stalls.silent, stalls.watched, moved)
             else:
@@ -278,16 +277,16 @@ async def look_at(installation: Installation) -> Look | None:
 
 
 async def _dirty(connection: Connection) -> dict[SchoolDay, int]:
-    """Return the days that have to be planned yet, and the version of the plan that each has."""
+    """Return the open days that have to be planned yet, and the version of the plan that each has."""
     rows = await _rows(connection, DIRTY)
-    if all(newest and owed for _, _, newest, _, owed, _, _ in rows):
-        return {(school, on): version for school, on, _, version, *_ in rows}
-    ((at,),) = await _rows(connection, NEWEST)  # Seldom, hence asked for by itself.
+    if not rows:
+        return {}
+    ((at,),) = await _rows(connection, NEWEST)
     settings = settings_of(await _rows(connection, SETTINGS))
     open_now, schools = open_days_of(at, settings), schools_of(settings.at(settings.latest))
     return {
-        (school, on): version for school, on, newest, version, owed, taken, staff in rows
-        if (newest or on in open_now.get(school, ())) and (owed or taken < _room(schools.get(school), on, staff))
+        (school, on): version for school, on, version, owed, taken, staff in rows
+        if on in open_now.get(school, ()) and (owed or taken < _room(schools.get(school), on, staff))
     }  # fmt: skip
 
 
@@ -305,7 +304,7 @@ async def _rows(connection: Connection, statement: str) -> list[Any]:
 
 def tell(settled: Settled, within_s: float, installation: Installation, findings: Findings) -> None:
     """Put what waiting came to into the findings."""
-    findings.seconds["convergence"] = settled.seconds
+    findings.seconds["convergence"], findings.at_rest = settled.seconds, settled.at_rest
     findings.count("I5", "services that are to reach the same state", len(installation.urls))
     findings.count("I9", "looks at services in which something waited", settled.watched)
     if not installation.addresses:
