@@ -112,6 +112,11 @@ async def test_a_head_that_was_cut_too_early_is_told_from_one_that_was_old(publi
         return replace(found, settings=found.settings | {"retention.ms": "1"})
 
     monkeypatch.setattr(topics, "kept", shorter)
+    lowered = await published.found()
+    assert "profile: the settings of" in said(lowered)
+    assert f"retention.ms is 1, not {topics.RETENTION_MS} or more" in said(lowered)
+    assert f"profile: published, younger than Kafka keeps records, and not in Kafka: partition {number} position 0" in said(lowered)
+    monkeypatch.setattr(topics, "RETENTION_MS", 1)
     lawful = await published.found()
     assert not lawful.violations, said(lawful)
     assert lawful.counted("profile: older than Kafka keeps them") == 3

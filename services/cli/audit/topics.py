@@ -15,7 +15,7 @@ from services.cli.audit.findings import Findings
 from services.cli.audit.place import Installation
 from services.cli.audit.reading import Standing
 from shared.contracts.envelope import Header, digest
-from shared.contracts.topics import topic_name
+from shared.contracts.topics import RETENTION_MS, topic_name
 from shared.ledger.store import rows_json
 from shared.relay.kept import Kept, NoTopic, kept
 from shared.relay.walk import stamped
@@ -29,7 +29,7 @@ STANDS_NOW: Final = """
     SELECT partition, position, encode(sha256(bytes), 'hex') FROM event
     JOIN jsonb_to_recordset(%s) AS r(partition int, position bigint) USING (partition, position)"""
 LAWFUL: Final = {"message.timestamp.type": "LogAppendTime", "retention.bytes": "-1", "cleanup.policy": "delete"}
-"""Settings of a topic under which nothing is lost before its time."""
+"""Settings of a topic under which nothing is lost before its time; nor is it where `retention.ms` is RETENTION_MS or more."""
 
 
 @dataclass
@@ -135,10 +135,13 @@ async def check_topic(installation: Installation, service: str, standing: Standi
         f"{service}: Kafka holds a record ahead of one that is missing",
         _joined(lane.disorder for lane in lanes.values() if not emptied),
     )
-    _check_missing(service, standing, lanes, found, times.gone_before_us(found.retention_ms), book, emptied, findings)
+    keeps_ms = None if found.retention_ms is None else max(found.retention_ms, RETENTION_MS)
+    _check_missing(service, standing, lanes, found, times.gone_before_us(keeps_ms), book, emptied, findings)
     unlike = [
         f"{name} is {found.settings.get(name)}, not {wanted}" for name, wanted in LAWFUL.items() if found.settings.get(name) != wanted
     ]
+    if found.retention_ms is not None and found.retention_ms < RETENTION_MS:
+        unlike.append(f"retention.ms is {found.retention_ms}, not {RETENTION_MS} or more")
     findings.wrong("I3", f"{service}: the settings of {topic} lose records before their time", unlike)
 
 
