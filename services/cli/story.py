@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 from uuid import UUID
 
+from services.cli.unread import Unreadable, event_of
 from services.cli.verify import reading, streams_of
 from services.cli.waiting import waiting_of
 from shared.contracts import evidence, mastery, pathing, profile, scheduling
@@ -86,6 +87,8 @@ class Chapter:
     @property
     def because(self) -> str:
         """What led to it, in a few words."""
+        if isinstance(self.event.data, Unreadable):
+            return "unknown"
         if self.cause is None:
             if self.event.causation != self.event.correlation:  # Not the first in its line.
                 what = "event"
@@ -111,7 +114,7 @@ async def tell(urls: Mapping[str, str], learner: UUID, until: datetime | None, e
             if service in (Topic.MASTERY, Topic.PATHING, Topic.SCHEDULING):
                 await _learn_names(pool, service, names)
             raws = read.naming(pool, str(learner)) if everything else _of_learner(pool, service, str(learner))
-            found = [event async for raw in raws if not isinstance((event := store.decoded(raw)).data, UNTOLD)]
+            found = [event async for raw in raws if not isinstance((event := event_of(raw, service)).data, UNTOLD)]
             events += found
             if service == Topic.EVIDENCE:
                 waits = await waiting_of(pool, learner, found)
@@ -119,7 +122,7 @@ async def tell(urls: Mapping[str, str], learner: UUID, until: datetime | None, e
             led |= await _led(pool, found) if service == Topic.SCHEDULING else {}
     order = {str(service): place for place, service in enumerate(Topic)}
     events.sort(
-        key=lambda event: (event.time, order[event.service], not event.stream.startswith(ACT), event.partition, event.position)
+        key=lambda event: (event.time, order.get(event.service, len(order)), not event.stream.startswith(ACT), event.partition, event.position)
     )  # fmt: skip
     causes = _causes(events, led)
     told = [event for event in events if until is None or event.time <= until]
@@ -186,7 +189,7 @@ async def _acts(pool: read.Pool, events: Sequence[Recorded[Any]], waits: Iterabl
     found: list[Recorded[Any]] = []
     for start in range(0, len(names), MAX_ACTS):
         rows = await read.found(pool, ACTS, [names[start : start + MAX_ACTS]])
-        found += [event for (raw,) in rows if (event := store.decoded(bytes(raw))).id not in known]
+        found += [event for (raw,) in rows if (event := event_of(bytes(raw), Topic.EVIDENCE)).id not in known]
     return found
 
 
@@ -231,7 +234,7 @@ def _causes(events: Sequence[Recorded[Any]], led: Mapping[str, Cause]) -> dict[s
 async def _learn_names(pool: read.Pool, service: Topic, names: Names) -> None:
     """Read what ids are called from the pages of a service's settings stream, the latest name of each."""
     async for raw in read.stream(pool, f"{service}/settings"):
-        _learn_page(getattr(store.decoded(raw).data, "content", None), names)
+        _learn_page(getattr(event_of(raw, service).data, "content", None), names)
 
 
 def _learn_page(content: Any, names: Names) -> None:
@@ -250,6 +253,8 @@ def _learn_page(content: Any, names: Names) -> None:
 def words(event: Any, names: Names) -> str:
     """Return one event in words; the type and its ids where nobody found words for it."""
     match event:
+        case Unreadable():
+            return event.words
         case (
             profile.LearnerRostered() | profile.PreferencesStated() | profile.LearnerIdentified() | profile.LearnerErased()
             | profile.ErasureLifted()

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
+from services.cli.unread import event_of
 from services.evidence.queries.reading import REASON, WAITING_ACTS
 from services.evidence.queries.views import REMEDIES
 from shared.contracts.envelope import Recorded
 from shared.contracts.evidence import AliasNoted
-from shared.ledger import read, store
+from shared.contracts.topics import Topic
+from shared.ledger import read
 
 MAX_WAITING: Final = 1_000
 """Waiting acts of an alias that are told, the first ones: an LMS tells more items than a district ever aligns."""
@@ -29,7 +31,8 @@ async def waiting_of(pool: read.Pool, learner: UUID, events: Sequence[Recorded[A
     """
     found = {}
     for name in dict.fromkeys(event.stream for event in events if isinstance(event.data, AliasNoted)):
-        noted: list[Recorded[Any]] = [store.decoded(raw) async for raw in read.stream(pool, name)]
+        told: list[Recorded[Any]] = [event_of(raw, Topic.EVIDENCE) async for raw in read.stream(pool, name)]
+        noted = [event for event in told if isinstance(event.data, AliasNoted)]
         for place, event in enumerate(noted):
             if event.data.learner_id == learner:
                 since = event.position if place else 0

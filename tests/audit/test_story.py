@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
 import psycopg
 import pytest
 
@@ -15,7 +17,7 @@ from services.cli import story, verify
 from services.cli.verify import parts_of
 from shared.clock import FixedClock
 from shared.contracts import evidence, mastery, pathing, profile, scheduling
-from shared.contracts.envelope import StreamId
+from shared.contracts.envelope import StreamId, canonical
 from shared.contracts.topics import Topic
 from shared.ledger import read
 from shared.testing import SOME_TIME, recorded, running
@@ -196,3 +198,29 @@ def test_a_request_is_told_from_a_tick_and_from_an_event_of_others() -> None:
     ):  # fmt: skip
         led = replace(event, causation=causation, correlation=correlation)
         assert story.Chapter(event.time, "scheduling", "", led, None).because == because
+
+
+@pytest.mark.parametrize(("bytes_of", "where"), [
+    (lambda event: canonical(event | {"data": {"learner_id": 7}, "causationid": "x"}), ", at partition {} position {}"),
+    (lambda event: canonical(event | {"data": {}, "time": "whenever"}), ", at partition {} position {}"),
+    (lambda event: b"junk", ""),
+])  # fmt: skip
+@pytest.mark.parametrize("type_name", ["mastery.estimated.v1", "evidence.alias-noted.v1", "evidence.accepted.v1"])
+async def test_what_cannot_be_read_is_a_chapter_and_the_others_are_told(
+    type_name: str, bytes_of: Callable[[dict[str, Any]], bytes], where: str, district: District
+) -> None:
+    service = type_name.partition(".")[0]
+    learner = await busiest_of(district)
+    with district.copied(service) as copy:
+        whole = await story.tell(copy.installation.urls, learner, None)
+        broken = next(chapter.event for chapter in whole if chapter.event.type == type_name)
+        place = broken.partition, broken.position
+        with copy.as_owner(service) as owner:
+            changed = bytes_of(orjson.loads(broken.raw))
+            owner.execute("UPDATE event SET bytes = %s WHERE partition = %s AND position = %s", [changed, *place])
+        told = await story.tell(copy.installation.urls, learner, None)
+    assert {chapter.event.id for chapter in told} - {""} >= {chapter.event.id for chapter in whole} - {broken.id}
+    if type_name == "evidence.alias-noted.v1":
+        return  # Nothing in it names her any more.
+    words = f"an event that cannot be read{where.format(*place)}: run `cairn replay verify --service {service}`"
+    assert [(chapter.service, chapter.because) for chapter in told if chapter.words == words] == [(service, "unknown")]
