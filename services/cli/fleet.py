@@ -135,7 +135,7 @@ def prepare(plan: Plan, stack: Stack, progress: Progress) -> dict[str, Entry]:
 
     require_own_roles(stack.postgres_url, plan.services, plan.home)  # Of all services, before anything is made for the first.
     made = {service: owned_database(stack.postgres_url, service, plan.home) for service in plan.services}
-    ours = {service: database.owner_url for service, database in made.items() if database is not None}
+    ours = {str(service): database.owner_url for service, database in made.items() if database is not None}
     require_own_ledgers(ours, plan.settings.installation, plan.settings.partitions)
     known, entries = read_entries(plan.home), dict[str, Entry]()
     gateway = _entry(plan.home, GATEWAY, known, plan.port)

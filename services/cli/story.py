@@ -121,9 +121,7 @@ async def tell(urls: Mapping[str, str], learner: UUID, until: datetime | None, e
                 events += await _acts(pool, found, waits)
             led |= await _led(pool, found) if service == Topic.SCHEDULING else {}
     order = {str(service): place for place, service in enumerate(Topic)}
-    events.sort(
-        key=lambda event: (event.time, order.get(event.service, len(order)), not event.stream.startswith(ACT), event.partition, event.position)
-    )  # fmt: skip
+    events.sort(key=lambda e: (e.time, order.get(e.service, len(order)), not e.stream.startswith(ACT), e.partition, e.position))
     causes = _causes(events, led)
     told = [event for event in events if until is None or event.time <= until]
 
@@ -389,14 +387,13 @@ def _of_pathing(event: Any, names: Names) -> str:
 
 
 def _of_placement(event: scheduling.PlacementChanged, names: Names) -> str:
-    day = "; ".join(f"{place.period_id}: {_of_period(event.school_id, place, names)}" for place in event.placements)
-    return f"her {event.on:%A, %d %B}: {day}"
+    day = (f"{place.period_id}: {_of_period(event.school_id, place, names)}" for place in event.placements)
+    return f"her {event.on:%A, %d %B}: {'; '.join(day)}"
 
 
 def _of_period(school_id: UUID, place: scheduling.Placement, names: Names) -> str:
-    if place.begun:
-        return "had begun"
-    return f"{place.use} in {names.space(school_id, place.space_id)}" if place.use else "unserved"
+    unserved = "had begun" if place.begun else "unserved"
+    return f"{place.use} in {names.space(school_id, place.space_id)}" if place.use else unserved
 
 
 def _share(e6: int) -> str:

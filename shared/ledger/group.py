@@ -38,8 +38,8 @@ MAX_ASIDE: Final = 5_000
 ASIDE_S: Final = 30.0
 """Longest time that they wait so; whoever stands still has lost its locks by then (`shared/ledger/patience.py`)."""
 MAX_TRIES: Final = 5
-"""Of a transaction that failed for a passing reason, such as a lost connection. Trying again is safe, for commands are idempotent; a refusal
-behind a try whose COMMIT nobody saw end is told as such."""
+"""Of a transaction that failed for a passing reason, such as a lost connection. Commands are idempotent, so trying again is safe;
+what is refused behind a try whose COMMIT nobody saw end is told as such."""
 OVERTAKEN: Final = (KeyChanged, UniqueViolation)
 """Another process made the same stream meanwhile, in another partition: asked again, the commands meet it as it is."""
 log = structlog.get_logger(__name__)

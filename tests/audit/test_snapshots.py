@@ -76,7 +76,7 @@ async def test_an_audit_holds_no_transaction_between_two_pages(only: str, distri
 def test_replay_holds_no_transaction_between_two_pages(district: District, watch: Watch) -> None:
     url = district.installation.urls["mastery"]
     verify.settings_of.cache_clear()
-    lanes = asyncio.run(verify._lanes(url, "mastery", "local", None))
+    lanes, _ = asyncio.run(verify._lanes(url, "mastery", "local", None))
     reports = [verify.replay_lane(lane) for lane in lanes]
     assert sum(report.decisions for report in reports) > MANY
     assert not [difference for report in reports for difference in report.differences]

@@ -30,8 +30,8 @@ KNOWN = 60
 IN_A_ROW = 10
 """Answers of one learner in a request: a quiz."""
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
-KNOWN_FROM = date(2000, 1, 1)
-"""The first day of courses: all that any scenario tells is later."""
+KNOWN_FROM = date(2025, 12, 1)
+"""The first day of courses: all quizzes here are later, and those of a district's year before (`district.EARLY`) wait."""
 SPAN = 200 * 24 * 60
 """Minutes from START within which quizzes happen."""
 RIGHT = 0.8
@@ -63,9 +63,7 @@ def know(url: str, learners: int = KNOWN) -> None:
     """Let evidence know so many learners, the items, and when courses began, so that what is told is recorded at once."""
     key = bytes.fromhex("22" * 32)
     facts: list[Any] = [NoteCalendar(CalendarNoted(first_day=KNOWN_FROM))]
-    facts += [
-        NoteAlias(AliasNoted(alias=person_alias(key, SOURCE, person(n)), learner_id=name("learner", n))) for n in range(learners)
-    ]
+    facts += [NoteAlias(AliasNoted(alias=person_alias(key, SOURCE, person(n)), learner_id=name("learner", n))) for n in range(learners)]
     facts += [
         AlignItem(ItemAligned(item_id=item_id_of(item(n)), iri=item(n), competency_ids=(competency(n),))) for n in range(ITEMS)
     ]  # fmt: skip

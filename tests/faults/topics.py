@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+import httpx
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.errors import NodeNotReadyError, UnknownTopicOrPartitionError
@@ -192,6 +193,8 @@ def old_evidence(stage: Stage) -> None:
             return False
 
         with load(town, stage.seed) as client:
+            said = {"first_day": str(long_ago.date() - timedelta(days=1)), "author_id": str(seeds.name("teacher", 1))}
+            httpx.put(f"{town.address('evidence')}/evidence/calendar", json=said).raise_for_status()
             acts = [seeds.act(f"old-{n}", n % seeds.LEARNERS, n % seeds.ITEMS, True, long_ago + timedelta(days=n)) for n in range(200)]
             client.tell(acts)
             client.until(30)

@@ -49,6 +49,7 @@ NEW_COLUMNS = {
     ("mastery", "0008"): {"override": {"ended": True}},  # `fill` gives each of them an end of the same version.
     ("scheduling", "0002"): {"demand": {"position": -1}},
     ("profile", "0006"): {"person_key": {"erasures": 0}},
+    ("pathing", "0005"): {"path": {"due_subject": "", "due_minutes": None}},
     ("evidence", "0008"): {table: {"partition": None, "position": None} for table in ("alias", "alignment", "calendar")},
 }
 """What a revision adds to rows that it finds; `_foreign`, which is in every service, aside."""

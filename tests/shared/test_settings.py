@@ -54,7 +54,9 @@ def test_a_wrong_value_is_named_by_its_variable_and_not_repeated(name: str, valu
 
 
 @pytest.mark.parametrize("name", ["database_url", "owner_database_url"])
-@pytest.mark.parametrize("value", ["postgresql://app:s3cr#t@[h/name", "app s3cr#t host", "password='s3cr#t", "postgresql://app:s3cr#t%zz@h/n"])
+@pytest.mark.parametrize(
+    "value", ["postgresql://app:s3cr#t@[h/name", "app s3cr#t host", "password='s3cr#t", "postgresql://app:s3cr#t%zz@h/n"]
+)
 def test_what_is_no_address_of_a_database_is_not_repeated_since_a_password_may_be_in_it(name: str, value: str) -> None:
     with pytest.raises(Misconfigured, match=f"^{variable_of(name)}: .* percent-encoded") as caught:
         load_settings(Settings, **{name: value})

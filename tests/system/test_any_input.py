@@ -33,7 +33,7 @@ from shared.parameters import page_hash, paged, set_id_of
 from shared.parts import Parts
 from shared.settings_stream import adoption
 from shared.stack import ServiceDatabase
-from shared.testing import recorded, running
+from shared.testing import running
 from tests.evidence import lms
 from tests.evidence.lms import act, answered, envelope, graded, item_iri, put
 from tests.mastery.samples import competency

@@ -23,7 +23,7 @@ class Both:
         self.profile, self.evidence = profile, evidence
 
     async def roster(self, *templates: str) -> dict[str, Any]:
-        """Import the small district, in which the LMS calls Ada lms-1 and Ben 17; let evidence hear who is who, and release."""
+        """Import the small district, in which the LMS calls Ada lms-1 and Ben 17; let evidence hear of it, and release."""
         district = District().put("users.csv", "u2", userIds="{LMS:17}").put("users.csv", "u3", userIds="{Canvas:17}")
         answer = await self.profile.client.post(
             "/profile/oneroster/imports", params={"source": "sis", "person_iri": list(templates)}, content=district.zip(),
@@ -31,7 +31,7 @@ class Both:
         )  # fmt: skip
         assert answer.status_code == 200, answer.text
         async with self.profile.pool.connection() as connection:
-            found = await connection.execute("SELECT DISTINCT stream FROM event WHERE stream LIKE 'profile/alias/%'")
+            found = await connection.execute("SELECT DISTINCT stream FROM event WHERE stream ~ '^profile/(alias|roster)/'")
             streams = [name for (name,) in await found.fetchall()]
         for stream in streams:
             await self.evidence.hear(*await self.profile.ledger.stream(stream))

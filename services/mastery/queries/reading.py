@@ -33,7 +33,7 @@ _COLUMNS: Final = f"""
         SELECT * FROM level WHERE learner_id = %(learner)s AND level <> 'not-enough-evidence'
     ) l USING (learner_id, competency_id)
     LEFT JOIN due d USING (learner_id, competency_id) LEFT JOIN person_needed p USING (learner_id, competency_id)
-"""
+"""  # noqa: S608 - our own words
 _COMPETENCIES: Final = f"""
     SELECT {_COLUMNS} WHERE coalesce(e.competency_id, l.competency_id) > %(after)s
     ORDER BY coalesce(e.competency_id, l.competency_id) LIMIT %(most)s

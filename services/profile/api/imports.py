@@ -106,7 +106,7 @@ class Imported(BaseModel):
     under_way: bool = Field(
         description="Whether some of it is still to be taken, which the service does by itself: see `/profile/oneroster/imports/under-way`."
     )
-    refused: str | None = Field(description="In a dry run: why the roster itself would be refused, and what to do; null where it would not.")
+    refused: str | None = Field(description="In a dry run: why the roster itself would be refused, and what to do; else null.")
     warnings: list[Place] = Field(description="What was taken, but deserves a look: the first 100.")
     warnings_total: int
 
