@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, assert_never
 from uuid import UUID
 
-from services.pathing.versions.v4_catalogue import CATALOGUE, FRAMEWORK, Curriculum, Framework, curriculum
+from services.pathing.versions.v3_catalogue import CATALOGUE, FRAMEWORK, Curriculum, Framework, curriculum
+from services.pathing.versions.v3_options import taste_of
 from services.pathing.versions.v4_commands import (
     Choose,
     NoteEnrolment,
@@ -22,7 +23,6 @@ from services.pathing.versions.v4_commands import (
     SetGoals,
     command_of,
 )
-from services.pathing.versions.v4_options import taste_of
 from services.pathing.versions.v4_planner import Chosen, Learner, Plan, plan
 from services.pathing.versions.v4_state import (
     MAX_AUTHORS,

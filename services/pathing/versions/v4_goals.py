@@ -9,7 +9,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-from services.pathing.versions.v4_catalogue import Framework
+from services.pathing.versions.v3_catalogue import Framework
 from shared.contracts.envelope import MICRO
 from shared.contracts.pathing import Goal
 

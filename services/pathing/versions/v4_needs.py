@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import Final
 
-from services.pathing.versions.v4_catalogue import Framework
+from services.pathing.versions.v3_catalogue import Framework
 from shared.contracts.pathing import Reason, Step
 
 NEEDS_PER_SUBJECT: Final = 3

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Final
 
-from services.pathing.versions.v4_catalogue import Curriculum
+from services.pathing.versions.v3_catalogue import Curriculum
 from services.pathing.versions.v4_goals import Lanes
 from shared.contracts.pathing import Pace
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
-from services.pathing.versions.v4_catalogue import Curriculum, Framework, rank_of
+from services.pathing.versions.v3_catalogue import Curriculum, Framework, rank_of
+from services.pathing.versions.v3_options import Taste, options_for
 from services.pathing.versions.v4_goals import Lanes, Target, closures_of, targets_of
 from services.pathing.versions.v4_needs import needs_of
-from services.pathing.versions.v4_options import Taste, options_for
 from services.pathing.versions.v4_pace import pace_of
 from shared.contracts.envelope import MICRO
 from shared.contracts.mastery import Level

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from services.pathing.versions.v4_catalogue import CODE_OF, LEVELS, Framework
+from services.pathing.versions.v3_catalogue import CODE_OF, LEVELS, Framework
 from services.pathing.versions.v4_planner import Chosen
 from shared.contracts.envelope import canonical, digest
 from shared.contracts.mastery import Level
