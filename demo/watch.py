@@ -31,8 +31,8 @@ async def tell_pace(district: District) -> None:
     say(f"Against their dates, {listed([f'{count} learners are {PACES[pace]}' for pace, count in sorted(counts.items())])}.")
     if behind:
         rows = [
-            (plain(district.shown(each["learner_id"])), f"{each['minutes_needed'] / 60:.0f} hours", each["due"] or "")
-            for each in sorted(behind, key=lambda each: -int(each["minutes_needed"]))[:SHOWN]
+            (plain(district.shown(each["learner_id"])), f"{each['due_minutes'] / 60:.0f} hours of {each['due_subject']}", each["due"])
+            for each in sorted(behind, key=lambda each: -int(each["due_minutes"]))[:SHOWN]
         ]
         table(("behind pace", "still to learn", "until"), rows)
         more = f"; {len(behind) - SHOWN} more are" if len(behind) > SHOWN else "; they are"
