@@ -13,7 +13,6 @@ from typing import Any, Final
 from shared.errors import BadInput, CairnError, Fault
 
 DELIMITERS: Final = ",\t;"
-MAX_FIELD: Final = 1_000_000
 SECONDS_PER_DAY: Final = 86_400.0
 IN_MILLISECONDS: Final = 1e11
 """A time that is a number this large counts milliseconds since 1970; a smaller one seconds."""
@@ -54,9 +53,12 @@ def _csv(path: Path) -> tuple[list[str], Iterator[list[Any]]]:
     if not lines:
         raise BadInput(f"{path.name} is empty: a header and a row for each response are needed")
     delimiter = max(DELIMITERS, key=lambda sign: lines[0].count(sign))
-    csv.field_size_limit(MAX_FIELD)
     rows = csv.reader(lines, delimiter=delimiter)
-    return [name.strip() for name in next(rows)], rows
+    try:
+        return [name.strip() for name in next(rows)], rows
+    except csv.Error as error:
+        fault = Fault(f"{path.name}:1", "csv", str(error), "quote names that hold quotes or line ends")
+        raise BadInput(f"{path.name} has no header that can be read", [fault]) from None
 
 
 def _parquet(path: Path) -> tuple[list[str], Iterator[list[Any]]]:

@@ -1,5 +1,6 @@
 """Recorded responses from files of many forms; what is wrong is named with its row and a remedy."""
 
+import csv
 import gzip
 from pathlib import Path
 
@@ -109,6 +110,13 @@ def test_missing_columns_are_named_with_what_they_may_be_called(tmp_path: Path) 
 
 def test_a_wrong_encoding_is_named_with_its_row(tmp_path: Path) -> None:
     assert faults(tmp_path, b"learner,competencies,score\na,x,1\n\xff,x,1\n")[1] == "data.csv:3: byte 0xff - save it as UTF-8"
+
+
+def test_a_cell_beyond_what_is_read_is_named_and_what_others_of_the_process_read_stays(tmp_path: Path) -> None:
+    limit, long = csv.field_size_limit(), "x" * 200_000
+    assert faults(tmp_path, f"learner,competencies,score\na,x,1\na,{long},1\n")[1].startswith("data.csv:3: field larger than")
+    assert faults(tmp_path, f"learner,competencies,score,{long}\na,x,1,0\n")[1].startswith("data.csv:1: field larger than")
+    assert csv.field_size_limit() == limit
 
 
 def test_what_is_no_file_of_its_kind_is_said(tmp_path: Path) -> None:
