@@ -11,10 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from demo.words import listed
 from services.cli import fleet
-from services.cli.home import GATEWAY, entry_of, read_entries
+from services.cli.home import GATEWAY, Entry, entry_of, read_entries, setting
 from services.cli.installation import stop, up
-from shared.clock import clock_from
+from shared.clock import CLOCK_FILE, clock_from
 from shared.contracts.topics import Topic
 from shared.errors import Misconfigured
 from shared.stack import Stack
@@ -26,6 +27,8 @@ NOW: Final = "2026-10-13T07:30:00Z"
 NAME: Final = "aldermoor"
 FOLDER: Final = "demo"
 MARK: Final = "made-by-cairn-demo.json"
+STORED: Final = ("secrets.json", "postgres")
+"""What is in every folder in which an installation has stored something."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +69,47 @@ def begin(home: Path, learners: int, seed: int) -> Place:
     """Return a fresh installation that runs. One that an earlier demonstration made is wiped; any other is left alone.
 
     Raises:
-        Misconfigured: the folder holds an installation that is not ours.
+        Misconfigured: the folder holds an installation that is not ours, or what may be left of one.
     """
     place = Place(home)
-    if read_entries(home):
-        if not (place.folder / MARK).exists():
-            raise Misconfigured(f"{home} holds an installation that is not a demonstration: name another folder with --home")
-        stop(home, wipe=True)
+    _make_room(place)
     claim(home)
-    place.folder.mkdir(parents=True, exist_ok=True)
-    (place.folder / MARK).write_text(json.dumps({"learners": learners, "seed": seed}) + "\n")
-    up(home, now=NOW, installation=NAME)
+    try:
+        up(home, now=NOW, installation=NAME)
+    finally:
+        if _is_named_so(read_entries(home)):  # Also what does not get ready is ours. What failed earlier leaves nothing that says so.
+            place.folder.mkdir(exist_ok=True)
+            (place.folder / MARK).write_text(json.dumps({"learners": learners, "seed": seed}) + "\n")
     return place
+
+
+def _make_room(place: Place) -> None:
+    """Wipe what an earlier demonstration made, which is marked and named so: a marked folder may have been put to other use.
+
+    Raises:
+        Misconfigured: the folder holds an installation that is not ours, or what may be left of one.
+    """
+    home, entries = place.home, read_entries(place.home)
+    if entries:
+        if not (place.folder / MARK).exists() or not _is_named_so(entries):
+            raise Misconfigured(
+                f"{home} holds an installation that is not a demonstration, or one that was killed while it started: name another folder "
+                f"with --home, or remove it, if nobody wants it, with `cairn down --wipe --home {home}`"
+            )
+        stop(home, wipe=True)
+        return
+    left = [name for name in STORED if (home / name).exists()]
+    if left:
+        raise Misconfigured(
+            f"{home} holds {listed(left)}, and no services.json that says whose that is: name another folder with --home, or remove what "
+            f"is there, if nobody wants it, with `cairn down --wipe --home {home}`"
+        )
+    (home / CLOCK_FILE).unlink(missing_ok=True)  # Of a start that came to nothing: the time has gone on since.
+
+
+def _is_named_so(entries: Mapping[str, Entry]) -> bool:
+    """Say whether these processes are those of an installation with the demonstration's name."""
+    return NAME in {setting(entry.environment, "installation") for entry in entries.values()}
 
 
 def kill(place: Place, service: Topic) -> int:

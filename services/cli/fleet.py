@@ -27,7 +27,7 @@ from services.cli.home import (
     write_entries,
 )
 from services.cli.release import release_of_code
-from shared.clock import clock_from
+from shared.clock import CLOCK_FILE, clock_from
 from shared.contracts.topics import Topic
 from shared.errors import CairnError, Misconfigured
 from shared.settings import Settings, load_settings, variable_of
@@ -94,7 +94,7 @@ def workers_of(said: Sequence[str]) -> dict[str, int]:
 def plan_of(
     home: Path, now: str | None, installation: str | None, port: int | None, services: Sequence[Topic], workers: Mapping[str, int]
 ) -> Plan:
-    """Return what is to run, and start the installation's clock. What was fixed at the first start need not be said again.
+    """Return what is to run; changes nothing. What was fixed at the first start need not be said again.
 
     Raises:
         Misconfigured: it was said otherwise, or a setting cannot be taken.
@@ -114,7 +114,7 @@ def plan_of(
             )
         given[name] = kept
     settings = load_settings(Settings, **given)
-    clock_from(settings.now, home)
+    clock_from(settings.now, home if (home / CLOCK_FILE).exists() else None)  # Refuses what cannot be taken, and keeps nothing.
     return Plan(home, settings, release_of_code(settings.release), services, port, workers)
 
 
@@ -129,7 +129,8 @@ def prepare(plan: Plan, stack: Stack, progress: Progress) -> dict[str, Entry]:
 
     Raises:
         StackError: the server's databases are another installation's; nothing was changed.
-        Misconfigured: the databases are this home's, and their ledgers another installation's; nothing was changed.
+        Misconfigured: the databases are this home's, and their ledgers another installation's, or began by another clock; nothing was
+            changed.
     """
     from shared.migrate import migrate  # Here, so that other commands need not wait for all that it imports.
 
@@ -138,12 +139,15 @@ def prepare(plan: Plan, stack: Stack, progress: Progress) -> dict[str, Entry]:
     ours = {str(service): database.owner_url for service, database in made.items() if database is not None}
     require_own_ledgers(ours, plan.settings.installation, plan.settings.partitions)
     known, entries = read_entries(plan.home), dict[str, Entry]()
+    if known or ours:
+        _require_own_clock(plan)
     gateway = _entry(plan.home, GATEWAY, known, plan.port)
     before = {service: _entry(plan.home, service, known) for service in plan.services}  # While they run: each keeps its port.
     _end_other_releases(plan, known, progress)
     for service in plan.services:
         progress(f"bringing the database of {service} to the newest schema")
         database = create_database(stack.postgres_url, service, plan.home)
+        clock_from(plan.settings.now, plan.home)  # Starts here, at the first start: one that fails earlier leaves no clock behind.
         migrate(service, database.owner_url, installation=plan.settings.installation, partitions=plan.settings.partitions)
         entry = before[service]
         environment = _environment(plan, stack, service) | {
@@ -155,6 +159,16 @@ def prepare(plan: Plan, stack: Stack, progress: Progress) -> dict[str, Entry]:
     environment = {"CAIRN_HOME": str(plan.home), "CAIRN_PORT": str(gateway.port), RELEASE: plan.release}
     entries[GATEWAY] = replace(gateway, environment=environment)
     return entries
+
+
+def _require_own_clock(plan: Plan) -> None:
+    """Refuse to move the clock of an installation that began by the clock of its machine."""
+    file = plan.home / CLOCK_FILE
+    if plan.settings.now is not None and not file.exists():
+        raise Misconfigured(
+            f"{variable_of('now')} is {plan.settings.now}, but this installation was started before, and there is no {file}: take the "
+            "setting away, or, where the file was lost, put it back; or start another installation in another --home. Nothing was changed"
+        )
 
 
 def _end_other_releases(plan: Plan, known: Mapping[str, Entry], progress: Progress) -> None:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import httpx
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from services.cli import fleet
 from services.cli.home import GATEWAY, HomeOption, home_of, members, read_entries, services_file
 from services.cli.wiping import clear_own_servers
-from services.cli.words import Steps, out
+from services.cli.words import Steps, out, span
+from shared.clock import CLOCK_FILE, clock_from
 from shared.contracts.topics import Topic
+from shared.errors import Misconfigured
 from shared.stack import Stack, down, find_stack
 from shared.stack.processes import ask_to_stop, await_end
 from shared.stack.state import claim, is_claimed, locked
+
+MOVED: Final = timedelta(minutes=1)
+"""By how much a clock is moved on purpose, and is told."""
 
 
 def up(
@@ -46,6 +53,7 @@ def up(
             fleet.start(place, entries, step)
         fleet.await_ready(place, entries, step)
     out.print(f"Cairn runs at {entries[GATEWAY].address} ({stack.how}; state in {place}).")
+    _say_clock(place)
     out.print("`cairn status` says how it is, `cairn down` stops it and keeps everything stored.")
 
 
@@ -111,8 +119,24 @@ def say_status(place: Path) -> bool:
             healthy = healthy and state.ready
             table.add_row(name, state.text, entry.address, str(entry.pid) if entry.process else "")
     out.print(table)
+    _say_clock(place)
     out.print(f"Logs: {place / 'log'}. Keys and passwords: {place / 'secrets.json'}; settings, with the same keys: {services_file(place)}.")
     return healthy
+
+
+def _say_clock(place: Path) -> None:
+    """Print what an installation's clock shows where that is not the time of this machine."""
+    try:
+        clock = clock_from(None, place)
+    except Misconfigured as error:
+        out.print(escape(str(error)))
+        return
+    if abs(clock.offset) >= MOVED:
+        way = "ahead of" if clock.offset > timedelta() else "behind"
+        out.print(
+            f"Its clock was set: it shows {clock.now():%Y-%m-%d %H:%M} UTC, {span(abs(clock.offset))} {way} this machine "
+            f"({place / CLOCK_FILE}). What is dated more than a day later is refused."
+        )
 
 
 def add_to(app: typer.Typer) -> None:

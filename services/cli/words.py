@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -20,6 +21,7 @@ from shared.settings import Settings, load_settings, variable_of
 
 SLOW_S: Final = 0.05
 """A step that was quicker than this is told without its time."""
+MINUTES_OF_DAY: Final = 24 * 60
 STATES: Final = {
     "28P01": "authentication failed|no password supplied",
     "28000": r'FATAL: .*(role ".*" does not exist|not permitted to log in|pg_hba\.conf)',
@@ -67,6 +69,18 @@ class Steps:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.done(failed=error is not None)
+
+
+def span(time: timedelta) -> str:
+    """Return a span in the largest unit of which it has two.
+
+    >>> span(timedelta(days=48, hours=3)), span(timedelta(hours=1)), span(timedelta(hours=30))
+    ('48 days', '60 minutes', '30 hours')
+    """
+    minutes = round(time / timedelta(minutes=1))
+    if minutes >= 2 * MINUTES_OF_DAY:
+        return f"{minutes // MINUTES_OF_DAY} days"
+    return f"{minutes // 60} hours" if minutes >= 120 else f"{minutes} minute{'' if minutes == 1 else 's'}"
 
 
 def tell_error(message: str, faults: Iterable[Fault] = ()) -> None:

@@ -115,7 +115,9 @@ def instant(value: Any, place: str, latest: datetime) -> datetime:
     except (ValueError, OverflowError):
         raise Malformed(place, "not-an-instant", "there is no such date or time", remedy) from None
     if at > latest:
-        raise Malformed(place, "in-the-future", "more than a day ahead of this installation's clock", "set the clock of the sender")
+        ours = f"{latest - MAX_AHEAD:%Y-%m-%dT%H:%M:%SZ}"
+        detail = f"more than a day ahead of this installation's clock, by which it is {ours}"
+        raise Malformed(place, "in-the-future", detail, "set the clock of the sender; where ours is wrong, `cairn status` says more")
     if at < EARLIEST:
         raise Malformed(place, "too-early", "before 1970", remedy)
     return at

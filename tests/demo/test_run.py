@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from demo import main
+from demo import installation, main
 from demo.client import Unexpected
-from demo.installation import Place
+from demo.installation import FOLDER, MARK, STORED, Place, begin
 from demo.main import FAILED, Options, run
 from demo.school import school
-from services.cli.home import NAMES, log_file, services_file
+from services.cli import fleet
+from services.cli.home import NAMES, Entry, log_file, services_file, write_entries
 from services.cli.installation import stop
+from shared.clock import CLOCK_FILE
+from shared.contracts.topics import Topic
 from shared.errors import Misconfigured
+from shared.stack.state import HOME_MARK, StackError, claim
 
 LEARNERS = 24
 TOLD = 3_000
@@ -73,3 +77,51 @@ def test_an_installation_that_is_no_demonstration_is_left_alone(tmp_path: Path) 
     with pytest.raises(Misconfigured, match="not a demonstration"):
         run(Options(tmp_path, LEARNERS))
     assert services.exists()
+
+
+def test_a_folder_that_was_marked_and_then_put_to_other_use_is_left_alone(tmp_path: Path) -> None:
+    claim(tmp_path)
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / MARK).write_text("{}")
+    write_entries(tmp_path, {"profile": Entry(1, {"CAIRN_INSTALLATION": "local"})})
+    with pytest.raises(Misconfigured, match="not a demonstration"):
+        begin(tmp_path, LEARNERS, 1)
+    assert services_file(tmp_path).exists()
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_what_may_be_left_of_an_installation_is_left_alone(tmp_path: Path, name: str) -> None:
+    claim(tmp_path)
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / MARK).write_text("{}")
+    (tmp_path / name).write_text('{"district-key": "aa"}')
+    with pytest.raises(Misconfigured, match=f"holds {name}, and no services.json"):
+        begin(tmp_path, LEARNERS, 1)
+    assert (tmp_path / name).exists()
+    assert not (tmp_path / CLOCK_FILE).exists()
+
+
+def test_a_start_that_comes_to_nothing_leaves_the_folder_to_whoever_is_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def up(home: Path, now: str, installation: str) -> None:
+        fleet.plan_of(home, now, installation, None, list(Topic), {})
+        raise StackError("Java 17 or newer is missing")
+
+    monkeypatch.setattr(installation, "up", up)
+    for _ in range(2):
+        (tmp_path / CLOCK_FILE).write_text('{"now": "2026-10-13T07:30:00Z", "offset_us": -1}')  # As an earlier release left it.
+        with pytest.raises(StackError):
+            begin(tmp_path, LEARNERS, 1)
+        assert sorted(path.name for path in tmp_path.iterdir()) == [HOME_MARK]
+
+
+def test_a_demonstration_is_known_again_also_where_it_did_not_get_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def up(home: Path, now: str, installation: str) -> None:
+        write_entries(home, {"profile": Entry(1, {"CAIRN_INSTALLATION": installation})})
+        (home / "secrets.json").write_text("{}")
+        raise fleet.NotReady("profile is not ready after 120 s")
+
+    monkeypatch.setattr(installation, "up", up)
+    for _ in range(2):
+        with pytest.raises(fleet.NotReady):
+            begin(tmp_path / "home", LEARNERS, 1)
+        assert (tmp_path / "home" / FOLDER / MARK).exists()

@@ -102,6 +102,13 @@ def test_a_malformed_item_is_named_with_its_field(path: str, new: Any, code: str
     assert fault.remedy
 
 
+def test_who_is_ahead_of_the_clock_is_told_what_it_shows() -> None:
+    with pytest.raises(BadInput) as caught:
+        read(act(occurred_at="2027-11-23T09:00:00Z"))
+    told = caught.value.faults[0].detail
+    assert told == "more than a day ahead of this installation's clock, by which it is 2026-11-24T08:00:00Z"
+
+
 @pytest.mark.parametrize("share", [1.5, -0.1])
 def test_a_share_is_between_0_and_1(share: float) -> None:
     with pytest.raises(BadInput) as caught:

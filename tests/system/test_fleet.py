@@ -14,6 +14,7 @@ import pytest
 from services.cli import fleet, release
 from services.cli.home import GATEWAY, MEMBER_OF, Entry, kept_secrets, member_mark, read_entries, services_file, write_entries
 from services.cli.installation import stop
+from shared.clock import CLOCK_FILE
 from shared.contracts.topics import Topic, topic_name
 from shared.errors import Misconfigured
 from shared.relay.topics import ensure_topics
@@ -63,6 +64,17 @@ def test_a_server_with_another_installation_is_left_as_it_is(stack: Stack, postg
             fleet.prepare(plan, stack, steps.append)
     assert (found(postgres_url), steps) == (before, [])
     assert (read_file(ours / "secrets.json"), read_entries(ours)) == ({}, {})
+
+
+def test_a_start_that_comes_to_nothing_leaves_no_clock_behind(stack: Stack, postgres_url: str, tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    for home in (theirs, ours):
+        claim(home)
+    plan = fleet.plan_of(ours, "2026-10-13T07:30:00Z", None, None, SERVICES, {})
+    create_database(postgres_url, Topic.MASTERY, theirs)
+    with pytest.raises(StackError, match="another installation's role"):
+        fleet.prepare(plan, stack, list[str]().append)
+    assert not (ours / CLOCK_FILE).exists()
 
 
 @pytest.fixture
@@ -148,6 +160,20 @@ def test_what_runs_other_code_is_replaced_though_the_version_is_the_same(up: Up,
     assert [step.partition("+")[0] for step in steps[:2]] == [f"ending {name} of release 0.1.0" for name in (GATEWAY, Topic.MASTERY)]
     (code / "mastery" / "exact.so").write_bytes(b"compiled")
     assert up()[1] == NAMES
+
+
+def test_the_clock_starts_with_the_first_database_and_is_not_moved_later(up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = tmp_path / "home" / CLOCK_FILE
+    monkeypatch.setenv("CAIRN_NOW", "2026-10-13T07:30:00Z")
+    up()
+    assert read_file(clock)["now"].startswith("2026-10-13T07:30")
+    clock.unlink()
+    with pytest.raises(Misconfigured, match=r"was started before, and there is no .*clock.json: take the setting away"):
+        up()
+    services_file(tmp_path / "home").unlink()
+    with pytest.raises(Misconfigured, match="was started before"):
+        up()
+    assert not clock.exists()
 
 
 def test_the_code_is_told_apart_within_a_second() -> None:

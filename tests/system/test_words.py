@@ -15,7 +15,9 @@ from typer.testing import CliRunner, Result
 
 from services.cli import app, asking
 from services.cli.documents import openapi_of
+from services.cli.home import Entry, write_entries
 from services.cli.verify import parts_of
+from shared.clock import clock_from
 from shared.contracts.topics import Topic
 
 NOBODY = "http://127.0.0.1:1"
@@ -310,6 +312,18 @@ def test_no_kafka_answers(home: Path, monkeypatch: pytest.MonkeyPatch, database:
     monkeypatch.setenv("CAIRN_KAFKA_SERVERS", "127.0.0.1:1")
     monkeypatch.setenv("CAIRN_PARKING_KEY", "00" * 32)
     assert "Kafka does not answer" in failed(run("serve", "mastery"))
+
+
+def test_how_it_is_says_where_the_clock_was_set(home: Path) -> None:
+    home.mkdir()
+    write_entries(home, {"profile": Entry(1)})
+    assert "Its clock" not in run("status").output
+    clock_from("2026-10-13T07:30:00Z", home)
+    said = run("status").output
+    assert "Its clock was set: it shows 2026-10-13 07:3" in said
+    assert "behind this machine" in said
+    (home / "clock.json").write_text("{")
+    assert "clock.json cannot be read" in run("status").output
 
 
 def test_a_wrong_instant_is_named(home: Path) -> None:
