@@ -314,6 +314,27 @@ def test_no_kafka_answers(home: Path, monkeypatch: pytest.MonkeyPatch, database:
     assert "Kafka does not answer" in failed(run("serve", "mastery"))
 
 
+def test_what_is_said_of_a_date_and_has_no_effect_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    adult, other = str(UUID(int=5)), str(UUID(int=6))
+    note = {"school_id": str(UUID(int=7)), "unknown_subjects": ["art"], "past_days": ["2026-11-20"], "unknown_staff": [adult, other]}
+
+    def answer(method: str, place: str, **_: Any) -> httpx.Response:
+        told: dict[str, Any] = {"day": {"absent": [adult]}, "base": "", "school_day": True, "usual_periods": []}
+        adopted = {"set_id": "x", "events": 0, "base": "", "notes": [note]}
+        return httpx.Response(200, json=told if method == "GET" else adopted, request=httpx.Request(method, place))
+
+    monkeypatch.setattr(asking.httpx, "request", answer)
+    said = run("day", str(UUID(int=7)), "2026-11-24", "--absent", adult, "--address", "http://cairn")
+    assert said.exit_code == 0, said.output
+    ours, others, past, subject, *_ = said.output.splitlines()
+    assert ours.startswith(f"No effect: {adult} is said to be away, and is no adult of the school by its roster")
+    assert ours.endswith(f"--present {adult}.")
+    assert other in others
+    assert "--present" not in others
+    assert past == "No effect: 2026-11-20 is over."
+    assert "needs the subject art" in subject
+
+
 def test_how_it_is_says_where_the_clock_was_set(home: Path) -> None:
     home.mkdir()
     write_entries(home, {"profile": Entry(1)})
@@ -369,6 +390,9 @@ def test_what_is_otherwise_on_a_date_is_added_to_what_was_told_of_it(home: Path,
     assert sent[-2][2] | {"base": ""} == {
         "absent": [], "staff": [], "closed_spaces": [], "periods": None, "closed": False, "reason": "", "base": "",
     }  # fmt: skip
+    held.update(absent=[adult, "a"], staff=[{"staff_id": adult, "away": ["p1"]}, {"staff_id": "b", "subjects": ["art"], "away": ["p0"]}])
+    assert run(*where, "--present", adult).exit_code == 0
+    assert (sent[-2][2]["absent"], sent[-2][2]["staff"]) == (["a"], [{"staff_id": "b", "subjects": ["art"], "away": ["p0"]}])
     before = len(sent)
     assert run(*where).exit_code == 0
     assert [one[0] for one in sent[before:]] == ["GET"]
