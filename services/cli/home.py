@@ -149,6 +149,19 @@ def take_settings(home: Path, name: str) -> bool:
     return True
 
 
+def require_known(home: Path, name: str) -> None:
+    """Return when the environment or the installation says where a service's database is.
+
+    Raises:
+        Misconfigured: neither does.
+    """
+    if not load_settings(Settings).database_url and name not in read_entries(home):
+        raise Misconfigured(
+            f"{home} knows no {name}: run `cairn up` first, or name the installation's folder with --home or CAIRN_HOME; where there is no "
+            f"such folder, set {variable_of('database_url')} and what else the service needs"
+        )
+
+
 def register(home: Path, name: str) -> None:
     """Write down that this process is the service from now on, where a person started it and not `cairn up`.
 

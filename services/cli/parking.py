@@ -14,7 +14,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from services.cli.home import HomeOption, as_it_was, entry_of, home_of, take_settings
+from services.cli.home import HomeOption, as_it_was, entry_of, home_of, require_known, take_settings
 from services.cli.words import out
 from shared.contracts.topics import Topic
 from shared.errors import BadInput, Misconfigured
@@ -52,6 +52,7 @@ async def at_hand(service: Topic, home: HomeOption, writes: bool = False) -> Asy
 
     parts = parts_of(service)
     with as_it_was():
+        require_known(home_of(home), service)
         take_settings(home_of(home), service)
         settings = load_settings(parts.settings)
     found = build(parts, settings, clock_from(settings.now, settings.home), partial(ThreadPoolExecutor, 1))

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 import typer
 
-from services.cli.home import GATEWAY, MEMBER_OF, HomeOption, entry_of, home_of, read_entries, register, services_file, take_settings
+from services.cli.home import (
+    GATEWAY,
+    MEMBER_OF,
+    HomeOption,
+    entry_of,
+    home_of,
+    read_entries,
+    register,
+    require_known,
+    services_file,
+    take_settings,
+)
 from services.cli.words import Steps, out, silent_server
 from shared.contracts.topics import Topic
 from shared.errors import CairnError, Misconfigured
@@ -43,7 +54,9 @@ def serve(
     What the environment does not say is taken from the local installation, so a service that died can be started by hand. Several workers
     share its port and its partitions; one that dies is started again, and all are ready or none is.
     """
-    take_over(home_of(home), name)
+    place = home_of(home)
+    require_known(place, name)
+    take_over(place, name)
     settings = load_settings(Settings, **({} if workers is None else {"workers": workers}))
     if settings.workers > 1:
         from shared.workers import Supervisor, worker_names  # Here, so that other commands need not wait for what it imports.
@@ -86,6 +99,11 @@ def gateway(home: HomeOption = None) -> None:
     from shared.workers import MAX_CLIENTS, bound
 
     place = home_of(home)
+    if not read_entries(place):
+        raise Misconfigured(
+            f"nothing was started in {place}, so there is nothing to serve: run `cairn up` first, which starts the gateway, too, or name "
+            "the installation's folder with --home or CAIRN_HOME"
+        )
     take_over(place, GATEWAY)
     settings = load_settings(Settings)
     configure_logging(GATEWAY, settings.log_level)
@@ -93,8 +111,10 @@ def gateway(home: HomeOption = None) -> None:
     config = uvicorn.Config(
         app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S, limit_concurrency=MAX_CLIENTS
     )  # fmt: skip
+    listening = bound(settings.host, settings.port)
+    log.info("listening", address=f"http://{settings.host}:{settings.port}")
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run([bound(settings.host, settings.port)])
+        uvicorn.Server(config).run([listening])
 
 
 def take_over(home: Path, name: str) -> None:

@@ -303,8 +303,22 @@ def test_no_database_answers(home: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_service_without_settings_names_them(home: Path) -> None:
-    assert "CAIRN_" in failed(run("serve", "mastery"))
+    assert "CAIRN_DATABASE_URL" in failed(run("serve", "mastery"))
     assert "local installation" in run("serve", "--help").output
+
+
+@pytest.mark.parametrize(
+    "words", ["park list", "park list evidence", "park show evidence 1", "park retry evidence", "ledger catch-up evidence", "serve mastery"]
+)
+def test_whoever_names_another_folder_is_told_which_it_was(home: Path, words: str) -> None:
+    said = failed(run(*words.split(), "--home", str(home / "elsewhere")))
+    assert f"{home / 'elsewhere'} knows no " in said
+    assert "run `cairn up` first" in said
+
+
+def test_a_gateway_without_anything_behind_it_is_not_started(home: Path) -> None:
+    said = failed(run("gateway"))
+    assert f"nothing was started in {home}" in said
 
 
 def test_no_kafka_answers(home: Path, monkeypatch: pytest.MonkeyPatch, database: Any) -> None:
