@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from services.cli import dates, demonstration, erasing, imports, installation, mastery, parking, proof, record, serving
-from services.cli.words import server_trouble, tell_error
+from services.cli.words import say_what_can_be_said, server_trouble, tell_error
 from shared.errors import BadInput, CairnError
 
 FAILED: Final = 1
@@ -25,6 +25,7 @@ class Commands(TyperGroup):
         Raises:
             typer.Exit: it failed; why was written to standard error.
         """
+        say_what_can_be_said()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
+from io import TextIOWrapper
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -69,6 +71,12 @@ class Steps:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.done(failed=error is not None)
+
+
+def say_what_can_be_said() -> None:
+    """Write a question mark for what standard output's encoding lacks, such as Latin-1 or ASCII, instead of ending there."""
+    if isinstance(sys.stdout, TextIOWrapper):  # Standard error never fails.
+        sys.stdout.reconfigure(errors="replace")
 
 
 def span(time: timedelta) -> str:

@@ -1,6 +1,9 @@
 """What the command line says: why it failed and what to do, never a traceback; answers in words."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -292,6 +295,16 @@ def test_resources_are_looked_at_first_and_sent_with_what_that_told(answering: t
         assert run("resources", "import", str(file), *options, "--address", answering[0]).exit_code == 0
     asked = [path for method, path, *_ in answering[1] if method == "PUT"]
     assert asked == ["/scheduling/resources" + query for query in ("?dry_run=true", "?base=ab", "?remove=true&base=ab", "")]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("answering", [(200, json.dumps({"title": "Brotzeit \u2014 Znueni"}), {})], indirect=True)
+def test_a_terminal_that_lacks_a_letter_ends_no_command(encoding: str, answering: tuple[str, list[Any]], home: Path, file: Path) -> None:
+    environment = os.environ | {"PYTHONUTF8": "0", "PYTHONIOENCODING": encoding}
+    argv = [sys.executable, "-m", "services.cli", "framework", "import", str(file), "--address", answering[0]]
+    done = subprocess.run(argv, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"title: Brotzeit ? Znueni" in done.stdout
 
 
 def test_no_database_answers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
