@@ -65,8 +65,8 @@ class Sheet:
     """Title of a space, and for each period what meets there."""
     learners: int
     groups: int
-    unserved: Sequence[str] = field(default=())
-    """Who has no place, and when."""
+    unserved: Sequence[tuple[str, str]] = field(default=())
+    """Who has no place, and in which period."""
 
 
 def page(sheet: Sheet) -> str:
@@ -89,7 +89,7 @@ async def sheet(district: District) -> Sheet:
         for learner in own if learner for period in learner["periods"] if period["use"] == "independent" and period["competency_id"]
     }  # fmt: skip
     unserved = await cairn.every(f"{days}/unserved")
-    lacking = [f"{district.shown(each['learner_id'])} in {name(each['period_id'])}" for each in unserved if each["lacking"] == "place"]
+    lacking = [(district.shown(each["learner_id"]), name(each["period_id"])) for each in unserved if each["lacking"] == "place"]
     return Sheet(
         SCHOOL, date.fromisoformat(day["on"]), tuple(Slot(*period) for period in PERIODS), grid(sessions, reasons, alone, district),
         day["learners"], sum(session["use"] == "group" for session in sessions), lacking,

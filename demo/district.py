@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -33,7 +34,7 @@ class District:
     """Answers that our LMS has sent."""
 
     def shown(self, learner_id: str) -> str:
-        """Return a learner's first name; with her family name's first letter where others share it."""
+        """Return a learner's first name; with as much of her family name as tells her apart where others share it."""
         return self.first_names[learner_id]
 
     def teacher(self, staff_id: str | None) -> str:
@@ -44,18 +45,21 @@ class District:
     def first_names(self) -> Mapping[str, str]:
         """First names by Cairn's id."""
         if not self._names:
-            counts: dict[str, int] = {}
-            for learner in self.learners.values():
-                counts[learner.given] = counts.get(learner.given, 0) + 1
-            self._names.update(
-                {
-                    name: learner.given if counts[learner.given] == 1 else f"{learner.given} {learner.family[0]}."
-                    for name, learner in self.learners.items()
-                }
-            )
+            self._names.update(told_apart({name: (learner.given, learner.family) for name, learner in self.learners.items()}))
         return self._names
 
     _names: dict[str, str] = field(default_factory=dict)
+
+
+def told_apart(people: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """Return everybody's first name: alone, with the family name's first letter, or with all of it; the shortest that is hers alone.
+
+    >>> told_apart({"1": ("Ana", "Lee"), "2": ("Ana", "Levy"), "3": ("Ana", "Kim"), "4": ("Ben", "Ito")})
+    {'1': 'Ana Lee', '2': 'Ana Levy', '3': 'Ana K.', '4': 'Ben'}
+    """
+    forms = {who: (given, f"{given} {family[0]}.", f"{given} {family}") for who, (given, family) in people.items()}
+    counts = Counter(form for each in forms.values() for form in set(each))
+    return {who: next((form for form in each if counts[form] == 1), each[-1]) for who, each in forms.items()}
 
 
 async def recognise(district: District) -> None:

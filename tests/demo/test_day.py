@@ -14,7 +14,7 @@ ALONE = Meeting("", "own work", "", "", "Fay Ito", "", (Pupil("Gil", "Rounding t
 TALK = Meeting("", "talk with an adult", "", "", "Mo Diaz", "", (Pupil("Dee", ""),))
 
 
-def sheet(*unserved: str) -> Sheet:
+def sheet(*unserved: tuple[str, str]) -> Sheet:
     slots = tuple(Slot(*period) for period in PERIODS)
     return Sheet("Willowbank School", date(2026, 10, 14), slots, [("Library", [[GROUP], [TALK], [ALONE], [], [], []])], 3, 1, unserved)
 
@@ -66,4 +66,11 @@ def test_the_page_is_for_phones_and_print() -> None:
 
 def test_who_has_no_place_is_named_only_where_somebody_has_none() -> None:
     assert "Still without a place" not in page(sheet())
-    assert "Eva in Reading I" in page(sheet("Eva in Reading I"))
+    text = page(sheet(("Eva", "Reading I"), ("Gil", "Reading II")))
+    assert "<bdi>Eva</bdi> in Reading I; <bdi>Gil</bdi> in Reading II.</p>" in text
+
+
+def test_names_keep_their_direction_to_themselves() -> None:
+    text = page(sheet())
+    assert "<bdi>small group</bdi>, <bdi>nook</bdi>, <bdi>Ada &lt;Lee&gt;</bdi>; 2 learners" in text
+    assert "<li><bdi>Ben</bdi>" in text
