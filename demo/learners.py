@@ -148,11 +148,22 @@ def ask(mind: Mind, code: str, count: int, at: datetime) -> Iterator[Answer]:
     for _ in range(count):
         number = mind.asked.get(code, 0)
         mind.asked[code] = number + 1
-        item = items[(number * 2 + 1) % len(items)]
+        item = items[_place(number, len(items))]
         took = timedelta(seconds=mind.draw.randint(35, 160))
         right = mind.draw.random() < mind.chance(item)
         yield Answer(mind.learner, item, skills()[code].subject, at, at + took, int(right), 1)
         at += BREAK
+
+
+def met_items(mind: Mind, code: str) -> frozenset[Item]:
+    """Return the items of a competency that she was asked in quizzes."""
+    items = items_of(code)
+    return frozenset(items[_place(number, len(items))] for number in range(mind.asked.get(code, 0)))
+
+
+def _place(number: int, items: int) -> int:
+    """Return which of a competency's items is asked as the next one, after so many."""
+    return (number * 2 + 1) % items
 
 
 def _begin(day: date, subject: str, mind: Mind) -> datetime:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from demo import choice, crash, day, learners, proof, setup, story, watch, weeks
@@ -14,7 +15,7 @@ from demo.district import District
 from demo.installation import Place, begin
 from demo.items import ROUNDS
 from demo.school import MAX_LEARNERS, MIN_LEARNERS, SCHOOL, school
-from demo.words import plain, say, table, title
+from demo.words import plain, say, title, to_copy
 from services.cli.installation import say_status
 from shared.errors import Misconfigured
 
@@ -39,10 +40,12 @@ def run(options: Options) -> int:
     """Run the demonstration and return its exit code: 1 where something was not as it should be.
 
     Raises:
-        Misconfigured: so many learners do not fit, or the folder holds an installation that is not a demonstration's.
+        Misconfigured: so many learners do not fit, the file for acknowledgements cannot be written, or the folder holds an installation
+            that is not a demonstration's.
     """
     if not MIN_LEARNERS <= options.learners <= MAX_LEARNERS:
         raise Misconfigured(f"--learners is {options.learners}: the school takes from {MIN_LEARNERS} to {MAX_LEARNERS}")
+    _require_writable(options)
     started = time.monotonic()
     title("A school day that follows its learners")
     say(
@@ -63,10 +66,24 @@ def run(options: Options) -> int:
     return 0
 
 
+def _require_writable(options: Options) -> None:
+    """Refuse a file for acknowledgements that cannot be written, before anything is wiped or started."""
+    if options.acks is None or options.acks.resolve().is_relative_to(options.home.resolve()):  # That folder is made anew.
+        return
+    try:
+        options.acks.open("a").close()
+    except OSError as error:
+        raise Misconfigured(
+            f"--acks {options.acks} cannot be written ({error.strerror}): name a file in a folder that is there. Nothing was started"
+        ) from error
+
+
 async def _tell(options: Options, place: Place) -> str:
     """Tell everything; return the id of the learner whose story was told."""
     everybody = school(options.learners, options.seed)
     minds = {learner.sourced_id: learners.mind(learner, options.seed) for learner in everybody.learners}
+    if options.acks:
+        options.acks.parent.mkdir(parents=True, exist_ok=True)
     async with Cairn(place.address, options.acks) as cairn:
         district = District(cairn, everybody, options.seed, minds)
         title(f"{SCHOOL} comes in")
@@ -97,23 +114,19 @@ async def _look(district: District, place: Place) -> str:
     title("Tomorrow, on one page")
     page = place.folder / PAGE
     page.write_text(day.page(await day.sheet(district)), encoding="utf-8")
-    say(f"Spaces by periods, with groups, first names and reasons; for a phone, and to print: [bold]{plain(page)}[/bold]")
+    to_copy("Spaces by periods, with groups, first names and reasons; for a phone, and to print:", str(page))
     return hers
 
 
 def _end(place: Place, options: Options, learner_id: str) -> None:
     title("What to try next")
-    home = "" if place.home == Path(DEFAULT_HOME).resolve() else f" --home {place.home}"
-    table(
-        ("", ""),
-        (
-            ("everything over HTTP", f"{place.address}  (each service's documentation: {place.address}/mastery/docs and so on)"),
-            ("what runs, and how it is", f"cairn status{home}"),
-            ("that learner's whole story", f"cairn replay show --learner {learner_id}{home}"),
-            ("what she needs, and may need a person for", f"{place.address}/mastery/learners/{learner_id}/needs"),
-            ("replay it yourself", f"cairn replay verify{home}"),
-            *([("check what we were told", f"cairn audit check{home} --acks {options.acks}")] if options.acks else []),
-            ("another school", "cairn demo --seed 7 --acks acks.jsonl"),
-            ("stop it; --wipe removes all", f"cairn down{home}"),
-        ),
-    )
+    home = "" if place.home == Path(DEFAULT_HOME).resolve() else f" --home {quote(str(place.home))}"
+    to_copy("everything over HTTP; each service has documentation, as mastery does", place.address, f"{place.address}/mastery/docs")
+    to_copy("what runs, and how it is", f"cairn status{home}")
+    to_copy("that learner's whole story", f"cairn replay show --learner {learner_id}{home}")
+    to_copy("what she needs, and may need a person for", f"{place.address}/mastery/learners/{learner_id}/needs")
+    to_copy("replay it yourself", f"cairn replay verify{home}")
+    if options.acks:
+        to_copy("check what we were told", f"cairn audit check{home} --acks {quote(str(options.acks))}")
+    to_copy("another school", f"cairn demo{home} --seed 7 --acks acks.jsonl")
+    to_copy("stop it; --wipe removes all", f"cairn down{home}")

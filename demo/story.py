@@ -17,7 +17,7 @@ from demo.district import District, topic
 from demo.framework import by_guid
 from demo.installation import Place
 from demo.items import items_of
-from demo.learners import BREAK, Answer
+from demo.learners import BREAK, Answer, met_items
 from demo.words import LEVELS, REASONS, WAYS, listed, milliseconds, percent, plain, say, table
 
 MAX_LOOKED_AT: Final = 60
@@ -111,7 +111,8 @@ def _answers(district: District, hers: Heroine, place: Place) -> list[Answer]:
     code = by_guid()[hers.competency_id].code
     began = place.now() - BREAK * (MAX_RIGHT + 1)
     took = timedelta(seconds=50)
-    items = items_of(code)[-MAX_RIGHT:]
+    met = met_items(district.minds[learner.sourced_id], code)
+    items = sorted(items_of(code), key=lambda item: item in met)[:MAX_RIGHT]  # The same one again would not count.
     return [Answer(learner, item, "", began + BREAK * n, began + BREAK * n + took, 1, 1) for n, item in enumerate(items)]
 
 
@@ -156,7 +157,7 @@ def _tell_estimate(before: Mapping[str, Any], after: After) -> None:
         (
             ("right answers expected", percent(before["success_e6"]), percent(now["success_e6"])),
             (f"sure that it is more than {percent(now['bar_e6'])}", percent(before["probability_e6"]), percent(now["probability_e6"])),
-            ("answers, items, days", _breadth(before), _breadth(now)),
+            ("answers that count, items, days", _breadth(before), _breadth(now)),
             ("what learners are told", LEVELS[before["level"]], f"[bold]{LEVELS[now['level']]}[/bold]"),
         ),
     )

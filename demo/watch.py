@@ -12,6 +12,8 @@ from demo.school import PERSON_IRI, SOURCE
 from demo.words import listed, plain, say, table
 
 SHOWN: Final = 6
+LONG_MINUTES: Final = 120
+"""Work is told in hours where it is more."""
 BAD_INPUT: Final = 422
 PACES: Final = {"on-track": "on track", "at-risk": "behind", "ahead": "ahead", "no-date": "without a date"}
 LACKING: Final = {
@@ -19,6 +21,7 @@ LACKING: Final = {
     "activity": "a seat, but nothing to do alone",
     "check-in": "no talk with an adult",
     "path": "nothing on her path",
+    "day": "a place in the day's plan, which is full",
 }
 
 
@@ -28,15 +31,14 @@ async def tell_pace(district: District) -> None:
     path = f"/pathing/schools/{district.school_id}/pace"
     counts = (await cairn.get(path, limit="1"))["counts"]
     behind = await cairn.every(path, inside="learners")
-    say(f"Against their dates, {listed([f'{count} learners are {PACES[pace]}' for pace, count in sorted(counts.items())])}.")
+    say(f"Against their dates, {listed([f'{_learners(count)} {PACES[pace]}' for pace, count in sorted(counts.items())])}.")
     if behind:
         rows = [
-            (plain(district.shown(each["learner_id"])), f"{each['due_minutes'] / 60:.0f} hours of {each['due_subject']}", each["due"])
+            (plain(district.shown(each["learner_id"])), f"{work(each['due_minutes'])} of {each['due_subject']}", each["due"])
             for each in sorted(behind, key=lambda each: -int(each["due_minutes"]))[:SHOWN]
         ]
         table(("behind pace", "still to learn", "until"), rows)
-        more = f"; {len(behind) - SHOWN} more are" if len(behind) > SHOWN else "; they are"
-        say(f"An adult talks with each of them: their days have a check-in where one could be found{more} listed over HTTP.")
+        say(f"For each of them Cairn looks for an adult to talk with, and puts that into their day where it finds one.{_more(len(behind))}")
     unserved = await cairn.every(f"/scheduling/schools/{district.school_id}/days/tomorrow/unserved")
     if not unserved:
         say("Tomorrow everybody has a place, an adult and something to do in every period.")
@@ -54,6 +56,27 @@ async def tell_pace(district: District) -> None:
             for each in unserved[:SHOWN]
         ],
     )
+    if len(unserved) > SHOWN:
+        say(_more(len(unserved)).strip())
+
+
+def work(minutes: int) -> str:
+    """Return how much there is to learn, in hours where it is more than two.
+
+    >>> work(20), work(90), work(150)
+    ('20 minutes', '90 minutes', '2 hours')
+    """
+    return f"{minutes / 60:.0f} hours" if minutes > LONG_MINUTES else f"{minutes} minute{'' if minutes == 1 else 's'}"
+
+
+def _learners(count: int) -> str:
+    return "1 learner is" if count == 1 else f"{count:,} learners are"
+
+
+def _more(count: int) -> str:
+    """Return a sentence about those of a list that are not shown; nothing where all are."""
+    left = count - SHOWN
+    return f" {left:,} more {'is' if left == 1 else 'are'} listed over HTTP." if left > 0 else ""
 
 
 async def tell_refusal(district: District) -> None:

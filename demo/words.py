@@ -57,6 +57,13 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     out.print(grid)
 
 
+def to_copy(label: str, *texts: str) -> None:
+    """Write commands or addresses under what they are for, each whole on a line of its own, however narrow the terminal is."""
+    out.print(f"[bold]{label}[/bold]")
+    for text in texts:
+        out.print(f"  {escape(text)}", soft_wrap=True)
+
+
 def percent(millionths: float) -> str:
     """Return a share as people say it; never all or nothing where it is neither."""
     share = millionths / 1_000_000

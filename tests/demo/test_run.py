@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from demo import installation, main
+from demo import installation, main, words
 from demo.client import Unexpected
 from demo.installation import FOLDER, MARK, STORED, Place, begin
 from demo.main import FAILED, Options, run
@@ -69,6 +71,25 @@ def test_a_demonstration_that_goes_wrong_says_what_still_runs(
     assert "was not taken" in told
     assert "not running" in told[told.index("evidence  ") :], "beside its name"
     assert "log" in told
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_wiped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main, "begin", lambda *_: pytest.fail("the earlier demonstration was wiped"))
+    with pytest.raises(Misconfigured, match=r"acks\.jsonl cannot be written"):
+        run(Options(tmp_path / "home", LEARNERS, acks=tmp_path / "nowhere" / "acks.jsonl"))
+
+
+def test_addresses_and_commands_are_whole_at_any_width(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = Console(file=StringIO(), width=40, highlight=False)
+    monkeypatch.setattr(words, "out", said)
+    place, learner = Place(tmp_path / "a [school] of ours"), "dc2c85ad-cd37-83d5-bb5d-6fc950542ef8"
+    write_entries(tmp_path, {"gateway": Entry(28323)})
+    tmp_path.joinpath("a [school] of ours").mkdir()
+    services_file(tmp_path).rename(services_file(place.home))
+    main._end(place, Options(place.home, acks=Path("acks.jsonl")), learner)
+    lines = said.file.getvalue().splitlines()
+    assert f"  cairn replay show --learner {learner} --home '{place.home}'" in lines
+    assert f"  http://127.0.0.1:28323/mastery/learners/{learner}/needs" in lines
 
 
 def test_an_installation_that_is_no_demonstration_is_left_alone(tmp_path: Path) -> None:
