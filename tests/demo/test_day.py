@@ -46,6 +46,7 @@ def test_the_page_shows_groups_first_names_and_reasons_and_escapes_them() -> Non
     assert "(a goal)" in text
     assert "(Rounding to 100: a goal)" in text
     assert "Wednesday, 14 October" in text
+    assert "3 learners, 1 group with a teacher." in text
 
 
 def test_the_page_is_whole_and_asks_for_nothing_from_elsewhere() -> None:
