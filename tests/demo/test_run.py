@@ -100,7 +100,8 @@ def test_an_installation_that_is_no_demonstration_is_left_alone(tmp_path: Path) 
     assert services.exists()
 
 
-def test_a_folder_that_was_marked_and_then_put_to_other_use_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_was_marked_and_then_put_to_other_use_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installation, "up", lambda *_, **__: None)
     claim(tmp_path)
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / MARK).write_text("{}")
