@@ -1,4 +1,11 @@
-"""Who learns and who teaches where, on the day of an import: by roles, enrollments, the terms of classes, and the orgs above an org."""
+"""Who learns and who teaches where, on the day of an import: by roles, enrollments, the terms of classes, and the orgs above an org.
+
+What begins later counts only for who has nothing that counts already, and only where her school has no term under way, and before its next
+term is over: in August the children of the new school year are here, in November those of the next one are not yet.
+
+An enrollment as `student` makes a learner. One as `teacher` or `proctor` makes staff, but not of those whom roles.csv knows as students,
+parents and their like alone. One in a role of the district's own (`ext:...`) makes nobody staff: it says in which class staff are.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +22,8 @@ from shared.keys import school_id_of
 
 TEACHING: Final = frozenset({"teacher", "aide", "proctor"})
 """Roles of those who are with learners in a room."""
+_TAUGHT: Final = frozenset({"student", "guardian", "parent", "relative"})
+"""Roles by which nobody teaches, whatever an enrollment says."""
 
 
 @dataclass(frozen=True)
@@ -33,33 +42,83 @@ class Places:
     """Enrollments that count by their own dates alone: the terms of their classes may be over, or begin later."""
     teaches_by_own: Mapping[str, list[Row]]
     roles: Mapping[str, list[Row]]
+    not_yet: Mapping[str, str]
+    """Who begins later and does not count until then, and when."""
+    no_staff: Mapping[str, Row]
+    """An enrollment as teacher or proctor of each whom roles.csv knows as a student, parent or their like alone."""
 
     def school_of(self, user: Row, roles: Iterable[str], *enrollments: Mapping[str, list[Row]]) -> str | None:
-        """Return the school of a person: of her primary role, a secondary one, her primary organisation, or her classes. Where one of these
-        names an org that is no school, the nearest above it is meant."""
+        """Return the school of a person: of a primary role, a secondary one, her primary organisation, or her classes. Where one of these
+        names an org that is no school, the nearest above it is meant. Of several roles of a kind it is the one at her primary organisation,
+        or else where her classes are, or else the one that began last."""
+        at = self._roles_at(user, roles)
+        home = self.nearest[user["primaryOrgSourcedId"]]
+        classes = [[row["schoolSourcedId"] for row in by_user.get(user["sourcedId"], ())] for by_user in enrollments]
+        classed = next(filter(None, classes), [])
+        for kind in ("primary", "secondary"):
+            own = sorted((row for row in at if row["roleType"] == kind), key=lambda row: row["sourcedId"])
+            own.sort(key=lambda row: row["beginDate"], reverse=True)
+            found = [self.nearest[row["orgSourcedId"]] for row in own]
+            if found:
+                return min(found, key=lambda school: (school != home, school not in classed))
+        return next(filter(None, [home, *(school for each in classes for school in sorted(each))]), None)
+
+    def schools_of(self, user: Row, roles: Iterable[str], *enrollments: Mapping[str, list[Row]]) -> set[str]:
+        """Return all schools at which a person has a role or classes."""
+        at = {self.nearest[row["orgSourcedId"]] for row in self._roles_at(user, roles)}
+        return at.union(row["schoolSourcedId"] for by_user in enrollments for row in by_user.get(user["sourcedId"], ()))
+
+    def _roles_at(self, user: Row, roles: Iterable[str]) -> list[Row]:
+        """Return her roles of these kinds at orgs that are schools, or lie in one."""
         wanted = frozenset(roles)
-        own = [row for row in self.roles[user["sourcedId"]] if row["role"] in wanted]
-        ordered = [row["orgSourcedId"] for kind in ("primary", "secondary") for row in own if row["roleType"] == kind]
-        ordered.append(user["primaryOrgSourcedId"])
-        for by_user in enrollments:
-            ordered += sorted(row["schoolSourcedId"] for row in by_user.get(user["sourcedId"], ()))
-        return next((self.nearest[org] for org in ordered if org and self.nearest[org]), None)
+        return [row for row in self.roles[user["sourcedId"]] if row["role"] in wanted and self.nearest[row["orgSourcedId"]]]
 
 
 def places_of(roster: Roster, source: str, on: date) -> Places:
-    taken = [row for row in roster["enrollments.csv"] if row["role"] != "administrator"]
-    roles = _in_force(roster["roles.csv"], on)
-    learns, teaches = ([row for row in taken if (row["role"] == "student") is learning] for learning in (True, False))
-    learns_by_own, teaches_by_own = _in_force(learns, on), _in_force(teaches, on)
+    nearest = _nearest(roster["orgs.csv"])
+    day = _Day(on.isoformat(), _terms(roster), nearest)
+    roles, roles_later = day.in_force(roster["roles.csv"])
+    learns = [row for row in roster["enrollments.csv"] if row["role"] == "student"]
+    teaches, no_staff = _teaching(roster)
+    learns_by_own, learns_later = day.in_force(learns)
+    teaches_by_own, teaches_later = day.in_force(teaches)
     spans = _spans(roster)
     users = [row["sourcedId"] for row in roster["users.csv"]]
+    learners = [user for user in users if user in learns_by_own or any(row["role"] == "student" for row in roles[user])]
+    staff = [user for user in users if user in teaches_by_own or any(row["role"] in TEACHING for row in roles[user])]
     return Places(
         {row["sourcedId"]: school_id_of(source, row["sourcedId"]) for row in roster["orgs.csv"] if row["type"] == "school"},
-        _nearest(roster["orgs.csv"]),
-        [user for user in users if user in learns_by_own or any(row["role"] == "student" for row in roles[user])],
-        [user for user in users if user in teaches_by_own or any(row["role"] in TEACHING for row in roles[user])],
-        _in_force(learns, on, spans), _in_force(teaches, on, spans), learns_by_own, teaches_by_own, roles,
+        nearest, learners, staff, day.in_force(learns, spans)[0], day.in_force(teaches, spans)[0], learns_by_own, teaches_by_own, roles,
+        _not_yet(
+            {*learners, *staff},
+            [*(row for row in roles_later if row["role"] == "student" or row["role"] in TEACHING), *learns_later, *teaches_later],
+        ),
+        {user: rows[0] for user, rows in day.in_force(no_staff)[0].items()},
     )  # fmt: skip
+
+
+def _not_yet(here: set[str], later: Iterable[Row]) -> Mapping[str, str]:
+    """Return who is not here, by rows that do not count yet, and when the first of them begins."""
+    begins: dict[str, str] = {}
+    for row in later:
+        user = row["userSourcedId"]
+        if user not in here:
+            begins[user] = min(row["beginDate"], begins.get(user, row["beginDate"]))
+    return begins
+
+
+def _teaching(roster: Roster) -> tuple[list[Row], list[Row]]:
+    """Return the enrollments of those who teach, and those by which others would."""
+    roles: dict[str, set[str]] = defaultdict(set)
+    for row in roster["roles.csv"]:
+        roles[row["userSourcedId"]].add(row["role"])
+    with_learners = [row for row in roster["enrollments.csv"] if row["role"] not in ("student", "administrator")]
+    named = [row for row in with_learners if row["role"] in TEACHING]
+    staff = {row["userSourcedId"] for row in named}.union(
+        user for user, own in roles.items() if any(role in TEACHING or role.startswith("ext:") for role in own)
+    )
+    staff -= {user for user, own in roles.items() if own <= _TAUGHT}
+    return [row for row in with_learners if row["userSourcedId"] in staff], [row for row in named if row["userSourcedId"] not in staff]
 
 
 def _nearest(orgs: Sequence[Row]) -> Mapping[str, str]:
@@ -94,24 +153,56 @@ def _dates(row: Row, spans: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
     return bounded if bounded[0] < bounded[1] else own
 
 
-def _in_force(rows: Iterable[Row], on: date, spans: Mapping[str, tuple[str, str]] = MappingProxyType({})) -> Mapping[str, list[Row]]:
-    """Return each user's rows that count on a day: those that have begun and not ended; where there is none, those that begin next.
+def _terms(roster: Roster) -> Mapping[str, list[tuple[str, str]]]:
+    """Return when the terms of each school's classes begin and end; under an empty name those of all sessions, for schools without any."""
+    terms = {row["sourcedId"]: (row["startDate"], row["endDate"]) for row in roster["academicSessions.csv"]}
+    named: dict[str, set[str]] = defaultdict(set)
+    for row in roster["classes.csv"]:
+        named[row["schoolSourcedId"]].update(listed(row["termSourcedIds"]))
+    return {"": sorted(terms.values())} | {school: sorted(terms[term] for term in own) for school, own in named.items()}
 
-    Args:
-        spans: of the terms of each class, for enrollments that do not say themselves when they begin or end.
-    """
-    day = on.isoformat()
-    found: dict[str, list[Row]] = defaultdict(list)
-    later: dict[str, list[tuple[str, Row]]] = defaultdict(list)
-    for row in rows:
-        begins, ends = _dates(row, spans)
-        if not ends or ends > day:
-            if begins > day:
+
+@dataclass(frozen=True)
+class _Day:
+    """A day, by which it is said what counts."""
+
+    day: str
+    terms: Mapping[str, list[tuple[str, str]]]
+    nearest: Mapping[str, str]
+
+    def in_force(
+        self, rows: Iterable[Row], spans: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    ) -> tuple[Mapping[str, list[Row]], list[Row]]:
+        """Return each user's rows that count: those that have begun and not ended; where there is none, those that begin next, if they
+        count ahead. Beside them those that begin later and do not.
+
+        Args:
+            spans: of the terms of each class, for enrollments that do not say themselves when they begin or end.
+        """
+        found: dict[str, list[Row]] = defaultdict(list)
+        later: dict[str, list[tuple[str, Row]]] = defaultdict(list)
+        waiting: list[Row] = []
+        for row in rows:
+            begins, ends = _dates(row, spans)
+            if ends and (ends <= self.day or ends <= begins):  # Over, or dropped before it began.
+                continue
+            if begins <= self.day:
+                found[row["userSourcedId"]].append(row)
+            elif self._counts_ahead(row, begins):
                 later[row["userSourcedId"]].append((begins, row))
             else:
-                found[row["userSourcedId"]].append(row)
-    for user, coming in later.items():
-        if user not in found:
-            next_ = min(begins for begins, _ in coming)
-            found[user] = [row for begins, row in coming if begins == next_]
-    return found
+                waiting.append(row)
+        for user, coming in later.items():
+            if user not in found:
+                next_ = min(begins for begins, _ in coming)
+                found[user] = [row for begins, row in coming if begins == next_]
+        return found, waiting
+
+    def _counts_ahead(self, row: Row, begins: str) -> bool:
+        """Return whether what begins later may count today: no term of its school is under way, and its next one is not over by then."""
+        school = row["schoolSourcedId"] if "schoolSourcedId" in row.places else self.nearest[row["orgSourcedId"]]
+        terms = self.terms.get(school, self.terms[""])
+        if any(starts <= self.day < ends for starts, ends in terms):
+            return False
+        coming = [term for term in terms if term[0] > self.day]
+        return not coming or begins < max(ends for starts, ends in coming if starts == coming[0][0])

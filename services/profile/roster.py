@@ -1,9 +1,9 @@
 """What a whole roster asks for, against what is known: schools, classes, staff and learners that are new, changed or gone. Pure.
 
 A bulk file set is the whole truth of its source: whom it no longer names is withdrawn, never removed. Enrollments and roles that have ended
-by the day of the import do not count (`endDate` is the first day after), nor do those that begin later, unless a person has no other: then
-those that begin next do. An enrollment without one of these dates has it from the terms of its class; so terms say which classes are hers,
-but not whether she is a learner or staff, nor at which school.
+by the day of the import do not count (`endDate` is the first day after), nor do those that begin later; between two terms of their school
+those that begin next do, for who has no other (`places`). An enrollment without one of these dates has it from the terms of its class; so
+terms say which classes are hers, but not whether she is a learner or staff, nor at which school.
 
 People are learners, or staff, or both; guardians and administrators are read and not taken. Whose org is no school belongs to the nearest
 one above it; whom that leaves without a school is not taken, with a warning. Staff are qualified for the subjects of classes that they are
@@ -152,6 +152,7 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
     learners, left_out, aliases = _learners(students, places, source, person_iris, key, known, classes, faults, warnings)
     faults.check("people of the roster cannot be told apart")
     between_terms = _between_terms(roster, on, warnings)
+    _warn_of_places(places, rows, warnings)
     _warn_of_known_again([*staff, *learners], warnings)
     gone: list[Held] = [
         *_gone(known.classes, {each.class_id for each in classes.values()}, source),
@@ -320,6 +321,23 @@ def _warn_of_known_again(people: Sequence[Named], warnings: Faults) -> None:
                 "names both, each under her sourcedId, parts them"
             )
             warnings.add("users.csv", each.line, each.again, "known-again", detail, remedy)
+
+
+def _warn_of_places(places: Places, rows: Mapping[str, Row], warnings: Faults) -> None:
+    """Warn of whom roles or enrollments name who is not taken, and who is staff at several schools."""
+    for user, begins in places.not_yet.items():
+        detail = f"what is said of her begins on {begins}, and a term of her school is under way, so until then she is not taken"
+        warnings.add("users.csv", rows[user].line, "sourcedId", "not-yet", detail, "nothing, if that is so; else correct beginDate")
+    for row in places.no_staff.values():
+        detail = f"enrolled as {row['role']}, but of no role in roles.csv by which anybody teaches, so she is not taken as staff"
+        remedy = "if she does teach, give her such a role; else nothing"
+        warnings.add("enrollments.csv", row.line, "role", "not-staff", detail, remedy)
+    for user in places.staff:
+        schools = places.schools_of(rows[user], TEACHING, places.teaches)
+        if len(schools) > 1:
+            detail = f"she is staff at {len(schools)} schools, and is told of one: who plans for the others does not know her"
+            remedy = "give her as primaryOrgSourcedId the school that plans with her; name her, with subjects, in the others' resources"
+            warnings.add("users.csv", rows[user].line, "sourcedId", "several-schools", detail, remedy)
 
 
 def _warn_of_no_school(does: str, row: Row, warnings: Faults) -> None:
