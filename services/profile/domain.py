@@ -35,7 +35,7 @@ Told: TypeAlias = LearnerRostered | StaffRostered | SchoolRostered | ClassRoster
 class IdentifyLearner:
     """Say that another system's name for a person, as an alias, belongs to this learner from now on, whosever it was.
 
-    Whether it may pass on is for the roster to say, the whole truth of its source: see `people.claimed`.
+    Whether it may pass on is for the roster to say, the whole truth of its source: see `aliases.claimed`.
     """
 
     alias: str

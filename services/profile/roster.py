@@ -13,30 +13,33 @@ enrolled in as teachers: proctors, and whoever has a role of the district's own,
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import Final, TypeAlias, TypeVar
 from uuid import UUID
 
+from services.profile.aliases import Aliases, claimed
 from services.profile.domain import Told, fingerprint
 from services.profile.oneroster import Faults, Roster, Row, listed
-from services.profile.people import Aliases, Identified, Persons, claimed, identify
+from services.profile.people import Identified, identify, passed_on
 from services.profile.person_iri import PersonIri
 from services.profile.places import TEACHING, Places, places_of
+from services.profile.settled import Persons
+from services.profile.terms import between_terms_on, first_session_of, term_of
 from shared.contracts.envelope import canonical, digest
-from shared.contracts.evidence import EARLIEST_FIRST_DAY
 from shared.contracts.profile import ClassRostered, LearnerRostered, SchoolRostered, StaffRostered
 from shared.keys import class_id_of, learner_id_of, school_id_of, staff_id_of
 
-LATEST_FIRST_DAY: Final = date(2100, 12, 31)
 MAX_TOLD_BYTES: Final = 64 * 1024
 """Of what is told of one person: far above hundreds of classes and ids, far below what an event may hold."""
 
 Held: TypeAlias = LearnerRostered | StaffRostered | ClassRostered
 """What has a key of its own, and may be withdrawn."""
 P = TypeVar("P", LearnerRostered, StaffRostered)
+Passed: TypeAlias = Mapping[UUID, Collection[str]]
+"""Matches that are others' now, by those whose they were."""
 
 
 def id_of(told: Held) -> UUID:
@@ -147,22 +150,22 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
     classes = _classes(roster, source)
     rows = {row["sourcedId"]: row for row in roster["users.csv"]}
     places = places_of(roster, source, on)
-    staff, unplaced = _staff([rows[user] for user in places.staff], places, source, key, known, classes, faults, warnings)
+    staff, unplaced, of_staff = _staff([rows[user] for user in places.staff], places, source, key, known, classes, faults, warnings)
     students = [rows[user] for user in places.learners]
-    learners, left_out, aliases = _learners(students, places, source, person_iris, key, known, classes, faults, warnings)
+    learners, left_out, aliases, of_learners = _learners(students, places, source, person_iris, key, known, classes, faults, warnings)
     faults.check("people of the roster cannot be told apart")
-    between_terms = _between_terms(roster, on, warnings)
+    between_terms = between_terms_on(roster, on, warnings)
     _warn_of_places(places, rows, warnings)
     _warn_of_known_again([*staff, *learners], warnings)
     gone: list[Held] = [
         *_gone(known.classes, {each.class_id for each in classes.values()}, source),
-        *_gone(known.staff, {each.id for each in staff}, source),
-        *_gone_learners(known.learners, {each.id for each in learners}, source, aliases),
+        *_gone_staff(known.staff, {each.id for each in staff}, source, of_staff),
+        *_gone_learners(known.learners, {each.id for each in learners}, source, aliases, of_learners),
     ]
     content_hash = digest(canonical([source, roster.content_hash, *(each.text for each in person_iris)]))
     titled = [Named(classes[row["sourcedId"]], row["title"], row.line) for row in roster["classes.csv"]]
     handed_on = sum(map(len, aliases.lost.values()))
-    first = _first_session(roster, warnings)
+    first = first_session_of(roster, warnings)
     erased = sum(each.id in known.erased for each in learners)
     return Plan(
         schools, titled, staff, learners, gone, left_out | unplaced, handed_on, erased, warnings, content_hash, roster.rows, first,
@@ -183,21 +186,10 @@ def _schools(roster: Roster, source: str, on: date) -> list[SchoolRostered]:
     result = []
     for row in roster["orgs.csv"]:
         if row["type"] == "school":
-            starts, ends = _term([sessions[each] for each in sorted(named[row["sourcedId"]])], on)
+            starts, ends = term_of([sessions[each] for each in sorted(named[row["sourcedId"]])], on)
             school_id = school_id_of(source, row["sourcedId"])
             result.append(SchoolRostered(school_id=school_id, title=row["name"], term_starts=starts, term_ends=ends))
     return result
-
-
-def _term(sessions: Sequence[Row], on: date) -> tuple[date | None, date | None]:
-    """Return the term a school is in: of those its classes name, the one around the day that ends last; else the next; else the last."""
-    terms = [(date.fromisoformat(row["startDate"]), date.fromisoformat(row["endDate"])) for row in sessions]
-    if not terms:
-        return None, None
-    around = [term for term in terms if term[0] <= on < term[1]]
-    if around:
-        return max(around, key=lambda term: (term[1], term[0]))
-    return min((term for term in terms if term[0] > on), default=max(terms))
 
 
 def _classes(roster: Roster, source: str) -> dict[str, ClassRostered]:
@@ -219,7 +211,7 @@ def _classes(roster: Roster, source: str) -> dict[str, ClassRostered]:
 def _learners(
     rows: Sequence[Row], places: Places, source: str, person_iris: Sequence[PersonIri], key: bytes, known: Known,
     classes: Mapping[str, ClassRostered], faults: Faults, warnings: Faults,
-) -> tuple[list[Named], frozenset[UUID], Aliases]:  # fmt: skip
+) -> tuple[list[Named], frozenset[UUID], Aliases, Passed]:  # fmt: skip
     persons = Persons.of((each.learner_id, each.matches, each.aliases, each.active) for each in _enrolled_last(known.learners))
     identified = identify(rows, source, key, persons, learner_id_of, faults, warnings)
     elsewhere = {each.learner_id for each in known.learners.values() if each.active and each.source != source}
@@ -247,7 +239,7 @@ def _learners(
             source=source,
         )
         _take(result, told, each, faults)
-    return result, left_out, aliases
+    return result, left_out, aliases, passed_on([each for each in identified if each.person not in left_out], persons)
 
 
 def _kept(before: LearnerRostered, aliases: Aliases) -> tuple[str, ...]:
@@ -259,11 +251,12 @@ def _kept(before: LearnerRostered, aliases: Aliases) -> tuple[str, ...]:
 def _staff(
     rows: Sequence[Row], places: Places, source: str, key: bytes, known: Known, classes: Mapping[str, ClassRostered],
     faults: Faults, warnings: Faults,
-) -> tuple[list[Named], frozenset[UUID]]:  # fmt: skip
+) -> tuple[list[Named], frozenset[UUID], Passed]:  # fmt: skip
     persons = Persons.of((each.staff_id, each.matches, (), each.active) for each in _enrolled_last(known.staff))
     result: list[Named] = []
     unplaced: set[UUID] = set()
-    for each in identify(rows, source, key, persons, staff_id_of, faults, warnings):
+    identified = identify(rows, source, key, persons, staff_id_of, faults, warnings)
+    for each in identified:
         row, before = each.row, known.staff.get(each.person)
         enrollments = places.teaches.get(row["sourcedId"], [])
         school = places.school_of(row, TEACHING, places.teaches, places.teaches_by_own)
@@ -285,29 +278,7 @@ def _staff(
             source=source,
         )
         _take(result, told, each, faults)
-    return result, frozenset(unplaced)
-
-
-def _between_terms(roster: Roster, on: date, warnings: Faults) -> bool:
-    """Return whether no term of the classes is under way, so that nobody need be in one; warn where all are over."""
-    named = {term for row in roster["classes.csv"] for term in listed(row["termSourcedIds"])}
-    terms = [row for row in roster["academicSessions.csv"] if row["sourcedId"] in named]
-    last, today = max(terms, key=lambda row: row["endDate"], default=None), on.isoformat()
-    if last is not None and last["endDate"] <= today:
-        detail = "the terms of all classes are over, so nobody is in one but by an endDate of her enrollment's own"
-        warnings.add("academicSessions.csv", last.line, "endDate", "terms-over", detail, "nothing, if that is so; else correct the dates")
-    return bool(terms) and not any(row["startDate"] <= today < row["endDate"] for row in terms)
-
-
-def _first_session(roster: Roster, warnings: Faults) -> date | None:
-    """Return when the earliest academic session begins; of one that begins when no course did, warn instead."""
-    begins = [(date.fromisoformat(row["startDate"]), row.line) for row in roster["academicSessions.csv"]]
-    for day, line in begins:
-        if not EARLIEST_FIRST_DAY <= day <= LATEST_FIRST_DAY:
-            detail = f"before {EARLIEST_FIRST_DAY} or after {LATEST_FIRST_DAY}, so it does not say from which day on work counts"
-            remedy = "nothing, if it is a placeholder; else correct it"
-            warnings.add("academicSessions.csv", line, "startDate", "no-first-day", detail, remedy)
-    return min((day for day, _ in begins if EARLIEST_FIRST_DAY <= day <= LATEST_FIRST_DAY), default=None)
+    return result, frozenset(unplaced), passed_on([each for each in identified if each.person not in unplaced], persons)
 
 
 def _warn_of_known_again(people: Sequence[Named], warnings: Faults) -> None:
@@ -365,11 +336,8 @@ def _name(row: Row) -> str:
     return canonical([given, family]).decode()
 
 
-G = TypeVar("G", ClassRostered, StaffRostered, LearnerRostered)
-
-
-def _gone(known: Mapping[UUID, G], named: set[UUID], source: str) -> list[G]:
-    """Return those of this source whom the roster no longer names, withdrawn."""
+def _gone(known: Mapping[UUID, ClassRostered], named: set[UUID], source: str) -> list[ClassRostered]:
+    """Return the classes of this source that the roster no longer names, withdrawn."""
     return [
         before.model_copy(update={"active": False})
         for each, before in known.items()
@@ -377,10 +345,27 @@ def _gone(known: Mapping[UUID, G], named: set[UUID], source: str) -> list[G]:
     ]
 
 
-def _gone_learners(known: Mapping[UUID, LearnerRostered], named: set[UUID], source: str, aliases: Aliases) -> list[LearnerRostered]:
-    """Return those of this source whom the roster no longer names, withdrawn; and those withdrawn already who lose an alias."""
+def _gone_staff(known: Mapping[UUID, StaffRostered], named: set[UUID], source: str, passed: Passed) -> list[StaffRostered]:
+    """Return those of this source whom the roster no longer names, withdrawn; and the withdrawn whose `sourcedId` is another's now."""
     return [
-        before.model_copy(update={"active": False, "aliases": _kept(before, aliases)})
+        before.model_copy(update={"active": False, "matches": _left(before, passed)})
         for each, before in known.items()
-        if each not in named and ((before.source == source and before.active) or each in aliases.lost)
+        if each not in named and ((before.source == source and before.active) or each in passed)
     ]
+
+
+def _gone_learners(
+    known: Mapping[UUID, LearnerRostered], named: set[UUID], source: str, aliases: Aliases, passed: Passed
+) -> list[LearnerRostered]:
+    """Return those of this source whom the roster no longer names, withdrawn; and those withdrawn already who lose an alias, or whose
+    `sourcedId` is another's."""
+    return [
+        before.model_copy(update={"active": False, "aliases": _kept(before, aliases), "matches": _left(before, passed)})
+        for each, before in known.items()
+        if each not in named and ((before.source == source and before.active) or each in aliases.lost or each in passed)
+    ]
+
+
+def _left(before: LearnerRostered | StaffRostered, passed: Passed) -> tuple[str, ...]:
+    """Return which of somebody's matches are not `sourcedId`s of others."""
+    return tuple(match for match in before.matches if match not in passed.get(id_of(before), ()))
