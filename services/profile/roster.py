@@ -282,8 +282,7 @@ def _staff(
 
 
 def _warn_of_known_again(people: Sequence[Named], warnings: Faults) -> None:
-    """Warn of whoever is taken for a person of earlier imports by another id than her `sourcedId`. It comes behind all others: where
-    a SIS numbers its users anew there are thousands, and only the first of all are named."""
+    """Warn of whoever is taken for a person of earlier imports by another id than her `sourcedId`."""
     for each in people:
         if each.again:
             detail = f"her sourcedId is new, and by this id she is {each.id}, whom earlier imports named"

@@ -1,5 +1,6 @@
 """Who a row is, where she belongs, and what a roster asks for against what is known."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -634,14 +635,23 @@ def test_staff_who_are_entered_anew_are_known_again_by_the_same_rule() -> None:
     assert [fault.place for fault in anew().warnings.first if fault.code == "known-again"] == ["users.csv:6:userIds"]
 
 
-def test_who_is_known_again_is_said_behind_all_other_warnings() -> None:
-    before, anew = District(), District().put("roles.csv", "r3", orgSourcedId="d")
+def test_warnings_of_one_code_hide_no_others() -> None:
+    before, anew = District(), District().put("roles.csv", "r3", orgSourcedId="d").put("users.csv", "u1", userIds="")
     for number in range(120):
         before.student(f"n{number}", identifier=f"i{number}")
-        anew.student(f"m{number}", identifier=f"i{number}")
-    second = planned(anew, after(planned(before)))
-    assert second.warnings.total == 121
-    assert [fault.code for fault in second.warnings.first] == ["no-school", *["known-again"] * 99]
+        anew.student(f"m{number}", identifier=f"i{number}").student(f"x{number}", identifier="N/A")
+    second = planned(anew.put("users.csv", "u2", userIds="{LMS:lms-1}"), after(planned(before)))
+    assert second.warnings.counts == {
+        "known-again": 120, "duplicate-identity": 120, "id-handed-on": 1, "alias-handed-on": 1, "no-school": 1, "shared-id": 120,
+    }  # fmt: skip
+    codes = [fault.code for fault in second.warnings.first]
+    assert len(codes) == 100
+    assert Counter(codes) == {
+        "known-again": 33, "alias-handed-on": 1, "id-handed-on": 1, "no-school": 1, "duplicate-identity": 32, "shared-id": 32,
+    }  # fmt: skip
+    assert codes[:35] == [*["known-again"] * 33, "alias-handed-on", "id-handed-on"], "the gravest first"
+    lines = [int(fault.place.split(":")[1]) for fault in second.warnings.first if fault.code == "known-again"]
+    assert lines == sorted(lines)
 
 
 def test_a_sourced_id_that_is_another_learners_alias_is_a_warning() -> None:

@@ -107,8 +107,11 @@ class Imported(BaseModel):
         description="Whether some of it is still to be taken, which the service does by itself: see `/profile/oneroster/imports/under-way`."
     )
     refused: str | None = Field(description="In a dry run: why the roster itself would be refused, and what to do; else null.")
-    warnings: list[Place] = Field(description="What was taken, but deserves a look: the first 100.")
+    warnings: list[Place] = Field(
+        description="What was taken, but deserves a look: the first 100, the gravest before the others, and some of each code."
+    )
     warnings_total: int
+    warnings_by_code: dict[str, int] = Field(description="How many there are of each code.")
 
 
 @dataclass(frozen=True)
@@ -248,6 +251,7 @@ class _Taking:
             classes=counts(ClassRostered), staff=counts(StaffRostered), learners=counts(LearnerRostered),
             aliases=sum(len(each.aliases) for each in news), handed_on=planned.handed_on, erased=planned.erased, events=events,
             under_way=under_way, refused=self.refusal or None, warnings=warnings, warnings_total=planned.warnings.total,
+            warnings_by_code=dict(sorted(planned.warnings.counts.items())),
         )  # fmt: skip
 
 
