@@ -38,12 +38,16 @@ def roster(
             help="Also take a file that withdraws most learners or staff, or leaves most of those who are in classes in none.",
         ),
     ] = False,
+    new_source: Annotated[
+        bool, typer.Option("--new-source", help="Also take the first file of another system beside those whose files were taken.")
+    ] = False,
     dry_run: DryRun = False,
     address: AddressOption = None,
     home: HomeOption = None,
 ) -> None:
     """Take a OneRoster 1.2 ZIP (bulk mode): all of it, or nothing with each bad row named. The same file again changes nothing."""
-    query = {"source": source, "person_iri": person_iri or []} | ({"withdraw_many": "true"} if withdraw_many else {}) | _dry(dry_run)
+    said = {"withdraw_many": withdraw_many, "new_source": new_source}
+    query = {"source": source, "person_iri": person_iri or []} | {name: "true" for name, is_so in said.items() if is_so} | _dry(dry_run)
     send("POST", "/profile/oneroster/imports", file, ZIP, where(address, home), query)
 
 

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-from services.profile.oneroster import Roster, Row, listed
+from services.profile.oneroster import Faults, Roster, Row, listed
 from shared.keys import school_id_of
 
 TEACHING: Final = frozenset({"teacher", "aide", "proctor"})
@@ -119,6 +119,23 @@ def _teaching(roster: Roster) -> tuple[list[Row], list[Row]]:
     )
     staff -= {user for user, own in roles.items() if own <= _TAUGHT}
     return [row for row in with_learners if row["userSourcedId"] in staff], [row for row in named if row["userSourcedId"] not in staff]
+
+
+def warn_of_places(places: Places, rows: Mapping[str, Row], warnings: Faults) -> None:
+    """Warn of whom roles or enrollments name who is not taken, and who is staff at several schools."""
+    for user, begins in places.not_yet.items():
+        detail = f"what is said of her begins on {begins}, and a term of her school is under way, so until then she is not taken"
+        warnings.add("users.csv", rows[user].line, "sourcedId", "not-yet", detail, "nothing, if that is so; else correct beginDate")
+    for row in places.no_staff.values():
+        detail = f"enrolled as {row['role']}, but of no role in roles.csv by which anybody teaches, so she is not taken as staff"
+        remedy = "if she does teach, give her such a role; else nothing"
+        warnings.add("enrollments.csv", row.line, "role", "not-staff", detail, remedy)
+    for user in places.staff:
+        schools = places.schools_of(rows[user], TEACHING, places.teaches)
+        if len(schools) > 1:
+            detail = f"she is staff at {len(schools)} schools, and is told of one: who plans for the others does not know her"
+            remedy = "give her as primaryOrgSourcedId the school that plans with her; name her, with subjects, in the others' resources"
+            warnings.add("users.csv", rows[user].line, "sourcedId", "several-schools", detail, remedy)
 
 
 def _nearest(orgs: Sequence[Row]) -> Mapping[str, str]:

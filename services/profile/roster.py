@@ -13,7 +13,7 @@ enrolled in as teachers: proctors, and whoever has a role of the district's own,
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -24,8 +24,8 @@ from services.profile.aliases import Aliases, claimed
 from services.profile.domain import Told, fingerprint
 from services.profile.oneroster import Faults, Roster, Row, listed
 from services.profile.people import Identified, identify, passed_on
-from services.profile.person_iri import PersonIri
-from services.profile.places import TEACHING, Places, places_of
+from services.profile.person_iri import PARAMETER, PersonIri
+from services.profile.places import TEACHING, Places, places_of, warn_of_places
 from services.profile.settled import Persons
 from services.profile.terms import between_terms_on, first_session_of, term_of
 from shared.contracts.envelope import canonical, digest
@@ -34,6 +34,9 @@ from shared.keys import class_id_of, learner_id_of, school_id_of, staff_id_of
 
 MAX_TOLD_BYTES: Final = 64 * 1024
 """Of what is told of one person: far above hundreds of classes and ids, far below what an event may hold."""
+
+FORMER_BYTES: Final = 67
+"""Of one id in it, as a hash."""
 
 Held: TypeAlias = LearnerRostered | StaffRostered | ClassRostered
 """What has a key of its own, and may be withdrawn."""
@@ -61,6 +64,14 @@ class Known:
     """What was told last of staff at schools that were never told that they went to another one, as earlier releases had it."""
     erased: Mapping[UUID, date] = field(default_factory=dict)
     """Learners who are erased, and since which day: without a key their names are not taken."""
+
+    templates: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """The templates of person IRIs that came with the last roster of each source."""
+
+    @property
+    def sources(self) -> Set[str]:
+        """All whose rosters were taken."""
+        return {*self.templates, *(each.source for kind in (self.learners, self.staff, self.classes) for each in kind.values())}
 
     def before(self, told: Held) -> Held | None:
         """Return what was told of a class or person before; their ids have nothing in common."""
@@ -155,7 +166,13 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
     learners, left_out, aliases, of_learners = _learners(students, places, source, person_iris, key, known, classes, faults, warnings)
     faults.check("people of the roster cannot be told apart")
     between_terms = between_terms_on(roster, on, warnings)
-    _warn_of_places(places, rows, warnings)
+    warn_of_places(places, rows, warnings)
+    for text in sorted(set(known.templates.get(source, ())).difference(each.text for each in person_iris)):
+        detail = (
+            f"the last roster of {source} came with {text}, and this one without: an id in it that passes on stays with its former owner"
+        )
+        remedy = "send it with the same templates, unless no system names learners so any more"
+        warnings.add(f"query/{PARAMETER}", None, None, "template-missing", detail, remedy)
     _warn_of_known_again([*staff, *learners], warnings)
     gone: list[Held] = [
         *_gone(known.classes, {each.class_id for each in classes.values()}, source),
@@ -232,13 +249,13 @@ def _learners(
         told = LearnerRostered(
             learner_id=each.person,
             school_id=places.schools[school],
-            aliases=tuple(aliases.held[each.person].union(_kept(before, aliases) if before else ())),
+            aliases=tuple(aliases.held[each.person]),
             grade=next(iter(listed(row["grades"])), ""),
             class_ids=tuple(classes[learnt["classSourcedId"]].class_id for learnt in enrollments),
-            matches=each.matches + tuple(set(before.matches if before else ()) - each.lost),
+            matches=each.matches,
             source=source,
         )
-        _take(result, told, each, faults)
+        _take(result, _with_former(told, before, each, _kept(before, aliases) if before else ()), each, faults)
     return result, left_out, aliases, passed_on([each for each in identified if each.person not in left_out], persons)
 
 
@@ -274,10 +291,10 @@ def _staff(
                 for subject in classes[enrollment["classSourcedId"]].subjects
             ),
             class_ids=tuple(classes[enrollment["classSourcedId"]].class_id for enrollment in enrollments),
-            matches=each.matches + tuple(set(before.matches if before else ()) - each.lost),
+            matches=each.matches,
             source=source,
         )
-        _take(result, told, each, faults)
+        _take(result, _with_former(told, before, each), each, faults)
     return result, frozenset(unplaced), passed_on([each for each in identified if each.person not in unplaced], persons)
 
 
@@ -293,23 +310,6 @@ def _warn_of_known_again(people: Sequence[Named], warnings: Faults) -> None:
             warnings.add("users.csv", each.line, each.again, "known-again", detail, remedy)
 
 
-def _warn_of_places(places: Places, rows: Mapping[str, Row], warnings: Faults) -> None:
-    """Warn of whom roles or enrollments name who is not taken, and who is staff at several schools."""
-    for user, begins in places.not_yet.items():
-        detail = f"what is said of her begins on {begins}, and a term of her school is under way, so until then she is not taken"
-        warnings.add("users.csv", rows[user].line, "sourcedId", "not-yet", detail, "nothing, if that is so; else correct beginDate")
-    for row in places.no_staff.values():
-        detail = f"enrolled as {row['role']}, but of no role in roles.csv by which anybody teaches, so she is not taken as staff"
-        remedy = "if she does teach, give her such a role; else nothing"
-        warnings.add("enrollments.csv", row.line, "role", "not-staff", detail, remedy)
-    for user in places.staff:
-        schools = places.schools_of(rows[user], TEACHING, places.teaches)
-        if len(schools) > 1:
-            detail = f"she is staff at {len(schools)} schools, and is told of one: who plans for the others does not know her"
-            remedy = "give her as primaryOrgSourcedId the school that plans with her; name her, with subjects, in the others' resources"
-            warnings.add("users.csv", rows[user].line, "sourcedId", "several-schools", detail, remedy)
-
-
 def _warn_of_no_school(does: str, row: Row, warnings: Faults) -> None:
     remedy = "give the role an org of type school, or one that lies in a school"
     warnings.add("users.csv", row.line, "sourcedId", "no-school", f"{does} at no school, so she is not taken", remedy)
@@ -318,6 +318,20 @@ def _warn_of_no_school(does: str, row: Row, warnings: Faults) -> None:
 def _enrolled_last(known: Mapping[UUID, P]) -> list[P]:
     """Return the withdrawn before the others, whose an id is that both had; always in the same order."""
     return sorted(known.values(), key=lambda each: (each.active, id_of(each)))
+
+
+def _with_former(told: P, before: P | None, person: Identified, aliases: Collection[str] = ()) -> P:
+    """Return what is told of a person with the ids that were hers in earlier rosters and are nobody else's, too; as many as there is room
+    for. How old each is, is not kept: some that no row has any more make way, in the order of their hashes."""
+    matches: Set[str] = set(before.matches if before else ()) - person.lost
+    room = (MAX_TOLD_BYTES - FORMER_BYTES - len(canonical(told.body()))) // FORMER_BYTES
+    update: dict[str, tuple[str, ...]] = {}
+    for kind, ids in (("matches", matches), ("aliases", aliases)):
+        now: tuple[str, ...] = getattr(told, kind, ())
+        left: list[str] = sorted(set(ids).difference(now))[: max(0, room)]
+        room -= len(left)
+        update |= {kind: tuple(sorted({*now, *left}))} if left else {}
+    return told.model_copy(update=update)
 
 
 def _take(result: list[Named], told: LearnerRostered | StaffRostered, person: Identified, faults: Faults) -> None:

@@ -187,6 +187,41 @@ async def test_no_words_about_her_are_taken_and_everything_else_is(profile: Any)
     assert ada not in await keys(profile)
 
 
+async def test_words_from_before_an_erasure_that_was_lifted_are_said_to_be_destroyed(profile: Any) -> None:
+    ada, _ = await spoken_of(profile)
+    asked = {"use": Use.MASTERY_REASON}
+    sealed = await post(profile, f"/learners/{ada}/sealed", asked | {"words": "knows it"})
+    await erase(profile, ada)
+    await post(profile, f"/learners/{ada}/erasure/lifted", MISTAKE)
+    for _ in range(2):
+        said = await post(profile, f"/learners/{ada}/opened", asked | {"sealed": sealed}, 404)
+        assert "destroyed" in said["detail"]
+        await send(profile, District())  # Which makes her a fresh key.
+    anew = await post(profile, f"/learners/{ada}/sealed", asked | {"words": "knows it"})
+    assert (await post(profile, f"/learners/{ada}/opened", asked | {"sealed": anew})) == {"words": "knows it"}
+
+
+ZOE = {"givenName": "Zoe", "familyName": "New", "username": "zoe", "identifier": "7777", "userIds": "{LMS:zoe}"}
+
+
+@pytest.mark.parametrize("erased", [False, True])
+async def test_who_gets_the_sourced_id_of_one_who_left_sees_nothing_of_her(profile: Any, erased: bool) -> None:
+    ada, _ = await spoken_of(profile)
+    await send(profile, District().without_user("u1"))
+    if erased:
+        await erase(profile, ada)
+    answer = await send(profile, District().put("users.csv", "u1", **ZOE))
+    assert (answer["erased"], answer["learners"]["created"]) == (0, 1)
+    assert answer["warnings"][0]["code"] == "sourced-id-reused"
+    (zoe,) = [each["learner_id"] for each in (await get(profile, "/learners"))["items"] if each["given_name"] == "Zoe"]
+    assert zoe != ada
+    assert (await get(profile, f"/learners/{zoe}"))["preferences"] == []
+    await post(profile, f"/learners/{zoe}/preferences", {"author_id": zoe, "role": "learner", "words": "I like maps"})
+    shown = await get(profile, f"/learners/{ada}")
+    assert (shown["active"], shown["given_name"]) == (False, "" if erased else "Ada")
+    assert (await send(profile, District().put("users.csv", "u1", **ZOE)))["events"] == 0
+
+
 async def test_who_was_erased_by_mistake_is_named_by_the_next_roster_and_what_was_erased_stays_so(profile: Any) -> None:
     ada, _ = await spoken_of(profile)
     before = await sealed_about(profile, ada)

@@ -18,6 +18,7 @@ import pytest
 from services.profile.api import imports
 from services.profile.app import PARTS
 from services.profile.domain import MAX_AUTHORS, TakeRostered
+from services.profile.refusals import FEW
 from shared.clock import FixedClock
 from shared.contracts.envelope import Header
 from shared.contracts.profile import StaffRostered
@@ -183,7 +184,7 @@ async def test_who_went_to_another_school_before_that_was_told_is_withdrawn_from
 
 async def test_most_learners_are_withdrawn_only_on_purpose(profile: Any) -> None:
     large = District()
-    for number in range(imports.FEW + 1):
+    for number in range(FEW + 1):
         large.student(f"n{number}")
     await send(profile, large)
     before = await store(profile)
@@ -197,9 +198,9 @@ async def test_most_learners_are_withdrawn_only_on_purpose(profile: Any) -> None
     assert (await send(profile, District(), dry_run=True, withdraw_many=True))["refused"] is None
     assert await store(profile) == before
     unplaced = deepcopy(large)
-    for number in range(imports.FEW):
+    for number in range(FEW):
         unplaced.put("roles.csv", f"role-n{number}", orgSourcedId="d")
-    told = (await send(profile, unplaced.without_user(f"n{imports.FEW}"), 409))["detail"]
+    told = (await send(profile, unplaced.without_user(f"n{FEW}"), 409))["detail"]
     assert "21 of 24 learners would be withdrawn: the roster no longer names 1 and it names 20 at no school (?dry_run=true" in told
     assert (await send(profile, District(), withdraw_many=True))["learners"]["withdrawn"] == 21
     await send(profile, large)
@@ -230,7 +231,7 @@ def without_enrollments(district: District, role: str = "") -> District:
 
 
 async def test_an_export_without_enrollments_is_taken_only_on_purpose(profile: Any) -> None:
-    large = with_many(learners=imports.FEW, teachers=imports.FEW)
+    large = with_many(learners=FEW, teachers=FEW)
     await send(profile, large)
     before = await store(profile)
     problem = await send(profile, without_enrollments(deepcopy(large)), 409)
@@ -251,28 +252,28 @@ async def test_an_export_without_enrollments_is_taken_only_on_purpose(profile: A
 
 
 async def test_a_few_or_half_of_all_may_be_in_no_class_any_more(profile: Any) -> None:
-    few = with_many(learners=imports.FEW - 2)
+    few = with_many(learners=FEW - 2)
     await send(profile, few)
-    assert (await send(profile, without_enrollments(few)))["learners"]["changed"] == imports.FEW
-    half = with_many(learners=2 * imports.FEW)
+    assert (await send(profile, without_enrollments(few)))["learners"]["changed"] == FEW
+    half = with_many(learners=2 * FEW)
     await send(profile, half)
-    half.remove("enrollments.csv", *(f"en-n{number}" for number in range(imports.FEW + 1)))
-    assert (await send(profile, half))["learners"]["changed"] == imports.FEW + 1
+    half.remove("enrollments.csv", *(f"en-n{number}" for number in range(FEW + 1)))
+    assert (await send(profile, half))["learners"]["changed"] == FEW + 1
 
 
 async def test_where_the_school_year_is_over_everybody_may_be_in_no_class(profile: Any) -> None:
-    large = with_many(learners=imports.FEW, teachers=imports.FEW)
+    large = with_many(learners=FEW, teachers=FEW)
     await send(profile, large)
     profile.context.clock.at += timedelta(days=365)
     answer = await send(profile, large)
     assert (answer["learners"]["changed"], [each["code"] for each in answer["warnings"]]) == (22, ["terms-over"])
-    one_more = with_many(learners=imports.FEW + 1)
+    one_more = with_many(learners=FEW + 1)
     await send(profile, one_more)
     assert "21 of 24 learners would be withdrawn" in (await send(profile, District(), 409))["detail"], "who leaves is counted as ever"
 
 
 async def test_between_two_years_a_roster_of_classes_that_nobody_is_in_yet_is_taken(profile: Any) -> None:
-    large = with_many(learners=imports.FEW, teachers=imports.FEW)
+    large = with_many(learners=FEW, teachers=FEW)
     await send(profile, large)
     following = without_enrollments(deepcopy(large))
     for session in ("y", "t1"):
@@ -287,16 +288,16 @@ async def test_between_two_years_a_roster_of_classes_that_nobody_is_in_yet_is_ta
 
 
 async def test_most_staff_are_withdrawn_only_on_purpose(profile: Any) -> None:
-    large = with_many(teachers=imports.FEW + 1)
+    large = with_many(teachers=FEW + 1)
     await send(profile, large)
     before = await store(profile)
     problem = await send(profile, District(), 409)
     assert [each["code"] for each in problem["errors"]] == ["too-many-withdrawn"]
     assert "21 of 23 staff would be withdrawn: the roster no longer names 21. Send" in problem["detail"]
     unplaced = deepcopy(large)
-    for number in range(imports.FEW):
+    for number in range(FEW):
         unplaced.put("roles.csv", f"role-t{number}", orgSourcedId="d").remove("enrollments.csv", f"en-t{number}")
-    told = (await send(profile, unplaced.without_user(f"t{imports.FEW}"), 409))["detail"]
+    told = (await send(profile, unplaced.without_user(f"t{FEW}"), 409))["detail"]
     assert "21 of 23 staff would be withdrawn: the roster no longer names 1 and it names 20 at no school (?dry_run=true" in told
     assert "learners" not in told
     assert (await send(profile, District(), dry_run=True))["staff"]["withdrawn"] == 21

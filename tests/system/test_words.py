@@ -128,11 +128,12 @@ def test_each_fault_is_told_with_its_place_and_remedy(answering: tuple[str, list
 
 @pytest.mark.parametrize("answering", [(200, json.dumps({"events": 0}), {})], indirect=True)
 def test_whatever_can_be_said_of_a_roster_can_be_said_by_the_command(answering: tuple[str, list[Any]], home: Path, file: Path) -> None:
-    options = ("--source", "sis", "--person-iri", "urn:a:{username}", "--withdraw-many", "--dry-run")
+    options = ("--source", "sis", "--person-iri", "urn:a:{username}", "--withdraw-many", "--new-source", "--dry-run")
     assert run("roster", "import", str(file), *options, "--address", answering[0]).exit_code == 0
     assert run("roster", "import", str(file), "--address", answering[0]).exit_code == 0
     said, nothing = (parse_qs(urlsplit(path).query) for _, path, *_ in answering[1])
-    assert said == {"source": ["sis"], "person_iri": ["urn:a:{username}"], "withdraw_many": ["true"], "dry_run": ["true"]}
+    switches = {name: ["true"] for name in ("withdraw_many", "new_source", "dry_run")}
+    assert said == {"source": ["sis"], "person_iri": ["urn:a:{username}"]} | switches
     assert nothing == {"source": ["sis"]}
     taken = openapi_of(parts_of(Topic.PROFILE))["paths"]["/profile/oneroster/imports"]["post"]["parameters"]
     assert said.keys() == {each["name"] for each in taken if each["in"] == "query"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -34,6 +34,7 @@ from services.profile.queries import (
     open_title,
     record,
 )
+from services.profile.refusals import cut_short, of_nobody
 from services.profile.roster import Change, Known, Named, Plan, change, id_of, plan
 from shared.contracts.envelope import Sealed
 from shared.contracts.profile import ClassRostered, LearnerRostered, RosterImported, SchoolRostered, StaffRostered
@@ -53,9 +54,7 @@ FINISH_S: Final = 60.0
 """Time after which a request whose roster is recorded waits for no more of its steps; the ticker takes those that are left. It counts from
 the request's beginning: where reading and comparing took as long already, it is answered at once. Gateways wait twice as long."""
 RETRY_AFTER_S: Final = 5
-FEW: Final = 20
-"""Learners, or staff, whom a roster may withdraw, or leave without classes, however many there are; more only where they are at most half
-of its source's."""
+
 
 log = structlog.get_logger(__name__)
 
@@ -73,9 +72,11 @@ Many = Annotated[
     bool,
     Query(
         description="Withdraw more than half of the learners or staff, whom the roster no longer names, or at no school; or leave more "
-        "than half of those who are in classes in none."
+        "than half of those who are in classes in none; or make more than half of the people somebody new, though their sourcedIds are "
+        "known."
     ),
 ]
+New = Annotated[bool, Query(description="Take the first roster of another SIS beside those whose rosters were taken.")]
 DryRun = Annotated[bool, Query(description="Say what would change, and store nothing.")]
 
 
@@ -139,8 +140,9 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
 
     @router.post("/oneroster/imports", openapi_extra=ZIP_BODY, responses=UNDER_WAY)
     async def import_roster(
-        request: Request, response: Response, source: Source, iris: Iris, dry_run: DryRun = False, withdraw_many: Many = False
-    ) -> Imported:
+        request: Request, response: Response, source: Source, iris: Iris, dry_run: DryRun = False, withdraw_many: Many = False,
+        new_source: New = False,
+    ) -> Imported:  # fmt: skip
         """Take a OneRoster 1.2 ZIP of CSV files in bulk mode: all of it, or nothing with each bad row named.
 
         May be repeated: the same files again change nothing. More than 10,000 news are first recorded as a whole, then taken in steps; the
@@ -155,7 +157,7 @@ def routes(context: Context, queries: Queries, keyring: Keyring) -> APIRouter:
             if await queries.under_way():  # Told before it is read, which is work.
                 raise _busy()
             roster = await asyncio.to_thread(oneroster.read, await request.body())
-            taking = _Taking(context, queries, keyring, [roster], source, templates, dry_run, withdraw_many)
+            taking = _Taking(context, queries, keyring, [roster], source, templates, dry_run, withdraw_many, new_source)
             del roster
             answers = await context.asker.ask_whole(taking.prepare)
             under_way = taking.recorded > 0 and not await _finished(steps, until)
@@ -191,9 +193,10 @@ class _Taking:
     templates: Sequence[PersonIri]
     dry_run: bool
     withdraw_many: bool
+    new_source: bool
     planned: Plan | None = None
     refusal: str = ""
-    """Why it is refused as too-many-withdrawn; a dry run is told, and goes on."""
+    """Why it is refused; a dry run is told, and goes on."""
     news: Sequence[News] = ()
     recorded: int = 0
     """Events that follow from the steps that were recorded, where it is too large for one transaction."""
@@ -208,12 +211,16 @@ class _Taking:
         if not await is_free(connection):
             raise _busy()
         known, now = await self.queries.known(), self.context.clock.now()
+        unknown = "" if self.new_source else of_nobody(known, self.source)
+        if unknown and not self.dry_run:
+            raise Refused("new-source", unknown)
         planned = await asyncio.to_thread(
             plan, self.read.pop(), self.source, now.date(), self.context.settings.district(), known, self.templates
         )
-        self.refusal = "" if self.withdraw_many else _cut_short(planned, known, self.source)
-        if self.refusal and not self.dry_run:
-            raise Refused("too-many-withdrawn", self.refusal)
+        many = "" if self.withdraw_many else cut_short(planned, known, self.source)
+        if many and not self.dry_run:
+            raise Refused("too-many-withdrawn", many)
+        self.refusal = " ".join(filter(None, (unknown, many)))
         owners = [each.id for each in planned.named]
         keys = await (self.keyring.of(owners) if self.dry_run else self.keyring.ensure(owners))
         await asyncio.to_thread(_warn_of_keys, planned, known, keys)
@@ -269,37 +276,6 @@ async def _finished(steps: Steps, until: float) -> bool:
 
 def _busy() -> Overloaded:
     return Overloaded("the importer, which takes one roster at a time,", RETRY_AFTER_S)
-
-
-def _cut_short(planned: Plan, known: Known, source: str) -> str:
-    """Return what is against a roster by which most learners or staff of a source would go, or be in no class any more: an export that was
-    cut short looks like that. Nothing, where it is none."""
-    told = [*_missing(planned, known.learners, source, "learners"), *_missing(planned, known.staff, source, "staff")]
-    if not told:
-        return ""
-    return (
-        f"{'; '.join(told)}. Send a whole export, or, if that is so, the same with ?withdraw_many=true "
-        "(`cairn roster import --withdraw-many`)"
-    )
-
-
-def _missing(planned: Plan, known: Mapping[UUID, LearnerRostered | StaffRostered], source: str, people: str) -> Iterator[str]:
-    """Yield what too many people of a sort would lose. Between two terms nobody need be in a class."""
-    active = {id: each for id, each in known.items() if each.active and each.source == source}
-    gone = active.keys() & {id_of(each) for each in planned.gone}
-    unplaced = len(gone & planned.at_no_school)
-    if _are_most(gone, active):
-        told = [f"the roster no longer names {len(gone) - unplaced}"] if len(gone) > unplaced else []
-        told += [f"it names {unplaced} at no school (?dry_run=true warns of each, and says what to do)"] if unplaced else []
-        yield f"{len(gone)} of {len(active)} {people} would be withdrawn: {' and '.join(told)}"
-    classed = {id for id, each in active.items() if each.class_ids}
-    left = {each.id for each in planned.named if not isinstance(each.told, ClassRostered) and not each.told.class_ids} & classed
-    if not planned.between_terms and _are_most(left, classed):
-        yield f"{len(left)} of {len(classed)} {people} who are in classes would be in none: enrollments.csv names them in none that counts"
-
-
-def _are_most(some: Collection[UUID], people: Collection[UUID]) -> bool:
-    return len(some) > FEW and 2 * len(some) > len(people)
 
 
 def _warn_of_keys(planned: Plan, known: Known, keys: Mapping[UUID, Key]) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from services.profile.queries import Damage, Key, Keyring, Queries
+from services.profile.queries import Damage, FreshKey, Key, Keyring, Queries
 from shared.contracts.envelope import Sealed
 from shared.errors import BadInput, Fault, NotFound, Refused
 from shared.http import Sent, router_of
@@ -84,6 +84,11 @@ def routes(queries: Queries, keyring: Keyring) -> APIRouter:
                 raise NotFound("there is no key of this learner: nothing was sealed under it, or it was destroyed, and the words with it")
             return Opened(words=unseal(_whole(keys[learner_id]), asked.sealed, asked.use))
         except Unreadable:
+            if isinstance(keys[learner_id], FreshKey):
+                raise NotFound(
+                    "this does not open with her key: it was sealed under the former one, and destroyed with it when she was erased; or it "
+                    "is for another use, or was changed since"
+                ) from None
             fault = Fault(
                 "/sealed", "unreadable", "sealed under another key or for another use, or changed since", "send it as it was told"
             )

@@ -59,6 +59,8 @@ _ELSEWHERE: Final = """
         WHERE s.version > 1 ORDER BY s.staff_id, e.body->>'school_id', e.version DESC) told
     WHERE body->>'school_id' <> school_id::text AND coalesce((body->>'active')::boolean, true)"""
 _IMPORTED: Final = "SELECT content_hash FROM roster_import WHERE content_hash = %s"
+_TEMPLATES: Final = """
+    SELECT DISTINCT ON (source) source, person_iris FROM roster_import ORDER BY source, imported_at DESC, content_hash DESC"""
 _IMPORTS: Final = """
     SELECT content_hash, source, rows, person_iris, imported_at FROM roster_import
     WHERE (imported_at, content_hash) < (%s, %s) ORDER BY imported_at DESC, content_hash DESC LIMIT %s
@@ -100,7 +102,7 @@ class Queries(Tables):
         return Known(
             {each.school_id: each for each in schools}, {each.class_id: each for each in classes},
             {each.staff_id: each for each in staff}, {each.learner_id: each for each in learners}, elsewhere,
-            await self._erased(_ALL_ERASED),
+            await self._erased(_ALL_ERASED), {row["source"]: row["person_iris"] for row in await self.rows(_TEMPLATES)},
         )  # fmt: skip
 
     async def learners(self, school: UUID | None, class_id: UUID | None, withdrawn: bool, after: UUID, most: int) -> list[LearnerView]:
