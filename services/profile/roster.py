@@ -255,7 +255,8 @@ def _learners(
             matches=each.matches,
             source=source,
         )
-        _take(result, _with_former(told, before, each, _kept(before, aliases) if before else ()), each, faults)
+        former = _former(told, before, each, _kept(before, aliases) if before else ())
+        _take(result, told.model_copy(update=former), each, faults)
     return result, left_out, aliases, passed_on([each for each in identified if each.person not in left_out], persons)
 
 
@@ -294,7 +295,7 @@ def _staff(
             matches=each.matches,
             source=source,
         )
-        _take(result, _with_former(told, before, each), each, faults)
+        _take(result, told.model_copy(update=_former(told, before, each)), each, faults)
     return result, frozenset(unplaced), passed_on([each for each in identified if each.person not in unplaced], persons)
 
 
@@ -320,18 +321,19 @@ def _enrolled_last(known: Mapping[UUID, P]) -> list[P]:
     return sorted(known.values(), key=lambda each: (each.active, id_of(each)))
 
 
-def _with_former(told: P, before: P | None, person: Identified, aliases: Collection[str] = ()) -> P:
-    """Return what is told of a person with the ids that were hers in earlier rosters and are nobody else's, too; as many as there is room
-    for. How old each is, is not kept: some that no row has any more make way, in the order of their hashes."""
-    matches: Set[str] = set(before.matches if before else ()) - person.lost
-    room = (MAX_TOLD_BYTES - FORMER_BYTES - len(canonical(told.body()))) // FORMER_BYTES
-    update: dict[str, tuple[str, ...]] = {}
-    for kind, ids in (("matches", matches), ("aliases", aliases)):
-        now: tuple[str, ...] = getattr(told, kind, ())
-        left: list[str] = sorted(set(ids).difference(now))[: max(0, room)]
-        room -= len(left)
-        update |= {kind: tuple(sorted({*now, *left}))} if left else {}
-    return told.model_copy(update=update)
+def _former(
+    told: LearnerRostered | StaffRostered, before: LearnerRostered | StaffRostered | None, person: Identified, aliases: Collection[str] = ()
+) -> dict[str, tuple[str, ...]]:
+    """Return matches and aliases of a person with those that were hers in earlier rosters and are nobody else's, too; as many as there is
+    room for. How old each is, is not kept: some that no row has any more make way, in the order of their hashes."""
+    matches = sorted(set(before.matches if before else ()).difference(person.lost, told.matches))
+    held = told.aliases if isinstance(told, LearnerRostered) else ()
+    names = sorted(set(aliases).difference(held))
+    if not matches and not names:
+        return {}
+    room = max(0, (MAX_TOLD_BYTES - FORMER_BYTES - len(canonical(told.body()))) // FORMER_BYTES)
+    update = {"matches": tuple(sorted([*told.matches, *matches[:room]]))}
+    return update | ({"aliases": tuple(sorted([*held, *names[: max(0, room - len(matches))]]))} if names else {})
 
 
 def _take(result: list[Named], told: LearnerRostered | StaffRostered, person: Identified, faults: Faults) -> None:

@@ -106,7 +106,9 @@ def settled(asked: Sequence[Asked], known: Persons, made: Callable[[str], UUID],
     new = {at: known.by_match[next(iter(each.told))] for at, each in enumerate(asked) if _says_one(each, known)}
     claimed = {person for at, person in new.items() if asked[at].first not in known.by_match}
     for person, places in rows.items():
-        at = min(places, key=lambda at: (asked[at].told.isdisjoint(known.matches[person]), made(asked[at].first) != person, at))
+        at = places[0]
+        if len(places) > 1:
+            at = min(places, key=lambda at: (asked[at].told.isdisjoint(known.matches[person]), made(asked[at].first) != person, at))
         each = asked[at]
         if not _is_strange(each, person, known, made):
             sure[at] = person
