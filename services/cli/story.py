@@ -392,7 +392,7 @@ def _of_placement(event: scheduling.PlacementChanged, names: Names) -> str:
 
 
 def _of_period(school_id: UUID, place: scheduling.Placement, names: Names) -> str:
-    unserved = "had begun" if place.begun else "unserved"
+    unserved = "not planned for" if place.begun else "unserved"
     return f"{place.use} in {names.space(school_id, place.space_id)}" if place.use else unserved
 
 

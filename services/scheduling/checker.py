@@ -18,7 +18,7 @@ OPTION_VALUES: Final = (3, 2, 1)
 QUALIFIED_VALUE: Final = 1
 """A group led by an adult who teaches its subject, for each learner in it."""
 UNSERVED_VALUE: Final = -40
-"""A learner without a place in a period; not in one that had begun when she was first planned for the day."""
+"""A learner without a place in a period; not in one for which no place was looked."""
 CHECK_IN_VALUE: Final = 50
 """A talk that was asked for and takes place; as much less where it does not."""
 

@@ -318,7 +318,7 @@ class Placement(Part):
     modality: Modality | None = None
     activity_id: str = ""
     reason: Reason | None = None
-    begun: bool = Field(default=False, description="The period had begun when she was first planned for this day: no place was looked for.")
+    begun: bool = Field(default=False, description="No place was looked for: it had begun when she came into the plan, or she has left.")
 
 
 class PlacementChanged(Event):

@@ -94,7 +94,7 @@ def test_a_room_has_the_name_that_her_own_school_gave_it() -> None:
 def test_a_period_that_had_begun_when_she_was_planned_is_not_told_as_unserved() -> None:
     places = scheduling.Placement(period_id="P1", begun=True), scheduling.Placement(period_id="P2")
     placed = scheduling.PlacementChanged(school_id=uuid4(), learner_id=uuid4(), on=date(2026, 10, 13), demand_version=1, placements=places)
-    assert story.words(placed, story.Names()) == "her Tuesday, 13 October: P1: had begun; P2: unserved"
+    assert story.words(placed, story.Names()) == "her Tuesday, 13 October: P1: not planned for; P2: unserved"
 
 
 async def test_a_place_is_because_of_her_demand_only_where_that_is_newer(district: District) -> None:

@@ -13,7 +13,7 @@ from tests.scheduling.school import SCHOOL, TUESDAY, WEDNESDAY, learner, made_de
 from tests.scheduling.test_http import COUNT, demanded, everything, got, look, planned, resources, rostered, service
 
 __all__ = ["service"]
-HAD_BEGUN = "the period had begun when she was first planned for this day"
+HAD_BEGUN = "no place was looked for: the period had begun when she came into the plan of this day"
 TWO_HOURS = timedelta(hours=2)
 """To nine o'clock: two of four periods have begun."""
 TODAY = f"schools/{SCHOOL}/days/today"
@@ -59,6 +59,28 @@ async def test_a_day_that_is_first_planned_at_noon_missed_nobody(service: Any) -
     assert {one["lacking"] for one in await everything(service, f"{TODAY}/unserved")} <= {"check-in"}
     service.context.clock.advance(timedelta(days=1))
     assert {missed for _, missed in (await before(service, THURSDAY)).values()} <= {0}
+
+
+async def test_who_left_and_comes_back_at_noon_was_looked_for_in_no_period_between(service: Any) -> None:
+    await planned(service)
+    who, one_hour = learner(3), timedelta(hours=1)
+    whole = await got(service, f"learners/{who}/days/today")
+    service.context.clock.advance(one_hour)
+    await service.hear(demanded(Demand(learner_id=who, version=2)))
+    await service.tick()
+    gone = await got(service, f"learners/{who}/days/today")
+    assert told(gone, "served", "use")[:1] == told(whole, "served", "use")[:1]
+    assert told(gone, "served", "begun")[1:] == [(False, True)] * 3
+    assert {one["why"] for one in gone["periods"][1:]} == {"she has left this school, so that no place is kept for her"}
+    service.context.clock.advance(one_hour)
+    await service.hear(demanded(made_demand(1, 3, 3, competencies=6)))
+    await service.tick()
+    back = await got(service, f"learners/{who}/days/today")
+    assert told(back, "served", "begun")[1:] == [(False, True), (True, False), (True, False)]
+    assert (back["periods"][1]["why"], back["periods"][1]["refused"]) == (HAD_BEGUN, [])
+    assert (await got(service, TODAY))["unserved"] == 0
+    service.context.clock.advance(timedelta(days=1))
+    assert (await before(service, THURSDAY)).get(str(who), (0, 0))[1] == 0
 
 
 async def test_what_was_done_before_a_path_changed_is_told_as_it_was(service: Any) -> None:

@@ -39,18 +39,21 @@ def misfit(plan: Plan, school: SchoolResources, demands: Mapping[UUID, Demand]) 
 def days_of(
     plan: Plan, school: SchoolResources, demands: Mapping[UUID, Demand], running: Days, begun: int
 ) -> dict[UUID, tuple[Placement, ...]]:
-    """Return the days of the plan's learners; periods that have begun are as in the running plan, and say so where she was in none."""
+    """Return the days of the plan's learners; periods that have begun are as in the running plan.
+
+    Where no place is looked for, a period says so: it had begun before she was planned, or she does not go to the school any more.
+    """
     grouped = frozenset(rule.modality for rule in school.rules)
     days: dict[UUID, tuple[Placement, ...]] = {}
     for learner, sessions, needs in zip(plan.learners, plan.placements, plan.needs, strict=True):
         was = {placement.period_id: placement for placement in running.get(learner, ())}
-        steps = demands[learner].needs
+        steps, present = demands[learner].needs, demands[learner].present
         day: list[Placement] = []
         for index, (period, session, need) in enumerate(zip(school.periods, sessions, needs, strict=True)):
             if index < begun:
                 day.append(was.get(period.id) or Placement(period_id=period.id, begun=True))
             elif session < 0:
-                day.append(Placement(period_id=period.id))
+                day.append(Placement(period_id=period.id, begun=not present))
             else:
                 day.append(_placed(period, plan.sessions[session], steps[need] if need >= 0 else None, grouped))
         days[learner] = tuple(day)

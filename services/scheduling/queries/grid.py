@@ -62,10 +62,10 @@ def _period(day: SchoolDay, learner: UUID, placement: Placement, period: Period 
 
 
 def _why(day: SchoolDay, placement: Placement, better: bool, demand: Demand | None) -> str:
-    if placement.begun:
-        return "the period had begun when she was first planned for this day"
     if placement.use is None and demand is not None and not demand.present:
         return "she has left this school, so that no place is kept for her"
+    if placement.begun:
+        return "no place was looked for: the period had begun when she came into the plan of this day"
     if placement.use is None:
         return "no place was found for her in this period: zones or adults are exhausted"
     if placement.use is Use.CHECK_IN:

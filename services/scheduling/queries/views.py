@@ -41,9 +41,7 @@ class PeriodView(BaseModel):
     ends: str = ""
     subject: str = ""
     served: bool = Field(description="False: no place was found for her, which the school must know; but where `begun`.")
-    begun: bool = Field(
-        default=False, description="The period had begun when she was first planned for this day, so that no place was looked for."
-    )
+    begun: bool = Field(default=False, description="No place was looked for: it had begun when she came into the plan, or she has left.")
     use: Use | None = None
     space_id: str = ""
     space: str = Field(default="", description="Its title.")
@@ -100,7 +98,7 @@ class SchoolDayView(Closing):
     bound: int | None
     adopted_at: datetime
     learners: int
-    unserved: int = Field(description="Periods of learners without a place, but those that had begun when they were first planned for it.")
+    unserved: int = Field(description="Periods of learners without a place, but those for which none was looked.")
     unqualified: int = Field(description="Periods of learners in a group whose adult does not teach its subject.")
     left_out: int = Field(
         description="Learners whom the day does not take, since it is full. Send fewer zones or periods, or split the school."
