@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import takewhile
+from typing import Final
 from uuid import UUID
 
 from services.scheduling.resources import adults
@@ -29,17 +30,25 @@ class Obstacle(StrEnum):
     CHECK_IN = "check-in"
     NO_SEAT = "no-seat"
     WAITS = "waits"
+    EARLIER_STEP = "earlier-step"
+
+
+EARLIER_COMES_FIRST: Final = (Obstacle.PLAN_STAYS, Obstacle.ADULT_TIME, Obstacle.ROOM_FOR_ALL)
+"""What stands against an option of an earlier step only: a later one has its turn after what she was given."""
+WITHOUT_HER: Final = "the group is planned without her, though it has a free seat"
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An option that is better for the learner than what she was given, and why it was not to be had."""
+    """An option that is better for the learner than what she was given, or that she chose, and why it was not to be had."""
 
     competency_id: str
     activity_id: str
     modality: Modality
     obstacle: Obstacle
     detail: str
+    behind: bool = False
+    """Whether it stands behind what she was given: she chose it, and no period of the day gives it to her."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,8 @@ class SchoolDay:
 
 
 def refused(day: SchoolDay, learner: UUID, period: Period) -> list[Refused]:
-    """Return the options that rank before what the learner was given in a period, best first, each with what stood against it.
+    """Return the options that rank before what the learner was given in a period, best first, each with what stood against it; behind them
+    those that she chose for later steps and is given in no period of the day.
 
     An option ranks by her need (in the order of her path), then by her own order of its options, the chosen first. Nothing was refused
     where no place was looked for; and what an earlier demand led to (`outdated`) was not given in place of options of today's.
@@ -124,12 +134,18 @@ def refused(day: SchoolDay, learner: UUID, period: Period) -> list[Refused]:
         return []
     elsewhere = {one.competency_id: one.period_id for one in placements.values() if one.competency_id and one.period_id != period.id}
     present = day.in_period(period.id)
+    everything = {(one.competency_id, one.activity_id) for one in placements.values()}
     found: list[Refused] = []
+    behind = False
     for need, option in _ranked(demand, period):
-        if (need.competency_id, option.activity_id) == (given.competency_id, given.activity_id):
-            break
-        obstacle, detail = _obstacle(day, present, given, need, option, period, elsewhere.get(need.competency_id))
-        found.append(Refused(need.competency_id, option.activity_id, option.modality, obstacle, detail))
+        key = need.competency_id, option.activity_id
+        if key == (given.competency_id, given.activity_id):
+            behind = True
+        elif not behind or (option.activity_id == need.chosen and key not in everything):
+            obstacle, detail = _obstacle(day, present, given, need, option, period, elsewhere.get(need.competency_id))
+            if behind and obstacle in EARLIER_COMES_FIRST:
+                obstacle, detail = Obstacle.EARLIER_STEP, "a step that stands before it on her path has this period"
+            found.append(Refused(*key, option.modality, obstacle, detail, behind))
     return found
 
 
@@ -172,10 +188,18 @@ def _obstacle(
     if rule is not None:
         return _no_group(day, present, given, need, option, rule, period)
     if given.use is Use.GROUP:
-        return Obstacle.ADULT_TIME, "a group with an adult had a seat for her"
+        return Obstacle.ADULT_TIME, _kept_in_group(day, present, given, chosen=option.activity_id == need.chosen)
     if given.use is None:
         return Obstacle.NO_SEAT, "no supervised seat was left"
     return Obstacle.PLAN_STAYS, "she stays where the running plan has her"
+
+
+def _kept_in_group(day: SchoolDay, present: Sequence[Placement], given: Placement, chosen: bool) -> str:
+    rule = day.rules.get(given.modality) if given.modality else None
+    members = sum((one.space_id, one.zone_id) == (given.space_id, given.zone_id) for one in present)
+    if chosen and rule is not None and members <= rule.smallest:
+        return f"without her the group would have too few: it needs {rule.smallest}"
+    return "a group with an adult had a seat for her"
 
 
 def _no_group(
@@ -190,10 +214,10 @@ def _no_group(
         if all(members >= min(rule.largest, day.seats.get(zone, 0)) for zone, members in groups.items()):
             return Obstacle.FULL, f"the group is full with {max(groups.values())} learners"
         if day.repaired:
-            return Obstacle.PLAN_STAYS, "the group had its seats taken when this was planned; one is free by now"
+            return Obstacle.PLAN_STAYS, f"{WITHOUT_HER}; in a repair only those move who must"
         if given.use is Use.GROUP:
             return Obstacle.ADULT_TIME, "another group had a seat for her before this one was opened"
-        return Obstacle.PLAN_STAYS, "the group is planned without her, though it has a free seat"
+        return Obstacle.PLAN_STAYS, WITHOUT_HER
     wanting = day.wanting.get((need.competency_id, option.modality), 0)
     if wanting < rule.smallest:
         return Obstacle.TOO_FEW, f"{wanting} of the school would rather learn it so than alone, a group needs {rule.smallest}"

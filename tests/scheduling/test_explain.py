@@ -67,9 +67,9 @@ def without_subject(demand: Demand) -> Demand:
     return demand.model_copy(update={"needs": tuple(need.model_copy(update={"subject": ""}) for need in demand.needs)})
 
 
-def was_taken(told: SchoolDay) -> bool:
-    """Return whether a group is said to have had its seats taken."""
-    return "taken when this was planned" in refused(told, learner(0), told.school.periods[0])[0].detail
+def first_detail(told: SchoolDay) -> str:
+    """Return what is said to stand against her first option."""
+    return refused(told, learner(0), told.school.periods[0])[0].detail
 
 
 def no_adult(told: SchoolDay) -> str:
@@ -143,7 +143,8 @@ def test_a_group_that_is_full() -> None:
     del others[6]
     free = day([wants(number, MINE) for number in range(7)], {0: [ALONE], **others})
     assert obstacles(free) == obstacles(replace(free, repaired=True)) == [Obstacle.PLAN_STAYS]
-    assert (was_taken(free), was_taken(replace(free, repaired=True))) == (False, True)
+    assert first_detail(free) == "the group is planned without her, though it has a free seat"
+    assert first_detail(replace(free, repaired=True)) == f"{first_detail(free)}; in a repair only those move who must"
     other = wants(0, MINE, need("b", SMALL))
     led = day([other, *(wants(number, MINE) for number in range(1, 7))], {0: [at("b", SMALL, Use.GROUP)], **others})
     assert obstacles(led) == [Obstacle.ADULT_TIME, Obstacle.ADULT_TIME]
@@ -208,6 +209,31 @@ def test_time_with_an_adult_comes_before_working_alone() -> None:
     assert obstacles(day([wants(0, need("a", VIDEO, SMALL))], {0: [at("a", SMALL, Use.GROUP)]})) == [Obstacle.ADULT_TIME]
 
 
+def test_what_she_chose_for_a_later_step_and_has_in_no_period_is_told_with_what_stood_against_it() -> None:
+    """But not where she has it in another period, or where it stands before what she was given."""
+    chosen = [need("b", SMALL, VIDEO, chosen=f"b-{VIDEO}"), need("c", VIDEO, SMALL, chosen=f"c-{SMALL}"), need("d", VIDEO)]
+    told = day([wants(0, MINE, *chosen)], {0: [at("a", SMALL, Use.GROUP), at("a", VIDEO, Use.INDEPENDENT, "p1")]})
+    first, second = (refused(told, learner(0), period) for period in told.school.periods)
+    assert [(one.activity_id, one.obstacle, one.behind) for one in first] == [
+        (f"b-{VIDEO}", Obstacle.EARLIER_STEP, True), (f"c-{SMALL}", Obstacle.TOO_FEW, True),
+    ]  # fmt: skip
+    assert [(one.activity_id, one.behind) for one in second] == [(f"a-{SMALL}", False), (f"b-{VIDEO}", True), (f"c-{SMALL}", True)]
+    has = day([wants(0, MINE, *chosen)], {0: [at("a", SMALL, Use.GROUP), at("b", VIDEO, Use.INDEPENDENT, "p1")]})
+    assert [one.activity_id for one in refused(has, learner(0), has.school.periods[0])] == [f"c-{SMALL}"]
+    talked = day([wants(0, MINE, *chosen).model_copy(update={"check_in": True})], {0: [TALK]})
+    assert {one.behind for one in refused(talked, learner(0), talked.school.periods[0])} == {False}
+
+
+def test_a_group_that_would_be_too_small_without_her_is_said_to_keep_her() -> None:
+    mine = wants(0, need("b", SMALL, VIDEO, chosen=f"b-{VIDEO}"), MINE)
+    members = {number: [at("a", SMALL, Use.GROUP)] for number in range(2)}
+    told = day([mine, wants(1, MINE)], members)
+    assert first_detail(told) == "without her the group would have too few: it needs 2"
+    assert (
+        first_detail(day([mine, wants(1, MINE), wants(2, MINE)], {**members, 2: members[0]})) == "a group with an adult had a seat for her"
+    )
+
+
 def test_a_talk_and_a_lack_of_seats_are_named() -> None:
     demand = wants(0, need("a", VIDEO, SMALL))
     asked = demand.model_copy(update={"check_in": True})
@@ -233,4 +259,4 @@ def test_every_option_before_the_one_given_is_explained() -> None:
                 for option in sorted(one.options, key=lambda option: option.activity_id != one.chosen)
             ]  # fmt: skip
             before = ranked[: ranked.index(given.activity_id)] if given.activity_id in ranked else ranked
-            assert [one.activity_id for one in refused(told, who, period)] == before
+            assert [one.activity_id for one in refused(told, who, period) if not one.behind] == before

@@ -47,7 +47,7 @@ def _period(day: SchoolDay, learner: UUID, placement: Placement, period: Period 
         space_id=placement.space_id, space=titles.get(placement.space_id, ""), zone_id=placement.zone_id, staff_id=placement.staff_id,
         qualified=day.qualified(placement), with_learners=others,
         competency_id=placement.competency_id, modality=placement.modality, activity_id=placement.activity_id, reason=placement.reason,
-        why=_why(day, placement, bool(better), day.demands.get(learner)),
+        why=_why(day, placement, any(not one.behind for one in better), day.demands.get(learner)),
         refused=[
             RefusedView(
                 competency_id=one.competency_id,
@@ -55,6 +55,7 @@ def _period(day: SchoolDay, learner: UUID, placement: Placement, period: Period 
                 modality=one.modality,
                 obstacle=one.obstacle,
                 detail=one.detail,
+                behind=one.behind,
             )
             for one in better
         ],

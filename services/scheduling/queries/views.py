@@ -24,13 +24,14 @@ class Closing(BaseModel):
 
 
 class RefusedView(BaseModel):
-    """An option that ranks before the one given, and what stood against it."""
+    """An option that ranks before the one given, or that she chose, and what stood against it."""
 
     competency_id: str
     activity_id: str
     modality: Modality
     obstacle: Obstacle
     detail: str
+    behind: bool = Field(default=False, description="It stands behind the one given: she chose it, and the day gives it to her nowhere.")
 
 
 class PeriodView(BaseModel):
@@ -54,7 +55,9 @@ class PeriodView(BaseModel):
     activity_id: str = ""
     reason: Reason | None = Field(default=None, description="Why the competency is on her path.")
     why: str = Field(description="Why this, in words.")
-    refused: list[RefusedView] = Field(description="Options that rank before it, best first.")
+    refused: list[RefusedView] = Field(
+        description="Options that rank before it, best first; then those `behind` it that she chose and has in no period of the day."
+    )
 
 
 class LearnerDayView(Closing):
