@@ -54,7 +54,7 @@ def days(seeds: int, learners: int, rooms: int, adults: int, asking: int = 0) ->
         demands: Mapping[UUID, Demand] = made_demands(seed, learners)
         if asking:
             demands = {who: demand.model_copy(update={"check_in": int(who) % asking == 0}) for who, demand in demands.items()}
-        yield Problem(made_school(seed, learners, PERIODS, rooms), staff(adults), demands, {})
+        yield Problem(made_school(seed, learners, PERIODS, rooms), staff(adults), demands, {}, before={})
 
 
 def gone(problem: Problem, who: UUID, periods: Sequence[str]) -> Problem:

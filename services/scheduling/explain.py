@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from itertools import takewhile
 from typing import Final
 from uuid import UUID
 
+from services.scheduling.lessons import LESSON_DAYS, only_lesson, school_days_since
 from services.scheduling.resources import adults
 from shared.contracts.pathing import Option, Step
 from shared.contracts.profile import Modality
@@ -147,6 +149,28 @@ def refused(day: SchoolDay, learner: UUID, period: Period) -> list[Refused]:
                 obstacle, detail = Obstacle.EARLIER_STEP, "a step that stands before it on her path has this period"
             found.append(Refused(*key, option.modality, obstacle, detail, behind))
     return found
+
+
+def no_talk(day: SchoolDay, learner: UUID, on: date, talked: date | None, closed: Collection[date]) -> str:
+    """Return why no adult talks with a learner with whom one was asked to talk.
+
+    Args:
+        talked: day of the last talk; None where none is known.
+        closed: days before this one without school.
+    """
+    demand, begun = day.demands.get(learner), {one.period_id for one in day.days.get(learner, ()) if one.begun}
+    periods = [period.subject for period in day.school.periods if period.id not in begun]
+    subjects = {need.subject for need in demand.needs} if demand else set[str]()
+    only = [only_lesson(periods, number, subjects) for number in range(len(periods))]
+    if not all(only):
+        which = "that is not her only lesson of a subject" if any(only) else "of hers"
+        return f"no adult with room was to be had in a period {which}"
+    if talked is not None and school_days_since(talked, on, closed) < LESSON_DAYS:
+        return (
+            "left out for her lessons: each of her periods on this day is her only lesson of a subject, which a talk takes once in "
+            f"{LESSON_DAYS} school days; the last one was on {talked}"
+        )
+    return "no adult had room when the whole day was planned, or it was asked for since: a repair takes no only lesson of a subject"
 
 
 def outdated(day: SchoolDay, demand: Demand, given: Placement) -> bool:

@@ -109,6 +109,12 @@ def is_school_day(school: SchoolResources, day: date) -> bool:
     return day.weekday() < SATURDAY and day not in school.closed and not any(told.closed and told.on == day for told in school.days)
 
 
+def closed_before(school: SchoolResources, day: date, most: int) -> tuple[date, ...]:
+    """Return of so many days before one those without school, or fewer where days begin."""
+    days = (day - timedelta(days=back) for back in range(1, min(most, (day - date.min).days) + 1))
+    return tuple(each for each in days if not is_school_day(school, each))
+
+
 def next_school_day(school: SchoolResources, after: date) -> date | None:
     """Return the first school day after this one, or None where there is none within a hundred days, or before days end."""
     days = (after + timedelta(days=ahead) for ahead in range(1, min(MAX_CLOSED_DAYS, (date.max - after).days) + 1))

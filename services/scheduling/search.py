@@ -55,8 +55,10 @@ class DaySearch:
     """What led to that."""
     changed: tuple[UUID, ...] | None
     """Learners whose demand is newer than the plan; None: all are placed anew."""
-    before: str = "[]"
-    """Where all are placed anew: rows of learner, number of the day on which an adult last talked with her, and periods without a place."""
+    before: str = ""
+    """Where all may be placed anew: rows of learner, number of the day on which an adult last talked with her, periods without a place."""
+    closed: tuple[date, ...] = ()
+    """Of the days before it that are remembered, those without school."""
 
     @property
     def stream(self) -> str:
@@ -74,8 +76,9 @@ def solve(asked: DaySearch) -> Ask:
     school = _school(asked.school)
     staff = adults(school, _STAFF.validate_json(asked.roster))
     demands = {demand.learner_id: demand for demand in [*_demands.of(asked.demands), *_demands.of(asked.news)]}
-    before = {UUID(learner): Before(talked, missed) for learner, talked, missed in orjson.loads(asked.before)}
-    problem = Problem(school, staff, demands, dict(_days.of(asked.days)), asked.begun, asked.on, before)
+    problem = Problem(
+        school, staff, demands, dict(_days.of(asked.days)), asked.begun, asked.on, _before(asked.before), frozenset(asked.closed)
+    )  # fmt: skip
     plan, repaired = search(problem, None if asked.changed is None else set(asked.changed))
     adopt = AdoptPlan(
         school_id=asked.school_id, on=asked.on, asked_on=asked.asked_on, begun=asked.begun, base_version=asked.base_version,
@@ -84,6 +87,10 @@ def solve(asked: DaySearch) -> Ask:
         learners=plan.learners, sessions=plan.sessions, placements=plan.placements, needs=plan.needs,
     )  # fmt: skip
     return Ask(adopt, asked.led)
+
+
+def _before(text: str) -> dict[UUID, Before] | None:
+    return {UUID(learner): Before(talked, missed) for learner, talked, missed in orjson.loads(text)} if text else None
 
 
 def inside(asked: DaySearch) -> Ask:

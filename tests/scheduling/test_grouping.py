@@ -454,7 +454,7 @@ def test_a_talk_that_was_held_is_not_held_again_where_its_adult_has_gone_since(w
 def test_a_talk_is_held_in_place_of_a_group_whose_members_find_seats_where_no_adult_is_free() -> None:
     asked = [{**alike(number, competency="ma002"), "check_in": True} for number in (8, 9)]
     demands = demands_of(*(alike(number) for number in range(4)), *asked)
-    before = Problem(small(), staff(3), demands, {})
+    before = Problem(small(), staff(3), demands, {}, before={})
     running = applied(before, plan(before))
     assert {running[learner(number)][0].use for number in (8, 9)} == {Use.CHECK_IN}
     assert {running[learner(number)][0].use for number in range(4)} == {Use.GROUP}

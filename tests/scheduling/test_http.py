@@ -36,6 +36,8 @@ BEFORE_SCHOOL = datetime(2026, 11, 24, 7, tzinfo=UTC)
 COUNT = 30
 FULL = 60
 """Learners of a day, where a test lets it hold no more."""
+OF_THE_DAY = {"period_id": "", "why": "", "last_talk": None}
+"""What is shown of someone who lacks something else for a whole day."""
 
 
 def told(stream: StreamId, event: Event) -> Recorded[Any]:
@@ -525,7 +527,7 @@ async def test_who_has_nothing_on_her_path_is_supervised_and_listed_until_she_is
         (True, "independent", "supervised; nothing is on her path")
     }
     lacking = await everything(service, f"schools/{SCHOOL}/days/tomorrow/unserved", limit=1)
-    assert [one for one in lacking if one["learner_id"] == str(new)] == [{"learner_id": str(new), "period_id": "", "lacking": "path"}]
+    assert [one for one in lacking if one["learner_id"] == str(new)] == [OF_THE_DAY | {"learner_id": str(new), "lacking": "path"}]
     assert (day["learners"], day["unserved"]) == (COUNT + 1, 0)
     await service.hear(demanded(Demand(learner_id=new, version=2)))
     await service.tick()
@@ -776,7 +778,7 @@ async def test_learners_beyond_those_of_a_full_day_are_named_and_hold_up_nobody(
     day = await got(service, f"schools/{SCHOOL}/days/tomorrow")
     assert (day["learners"] + day["unserved"] >= FULL, day["left_out"]) == (True, 3)
     out = [one for one in await everything(service, f"schools/{SCHOOL}/days/tomorrow/unserved", limit=500) if one["lacking"] == "day"]
-    assert out == [{"learner_id": str(learner(number)), "period_id": "", "lacking": "day"} for number in beyond]
+    assert out == [OF_THE_DAY | {"learner_id": str(learner(number)), "lacking": "day"} for number in beyond]
     answer = await service.client.get(f"/scheduling/learners/{learner(beyond[0])}/days/tomorrow")
     assert (answer.status_code, "the day is full" in answer.json()["detail"]) == (404, True)
     assert await unsettled(service) == {}, "who has no room is owed nothing"

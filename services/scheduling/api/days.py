@@ -11,7 +11,8 @@ from fastapi import APIRouter, Path
 
 from services.scheduling.hours import local_day
 from services.scheduling.queries import ChangeView, Closing, LearnerDayView, Queries, SchoolDayView, Seen, UnservedView
-from services.scheduling.queries.grid import learner_day, school_day
+from services.scheduling.queries.grid import lacks_talk, learner_day, school_day, unserved
+from services.scheduling.queries.reading import remembered_closed
 from services.scheduling.resources import is_school_day, next_school_day, schools_of
 from shared.contracts.envelope import MAX_INTEGER
 from shared.contracts.scheduling import SchoolResources
@@ -59,7 +60,9 @@ def add_to(router: APIRouter, context: Context, queries: Queries) -> None:
         changed = await queries.learner_day(school_id, asked.on, learner_id)
         if changed is None or learner_id not in seen.day.days:
             raise NotFound(f"the plan of {asked.on} does not place this learner: her demand came later or is empty, or the day is full")
-        return learner_day(seen, learner_id, asked.on, changed, asked.closing)
+        lacks = lacks_talk(seen.day, learner_id)
+        talked = await queries.last_talk(asked.school, asked.on, learner_id) if lacks else None
+        return learner_day(seen, learner_id, asked.on, changed, asked.closing, talked, remembered_closed(asked.school, asked.on))
 
     @router.get("/schools/{school_id}/days/{day}")
     async def get_school_day(school_id: UUID, day: Day, paging: Paging) -> SchoolDayView:
@@ -75,10 +78,11 @@ def add_to(router: APIRouter, context: Context, queries: Queries) -> None:
     async def list_unserved(school_id: UUID, day: Day, paging: Paging) -> Page[UnservedView]:
         """List what learners asked of a day that is planned and did not get."""
         asked = await days.of(school_id, day)
-        await days.seen(asked)
+        seen = await days.seen(asked)
         learner_id, number = paging.behind(FIRST_ID, -2)
         rows = await queries.lacking(asked.school, asked.on, (learner_id, number), paging.most)
-        return paging.page(rows, lambda row: [row.learner_id, row.number], lambda row: row.view())
+        closed = remembered_closed(asked.school, asked.on)
+        return paging.page(rows, lambda row: [row.learner_id, row.number], lambda row: unserved(row, seen, asked.on, closed))
 
     @router.get("/schools/{school_id}/days/{day}/changes")
     async def list_changes(school_id: UUID, day: Day, paging: Paging) -> Page[ChangeView]:

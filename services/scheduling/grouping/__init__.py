@@ -11,8 +11,9 @@ from typing import Final
 from uuid import UUID
 
 from services.scheduling.grouping.day import Before, Day, Plan, Problem, Team
-from services.scheduling.grouping.filling import fill, hold_check_ins, put_in_order, talk_instead
+from services.scheduling.grouping.filling import fill, put_in_order
 from services.scheduling.grouping.keeping import keep
+from services.scheduling.grouping.talks import Talks, took_lessons
 from shared.contracts.profile import Modality
 from shared.contracts.scheduling import Placement, Session, Use
 
@@ -27,7 +28,7 @@ def plan(problem: Problem) -> Plan:
     for period in range(day.begun):
         keep(day, period, frozenset())
     everybody = [learner for learner in range(len(day.learners)) if day.present[learner]]
-    hold_check_ins(day, _asking(day))
+    Talks(day, took_lessons(day) if problem.before is None else day.long_ago).hold(_asking(day))
     for period in range(day.begun, len(day.periods)):
         fill(day, period, [learner for learner in everybody if day.at[period][learner] is None])
     return _told(day, frozenset(index for index, learner in enumerate(day.learners) if day.present[index] or learner in day.running))
@@ -44,11 +45,12 @@ def repair(problem: Problem, changed: Set[UUID]) -> Plan:
     day = Day(problem)
     who = frozenset(index for index, learner in enumerate(day.learners) if learner in changed)
     pools = [keep(day, period, who) for period in range(len(day.periods))]
-    hold_check_ins(day, _lost(day), lost=True)
-    hold_check_ins(day, _asking(day))
+    talks = Talks(day, took_lessons(day))
+    talks.hold(_lost(day), lost=True)
+    talks.hold(_asking(day))
     for period in range(day.begun, len(day.periods)):
         fill(day, period, [learner for learner in pools[period] if day.at[period][learner] is None])
-    talk_instead(day, _lost(day))
+    talks.instead(_lost(day))
     put_in_order(day)
     moved = {learner for learner in day.left.union(*pools) if _moves(day, learner)}
     return _told(day, who | moved)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
+from services.scheduling.lessons import LESSON_DAYS, school_days_since
 from shared.contracts.envelope import digest
 from shared.contracts.pathing import Option, Step
 from shared.contracts.profile import Modality
@@ -38,8 +39,10 @@ class Problem:
     """How many periods, from the first, have begun and stay as they are."""
     on: date = date.min
     """The day: each has another order in which learners come, so that none is always the last."""
-    before: Mapping[UUID, Before] = field(default_factory=dict)
-    """What learners had and missed in the days before, as far as it is at hand."""
+    before: Mapping[UUID, Before] | None = None
+    """What learners had and missed in the days before; who is not named had no talk and missed nothing. None: it is not at hand."""
+    closed: Set[date] = frozenset()
+    """Of the days before it, those without school, beside Saturdays and Sundays."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +127,15 @@ class Day:
         self.led = [0] * count
         self.talked_today = set[int]()
         """With whom an adult has talked in a session that cannot be shown any more, since its adult or zone is gone."""
-        before = [problem.before.get(learner, Before()) for learner in self.learners]
-        self.missed = [told.missed for told in before]
-        self.talked = [told.talked for told in before]
+        self.on = problem.on
+        told = problem.before or {}
+        before = [told.get(learner, Before()) for learner in self.learners]
+        self.missed = [each.missed for each in before]
+        self.talked = [each.talked for each in before]
+        self.long_ago = frozenset(
+            learner for learner, each in enumerate(before) if problem.before is not None and _long_ago(each.talked, problem)
+        )
+        """With whom no adult has talked for so long that a talk may take her only lesson of a subject; nobody where it is not known."""
         self.at: list[list[Team | None]] = [[None] * count for _ in self.periods]
         self.need_at = [[-1] * count for _ in self.periods]
         self.left = set[int]()
@@ -253,6 +262,10 @@ class Day:
         """Return the smallest of these zones that seats so many, or the largest there is."""
         fitting = [zone for zone in free_zones if self.zones[zone].seats >= size]
         return fitting[-1] if fitting else free_zones[0]
+
+
+def _long_ago(talked: int, problem: Problem) -> bool:
+    return not talked or school_days_since(date.fromordinal(talked), problem.on, problem.closed) >= LESSON_DAYS
 
 
 def _need(step: Step, day: Day) -> Need:

@@ -1,6 +1,6 @@
-"""Filling a period: seats in running groups, new groups while everybody else can still be supervised, independent work, check-ins.
+"""Filling a period: seats in running groups, new groups while everybody else can still be supervised, independent work.
 
-In a repair sessions end that keep others from any place, and talks that were lost are held instead of sessions whose members find seats.
+In a repair sessions end that keep others from any place.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from services.scheduling.grouping.day import Day, Team
 from shared.contracts.profile import Modality
-from shared.contracts.scheduling import MAX_CHECK_INS, MAX_SESSIONS, GroupRule, Use
+from shared.contracts.scheduling import MAX_SESSIONS, GroupRule, Use
 
 NEED_WEIGHTS: Final = (16, 8, 4, 2)
 """What a group is worth to a learner, by the rank of the need it serves; later ranks: 1."""
@@ -20,8 +20,6 @@ WAY_WEIGHTS: Final = (4, 2, 1)
 """The same by the rank of the option; multiplied."""
 RESERVE_PERCENT: Final = 5
 """Seats for independent work that new groups leave free, so that a later repair finds room."""
-GROUPS_PERCENT: Final = 60
-"""Of the seats that are over in a period when everybody is supervised: talks leave them to groups, but for the day's first talk."""
 LOSSES: Final = {Use.INDEPENDENT: 1, Use.GROUP: 4, Use.CHECK_IN: 100}
 """What each learner loses whose session ends for others: her seat, her group, or her talk."""
 KEPT_ADULT_FROM: Final = 6
@@ -41,7 +39,7 @@ class Taker:
 
 def fill(day: Day, period: int, waiting: Sequence[int]) -> None:
     """Place those who wait, as many as adults, zones and seats allow; sessions end that keep others from any place."""
-    rest = [learner for learner in waiting if not _joined(day, period, learner)]
+    rest = [learner for learner in waiting if not joined(day, period, learner)]
     rest = open_groups(day, period, rest)
     rest, ended = _room_made(day, period, rest)
     if ended:
@@ -60,7 +58,7 @@ def ways(day: Day, period: int, learner: int) -> Iterator[tuple[int, int, Modali
                 yield rank, need, modality, way
 
 
-def _joined(day: Day, period: int, learner: int) -> bool:
+def joined(day: Day, period: int, learner: int) -> bool:
     """Put her into the best running group that has a free seat, and return whether there is one."""
     if not any(team.use is Use.GROUP for team in day.teams[period].values()):
         return False
@@ -165,7 +163,7 @@ def _room_made(day: Day, period: int, waiting: Sequence[int]) -> tuple[list[int]
     while (without := -day.slack(period, len(rest), len(day.free_adults[period]))) > 0:
         found = min(
             (
-                (_unseated(day, period, team, len(rest)), _loss(team), zone)
+                (unseated(day, period, team, len(rest)), loss(team), zone)
                 for zone, team in day.teams[period].items()
             ), default=None,
         )  # fmt: skip
@@ -173,7 +171,7 @@ def _room_made(day: Day, period: int, waiting: Sequence[int]) -> tuple[list[int]
             break
         team = day.teams[period][found[-1]]
         ended += team.use is not Use.INDEPENDENT
-        rest += [learner for learner in day.end(period, team) if not _joined(day, period, learner)]
+        rest += [learner for learner in day.end(period, team) if not joined(day, period, learner)]
     return rest, ended
 
 
@@ -192,12 +190,12 @@ def _regrouped(day: Day, period: int, waiting: Sequence[int], most: int) -> list
     return [learner for learner in waiting if day.at[period][learner] is None]
 
 
-def _loss(team: Team) -> int:
+def loss(team: Team) -> int:
     """Return what is lost when a session ends so that others have a place."""
     return LOSSES[team.use] * len(team.members)
 
 
-def _unseated(day: Day, period: int, team: Team, waiting: int, talkers: int = 0) -> int:
+def unseated(day: Day, period: int, team: Team, waiting: int, talkers: int = 0) -> int:
     """Return how many find no seat when this session has ended, its members wait, too, and so many talk with an adult (0: no talk)."""
     free, adults = sorted([*day.free_zones[period], team.zone]), len(day.free_adults[period]) + 1
     if talkers:
@@ -263,104 +261,3 @@ def put_in_order(day: Day) -> None:
             if team is not None and need >= 0 and day.held_back(period, learner, need):
                 day.leave(period, learner)
                 day.place(period, learner, team, _alone_need(day, period, learner))
-
-
-def hold_check_ins(day: Day, learners: Sequence[int], lost: bool = False) -> None:
-    """Give these learners talks with an adult, in periods where most room is left: who had none for longest comes first.
-
-    A day's first talk is held wherever all others are still supervised, and so is one that was lost. The others leave groups a share of the
-    seats that are to spare (GROUPS_PERCENT), and what is kept for repairs; who gets none today is told so, and comes before those who got
-    one in the next days.
-    """
-    left = sorted(learners, key=lambda learner: (day.talked[learner], learner))
-    for period in range(day.begun, len(day.periods)):
-        for _, team in sorted(day.teams[period].items()):
-            if team.use is Use.CHECK_IN:
-                left = _talk(day, period, team, left)
-    held = not lost and any(team.use is Use.CHECK_IN for teams in day.teams for team in teams.values())
-    floors = [_left_to_groups(day, period) for period in range(len(day.periods))]
-    for _ in learners:  # Each round places at least one of them.
-        roomiest = _roomiest(day, left, floors if held else [0] * len(floors))
-        if roomiest is None:
-            return
-        held = not lost
-        left = _talk(day, roomiest, _talk_in(day, roomiest, len(left)), left)
-
-
-def talk_instead(day: Day, learners: Sequence[int]) -> None:
-    """Give these learners, who lost their talks, others in place of the smallest sessions whose members find a seat."""
-    left = list(learners)
-    while left:
-        found = min(
-            (
-                (_loss(team), period, zone)
-                for period in range(day.begun, len(day.periods)) if any(_may_talk(day, period, learner) for learner in left)
-                for zone, team in day.teams[period].items()
-                if team.use is not Use.CHECK_IN and not _unseated(day, period, team, 0, min(len(left), MAX_CHECK_INS))
-            ), default=None,
-        )  # fmt: skip
-        if found is None:
-            return
-        *_, period, zone = found
-        members = day.end(period, day.teams[period][zone])
-        left = _talk(day, period, _talk_in(day, period, len(left)), left)
-        waiting = [learner for learner in members if day.at[period][learner] is None]
-        seat_alone(day, period, [learner for learner in waiting if not _joined(day, period, learner)])
-
-
-def _talk_in(day: Day, period: int, learners: int) -> Team:
-    """Open a talk with a free adult."""
-    zone = day.zone_for(day.free_zones[period], min(learners, MAX_CHECK_INS))
-    return day.open(period, Team(zone, day.free_adults[period][0], Use.CHECK_IN, min(MAX_CHECK_INS, day.zones[zone].seats)))
-
-
-def _may_talk(day: Day, period: int, learner: int) -> bool:
-    """Return whether she is free in a period, works alone, or is in a group that goes on without her."""
-    team = day.at[period][learner]
-    if team is None or team.use is Use.INDEPENDENT:
-        return True
-    return team.modality is not None and len(team.members) > day.rules[team.modality].smallest
-
-
-def _talk(day: Day, period: int, team: Team, learners: Sequence[int]) -> list[int]:
-    """Put those who may into the talk, as many as it takes; return the others."""
-    left = []
-    for learner in learners:
-        if team.free > 0 and _may_talk(day, period, learner):
-            day.leave(period, learner)
-            day.place(period, learner, team, -1)
-        else:
-            left.append(learner)
-    return left
-
-
-def _left_to_groups(day: Day, period: int) -> int:
-    """Return the seats that talks leave over in a period: the reserve of groups, or their share of what is over, whichever is more."""
-    waiting = _waiting(day, period)
-    reserve = -(-waiting * RESERVE_PERCENT // 100)
-    return max(reserve, day.slack(period, waiting, len(day.free_adults[period])) * GROUPS_PERCENT // 100)
-
-
-def _roomiest(day: Day, learners: Sequence[int], floors: Sequence[int]) -> int | None:
-    """Return the open period with a zone, an adult and one who may talk, in which most seats are left over after a talk; or None.
-
-    Args:
-        floors: for each period the seats that must be left over; a talk that takes no seat from anybody may leave fewer.
-    """
-    best: tuple[int, int] | None = None
-    for period in range(day.begun, len(day.periods)):
-        zones, adults = day.free_zones[period], len(day.free_adults[period])
-        if adults and zones and any(_may_talk(day, period, learner) for learner in learners):
-            waiting = _waiting(day, period)
-            idle = sum(day.at[period][learner] is None for learner in learners)
-            zone = day.zone_for(zones, min(len(learners), MAX_CHECK_INS))
-            taken = min(idle, MAX_CHECK_INS, day.zones[zone].seats)
-            after = day.slack(period, waiting - taken, adults - 1, [other for other in zones if other != zone])
-            enough = after >= floors[period] or after >= day.slack(period, waiting, adults)
-            if enough and (best is None or after > best[0]):
-                best = after, period
-    return None if best is None else best[1]
-
-
-def _waiting(day: Day, period: int) -> int:
-    return sum(1 for learner, team in enumerate(day.at[period]) if team is None and day.present[learner])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfoNotFoundError
@@ -20,7 +20,7 @@ from services.scheduling.domain import TakeDemands, TakeStaff
 from services.scheduling.grouping import ANEW_SHARE
 from services.scheduling.hours import begun_periods, local_day, open_days
 from services.scheduling.limits import room_of
-from services.scheduling.resources import RESOURCES, adults, days_alike, is_school_day, of_day, schools_of, takes_repair
+from services.scheduling.resources import RESOURCES, adults, closed_before, days_alike, of_day, schools_of, takes_repair
 from services.scheduling.search import DaySearch
 from shared.contracts.envelope import Origin, event_id
 from shared.contracts.scheduling import MAX_DEMANDS, Demand, SchoolResources, StaffMember
@@ -225,14 +225,16 @@ class Looks:
         asked = [*self._staffing(one, roster, staff, new_staff), *self._demanding(one, news)]
         led = self._led(standing, one, asked)
         anew = before is None or not takes_repair(before, one.school) or _many_new(before, standing.staff, one.school, staff)
-        ((told,),) = await (await connection.execute(_BEFORE, place | {"closed": list(one.closed)})).fetchall() if anew else (("[]",),)
+        new = {*changed, *(row[0] for row in news)}
+        asks_before = anew or len(new) * ANEW_SHARE > len(taken.splitlines())
+        ((told,),) = await (await connection.execute(_BEFORE, place | {"closed": list(one.closed)})).fetchall() if asks_before else (("",),)
         # What has begun stays as it was, also where the clock that said so was put back since; but for periods at other times.
         begun = max(one.begun, standing.begun) if before is not None and before.periods == one.school.periods else one.begun
         value = DaySearch(
             school_id=one.school.school_id, on=one.on, asked_on=one.today, begun=begun, base_version=standing.version + len(asked),
             resources=resources, school=one.school.model_dump_json(), roster=staff, demands=taken, news="\n".join(row[1] for row in news),
             days=days, led=led, origin=asked[-1].origin if asked else led,
-            changed=None if anew else tuple(sorted({*changed, *(row[0] for row in news)})), before=told,
+            changed=None if anew else tuple(sorted(new)), before=told, closed=one.closed,
         )  # fmt: skip
         return Sought(value.stream, value, asked, [str(row[2]) for row in news])
 
@@ -283,17 +285,12 @@ def _open_days_of(school: SchoolResources, now: datetime) -> list[OpenDay]:
     try:
         today = local_day(school, now)
         return [
-            OpenDay(of_day(school, day), day, today, begun_periods(school, day, now), _closed_before(school, day))
+            OpenDay(of_day(school, day), day, today, begun_periods(school, day, now), closed_before(school, day, REMEMBERED_DAYS))
             for day in open_days(school, now)
         ]
     except (ValueError, ZoneInfoNotFoundError) as error:
         log.error("school is not planned: its hours or its time zone cannot be read", school_id=str(school.school_id), exc_info=error)
         return []
-
-
-def _closed_before(school: SchoolResources, day: date) -> tuple[date, ...]:
-    days = (day - timedelta(days=back) for back in range(1, REMEMBERED_DAYS + 1))
-    return tuple(each for each in days if not is_school_day(school, each))
 
 
 def _many_new(before: SchoolResources, had: str, school: SchoolResources, staff: str) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 
-from services.scheduling.explain import SchoolDay, outdated, refused
+from services.scheduling.explain import SchoolDay, no_talk, outdated, refused
 from services.scheduling.queries.kept import Seen
-from services.scheduling.queries.views import Closing, LearnerDayView, PeriodView, RefusedView, SchoolDayView, SessionView
+from services.scheduling.queries.reading import LackingRow
+from services.scheduling.queries.views import Closing, LearnerDayView, PeriodView, RefusedView, SchoolDayView, SessionView, UnservedView
 from shared.contracts.scheduling import Demand, Period, Placement, Status, Use
 from shared.http import PageAsked
 
@@ -24,8 +25,31 @@ class Cell:
     learners: list[UUID] = field(default_factory=list)
 
 
-def learner_day(seen: Seen, learner: UUID, on: date, changed: tuple[int, datetime], closing: Closing) -> LearnerDayView:
-    """Return a learner's day: each period with what she does, why, and what she could not have."""
+def lacks_talk(day: SchoolDay, learner: UUID) -> bool:
+    """Return whether an adult was asked to talk with her, and none does."""
+    demand = day.demands.get(learner)
+    return demand is not None and demand.check_in and all(one.use is not Use.CHECK_IN for one in day.days.get(learner, ()))
+
+
+def unserved(row: LackingRow, seen: Seen, on: date, closed: Collection[date]) -> UnservedView:
+    """Return what a learner asked of a day and did not get, of a talk also why.
+
+    Args:
+        closed: days before this one without school.
+    """
+    why = no_talk(seen.day, row.learner_id, on, row.talked, closed) if lacks_talk(seen.day, row.learner_id) and row.is_talk else ""
+    return UnservedView(learner_id=row.learner_id, period_id=row.period_id, lacking=row.lacking, why=why, last_talk=row.talked)
+
+
+def learner_day(
+    seen: Seen, learner: UUID, on: date, changed: tuple[int, datetime], closing: Closing, talked: date | None, closed: Collection[date]
+) -> LearnerDayView:
+    """Return a learner's day: each period with what she does, why, and what she could not have.
+
+    Args:
+        talked: day of her last talk, where she lacks one.
+        closed: days before this one without school.
+    """
     day = seen.day
     demand = day.demands.get(learner)
     periods = {period.id: period for period in day.school.periods}
@@ -33,7 +57,8 @@ def learner_day(seen: Seen, learner: UUID, on: date, changed: tuple[int, datetim
     return LearnerDayView(
         learner_id=learner, school_id=day.school.school_id, on=on, demand_version=changed[0], changed_at=changed[1],
         check_in=demand is not None and demand.check_in, adopted_at=seen.plan.adopted_at, status=Status(seen.plan.status), periods=shown,
-        closed=closing.closed, next_school_day=closing.next_school_day,
+        closed=closing.closed, next_school_day=closing.next_school_day, last_talk=talked,
+        no_talk=no_talk(day, learner, on, talked, closed) if lacks_talk(day, learner) else "",
     )  # fmt: skip
 
 

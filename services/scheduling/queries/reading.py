@@ -15,11 +15,11 @@ from pydantic import TypeAdapter
 from services.scheduling.explain import SchoolDay
 from services.scheduling.hours import last_moment
 from services.scheduling.limits import MAX_LEARNERS, room_of
-from services.scheduling.queries.due import ASKS, ENTRY
+from services.scheduling.queries.due import ASKS, ENTRY, REMEMBERED_DAYS
 from services.scheduling.queries.kept import Kept, PlanRow, Seen
-from services.scheduling.queries.views import ChangeView, UnservedView
-from services.scheduling.resources import adults, of_day
-from shared.contracts.scheduling import Demand, Placement, SchoolResources, StaffMember, Status
+from services.scheduling.queries.views import ChangeView
+from services.scheduling.resources import adults, closed_before, of_day
+from shared.contracts.scheduling import Demand, Placement, SchoolResources, StaffMember, Status, Use
 from shared.ledger.tables import Tables
 from shared.ledger.types import Row
 
@@ -66,6 +66,14 @@ _UNKNOWN_STAFF: Final = """
     SELECT told.school_id, told.staff_id FROM unnest(%s::uuid[], %s::uuid[]) AS told(school_id, staff_id)
     LEFT JOIN staff USING (school_id, staff_id) WHERE active IS NOT TRUE
 """
+_TALKED: Final = f"""
+    SELECT max(earlier.day) FROM learner_day AS earlier
+    WHERE earlier.school_id = %(school)s AND earlier.day < %(day)s AND earlier.day >= %(day)s::date - {REMEMBERED_DAYS}
+        AND earlier.day <> ALL(%(closed)s::date[]) AND earlier.learner_id = lacking.learner_id
+        AND earlier.placements @> '[{{"use": "check-in"}}]'
+"""  # noqa: S608 - our own words
+"""The last day on which an adult talked with her, as far as searches look back."""
+_LAST_TALK: Final = f"SELECT ({_TALKED}) AS talked FROM (SELECT %(learner)s::uuid AS learner_id) AS lacking"  # noqa: S608 - our own words
 _LACKING: Final = f"""
     WITH told AS (
         SELECT learner_day.learner_id, placements, demand FROM learner_day JOIN day_demand USING (school_id, day, learner_id)
@@ -83,7 +91,7 @@ _LACKING: Final = f"""
         UNION ALL
         SELECT learner_id, 0, '', 'day' {_FULL}
     )
-    SELECT learner_id, number, period_id, lacking FROM lacking
+    SELECT learner_id, number, period_id, lacking, CASE WHEN lacking = 'check-in' THEN ({_TALKED}) END AS talked FROM lacking
     WHERE (learner_id, number) > (%(learner)s::uuid, %(number)s::bigint) ORDER BY learner_id, number LIMIT %(limit)s
 """  # noqa: S608 - our own words
 _CHANGES: Final = """
@@ -109,10 +117,13 @@ class LackingRow:
     number: int
     period_id: str
     lacking: str
+    talked: date | None
+    """Of a talk: the day of the last one."""
 
-    def view(self) -> UnservedView:
-        """Return it as it is shown."""
-        return UnservedView(learner_id=self.learner_id, period_id=self.period_id, lacking=self.lacking)
+    @property
+    def is_talk(self) -> bool:
+        """Whether it is a talk."""
+        return self.lacking == Use.CHECK_IN
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +202,15 @@ class Queries(Tables):
 
     async def lacking(self, school: SchoolResources, on: date, after: tuple[UUID, int], most: int) -> list[LackingRow]:
         """Return what learners asked of a day and did not get, in order of learner and period."""
-        behind = {"learner": after[0], "number": after[1], "limit": most}
+        behind = {"learner": after[0], "number": after[1], "limit": most, "closed": list(remembered_closed(school, on))}
         return await self.all(LackingRow, _LACKING, _of_day(school, on, await self.seen(school.school_id, on)) | behind)
+
+    async def last_talk(self, school: SchoolResources, on: date, learner: UUID) -> date | None:
+        """Return the last day on which an adult talked with a learner, as far back as searches look before a day."""
+        asked = {"school": school.school_id, "day": on, "learner": learner, "closed": list(remembered_closed(school, on))}
+        (row,) = await self.rows(_LAST_TALK, asked)
+        talked: date | None = row["talked"]
+        return talked
 
     async def present(self, schools: Sequence[UUID]) -> dict[UUID, int]:
         """Return how many learners of these schools ask for something; a school where nobody does is left out."""
@@ -217,6 +235,11 @@ class Queries(Tables):
     async def changes(self, school: UUID, on: date, before: int, most: int) -> list[ChangeRow]:
         """Return whose day became another one, the latest first."""
         return await self.all(ChangeRow, _CHANGES, {"school": school, "day": on, "before": before, "most": most})
+
+
+def remembered_closed(school: SchoolResources, on: date) -> tuple[date, ...]:
+    """Return the days without school of those that searches look back at before a day."""
+    return closed_before(school, on, REMEMBERED_DAYS)
 
 
 def _of_day(school: SchoolResources, on: date, seen: Seen | None) -> dict[str, Any]:

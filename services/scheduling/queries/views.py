@@ -13,6 +13,7 @@ from shared.contracts.profile import Modality
 from shared.contracts.scheduling import Status, Use
 from shared.http import Page
 
+LAST_TALK = "Where no adult talks with her, though one was asked to: day of the last talk in the fourteen days before, if there was one."
 QUALIFIED = "Of a group: whether its adult teaches its subject; nothing where no demand tells the subject any more."
 
 
@@ -68,6 +69,8 @@ class LearnerDayView(Closing):
     on: date
     demand_version: int = Field(description="The demand that was in force when her day last changed.")
     check_in: bool = Field(description="Whether an adult was asked to talk with her.")
+    no_talk: str = Field(default="", description="Why none does, though one was asked to.")
+    last_talk: date | None = Field(default=None, description=LAST_TALK)
     changed_at: datetime
     adopted_at: datetime | None = Field(description="When the plan in force was adopted.")
     status: Status | None
@@ -118,6 +121,8 @@ class UnservedView(BaseModel):
         description="`place`, `activity` (supervised, but no step of hers can be done alone), `check-in`, `path` (nothing is on hers: she "
         "is supervised without a step), or `day`: it is full without her."
     )
+    why: str = Field(default="", description="Of a talk: why there is none.")
+    last_talk: date | None = Field(default=None, description=LAST_TALK)
 
 
 class ChangeView(BaseModel):
