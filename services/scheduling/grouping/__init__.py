@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from services.scheduling.grouping.day import Before, Day, Plan, Problem, Team
-from services.scheduling.grouping.filling import fill, put_in_order
+from services.scheduling.grouping.filling import fill, give_choices, put_in_order
 from services.scheduling.grouping.keeping import keep
 from services.scheduling.grouping.talks import Talks, took_lessons
 from shared.contracts.profile import Modality
@@ -31,6 +31,8 @@ def plan(problem: Problem) -> Plan:
     Talks(day, took_lessons(day) if problem.before is None else day.long_ago).hold(_asking(day))
     for period in range(day.begun, len(day.periods)):
         fill(day, period, [learner for learner in everybody if day.at[period][learner] is None])
+    give_choices(day, everybody)
+    put_in_order(day)
     return _told(day, frozenset(index for index, learner in enumerate(day.learners) if day.present[index] or learner in day.running))
 
 
@@ -51,6 +53,7 @@ def repair(problem: Problem, changed: Set[UUID]) -> Plan:
     for period in range(day.begun, len(day.periods)):
         fill(day, period, [learner for learner in pools[period] if day.at[period][learner] is None])
     talks.instead(_lost(day))
+    give_choices(day, sorted(who.union(day.left, *pools)))
     put_in_order(day)
     moved = {learner for learner in day.left.union(*pools) if _moves(day, learner)}
     return _told(day, who | moved)

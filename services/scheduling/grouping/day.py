@@ -80,6 +80,8 @@ class Need(NamedTuple):
     """How many times a day she may work on it while she has others: in half of the periods that it suits."""
     waits: bool
     """Whether others of hers come before it. It is done alone only, so that it has no ways in a group."""
+    alone_by_choice: bool
+    """Whether she chose an option of it that is done alone."""
 
 
 @dataclass(slots=True)
@@ -286,5 +288,5 @@ def _need(step: Step, day: Day) -> Need:
             alone = rank
     return Need(
         step.competency_id, step.subject, tuple(firm), () if chosen and alone == 0 else tuple(extra), alone >= 0, chosen,
-        day.often(step.subject), step.waits,
+        day.often(step.subject), step.waits, chosen and alone == 0,
     )  # fmt: skip

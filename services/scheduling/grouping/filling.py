@@ -5,7 +5,7 @@ In a repair sessions end that keep others from any place.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Final
@@ -251,6 +251,47 @@ def _alone_need(day: Day, period: int, learner: int) -> int:
     done = day.done[learner]
     others = (need for need in range(len(needs)) if needs[need].alone and not day.held_back(period, learner, need))
     return min(others, key=lambda need: (done[need], need), default=-1)
+
+
+def give_choices(day: Day, learners: Iterable[int]) -> None:
+    """Let these learners work once on each need that they chose to do alone, and have not worked on today, in place of a group.
+
+    In the last period that it suits, of those in which the group goes on without her and there is a seat: where her group is for a later
+    need or one that she works on twice, else in any, while a need of the same subject has another period. So of one period a day her first
+    need has it.
+    """
+    for learner in learners:
+        for need, told in enumerate(day.needs[learner]):
+            if told.alone_by_choice and not day.done[learner][need]:
+                _give_choice(day, learner, need)
+
+
+def _give_choice(day: Day, learner: int, need: int) -> None:
+    periods = [period for period in reversed(range(day.begun, len(day.periods))) if _goes_on(day, period, learner, need)]
+    for period in sorted(periods, key=lambda period: not _is_behind(day, period, learner, need)):  # Stable: the last comes first.
+        team = next((team for _, team in sorted(day.teams[period].items()) if team.use is Use.INDEPENDENT and team.free > 0), None)
+        team = team or _supervise(day, period, 1)
+        if team is not None:
+            day.leave(period, learner)
+            day.place(period, learner, team, need)
+            return
+
+
+def _goes_on(day: Day, period: int, learner: int, need: int) -> bool:
+    """Return whether she can leave her group in a period for a need of hers: the group goes on, and an earlier need has its turn."""
+    team, subject = day.at[period][learner], day.needs[learner][need].subject
+    if team is None or team.modality is None or len(team.members) <= day.rules[team.modality].smallest:
+        return False
+    if need not in day.subject_needs[period][learner] or day.held_back(period, learner, need):
+        return False
+    others = (row[learner] for number, row in enumerate(day.need_at) if number != period)
+    return _is_behind(day, period, learner, need) or any(other >= 0 and day.needs[learner][other].subject == subject for other in others)
+
+
+def _is_behind(day: Day, period: int, learner: int, need: int) -> bool:
+    """Return whether what she does in a period stands behind a need of hers, or is done in another period, too."""
+    given = day.need_at[period][learner]
+    return given < 0 or given > need or day.done[learner][given] > 1
 
 
 def put_in_order(day: Day) -> None:
