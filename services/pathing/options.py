@@ -15,7 +15,7 @@ from shared.contracts.profile import Modality, Role
 PREFERRED: Final = (600_000, 400_000, 200_000)
 """Points of an author's first, second and third preferred modality."""
 AVOIDED: Final = -800_000
-"""More than any preference: taken only where nothing else is there."""
+"""More than any preference: by one word alone, taken only where nothing else is there."""
 INTEREST: Final = 300_000
 """Points of an activity that speaks to an interest."""
 LEARNER_WEIGHT: Final = 2
@@ -31,7 +31,9 @@ class Taste:
 
 
 def taste_of(statements: Iterable[PreferencesNoted]) -> Taste:
-    """Return the mean of the statements, the learner's own counting twice, and the interests anybody named.
+    """Return the mean of the statements that name a modality, the learner's own counting twice, and the interests anybody named.
+
+    Who says words or interests alone, or takes back what was said, leaves the others' as they are.
 
     >>> taste_of([]).points[Modality.VIDEO]
     0
@@ -40,9 +42,11 @@ def taste_of(statements: Iterable[PreferencesNoted]) -> Taste:
     sums = dict.fromkeys(Modality, 0)
     areas: set[str] = set()
     for statement in statements:
+        areas.update(statement.areas)
+        if not statement.modalities and not statement.avoided:
+            continue
         weight = LEARNER_WEIGHT if statement.role is Role.LEARNER else 1
         weights += weight
-        areas.update(statement.areas)
         for points, modality in zip(PREFERRED, statement.modalities, strict=False):
             sums[modality] += weight * points
         for modality in statement.avoided:

@@ -26,6 +26,7 @@ from services.pathing.domain import (
     pathing,
 )
 from services.pathing.domain.state import MAX_AUTHORS, MAX_CHOICES, MAX_WAIVERS, State, print_of, version_in, waived_of
+from services.profile import domain as profile
 from shared.contracts.mastery import Level, WaivedPair
 from shared.contracts.pathing import (
     ActivityChosen,
@@ -485,6 +486,21 @@ def test_statements_and_choices_are_bounded() -> None:
     assert min(each.stated_at for each in state.preferences) == SOME_TIME + timedelta(minutes=3)
     assert len(state.choices) == MAX_CHOICES
     spec.when(authors[0]).then_nothing()
+
+
+def test_a_learners_own_word_is_kept_however_many_others_speak() -> None:
+    """In whatever order it is heard: of the others go those who have been silent longest."""
+    own = liked(Modality.PROJECT, author=LEARNER)
+    others = [liked(Modality.VIDEO, author=UUID(int=100 + n), minute=1 + n, role=Role.TEACHER) for n in range(MAX_AUTHORS + 3)]
+    ends = [SPEC.asked(*order).state.preferences for order in ((own, *others), (*others, own), (*others[::-1], own))]
+    assert ends[0] == ends[1] == ends[2] == (own.fact, *(each.fact for each in others[4:]))
+    again = liked(Modality.READING, author=LEARNER, minute=90)
+    told = SPEC.asked(own, *others).when(again)
+    assert told.events[0] == again.fact
+
+
+def test_as_many_others_are_planned_with_as_profile_shows() -> None:
+    assert MAX_AUTHORS == profile.MAX_AUTHORS
 
 
 FACTS: tuple[PathingCommand, ...] = (

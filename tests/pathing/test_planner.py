@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from services.pathing.catalogue import CODE_OF, CONFERENCE, Curriculum, Framework, curriculum, parse_catalogue, parse_framework
 from services.pathing.needs import NEEDS_PER_SUBJECT
-from services.pathing.options import taste_of
+from services.pathing.options import Taste, taste_of
 from services.pathing.pace import school_days
 from services.pathing.planner import HELD_DAYS, MAX_HELD, Chosen, Learner, Plan, plan
 from shared.contracts.envelope import canonical
@@ -291,6 +291,14 @@ def test_the_learners_own_word_weighs_most() -> None:
     own, teacher = likes([Modality.VIDEO]), likes([Modality.READING], role=Role.TEACHER)
     points = taste_of([own, teacher]).points
     assert points[Modality.VIDEO] == 2 * points[Modality.READING] == 400_000
+
+
+def test_who_names_no_modality_takes_no_weight_from_those_who_do() -> None:
+    """Words alone, interests alone, and what was taken back again."""
+    own = likes([Modality.PROJECT], [Modality.VIDEO])
+    silent = [likes([], role=Role.TEACHER), likes([], role=Role.GUARDIAN, areas=(Area.SPACE,))]
+    assert taste_of([own, *silent * 3]) == Taste(taste_of([own]).points, frozenset({Area.SPACE}))
+    assert taste_of(silent).points == NOBODY.points
 
 
 def test_a_choice_stands_first_while_its_activity_exists() -> None:

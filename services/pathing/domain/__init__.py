@@ -23,7 +23,6 @@ from services.pathing.domain.commands import (
     command_of,
 )
 from services.pathing.domain.state import (
-    MAX_AUTHORS,
     MAX_LEVELS,
     STATE_CODEC,
     Fact,
@@ -32,6 +31,7 @@ from services.pathing.domain.state import (
     evolve,
     level_in,
     levels_of,
+    preferences_after,
     print_of,
     since_of,
     version_in,
@@ -148,8 +148,7 @@ def _is_new_preference(told: PreferencesNoted, state: State) -> bool:
     known = next((each for each in state.preferences if each.author_id == told.author_id), None)
     if known is not None:
         return told.stated_at >= known.stated_at and told != known
-    oldest = min(((each.stated_at, each.author_id) for each in state.preferences), default=None)
-    return oldest is None or len(state.preferences) < MAX_AUTHORS or (told.stated_at, told.author_id) > oldest
+    return told in preferences_after(state, told)
 
 
 def _are_new_goals(told: GoalsSet, state: State, framework: Framework | None) -> bool | Refusal:

@@ -28,13 +28,14 @@ from shared.contracts.pathing import (
     ReplanAsked,
     WaiversNoted,
 )
+from shared.contracts.profile import Role
 from shared.decider import Codec
 
 Fact = EnrolmentNoted | LevelNoted | WaiversNoted | PreferencesNoted | GoalsSet | ActivityChosen | ReplanAsked
 PathingEvent = Fact | PathPlanned | DemandChanged
 
-MAX_AUTHORS: Final = 6
-"""People whose statements about a learner's preferences are kept: the latest of each, and of them the latest."""
+MAX_AUTHORS: Final = 16
+"""People whose statements about a learner's preferences are kept: the latest of each, and of them the latest. As many as profile shows."""
 MAX_CHOICES: Final = 12
 """Choices that are held; a further one takes the place of the oldest."""
 MAX_LEVELS: Final = 4_000
@@ -127,6 +128,13 @@ def waivers_after(state: State, told: WaiversNoted) -> tuple[Waiver, ...]:
     return tuple(known[place] for place in sorted(place for place, _ in latest[-MAX_WAIVERS:]))
 
 
+def preferences_after(state: State, told: PreferencesNoted) -> tuple[PreferencesNoted, ...]:
+    """Return what is kept once this is said, in order of author: of the many the latest, a learner's own word before all others'."""
+    others = [each for each in state.preferences if each.author_id != told.author_id]
+    kept = sorted([*others, told], key=lambda each: (each.role is Role.LEARNER, each.stated_at, each.author_id))[-MAX_AUTHORS:]
+    return tuple(sorted(kept, key=lambda each: each.author_id))
+
+
 def version_in(packed: int) -> int:
     """Return the version in a value of `State.levels`."""
     return packed >> 2 * _CODE_BITS
@@ -162,9 +170,7 @@ def evolve(state: State, event: PathingEvent) -> State:
         case WaiversNoted():
             return replace(state, waivers=waivers_after(state, event), on=_later(state.on, event.on))
         case PreferencesNoted():
-            others = [each for each in state.preferences if each.author_id != event.author_id]
-            kept = sorted([*others, event], key=lambda each: (each.stated_at, each.author_id))[-MAX_AUTHORS:]
-            return replace(state, preferences=tuple(sorted(kept, key=lambda each: each.author_id)))
+            return replace(state, preferences=preferences_after(state, event))
         case GoalsSet():
             return replace(state, goals=event.goals, goals_at=event.set_at, on=_later(state.on, event.set_at.date()))
         case ActivityChosen():
