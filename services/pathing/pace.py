@@ -18,13 +18,15 @@ DAYS_PER_WEEK, SCHOOL_DAYS_PER_WEEK = 7, 5
 
 
 def school_days(on: date, due: date) -> int:
-    """Return the weekdays after `on` up to and with `due`, 0 where it has passed. Holidays are not known here.
+    """Return the weekdays from `on` up to `due`, 0 where it has passed. Holidays are not known here.
 
-    >>> school_days(date(2026, 11, 24), date(2026, 12, 1))
-    5
+    Both days count: each is planned for as it begins, and has its lessons before it.
+
+    >>> school_days(date(2026, 11, 24), date(2026, 12, 1)), school_days(date(2026, 12, 1), date(2026, 12, 1))
+    (6, 1)
     """
-    weeks, rest = divmod(max((due - on).days, 0), DAYS_PER_WEEK)
-    return weeks * SCHOOL_DAYS_PER_WEEK + sum((on + timedelta(days=n)).weekday() < SCHOOL_DAYS_PER_WEEK for n in range(1, rest + 1))
+    weeks, rest = divmod(max((due - on).days + 1, 0), DAYS_PER_WEEK)
+    return weeks * SCHOOL_DAYS_PER_WEEK + sum((on + timedelta(days=n)).weekday() < SCHOOL_DAYS_PER_WEEK for n in range(rest))
 
 
 class Standing(NamedTuple):

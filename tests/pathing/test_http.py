@@ -517,7 +517,7 @@ async def test_what_is_told_behind_a_hole_counts_though_the_versions_of_its_stre
 
 
 async def test_a_new_framework_and_a_new_day_reach_every_learner(planned: Service, clock: FixedClock) -> None:
-    body = {"author_id": str(TEACHER), "role": "teacher", "goals": [{"competency_id": "B", "due": "2026-11-27"}]}
+    body = {"author_id": str(TEACHER), "role": "teacher", "goals": [{"competency_id": "B", "due": "2026-11-26"}]}
     assert (await post(planned, f"/learners/{LEARNER}/goals", body))["items"]
     assert (await get(planned, f"/learners/{LEARNER}/path"))["pace"] == "at-risk"
     await planned.tick()

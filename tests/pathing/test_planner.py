@@ -422,7 +422,7 @@ def test_of_revisions_one_after_the_other_the_last_that_is_told_of_counts() -> N
 
 def test_a_waived_prerequisite_holds_nothing_back() -> None:
     framework = [competency("A", grade="04"), competency("B", "A"), competency("C", "B"), competency("D", "A", grade="04")]
-    known, goals = both(framework, []), (Goal(competency_id="C", due=TODAY + timedelta(days=3)),)
+    known, goals = both(framework, []), (Goal(competency_id="C", due=TODAY + timedelta(days=2)),)
     held = plan(known, learner(goals=goals))
     assert ([id for id, _ in steps_of(held)], held.pace) == (["A", "B", "C"], Pace.AT_RISK)
     freed = plan(known, learner(goals=goals, waived=(("B", "A"), ("B", "nowhere"), ("C", "D"))))
@@ -511,7 +511,7 @@ def test_whoever_has_an_open_goal_past_its_date_is_at_risk_and_gets_nothing_of_t
 def test_pace_is_minutes_needed_by_minutes_available(days: int, pace: Pace) -> None:
     framework = [competency("A"), competency("B"), competency("C")]
     monday = date(2026, 11, 23)
-    due = monday + timedelta(days=days if days < 5 else days + 2)
+    due = monday + timedelta(days=days - 1 if days <= 5 else days + 1)
     made = Learner("05", monday, {}, NOBODY, tuple(Goal(competency_id=id, due=due) for id in "ABC"))
     found = plan(both(framework, []), made)
     assert (found.minutes_needed, found.pace, found.due) == (180, pace, due)
@@ -519,7 +519,7 @@ def test_pace_is_minutes_needed_by_minutes_available(days: int, pace: Pace) -> N
 
 def test_pace_is_that_of_the_date_that_binds() -> None:
     framework = [competency("A"), competency("B", subject="science")]
-    near, far = TODAY + timedelta(days=1), TODAY + timedelta(days=100)
+    near, far = TODAY, TODAY + timedelta(days=100)
     found = plan(both(framework, []), learner(goals=(Goal(competency_id="A", due=far), Goal(competency_id="B", due=near))))
     assert (found.pace, found.due, found.minutes_needed) == (Pace.AT_RISK, near, 120)
 
@@ -546,7 +546,7 @@ DURING_THE_YEAR, AFTER_IT = date(2026, 9, 1), date(2027, 6, 15)
 @pytest.mark.parametrize(
     ("on", "due", "pace"),
     [
-        (date(2027, 6, 11), YEAR_END, Pace.AHEAD), (date(2027, 6, 14), YEAR_END, Pace.AT_RISK), (YEAR_END, YEAR_END, Pace.AT_RISK),
+        (date(2027, 6, 11), YEAR_END, Pace.AHEAD), (date(2027, 6, 14), YEAR_END, Pace.AHEAD), (YEAR_END, YEAR_END, Pace.AT_RISK),
         (date(2027, 6, 16), YEAR_END, Pace.AT_RISK), (date(2027, 7, 31), YEAR_END, Pace.AT_RISK),
         (date(2027, 8, 1), date(2028, 6, 15), Pace.AHEAD),
     ],
@@ -585,11 +585,18 @@ def test_without_grade_and_goals_there_is_no_path_and_no_date() -> None:
     assert plan(both([competency("A")]), learner(grade="")) == Plan()
 
 
-def test_school_days_are_weekdays() -> None:
-    monday = date(2026, 11, 23)
-    counted = [sum((monday + timedelta(days=n)).weekday() < 5 for n in range(1, days + 1)) for days in range(30)]
-    assert [school_days(monday, monday + timedelta(days=days)) for days in range(30)] == counted
-    assert school_days(monday, monday - timedelta(days=3)) == 0
+def test_school_days_are_weekdays_and_a_day_counts_until_it_is_over() -> None:
+    for on in (date(2026, 11, 23) + timedelta(days=n) for n in range(7)):
+        counted = [sum((on + timedelta(days=n)).weekday() < 5 for n in range(days + 1)) for days in range(30)]
+        assert [school_days(on, on + timedelta(days=days)) for days in range(30)] == counted
+        assert [school_days(on, on - timedelta(days=days)) for days in range(1, 30)] == [0] * 29
+
+
+@pytest.mark.parametrize(("minutes", "needed", "pace"), [(10, 45, Pace.ON_TRACK), (15, 60, Pace.AT_RISK)])
+def test_on_the_due_day_there_is_time_for_what_one_lesson_holds(minutes: int, needed: int, pace: Pace) -> None:
+    known = both([competency("A")], [activity(f"a{n}", "A", modality, minutes=minutes) for n, modality in enumerate(Modality)])
+    found = plan(known, learner(goals=(Goal(competency_id="A", due=TODAY),)))
+    assert (found.pace, found.due_minutes) == (pace, needed)
 
 
 def test_a_cycle_or_an_unknown_prerequisite_ends_no_plan() -> None:
