@@ -492,7 +492,12 @@ async def test_preferences_and_departure_are_heard(planned: Service) -> None:
     assert (await get(planned, f"/learners/{LEARNER}/path"))["steps"][0]["options"][0]["modality"] == "video"
     (answer,) = await planned.hear(rostered(active=False, version=3))
     assert answer.events[-1].data.needs == ()
-    assert (await get(planned, f"/learners/{LEARNER}/path"))["steps"] == []
+    left = await get(planned, f"/learners/{LEARNER}/path")
+    assert (left["steps"], left["active"]) == ([], False)
+    assert left["pace_in_words"].startswith("You have left this school")
+    await planned.hear(rostered(version=4))
+    back = await get(planned, f"/learners/{LEARNER}/path")
+    assert (back["active"], bool(back["steps"]), back["pace"]) == (True, True, "ahead")
 
 
 async def test_what_is_told_behind_a_hole_counts_though_the_versions_of_its_streams_were_given_before(planned: Service) -> None:

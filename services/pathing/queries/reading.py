@@ -13,7 +13,7 @@ from shared.ledger.tables import Tables
 from shared.ledger.types import Row
 
 PATH: Final = """
-    SELECT l.learner_id, l.school_id, l.grade, p.steps, p.pace, p.minutes_needed, p.due, p.due_subject, p.due_minutes,
+    SELECT l.learner_id, l.school_id, l.grade, l.active, p.steps, p.pace, p.minutes_needed, p.due, p.due_subject, p.due_minutes,
         p.planned_at, p.settings, p.version
     FROM learner l LEFT JOIN path p USING (learner_id) WHERE l.learner_id = %s"""
 PAST: Final = """

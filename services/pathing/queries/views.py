@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from services.pathing.catalogue import CATALOGUE, FRAMEWORK, Framework
 from services.pathing.goals import due_without_date
-from services.pathing.queries.words import cause_in_words, pace_in_words, statement_of, title_of, why
+from services.pathing.queries.words import LEFT, cause_in_words, pace_in_words, statement_of, title_of, why
 from shared.contracts.envelope import Header, Recorded
 from shared.contracts.mastery import Competency
 from shared.contracts.pathing import Activity, Goal, Pace, PathPlanned, Reason, Step
@@ -52,6 +52,7 @@ class PathView(BaseModel):
     learner_id: UUID
     school_id: UUID
     grade: str
+    active: bool = Field(description="False: she has left, by the roster, and nothing is planned for her until one has her again.")
     pace: Pace
     pace_in_words: str
     minutes_needed: int = Field(description="To master all goals.")
@@ -158,8 +159,8 @@ def path_view(row: Mapping[str, Any], parameters: Parameters, waived: Sequence[t
         for step in steps
     ]
     return PathView(
-        **{name: row[name] for name in ("learner_id", "school_id", "grade", "planned_at", "version", "settings")},
-        **_standing(row, today),
+        **{name: row[name] for name in ("learner_id", "school_id", "grade", "active", "planned_at", "version", "settings")},
+        **(_standing(row, today) if row["active"] else _standing(row, today) | {"pace_in_words": LEFT}),
         steps=views,
     )
 

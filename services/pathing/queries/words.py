@@ -18,6 +18,10 @@ _CAUSES: Final = {
 }
 
 
+LEFT: Final = "You have left this school, so that nothing is planned for you here. What you know and chose is kept."
+"""How a learner stands whom no roster has any more."""
+
+
 def statement_of(framework: Framework | None, competency_id: str) -> str:
     """Return what a competency is about; its id where the framework in force does not know it."""
     place = None if framework is None else framework.index.get(competency_id)
