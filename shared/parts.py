@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from shared.decider import Command, Decider
 from shared.ledger.types import Answer, Ask, Connection, Expand, Prepare, Projection, Settle
 from shared.parameters import ParameterKind, Parameters
 from shared.settings import Settings
+from shared.zones import day_in
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -64,11 +66,18 @@ class Subscription:
     """Pure. What this service does about another one's event; none for what it has no use for."""
     events: tuple[type[Event], ...] = ()
     """The types that `commands_for` has a use for; others are not decoded, which is cheaper."""
+    commands_in: Callable[[Recorded[Any], tzinfo], Sequence[Command]] | None = None
+    """`commands_for` in a time zone, where commands carry the day of the event."""
+
+    def commands_by(self, zone: tzinfo) -> Callable[[Recorded[Any]], Sequence[Command]]:
+        """Return what this service does about another one's event, where days are those of a time zone."""
+        told = self.commands_in
+        return self.commands_for if told is None else lambda event: told(event, zone)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Commands to every stream of a kind, once for each name: a new framework, or the start of a day.
+    """Commands to every stream of a kind, once for each name: a new framework, or the start of a day in the installation's time zone.
 
     Walked in small transactions by a cursor row per partition, so that it resumes after a crash and yields to live batches.
     """
@@ -153,6 +162,14 @@ class Context:
     asker: Asker
     clock: Clock
     settings: Settings
+
+    def day_of(self, at: datetime) -> date:
+        """Return the day of an instant in the installation's time zone."""
+        return day_in(self.settings.zone(), at)
+
+    def today(self) -> date:
+        """Return what day it is in the installation's time zone."""
+        return self.day_of(self.clock.now())
 
 
 @dataclass(frozen=True)

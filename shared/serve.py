@@ -96,11 +96,8 @@ class Service:
         """Handle another service's events as the consumer would, in one transaction. For tests."""
         subscription = self.parts.subscription
         assert subscription is not None, f"{self.parts.name} hears nobody"
-        asks = [
-            Ask(command, Origin(event.id, event.correlation), n)
-            for n, event in enumerate(events)
-            for command in subscription.commands_for(event)
-        ]
+        commands_for = subscription.commands_by(self.settings.zone())
+        asks = [Ask(command, Origin(event.id, event.correlation), n) for n, event in enumerate(events) for command in commands_for(event)]
         return await self.ledger.handle(asks) if asks else []
 
     async def tick(self) -> int:
@@ -173,9 +170,8 @@ def build(parts: Parts, settings: Settings, clock: Clock, executor: Callable[[],
         ledger.on_commit.append(partial(_meter_journeys, metrics, parts.last))
     asker = GroupCommit(ledger, settings.group_commit_max)
     context = Context(pool, asker, clock, settings)
-    return Service(
-        parts, settings, pool, ledger, asker, context, Ticker(ledger, parts.ticks(context), executor, settings.ticker_poll_ms), metrics
-    )
+    ticker = Ticker(ledger, parts.ticks(context), executor, settings.ticker_poll_ms, settings.zone())
+    return Service(parts, settings, pool, ledger, asker, context, ticker, metrics)
 
 
 def _meter_journeys(metrics: Metrics, last: type[Event], events: Sequence[Recorded[Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from zoneinfo import ZoneInfo
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -15,6 +16,7 @@ from shared.auth import refuse_open_host
 from shared.errors import Misconfigured
 from shared.failpoints import FORM
 from shared.keys import key_from
+from shared.zones import timezones
 
 PREFIX: Final = "CAIRN_"
 _UNINSTALLED_RELEASE: Final = "0.1.0"
@@ -48,6 +50,11 @@ class Settings(BaseSettings):
     topic_prefix: str = Field("cairn", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="First part of the names of topics.")
     release: str = Field(default_factory=_release, pattern=r"^\S{1,64}$", description="Code release, as it is written into events.")
 
+    time_zone: str = Field(
+        "UTC",
+        description="IANA name of the district's time zone, such as `America/Los_Angeles`: by its midnight days of paths begin, and those "
+        "on which rosters are taken. The same on every machine; `cairn up` keeps what it was told last.",
+    )
     kafka_servers: str | None = Field(None, description="Kafka, as `host:port`, several with commas. The local stack sets it.")
     database_url: str | None = Field(None, repr=False, description="The service's database, as its app role. The local stack sets it.")
     owner_database_url: str | None = Field(None, repr=False, description="The same database as its owner role; migrations only.")
@@ -107,6 +114,13 @@ class Settings(BaseSettings):
         None, description="Where traces go (OTLP over HTTP), such as `http://127.0.0.1:4318/v1/traces`. Without it they go nowhere."
     )
 
+    @field_validator("time_zone")
+    @classmethod
+    def _is_time_zone(cls, value: str) -> str:
+        if value not in timezones():
+            raise ValueError("is no name of the IANA time zone database: write one such as America/Los_Angeles")
+        return value
+
     @field_validator("database_url", "owner_database_url")
     @classmethod
     def _is_address(cls, value: str | None) -> str | None:
@@ -123,6 +137,10 @@ class Settings(BaseSettings):
     def _keep_strangers_out(self) -> Self:
         refuse_open_host(self.host, self.allow_unauthenticated)
         return self
+
+    def zone(self) -> ZoneInfo:
+        """Return the time zone of the installation's days."""
+        return ZoneInfo(self.time_zone)
 
     def kafka(self) -> str:
         """Return Kafka's address, or raise `Misconfigured` naming the setting."""

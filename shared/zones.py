@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from importlib.resources import files
 from typing import Final
@@ -16,6 +16,15 @@ _SEASONS: Final = (1, 7)
 def timezones() -> frozenset[str]:
     """Return the names of the IANA time zone database, the same on every machine: those of the `tzdata` package."""
     return frozenset(files("tzdata").joinpath("zones").read_text("utf-8").split())
+
+
+def day_in(zone: tzinfo, at: datetime) -> date:
+    """Return the day that clocks of a time zone show at an instant.
+
+    >>> day_in(ZoneInfo("Pacific/Honolulu"), datetime.fromisoformat("2026-12-02T00:05:00Z"))
+    datetime.date(2026, 12, 1)
+    """
+    return at.astimezone(zone).date()
 
 
 def winter_offset_minutes(timezone: str, year: int) -> int:

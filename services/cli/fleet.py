@@ -92,14 +92,16 @@ def workers_of(said: Sequence[str]) -> dict[str, int]:
 
 
 def plan_of(
-    home: Path, now: str | None, installation: str | None, port: int | None, services: Sequence[Topic], workers: Mapping[str, int]
-) -> Plan:
-    """Return what is to run; changes nothing. What was fixed at the first start need not be said again.
+    home: Path, now: str | None, installation: str | None, port: int | None, services: Sequence[Topic], workers: Mapping[str, int],
+    time_zone: str | None = None,
+) -> Plan:  # fmt: skip
+    """Return what is to run; changes nothing. What was fixed at the first start need not be said again, nor the time zone, which may be
+    another one.
 
     Raises:
         Misconfigured: it was said otherwise, or a setting cannot be taken.
     """
-    asked = {"home": home, "now": now, "installation": installation}
+    asked = {"home": home, "now": now, "installation": installation, "time_zone": time_zone}
     known = next((entry.environment for name, entry in read_entries(home).items() if name != GATEWAY), {})
     given = {name: value for name, value in asked.items() if value is not None}
     said = load_settings(Settings, **given)
@@ -113,6 +115,8 @@ def plan_of(
                 "take it away, or start another installation in another --home"
             )
         given[name] = kept
+    if "time_zone" not in said.model_fields_set and (kept := setting(known, "time_zone")):
+        given["time_zone"] = kept
     settings = load_settings(Settings, **given)
     clock_from(settings.now, home if (home / CLOCK_FILE).exists() else None)  # Refuses what cannot be taken, and keeps nothing.
     return Plan(home, settings, release_of_code(settings.release), services, port, workers)
@@ -190,6 +194,7 @@ def _environment(plan: Plan, stack: Stack, service: Topic) -> dict[str, str]:
     fixed = {variable_of(name): str(getattr(plan.settings, name)) for name in FIXED}
     return fixed | {
         "CAIRN_HOME": str(plan.home),
+        "CAIRN_TIME_ZONE": plan.settings.time_zone,
         "CAIRN_KAFKA_SERVERS": stack.kafka_servers,
         "CAIRN_DISTRICT_KEY": password(plan.home, "district-key", KEY_BYTES) if knows else "",
         "CAIRN_PARKING_KEY": password(plan.home, f"parking-key/{service}", KEY_BYTES),

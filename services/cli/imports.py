@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,10 +12,9 @@ import typer
 from rich.markup import escape
 
 from services.cli.asking import JSON, AddressOption, ask, send, tell, where
-from services.cli.home import HomeOption
+from services.cli.days import tell_other_days
+from services.cli.home import HomeOption, home_of
 from services.cli.words import out
-from shared.errors import CairnError
-from shared.zones import winter_offset_minutes
 
 CSV, ZIP = "text/csv", "application/zip"
 
@@ -101,20 +99,16 @@ def resources(
     place = where(address, home)
     query = {"remove": "true" if remove else "", "base": base}
     send("PUT", "/scheduling/resources", file, JSON, place, _dry(dry_run) | {name: value for name, value in query.items() if value})
-    tell_other_days(file, place)
+    if schools := _time_zones(file):
+        tell_other_days(place, None if address else home_of(home), schools)
 
 
-def tell_other_days(file: Path, address: str) -> None:
-    """Tell where mastery counts days that none of these schools has; nothing where mastery does not say."""
+def _time_zones(file: Path) -> list[str]:
+    """Return those of the schools in this file; none where it does not say."""
     try:
-        days = ask("GET", "/mastery/policy", address)["timezone"] or "UTC"
-        schools = sorted({school.get("timezone", "UTC") for school in json.loads(file.read_bytes())["schools"]})
-        offsets = {winter_offset_minutes(name, datetime.now(UTC).year) for name in schools}
-    except (CairnError, ValueError, LookupError, TypeError, AttributeError):
-        return
-    if offsets and winter_offset_minutes(days, datetime.now(UTC).year) not in offsets:
-        said = f"mastery counts days of {days}, and no school is there: run `cairn mastery policy timezone {schools[0]}`"
-        out.print(escape(said))
+        return sorted({school.get("timezone", "UTC") for school in json.loads(file.read_bytes())["schools"]})
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return []
 
 
 def _depending(looked: Mapping[str, Any]) -> list[str]:

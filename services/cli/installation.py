@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from services.cli import fleet
+from services.cli.days import tell_other_days
 from services.cli.home import GATEWAY, HomeOption, home_of, members, read_entries, services_file
 from services.cli.wiping import clear_own_servers
 from services.cli.words import Steps, out, span
@@ -37,6 +38,10 @@ def up(
     workers: Annotated[
         list[str] | None, typer.Option(help="Processes of a service, such as mastery=2; may be given several times, and is kept.")
     ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(help="The district's, such as America/Los_Angeles: by its midnight days of paths and rosters begin. It is kept."),
+    ] = None,
 ) -> None:
     """Start Kafka, PostgreSQL, every service and the gateway, and wait until all are ready.
 
@@ -45,7 +50,7 @@ def up(
     place = home_of(home)
     claim(place)
     with Steps() as step:
-        plan = fleet.plan_of(place, now, installation, port, only or list(Topic), fleet.workers_of(workers or ()))
+        plan = fleet.plan_of(place, now, installation, port, only or list(Topic), fleet.workers_of(workers or ()), time_zone)
         with locked(place, "services", step):
             fleet.restore_secrets(place, step)
             stack = find_stack(place, step)
@@ -55,6 +60,8 @@ def up(
     out.print(f"Cairn runs at {entries[GATEWAY].address} ({stack.how}; state in {place}).")
     _say_clock(place)
     out.print("`cairn status` says how it is, `cairn down` stops it and keeps everything stored.")
+    if not only:
+        tell_other_days(entries[GATEWAY].address, place)
 
 
 def stop(

@@ -163,7 +163,7 @@ async def _retry(service: Topic, ids: list[int] | None, home: HomeOption) -> boo
     async with at_hand(service, home, writes=True) as found:
         if found.parts.subscription is None:
             raise Misconfigured(f"{service} hears nobody, so it sets nothing aside")
-        asks_of = Inward(found.parts.subscription).asks
+        asks_of = Inward(found.parts.subscription, found.settings.zone()).asks
         done = await park.retry(found.ledger, asks_of, partial(unseal_record, found.settings.parking()), ids or None)
     out.print(f"{done.applied} taken up, {done.refused} refused, {len(done.stuck)} fail as before")
     for record in done.stuck:
@@ -210,7 +210,7 @@ async def _passed_by(service: Topic, types: list[str], home: HomeOption) -> list
             raise BadInput(
                 f"{service} has a use for none of {', '.join(sorted(set(types) - wanted))}: it hears {', '.join(sorted(wanted))}"
             )
-        asks_of, seal = Inward(subscription).asks, partial(seal_record, found.settings.parking())
+        asks_of, seal = Inward(subscription, found.settings.zone()).asks, partial(seal_record, found.settings.parking())
         for source in dict.fromkeys(name.partition(".")[0] for name in types):
             async with connected(found.pool) as connection:
                 lanes = await (await connection.execute(HEARD, [source])).fetchall()

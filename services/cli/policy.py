@@ -9,7 +9,8 @@ import orjson
 import typer
 
 from services.cli.asking import JSON, AddressOption, ask, send, tell, where
-from services.cli.home import HomeOption
+from services.cli.days import tell_other_days
+from services.cli.home import HomeOption, home_of
 from services.cli.imports import FileArgument
 from services.cli.words import out
 
@@ -49,3 +50,5 @@ def set_timezone(name: ZoneArgument, address: AddressOption = None, home: HomeOp
     """Let days begin at midnight of this time zone, and all else be judged as before. Sweeps all learners; again, it changes nothing."""
     place = where(address, home)
     tell(ask("PUT", PATH, place, body={"policies": ask("GET", PATH, place)["policies"], "timezone": name}))
+    if not address:
+        tell_other_days(place, home_of(home))

@@ -45,7 +45,7 @@ async def _catch_up(service: Topic, home: HomeOption) -> None:
         work = CatchUp(
             dsn=settings.database(), service=service, installation=settings.installation, partitions=settings.partitions,
             kafka_servers=settings.kafka(), prefix=settings.topic_prefix, deciders=all_deciders(parts), projections=parts.projections,
-            hears=heard.topics if heard else (), asks_of=Inward(heard).asks if heard else None,
+            hears=heard.topics if heard else (), asks_of=Inward(heard, settings.zone()).asks if heard else None,
         )  # fmt: skip
         with Progress(*columns, console=err, transient=True) as bar:
             task = bar.add_task(f"{service}: reading Kafka", total=None)

@@ -21,7 +21,7 @@ def _learners(event: Recorded[Any]) -> Iterator[Row]:
 
 def _goals(event: Recorded[Any]) -> Iterator[Row]:
     if isinstance(event.data, GoalsSet):
-        yield event.data.model_dump(mode="json") | {"version": event.version}
+        yield event.data.model_dump(mode="json", include=set(_GOALS)) | {"version": event.version}
 
 
 def _paths(event: Recorded[Any]) -> Iterator[Row]:

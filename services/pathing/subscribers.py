@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import UTC, date, tzinfo
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,29 +26,34 @@ from shared.decider import Command
 from shared.parameters import Parameters
 from shared.parts import Context, Subscription, Sweep, Tick
 from shared.settings_stream import AddPage, AdoptSet
+from shared.zones import day_in
 
 
-def commands_for(event: Recorded[Any]) -> list[Command]:
+def commands_for(event: Recorded[Any], zone: tzinfo = UTC) -> list[Command]:
     """Return what pathing does about another service's event; what it has no use for asks for nothing.
 
     Calibration pages travel as pages too and are copied like any other: which set a page belongs to is known only when one is adopted.
+
+    Args:
+        zone: by whose midnight days begin.
     """
+    on = day_in(zone, event.time)
     match event.data:
         case LearnerRostered() as told:
-            return [NoteEnrolment(_enrolment(told, event))]
+            return [NoteEnrolment(_enrolment(told, event, on))]
         case PreferencesStated() as told:
             return [NotePreferences(_preferences(told))]
         case LevelChanged() as told:
             fact = LevelNoted(
-                learner_id=told.learner_id, competency_id=told.competency_id, level=told.level, on=event.time.date(), version=event.order
-            )
+                learner_id=told.learner_id, competency_id=told.competency_id, level=told.level, on=on, version=event.order
+            )  # fmt: skip
             return [NoteLevel(fact)]
         case PrerequisiteWaived() as told:
-            return [_waivers(told.learner_id, event, [_pair(told)])]
+            return [_waivers(told.learner_id, event, on, [_pair(told)])]
         case WaiverWithdrawn() as told:
-            return [_waivers(told.learner_id, event, ended=[_pair(told)])]
+            return [_waivers(told.learner_id, event, on, ended=[_pair(told)])]
         case JudgementsMoved(waivers=moved) as told if moved:
-            return [_waivers(told.learner_id, event, map(_pair, moved), [each.before for each in moved])]
+            return [_waivers(told.learner_id, event, on, map(_pair, moved), [each.before for each in moved])]
         case MasteryPageAdded() as told:
             return [AddPage(Topic.PATHING, told.content)]
         case FrameworkAdopted() as told:
@@ -57,16 +62,16 @@ def commands_for(event: Recorded[Any]) -> list[Command]:
             return []
 
 
-def _enrolment(told: LearnerRostered, event: Recorded[Any]) -> EnrolmentNoted:
+def _enrolment(told: LearnerRostered, event: Recorded[Any], on: date) -> EnrolmentNoted:
     return EnrolmentNoted(
-        learner_id=told.learner_id, school_id=told.school_id, grade=told.grade, active=told.active, on=event.time.date(),
-        version=event.order,
+        learner_id=told.learner_id, school_id=told.school_id, grade=told.grade, active=told.active, on=on, version=event.order
     )  # fmt: skip
 
 
-def _waivers(learner_id: UUID, event: Recorded[Any], waived: Iterable[WaivedPair] = (), ended: Iterable[WaivedPair] = ()) -> NoteWaivers:
-    on, version = event.time.date(), event.order
-    return NoteWaivers(WaiversNoted(learner_id=learner_id, waived=tuple(waived), ended=tuple(ended), on=on, version=version))
+def _waivers(
+    learner_id: UUID, event: Recorded[Any], on: date, waived: Iterable[WaivedPair] = (), ended: Iterable[WaivedPair] = ()
+) -> NoteWaivers:  # fmt: skip
+    return NoteWaivers(WaiversNoted(learner_id=learner_id, waived=tuple(waived), ended=tuple(ended), on=on, version=event.order))
 
 
 def _pair(told: PrerequisiteWaived | WaiverWithdrawn | WaivedPair) -> WaivedPair:
@@ -111,4 +116,5 @@ SUBSCRIPTION: Final = Subscription(
         LearnerRostered, PreferencesStated, LevelChanged, PrerequisiteWaived, WaiverWithdrawn, JudgementsMoved, MasteryPageAdded,
         FrameworkAdopted,
     ),
+    commands_in=commands_for,
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, tzinfo
 from typing import Any
 
 from shared.consume.reader import Apply, Foreign, Lane
@@ -18,15 +19,15 @@ from shared.parts import Subscription
 class Inward:
     """Decodes the events that a service has a use for, and asks its pure `commands_for` about them. Never raises for a record."""
 
-    def __init__(self, subscription: Subscription) -> None:
-        """Take a subscription.
+    def __init__(self, subscription: Subscription, zone: tzinfo = UTC) -> None:
+        """Take a subscription, and the time zone in which days are counted.
 
         Raises:
             Misconfigured: it hears topics, but has a use for no event.
         """
         if subscription.topics and not subscription.events:
             raise Misconfigured("a subscription names in `events` every type that its `commands_for` has a use for; this one names none")
-        self._commands_for: Callable[[Recorded[Any]], Sequence[Command]] = subscription.commands_for
+        self._commands_for: Callable[[Recorded[Any]], Sequence[Command]] = subscription.commands_by(zone)
         self._events: dict[str, type[Event]] = {event.TYPE: event for event in subscription.events}
 
     def incoming(self, lane: Lane, offset: int, raw: bytes, verdict: Apply | Foreign, number: int) -> Incoming:

@@ -65,7 +65,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         self._sources = [str(topic) for topic in subscription.topics]
         self._source_of = {topic_name(settings.topic_prefix, source): source for source in self._sources}
         self._stopping, self._ended = asyncio.Event(), asyncio.Event()
-        self._inward = Inward(subscription)
+        self._inward = Inward(subscription, settings.zone())
         self._writer = Writer(ledger, self._stopping, MAX_POLL_INTERVAL_MS / 2_000)
         self._hands = Hands(settings.consume_max_records)
         self._health = Health(settings.stalled_after_s, time.monotonic(), metrics)

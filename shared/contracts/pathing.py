@@ -131,6 +131,7 @@ class GoalsSet(Event):
     role: Role
     set_at: Instant
     goals: tuple[Goal, ...] = Field(max_length=MAX_GOALS)
+    on: date | None = Field(default=None, description="The day on which they were set, where the district is; without it that of UTC.")
 
 
 class ActivityChosen(Event):
@@ -141,6 +142,7 @@ class ActivityChosen(Event):
     competency_id: str
     activity_id: str
     chosen_at: Instant
+    on: date | None = Field(default=None, description="The day on which she chose, where the district is; without it that of UTC.")
 
 
 class ReplanAsked(Event):

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from datetime import UTC, tzinfo
 from time import monotonic
 from typing import Final
 
@@ -41,10 +42,13 @@ log = structlog.get_logger(__name__)
 class Ticker:
     """Runs the ticks of a service in one of its processes, each in a task of its own, so that a long search delays no sweep."""
 
-    def __init__(self, ledger: Ledger, ticks: Sequence[Tick], executor: Callable[[], Executor], poll_ms: int = 200) -> None:
+    def __init__(
+        self, ledger: Ledger, ticks: Sequence[Tick], executor: Callable[[], Executor], poll_ms: int = 200, zone: tzinfo = UTC
+    ) -> None:  # fmt: skip
+        """Prepare; `zone` says when days begin."""
         self._service, poll_s = ledger.service, poll_ms / 1000
         sweeps = [tick for tick in ticks if isinstance(tick, Sweep)]
-        self._loops: list[Loop] = [Sweeping(ledger, sweeps, poll_s)] if sweeps else []
+        self._loops: list[Loop] = [Sweeping(ledger, sweeps, poll_s, zone)] if sweeps else []
         self._loops += [Draining(ledger, tick, poll_s) for tick in ticks if isinstance(tick, Drain)]
         self._loops += [Working(tick, poll_s) for tick in ticks if isinstance(tick, Work)]
         self._loops += [Searching(ledger, tick, executor) for tick in ticks if isinstance(tick, Search)]

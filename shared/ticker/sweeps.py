@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta, tzinfo
 from time import monotonic
 from typing import Final
 
@@ -18,6 +18,7 @@ from shared.ledger.types import Ask, Walk
 from shared.parts import Sweep
 from shared.ticker.asking import HELD_S, MAX_BROKEN, tick_origin
 from shared.ticker.loop import Loop
+from shared.zones import day_in
 
 MAX_MISSED_DAYS: Final = 31
 """Days that a service which was down catches up with, one by one; earlier ones are left out, and a log line says so."""
@@ -37,9 +38,9 @@ log = structlog.get_logger(__name__)
 class Sweeping(Loop):
     """All sweeps of a service, one step at a time. It yields to live batches: a step is taken only while none is under way."""
 
-    def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep], poll_s: float) -> None:
+    def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep], poll_s: float, zone: tzinfo = UTC) -> None:
         super().__init__("sweeps", poll_s)
-        self._ledger, self._sweeps = ledger, sweeps
+        self._ledger, self._sweeps, self._zone = ledger, sweeps, zone
         self._done: set[tuple[str, int]] = set()
         self._held: dict[tuple[str, int], float] = {}
         self._last_day: str | None = None
@@ -114,22 +115,25 @@ class Sweeping(Loop):
         return frozenset(broken)
 
     async def _days(self) -> list[str]:
-        """Return the days whose sweeps are due: those missed, and today."""
-        today = self._ledger.clock.now().date()
+        """Return the days whose sweeps are due: those missed, and today.
+
+        Where a later day was swept, since the time zone was another one or its clocks were put back, it is today alone.
+        """
+        today = day_in(self._zone, self._ledger.clock.now())
         if self._last_day is None:
             async with connected(self._ledger.pool) as connection:
-                today = (await self._ledger.now(connection)).date()
+                today = day_in(self._zone, await self._ledger.now(connection))
                 await connection.execute(FIRST_DAY, [DAYS, today.isoformat()])
                 row = await (await connection.execute(READ_DAY, [DAYS])).fetchone()
             self._last_day = row[0] if row else today.isoformat()
-        first = date.fromisoformat(self._last_day)
+        first = min(date.fromisoformat(self._last_day), today)
         if (today - first).days > MAX_MISSED_DAYS:
             log.warning("days left out", after=self._last_day, days=(today - first).days - MAX_MISSED_DAYS)
             first = today - timedelta(days=MAX_MISSED_DAYS)
         return [(first + timedelta(days=n)).isoformat() for n in range((today - first).days + 1)]
 
     async def _end_day(self, day: str) -> None:
-        if day != self._last_day:
+        if self._last_day is None or day > self._last_day:
             async with connected(self._ledger.pool) as connection:
                 await self._ledger.now(connection)  # A day that is still to come would leave out all those before it.
                 await connection.execute(KEEP_DAY, [DAYS, day])

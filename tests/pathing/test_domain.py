@@ -24,6 +24,7 @@ from services.pathing.domain import (
     Replan,
     SetGoals,
     pathing,
+    since_of,
 )
 from services.pathing.domain.state import MAX_AUTHORS, MAX_CHOICES, MAX_WAIVERS, State, print_of, version_in, waived_of
 from services.profile import domain as profile
@@ -84,15 +85,15 @@ def liked(*modalities: Modality, author: UUID = AUTHOR, minute: int = 0, role: R
     return NotePreferences(PreferencesNoted(learner_id=LEARNER, author_id=author, role=role, stated_at=at, modalities=modalities))
 
 
-def goals(*ids: str, due: date | None = None, minute: int = 0) -> SetGoals:
+def goals(*ids: str, due: date | None = None, minute: int = 0, on: date | None = None) -> SetGoals:
     at = SOME_TIME + timedelta(minutes=minute)
     wanted = tuple(Goal(competency_id=id, due=due) for id in ids)
-    return SetGoals(GoalsSet(learner_id=LEARNER, author_id=AUTHOR, role=Role.TEACHER, set_at=at, goals=wanted))
+    return SetGoals(GoalsSet(learner_id=LEARNER, author_id=AUTHOR, role=Role.TEACHER, set_at=at, goals=wanted, on=on))
 
 
-def choose(id: str, activity_id: str, minute: int = 0) -> Choose:
+def choose(id: str, activity_id: str, minute: int = 0, on: date | None = None) -> Choose:
     at = SOME_TIME + timedelta(minutes=minute)
-    return Choose(ActivityChosen(learner_id=LEARNER, competency_id=id, activity_id=activity_id, chosen_at=at))
+    return Choose(ActivityChosen(learner_id=LEARNER, competency_id=id, activity_id=activity_id, chosen_at=at, on=on))
 
 
 def replan(on: date = TODAY, version: int = 1) -> Replan:
@@ -470,6 +471,16 @@ def test_a_choice_made_again_on_the_same_day_is_the_last_one() -> None:
 def test_a_choice_made_again_on_another_day_is_held_from_then_on() -> None:
     spec = SPEC.asked(enrolled(), choose("B", "B-video"))
     assert isinstance(spec.when(choose("B", "B-video", minute=24 * 60)).events[0], ActivityChosen)
+
+
+def test_goals_and_choices_are_of_the_day_that_they_name() -> None:
+    """It was evening in UTC, and still the day before where the district is; or the day after."""
+    for days in (-1, 1):
+        on = TODAY + timedelta(days=days)
+        state = SPEC.asked(enrolled(on=on - timedelta(days=1)), goals("C", on=on), choose("B", "B-video", minute=1, on=on)).state
+        assert (state.on, state.goals_on, state.choices["B"].on, since_of(state)) == (on, on, on, on)
+    earlier = SPEC.asked(enrolled(on=TODAY - timedelta(days=1)), goals("C"), choose("B", "B-video", minute=1)).state
+    assert (earlier.on, earlier.goals_on, earlier.choices["B"].on, since_of(earlier)) == (TODAY, None, TODAY, TODAY)
 
 
 def test_statements_and_choices_are_bounded() -> None:

@@ -8,21 +8,24 @@ from __future__ import annotations
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
+from uuid import UUID
 
 import pytest
 
 from services.pathing.app import PARTS
 from services.pathing.catalogue import CATALOGUE, FRAMEWORK
 from services.pathing.domain import pathing
+from services.pathing.domain.state import MAX_AUTHORS
 from shared.contracts.mastery import Level
 from shared.contracts.pathing import EVENTS, CatalogueAdopted, FrameworkNoted, PathingPageAdded, WaiversNoted
-from shared.contracts.profile import Modality
+from shared.contracts.profile import Modality, Role
 from shared.decider import Decider
 from shared.parts import Parts
 from shared.settings_stream import adoption
 from tests.mastery import histories
 from tests.pathing.district import TODAY, competency
 from tests.pathing.test_domain import (
+    AUTHOR,
     CATALOGUE_ENTRIES,
     FRAMEWORK_ENTRIES,
     LEARNER,
@@ -104,7 +107,13 @@ def made(rules: Decider[Any]) -> History:
     history.ask(rules, replan(date(2027, 6, 16), history.parameters().version), enrolled(grade="06", version=8, on=date(2027, 7, 12)))
     withdrawn = [entry | {"assessable": False} if entry["id"] == "B" else entry for entry in FRAMEWORK_ENTRIES]
     history.set(*adoption("pathing", FRAMEWORK, withdrawn))
-    return history.ask(rules, replan(date(2027, 8, 1), history.parameters().version))
+    history.ask(rules, replan(date(2027, 8, 1), history.parameters().version))
+    day = date(2027, 8, 2)
+    history.ask(rules, goals("A", "S", due=day, minute=150, on=day), choose("S", "S-reading", minute=160, on=day))
+    others = [liked(Modality.VIDEO, author=UUID(int=100 + n), minute=170 + n, role=Role.TEACHER) for n in range(MAX_AUTHORS)]
+    return history.ask(
+        rules, liked(author=AUTHOR, minute=161), *others, liked(author=others[0].fact.author_id, minute=199, role=Role.TEACHER)
+    )
 
 
 if __name__ == "__main__":

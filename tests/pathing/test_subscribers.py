@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -51,6 +52,30 @@ def test_a_level_is_noted_with_its_day_and_order() -> None:
     told = LevelChanged(learner_id=LEARNER, competency_id="A", level=Level.NEARLY, probability_e6=700_000)
     fact = LevelNoted(learner_id=LEARNER, competency_id="A", level=Level.NEARLY, on=date(2026, 11, 24), version=7)
     assert commands_for(heard(told)) == [NoteLevel(fact)]
+
+
+@pytest.mark.parametrize(
+    ("zone", "at", "on"),
+    [
+        ("Pacific/Honolulu", datetime(2026, 12, 2, 0, 5, tzinfo=UTC), date(2026, 12, 1)),
+        ("Pacific/Honolulu", datetime(2026, 12, 2, 9, 59, tzinfo=UTC), date(2026, 12, 1)),
+        ("Pacific/Honolulu", datetime(2026, 12, 2, 10, 0, tzinfo=UTC), date(2026, 12, 2)),
+        ("America/Los_Angeles", datetime(2026, 7, 2, 6, 59, tzinfo=UTC), date(2026, 7, 1)),
+        ("America/Los_Angeles", datetime(2026, 12, 2, 7, 59, tzinfo=UTC), date(2026, 12, 1)),
+        ("Pacific/Auckland", datetime(2026, 12, 1, 11, 0, tzinfo=UTC), date(2026, 12, 2)),
+        ("UTC", datetime(2026, 12, 1, 23, 59, tzinfo=UTC), date(2026, 12, 1)),
+    ],
+)
+def test_what_is_heard_is_of_the_day_that_it_is_where_the_district_is(zone: str, at: datetime, on: date) -> None:
+    said: dict[str, Any] = {"author_id": SCHOOL, "role": Author.TEACHER, "reason": Reason.OTHER, "at": LATE}
+    events = (
+        LearnerRostered(learner_id=LEARNER, school_id=SCHOOL, aliases=(), grade="05"),
+        LevelChanged(learner_id=LEARNER, competency_id="A", level=Level.NEARLY, probability_e6=700_000),
+        PrerequisiteWaived(learner_id=LEARNER, competency_id="B", prerequisite_id="A", **said),
+    )
+    for event in events:
+        (command,) = SUBSCRIPTION.commands_by(ZoneInfo(zone))(SimpleNamespace(data=event, time=at, order=7))  # type: ignore[arg-type]
+        assert command.fact.on == on  # type: ignore[attr-defined]
 
 
 def test_what_is_said_of_prerequisites_is_noted_without_who_said_it_and_why() -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import traceback
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pydantic import Field
 from shared.auth import refuse_open_host
 from shared.errors import Misconfigured
 from shared.settings import Settings, load_settings, settings_table, variable_of
+from shared.zones import day_in
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,6 +46,7 @@ def test_the_environment_counts_and_what_is_given_counts_more(monkeypatch: pytes
         ("installation", "a/b"),
         ("consume_max_records", "0"), ("group_commit_max", "5001"), ("relay_poll_ms", "9"), ("stalled_after_s", "0"), ("log_level", "LOUD"),
         ("allow_unauthenticated", "perhaps"), ("topic_prefix", "a b"), ("otlp_endpoint", "collector:4318"), ("instance_id", "a/b"),
+        ("time_zone", "Los Angeles"), ("time_zone", "PST"), ("time_zone", "../etc/passwd"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named_by_its_variable_and_not_repeated(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,6 +112,12 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_worker_keeps_its_name() -> None:
     assert load_settings(Settings).instance_of("mastery") == "mastery-0"
     assert load_settings(Settings, instance_id="mastery-3").instance_of("mastery") == "mastery-3"
+
+
+def test_days_are_those_of_utc_until_a_time_zone_is_named() -> None:
+    late = datetime(2026, 12, 2, 0, 5, tzinfo=UTC)
+    assert day_in(load_settings(Settings).zone(), late) == date(2026, 12, 2)
+    assert day_in(load_settings(Settings, time_zone="Pacific/Honolulu").zone(), late) == date(2026, 12, 1)
 
 
 def test_every_setting_is_described_in_the_table_with_its_default_and_bounds() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic, sleep
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from psycopg import OperationalError
@@ -50,6 +51,16 @@ def ticker(ledger: Ledger, *ticks: Any) -> Ticker:
     return Ticker(ledger, ticks, lambda: ThreadPoolExecutor(1))
 
 
+def daily(seen: list[str]) -> Sweep:
+    """The sweep of a day, which notes for which day each stream was asked."""
+
+    def commands(id: str, parameters: Parameters, today: str) -> Sequence[Command]:
+        seen.append(today)
+        return []
+
+    return Sweep("note", lambda parameters, today: f"day/{today}", commands)
+
+
 async def test_days_missed_since_the_very_first_are_sent_in_order(ledger: Ledger, clock: FixedClock) -> None:
     await ledger.handle(asks(Note("a", LEARNERS[0])))
     seen: list[str] = []
@@ -63,6 +74,58 @@ async def test_days_missed_since_the_very_first_are_sent_in_order(ledger: Ledger
     clock.advance(timedelta(days=3))
     await ticker(ledger, sweep).settle()  # Another process: the first one was stopped on its first day.
     assert seen == ["2026-11-24", "2026-11-25", "2026-11-26", "2026-11-27"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "last_minute", "day", "next_day"),
+    [
+        ("UTC", datetime(2026, 12, 1, 23, 59, tzinfo=UTC), "2026-12-01", "2026-12-02"),
+        ("Pacific/Honolulu", datetime(2026, 12, 2, 9, 59, tzinfo=UTC), "2026-12-01", "2026-12-02"),
+        ("Pacific/Auckland", datetime(2026, 12, 1, 10, 59, tzinfo=UTC), "2026-12-01", "2026-12-02"),
+        ("America/Los_Angeles", datetime(2026, 7, 2, 6, 59, tzinfo=UTC), "2026-07-01", "2026-07-02"),
+        ("America/Los_Angeles", datetime(2026, 11, 2, 7, 59, tzinfo=UTC), "2026-11-01", "2026-11-02"),  # Clocks were put back on the day.
+    ],
+)
+async def test_a_day_is_swept_from_midnight_of_the_time_zone(
+    ledger: Ledger, clock: FixedClock, zone: str, last_minute: datetime, day: str, next_day: str
+) -> None:
+    clock.at = last_minute - timedelta(hours=3)
+    await ledger.handle(asks(Note("a", LEARNERS[0])))
+    seen: list[str] = []
+    sweeps = Ticker(ledger, [daily(seen)], lambda: ThreadPoolExecutor(1), zone=ZoneInfo(zone))
+    await sweeps.settle()
+    clock.at = last_minute
+    await sweeps.settle()
+    assert seen == [day]
+    clock.advance(timedelta(minutes=1))
+    await sweeps.settle()
+    assert seen == [day, next_day]
+
+
+async def test_where_the_time_zone_is_another_one_the_day_that_was_swept_is_not_again_and_new_settings_are(
+    ledger: Ledger, clock: FixedClock
+) -> None:
+    """In Honolulu it is still the day before the one that was swept by UTC."""
+    clock.at = datetime(2026, 12, 2, 1, tzinfo=UTC)
+    await ledger.handle(asks(Note("a", LEARNERS[0])))
+    seen: list[str] = []
+    await ticker(ledger, daily(seen)).settle()
+    version = 1
+
+    def noted(id: str, parameters: Parameters, today: str) -> Sequence[Command]:
+        seen.append(f"set {today}")
+        return []
+
+    on_settings = Sweep("note", lambda parameters, today: f"settings/{version}", noted)
+    for _ in range(2):  # One process, then another.
+        west = Ticker(ledger, [on_settings, daily(seen)], lambda: ThreadPoolExecutor(1), zone=ZoneInfo("Pacific/Honolulu"))
+        await west.settle()
+        version += 1
+        await west.settle()
+    assert seen == ["2026-12-02", "set 2026-12-01", "2026-12-01", "set 2026-12-01", "set 2026-12-01"]
+    clock.at = datetime(2026, 12, 3, 10, 1, tzinfo=UTC)
+    await west.settle()
+    assert seen[5:] == ["2026-12-03"], "that of UTC was swept before"
 
 
 async def test_work_that_breaks_the_code_holds_no_other_work_up(ledger: Ledger) -> None:

@@ -149,6 +149,21 @@ def test_what_runs_as_another_release_is_ended_before_the_migration_and_started_
     assert read_entries(home)[GATEWAY] == second[GATEWAY]
 
 
+def test_the_time_zone_that_was_named_is_kept_until_another_one_is(up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def zone() -> str:
+        return read_entries(tmp_path / "home")[Topic.MASTERY].environment["CAIRN_TIME_ZONE"]
+
+    assert (up()[1], zone()) == (NAMES, "UTC")
+    monkeypatch.setenv("CAIRN_TIME_ZONE", "Pacific/Auckland")
+    assert (up()[1], zone()) == ([Topic.MASTERY], "Pacific/Auckland"), "it is started anew"
+    monkeypatch.delenv("CAIRN_TIME_ZONE")
+    assert (up()[1], zone()) == ([], "Pacific/Auckland")
+    home, now = tmp_path / "home", None
+    assert fleet.plan_of(home, now, None, None, SERVICES, {}, "America/Chicago").settings.time_zone == "America/Chicago"
+    with pytest.raises(Misconfigured, match="CAIRN_TIME_ZONE: "):
+        fleet.plan_of(home, now, None, None, SERVICES, {}, "Chicago")
+
+
 def test_what_runs_other_code_is_replaced_though_the_version_is_the_same(up: Up, code: Path) -> None:
     up()
     (code / "mastery" / "__pycache__" / "domain.cpython-311.pyc").write_bytes(b"compiled")

@@ -18,10 +18,11 @@ from typer.testing import CliRunner, Result
 
 from services.cli import app, asking
 from services.cli.documents import openapi_of
-from services.cli.home import Entry, write_entries
+from services.cli.home import GATEWAY, Entry, write_entries
 from services.cli.verify import parts_of
 from shared.clock import clock_from
 from shared.contracts.topics import Topic
+from shared.stack.state import claim
 
 NOBODY = "http://127.0.0.1:1"
 PROBLEM = {
@@ -286,6 +287,38 @@ def test_whoever_says_where_schools_are_is_told_where_mastery_counts_other_days(
     file.write_text(json.dumps({"schools": [{"timezone": timezone}]}))
     done = run("resources", "import", str(file), "--address", answering[0])
     assert (done.exit_code, told in done.stdout, "mastery counts days" in done.stdout) == (0, True, bool(told))
+
+
+@pytest.mark.parametrize(
+    ("answering", "installed", "told"),
+    [
+        (
+            (200, json.dumps(POLICY), {}), "America/Denver",
+            ["mastery counts days of UTC, and {why}: run `cairn mastery policy timezone {to}`"],
+        ),
+        ((200, json.dumps(POLICY | {"timezone": "America/Denver"}), {}), "US/Mountain", []),
+        (
+            (200, json.dumps(POLICY | {"timezone": "America/Denver"}), {}), "UTC",
+            ["paths and rosters count days of UTC, and {why}: run `cairn up --time-zone {to}`"],
+        ),
+    ],
+    indirect=["answering"],
+)  # fmt: skip
+def test_whoever_names_a_time_zone_is_told_where_days_are_others(
+    answering: tuple[str, list[Any]], home: Path, tmp_path: Path, installed: str, told: list[str]
+) -> None:
+    port = int(answering[0].rpartition(":")[2])
+    claim(home)
+    write_entries(home, {GATEWAY: Entry(port=port), "pathing": Entry(port=1, environment={"CAIRN_TIME_ZONE": installed})})
+    file = tmp_path / "resources.json"
+    file.write_text(json.dumps({"schools": [{"timezone": "America/Denver"}]}))
+    beside = ["--home", str(home)]
+    for words, why in ((["mastery", "policy", "timezone", "America/Denver"], "others by another midnight"),
+                       (["resources", "import", str(file)], "no school is there")):  # fmt: skip
+        done = run(*words, *beside)
+        assert done.exit_code == 0, done.output
+        lines = [line.format(why=why, to="America/Denver") for line in told]
+        assert [line for line in done.stdout.splitlines() if "run `cairn" in line] == lines
 
 
 @pytest.mark.parametrize("answering", [(200, json.dumps({"base": "ab", "replaced": []}), {})], indirect=True)

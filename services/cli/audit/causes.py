@@ -131,8 +131,10 @@ def _settings(url: str, service: str, parts: Parts) -> tuple[Settings, int]:
 
 
 def _days(first: datetime, last: datetime) -> Iterator[Any]:
-    """Yield the days from one before the first event to the last one's: a sweep of a missed day is made later."""
+    """Yield the days from those before the first event to one after the last one's: a sweep of a missed day is made later, and in the east
+    the next day of UTC has begun.
+    """
     day = first.date() - timedelta(days=31)
-    while day <= last.date():
+    while day <= last.date() + timedelta(days=1):
         yield day
         day += timedelta(days=1)

@@ -151,7 +151,7 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
 
     async def path_now(learner_id: UUID) -> PathView:
         row, state = await planned(learner_id), await _state_of(context, learner_id)
-        return path_view(row, await context.asker.parameters(), waived_of(state), context.clock.now().date())
+        return path_view(row, await context.asker.parameters(), waived_of(state), context.today())
 
     @router.get("/learners/{learner_id}/path")
     async def show_path(learner_id: UUID) -> PathView:
@@ -174,12 +174,14 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
         row, parameters = await planned(learner_id), await context.asker.parameters()
         state = await _state_of(context, learner_id)
         chosen_at = behind(state.chosen_at, context.clock.now())
-        fact = ActivityChosen(learner_id=learner_id, competency_id=competency_id, activity_id=activity_id, chosen_at=chosen_at)
+        fact = ActivityChosen(
+            learner_id=learner_id, competency_id=competency_id, activity_id=activity_id, chosen_at=chosen_at, on=context.day_of(chosen_at)
+        )  # fmt: skip
         answer = pathing.decide(Choose(fact), state, parameters, ())
         if isinstance(answer, Refusal):
             raise Refused(answer.code, answer.detail)
         would_be = next((event for event in answer if isinstance(event, PathPlanned)), None)
-        return what_if_view(row, would_be, parameters, waived_of(state), context.clock.now().date())
+        return what_if_view(row, would_be, parameters, waived_of(state), context.today())
 
     @router.post("/learners/{learner_id}/choices", openapi_extra=body_of({"application/json": ChoiceSent}))
     async def choose(learner_id: UUID, request: Request) -> PathView:
@@ -187,9 +189,10 @@ def _paths(context: Context, queries: Queries) -> APIRouter:
         sent = await read_model(request, ChoiceSent)
         await planned(learner_id)
         state = await _state_of(context, learner_id)
+        chosen_at = behind(state.chosen_at, context.clock.now())
         fact = ActivityChosen(
-            learner_id=learner_id, competency_id=sent.competency_id, activity_id=sent.activity_id,
-            chosen_at=behind(state.chosen_at, context.clock.now()),
+            learner_id=learner_id, competency_id=sent.competency_id, activity_id=sent.activity_id, chosen_at=chosen_at,
+            on=context.day_of(chosen_at),
         )  # fmt: skip
         await events_of(context, [Choose(fact)])
         return await path_now(learner_id)
@@ -208,7 +211,7 @@ def _goals(context: Context, queries: Queries) -> APIRouter:
         if row is None:
             raise NotFound(UNKNOWN_LEARNER)
         since = since_of(await _state_of(context, learner_id))
-        goals = goal_views(row, await context.asker.parameters(), since, context.clock.now().date())
+        goals = goal_views(row, await context.asker.parameters(), since, context.today())
         numbered = list(enumerate(goals, 1))[after : after + paging.most]
         return paging.page(numbered, lambda each: [each[0]], lambda each: each[1])
 
@@ -219,7 +222,10 @@ def _goals(context: Context, queries: Queries) -> APIRouter:
         if await queries.goals_of(learner_id) is None:
             raise NotFound(UNKNOWN_LEARNER)
         set_at = behind((await _state_of(context, learner_id)).goals_at, context.clock.now())
-        fact = GoalsSet(learner_id=learner_id, author_id=sent.author_id, role=sent.role, set_at=set_at, goals=tuple(sent.goals))
+        fact = GoalsSet(
+            learner_id=learner_id, author_id=sent.author_id, role=sent.role, set_at=set_at, goals=tuple(sent.goals),
+            on=context.day_of(set_at),
+        )  # fmt: skip
         await events_of(context, [SetGoals(fact)])
         return await list_goals(learner_id, paging)
 
@@ -236,7 +242,7 @@ def _schools(context: Context, queries: Queries) -> APIRouter:
         if not await queries.has_heard_of_school(school_id):
             raise NotFound(UNKNOWN_SCHOOL)
         rows = await queries.learners_at(school_id, pace, after, paging.most)
-        today = context.clock.now().date()
+        today = context.today()
         page = paging.page(rows, lambda row: [row["learner_id"]], lambda row: pace_view(row, today))
         return SchoolPace(counts=await queries.paces_of(school_id), learners=page)
 

@@ -28,6 +28,7 @@ from services.pathing.domain.state import (
     Fact,
     PathingEvent,
     State,
+    day_of,
     evolve,
     level_in,
     levels_of,
@@ -176,7 +177,7 @@ def _are_new_goals(told: GoalsSet, state: State, framework: Framework | None) ->
 
 def _is_new_choice(told: ActivityChosen, state: State, parameters: Parameters) -> bool | Refusal:
     last = next(reversed(state.choices.items()), None)
-    if last == (told.competency_id, Chosen(told.activity_id, told.chosen_at.date())):
+    if last == (told.competency_id, Chosen(told.activity_id, day_of(told))):
         return False
     if state.chosen_at is not None and told.chosen_at < state.chosen_at:
         return Refusal("stale", "another choice was made since: look at the path and choose again")

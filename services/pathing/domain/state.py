@@ -80,6 +80,8 @@ class State:
     """One for each author, in order of author."""
     goals: tuple[Goal, ...] = ()
     goals_at: datetime | None = None
+    goals_on: date | None = None
+    """The day on which they were set, where it was told."""
     choices: dict[str, Chosen] = field(default_factory=dict)
     """Competency -> activity and the day it was chosen, oldest choice first."""
     chosen_at: datetime | None = None
@@ -108,7 +110,12 @@ def since_of(state: State) -> date | None:
     if state.grade_on is None:
         return None
     since = counts_since(state.grade, state.grade_before, state.grade_on)
-    return since if state.goals_at is None else max(since, state.goals_at.date())
+    return since if state.goals_at is None else max(since, state.goals_on or state.goals_at.date())
+
+
+def day_of(told: GoalsSet | ActivityChosen) -> date:
+    """Return the day on which goals were set, or an activity was chosen."""
+    return told.on or (told.set_at if isinstance(told, GoalsSet) else told.chosen_at).date()
 
 
 def waived_of(state: State) -> tuple[tuple[str, str], ...]:
@@ -172,9 +179,10 @@ def evolve(state: State, event: PathingEvent) -> State:
         case PreferencesNoted():
             return replace(state, preferences=preferences_after(state, event))
         case GoalsSet():
-            return replace(state, goals=event.goals, goals_at=event.set_at, on=_later(state.on, event.set_at.date()))
+            on = _later(state.on, day_of(event))
+            return replace(state, goals=event.goals, goals_at=event.set_at, goals_on=event.on, on=on)
         case ActivityChosen():
-            on = event.chosen_at.date()
+            on = day_of(event)
             kept_choices = [(id, choice) for id, choice in state.choices.items() if id != event.competency_id]
             choices = dict([*kept_choices, (event.competency_id, Chosen(event.activity_id, on))][-MAX_CHOICES:])
             return replace(state, choices=choices, chosen_at=event.chosen_at, on=_later(state.on, on))

@@ -215,7 +215,7 @@ class _Taking:
         if unknown and not self.dry_run:
             raise Refused("new-source", unknown)
         planned = await asyncio.to_thread(
-            plan, self.read.pop(), self.source, now.date(), self.context.settings.district(), known, self.templates
+            plan, self.read.pop(), self.source, self.context.day_of(now), self.context.settings.district(), known, self.templates
         )
         many = "" if self.withdraw_many else cut_short(planned, known, self.source)
         if many and not self.dry_run:
