@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -47,6 +47,8 @@ class Parties:
     consumer: Consumer | None = None
     name: Name | None = None
     """That this worker has in the consumer group, and must keep."""
+    surveyed: Sequence[str] = ()
+    """What should be known of what waits, kept up to date by whoever looks."""
 
     def working(self) -> list[Relay | Witnessed | Consumer]:
         """Return those that run until they are asked to stop."""
@@ -55,6 +57,10 @@ class Parties:
     def watching(self) -> list[Coroutine[Any, Any, None]]:
         """Return what ends only where the service must not go on."""
         return [self.ledger.furthest.watch(self.ledger.pool), *([self.name.keep()] if self.name else [])]
+
+    def notes(self) -> list[str]:
+        """Return what should be known, and keeps this worker from nothing."""
+        return [*self.ledger.clocks.notes(), *self.surveyed]
 
     def troubles(self, stalled_after_s: float) -> list[str]:
         """Return why this worker is not ready."""
@@ -86,7 +92,7 @@ async def until_ended(
     """
     listening = line.socket() if line else bound(settings.host, settings.port)
     troubles = partial(parties.troubles, settings.stalled_after_s)
-    server = _server(settings, application(partial(_health, troubles, parties.ledger.clocks.notes, line)))
+    server = _server(settings, application(partial(_health, troubles, parties.notes, line)))
     tasks = [asyncio.create_task(server.serve([listening]), name="http")]
     tasks += [asyncio.create_task(each.run(), name=type(each).__name__.lower()) for each in parties.working()]
     if line is not None:

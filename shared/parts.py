@@ -193,6 +193,8 @@ class Parts:
     settle: Settle | None = None
     waiting: Callable[[Connection], Awaitable[int]] | None = None
     """How much is accepted and waits for something else to become known; for the metric of that name."""
+    notes: Callable[[Connection], Awaitable[list[str]]] | None = None
+    """What an operator should know and do about what waits, in words: health tells it, and is ready all the same."""
     last: type[Event] | None = None
     """The event with which the journey of a piece of evidence ends; the time since it was handed in is metered."""
     defaults: Callable[[Parameters], Sequence[Command]] = field(default=lambda parameters: ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -89,6 +89,8 @@ class Service:
     context: Context
     ticker: Ticker
     metrics: Metrics
+    notes: list[str] = field(default_factory=list)
+    """What an operator should know of what waits, as it was when it was looked last."""
     client: AsyncClient | None = field(default=None)
     """Speaks HTTP to the service in this process; for tests."""
 
@@ -182,13 +184,16 @@ def _meter_journeys(metrics: Metrics, last: type[Event], events: Sequence[Record
             metrics.end_to_end.observe(max(0.0, now_ms - (request.int >> 80)) / 1000)
 
 
-async def _survey(service: Service, waiting: Callable[[Connection], Awaitable[int]]) -> None:
-    """Meter, again and again, what waits. What is set aside the consumer meters, which alone sets something aside."""
+async def _survey(service: Service) -> None:
+    """Meter, and note, again and again, what waits. What is set aside the consumer meters, which alone sets something aside."""
+    parts = service.parts
     while True:
         began = time.monotonic()
         try:
             async with patience.connected(service.pool) as connection:
-                service.metrics.waiting.set(await waiting(connection))
+                if parts.waiting is not None:
+                    service.metrics.waiting.set(await parts.waiting(connection))
+                service.notes[:] = await parts.notes(connection) if parts.notes is not None else ()
         except OperationalError as error:
             log.warning("what waits is not metered", error=type(error).__name__, again_in_s=SURVEY_S)
         except Exception as error:
@@ -286,9 +291,9 @@ async def run(parts: Parts, settings: Settings, line: Line | None = None) -> Non
             await name.claim()
         await service.ticker.start(settings.database())
         stack.push_async_callback(service.ticker.stop)
-        if parts.waiting is not None:
-            stack.callback(asyncio.create_task(_survey(service, parts.waiting), name="survey").cancel)
-        parties = Parties(control, relay, witnessed, service.ticker, service.ledger, consumer, name)
+        if parts.waiting is not None or parts.notes is not None:
+            stack.callback(asyncio.create_task(_survey(service), name="survey").cancel)
+        parties = Parties(control, relay, witnessed, service.ticker, service.ledger, consumer, name, service.notes)
         await until_ended(settings, partial(application, service), parties, line)
 
 

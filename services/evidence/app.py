@@ -8,7 +8,7 @@ from services import evidence
 from services.evidence.api import routes
 from services.evidence.domain import DECIDERS
 from services.evidence.projections import PROJECTIONS
-from services.evidence.queries import expand, waiting_now
+from services.evidence.queries import expand, notes_now, waiting_now
 from services.evidence.settings import Settings
 from services.evidence.subscribers import SUBSCRIPTION, ticks
 from shared.contracts.topics import Topic
@@ -27,4 +27,5 @@ PARTS: Final = Parts(
     ticks=ticks,
     expand=expand,
     waiting=waiting_now,
+    notes=notes_now,
 )

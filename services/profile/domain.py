@@ -102,6 +102,14 @@ class RosteredState:
 
 
 @dataclass(frozen=True)
+class ImportState:
+    """Whether a roster was taken, and whether it was told with the day on which its first session begins."""
+
+    taken: bool = False
+    dated: bool = False
+
+
+@dataclass(frozen=True)
 class Statement:
     """When an author last said something, and its hash."""
 
@@ -187,13 +195,14 @@ def _learner_command_of(event: LearnerRostered | PreferencesStated) -> TakeRoste
     return StatePreferences(event) if isinstance(event, PreferencesStated) else TakeRostered(event)
 
 
-def _decide_import(command: NoteImport, state: RosteredState, parameters: Parameters, history: History = ()) -> list[Event]:
-    """Return that the roster was taken; nothing, if it was taken before."""
-    return [] if state.told else [command.told]
+def _decide_import(command: NoteImport, state: ImportState, parameters: Parameters, history: History = ()) -> list[Event]:
+    """Return that the roster was taken; nothing, if it was before. One that was told without its first session is told again with it."""
+    dated = command.told.first_session is not None
+    return [] if state.taken and (state.dated or not dated) else [command.told]
 
 
-def _evolve_import(state: RosteredState, event: RosterImported) -> RosteredState:
-    return RosteredState(event.content_hash)
+def _evolve_import(state: ImportState, event: RosterImported) -> ImportState:
+    return ImportState(taken=True, dated=state.dated or event.first_session is not None)
 
 
 aliases: Final = Decider(
@@ -213,6 +222,6 @@ classes: Final = Decider(
     "profile.class", 1, "class", RosteredState(), _decide_rostered, _evolve_rostered, TakeRostered, json_codec(RosteredState)
 )
 rosters: Final = Decider(
-    "profile.roster", 1, "roster", RosteredState(), _decide_import, _evolve_import, NoteImport, json_codec(RosteredState)
+    "profile.roster", 1, "roster", ImportState(), _decide_import, _evolve_import, NoteImport, json_codec(ImportState, format=2)
 )
 DECIDERS: Final = (aliases, learners, staff, schools, classes, rosters)

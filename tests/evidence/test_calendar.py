@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from services.evidence.calendar import NoteCalendar, begins_at, calendar
+from services.evidence.queries import notes_now
 from services.evidence.subscribers import commands_for
 from shared.contracts.envelope import StreamId
 from shared.contracts.evidence import CalendarNoted
@@ -47,6 +48,21 @@ def test_a_roster_without_sessions_says_nothing_of_the_calendar() -> None:
     told = RosterImported(content_hash="e" * 64, source="sis", rows=3)
     (event,) = recorded(StreamId("profile", "roster", told.content_hash), [told])
     assert commands_for(event) == []
+
+
+async def test_health_tells_that_evidence_waits_for_the_first_day_and_what_to_do(service: Any) -> None:
+    async def notes() -> list[str]:
+        async with service.pool.connection() as connection:
+            return list(await notes_now(connection))
+
+    await identify(service, first_session=None)
+    await align(service)
+    assert await notes() == [], "nothing waits"
+    await tell(service, done("1", begins_at(AUTUMN)))
+    (note,) = await notes()
+    assert note.startswith("evidence waits (1 acts now): nobody has told yet when courses began: import a roster")
+    await import_roster(service, AUTUMN)
+    assert await notes() == []
 
 
 async def test_work_of_the_first_day_counts_wherever_it_is_that_day_and_earlier_work_waits(service: Any) -> None:

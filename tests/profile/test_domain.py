@@ -160,6 +160,16 @@ def test_a_roster_is_noted_once() -> None:
     Spec(rosters).asked(note).when(note).then_nothing()
 
 
+def test_a_roster_that_was_told_without_its_first_session_is_told_once_more_with_it() -> None:
+    undated = NoteImport(RosterImported(content_hash=ALIAS, source="sis", rows=3))
+    dated = NoteImport(undated.told.model_copy(update={"first_session": date(2026, 8, 31)}))
+    spec = Spec(rosters).asked(undated)
+    spec.when(dated).then(dated.told)
+    spec = spec.asked(dated)
+    for again in (dated, undated, NoteImport(dated.told.model_copy(update={"first_session": date(2025, 9, 1)}))):
+        spec.when(again).then_nothing()
+
+
 def test_a_class_lies_with_its_school() -> None:
     stream = TakeRostered(ClassRostered(class_id=CLASS, school_id=SCHOOL, title=title())).stream
     assert (str(stream), stream.key) == (f"profile/class/{CLASS}", str(SCHOOL))
@@ -168,7 +178,9 @@ def test_a_class_lies_with_its_school() -> None:
 def test_deciders_keep_the_four_properties() -> None:
     titles, flags, minutes = st.sampled_from(["5a", "5b"]), st.booleans(), st.integers(0, 3)
     check_decider(aliases, st.lists(st.sampled_from([IdentifyLearner(ALIAS, ADA), IdentifyLearner(ALIAS, BEN)])))
-    check_decider(rosters, st.lists(st.just(NoteImport(RosterImported(content_hash=ALIAS, source="sis", rows=3)))))
+    sessions = st.sampled_from([None, date(2025, 9, 1), date(2026, 8, 31)])
+    imported = st.builds(RosterImported, content_hash=st.just(ALIAS), source=st.just("sis"), rows=st.just(3), first_session=sessions)
+    check_decider(rosters, st.lists(st.builds(NoteImport, imported)))
     school = st.builds(SchoolRostered, school_id=st.just(SCHOOL), title=titles, term_ends=st.sampled_from([None, date(2027, 1, 16)]))
     check_decider(schools, st.lists(st.builds(TakeRostered, school)))
     a_class = st.builds(ClassRostered, class_id=st.just(CLASS), school_id=st.just(SCHOOL), title=titles.map(title), active=flags)

@@ -21,7 +21,7 @@ from services.profile.domain import MAX_AUTHORS, TakeRostered
 from services.profile.refusals import FEW
 from shared.clock import FixedClock
 from shared.contracts.envelope import Header
-from shared.contracts.profile import StaffRostered
+from shared.contracts.profile import RosterImported, StaffRostered
 from shared.keys import alias_of, learner_id_of, person_alias, school_id_of
 from shared.replay import Settings, Verifier
 from shared.testing import SOME_TIME, running
@@ -105,6 +105,21 @@ async def test_the_same_roster_again_is_no_event(profile: Any) -> None:
     assert (answer["events"], answer["aliases"]) == (0, 0)
     assert answer["learners"] == {"created": 0, "changed": 0, "unchanged": 3, "withdrawn": 0}
     assert await store(profile) == before
+
+
+async def test_a_roster_that_an_earlier_release_took_tells_its_first_session_when_it_is_sent_again(
+    profile: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:  # As releases told it that did not read sessions.
+        earlier.setattr(imports, "RosterImported", lambda *, first_session, **told: RosterImported(**told))
+        await send(profile, District())
+    answer = await send(profile, District())
+    assert (answer["events"], answer["learners"]["unchanged"]) == (1, 3)
+    told = [Header.read(raw) for raw in await events(profile)]
+    first, second = [each.attributes["data"] for each in told if each.event_type == "profile.roster-imported.v1"]
+    assert second == first | {"first_session": "2026-08-31"}
+    assert (await send(profile, District()))["events"] == 0
+    assert len((await get(profile, "/imports"))["items"]) == 1
 
 
 async def test_a_dry_run_says_what_would_change_and_stores_nothing(profile: Any) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -40,10 +41,18 @@ def a_ticker(*ticks: Tick) -> Ticker:
     return Ticker(ledger, ticks, ThreadPoolExecutor)
 
 
-def troubles(relay: Relay, ticker: Ticker | None = None) -> list[str]:
+def parties(relay: Relay, ticker: Ticker | None = None, surveyed: Sequence[str] = ()) -> lifetime.Parties:
     nobody: Any = None
     ledger: Any = SimpleNamespace(clocks=Clocks("evidence", SystemClock()))
-    return lifetime.Parties(relay._control, relay, nobody, ticker or a_ticker(), ledger).troubles(30)
+    return lifetime.Parties(relay._control, relay, nobody, ticker or a_ticker(), ledger, surveyed=surveyed)
+
+
+def troubles(relay: Relay, ticker: Ticker | None = None) -> list[str]:
+    return parties(relay, ticker).troubles(30)
+
+
+def test_health_tells_what_should_be_known_of_what_waits() -> None:
+    assert parties(a_relay(), surveyed=["7 wait"]).notes() == ["7 wait"]
 
 
 async def test_a_transaction_that_stands_still_loses_its_locks_and_its_worker_goes_on(
@@ -134,14 +143,18 @@ async def test_what_waits_is_metered_again_after_any_error(monkeypatch: pytest.M
             raise answer
         return int(answer)
 
-    async with running(PARTS, database("evidence")) as service:
-        survey = asyncio.create_task(serve._survey(service, waiting))
-        while answers:
+    async def notes(connection: Any) -> list[str]:
+        return [f"{len(answers)} are left"]
+
+    async with running(replace(PARTS, waiting=waiting, notes=notes), database("evidence")) as service:
+        survey = asyncio.create_task(serve._survey(service))
+        while answers or not service.notes:
             assert not survey.done()
             await asyncio.sleep(0.01)
         survey.cancel()
         await asyncio.gather(survey, return_exceptions=True)
         assert b"cairn_waiting 7.0" in service.metrics.render()
+        assert service.notes == ["0 are left"]
 
 
 async def test_what_takes_long_to_meter_is_metered_seldom(monkeypatch: pytest.MonkeyPatch, database: Callable[[str], Any]) -> None:
@@ -157,8 +170,8 @@ async def test_what_takes_long_to_meter_is_metered_seldom(monkeypatch: pytest.Mo
             enough.set()
         return 0
 
-    async with running(PARTS, database("evidence")) as service:
-        survey = asyncio.create_task(serve._survey(service, waiting))
+    async with running(replace(PARTS, waiting=waiting), database("evidence")) as service:
+        survey = asyncio.create_task(serve._survey(service))
         await asyncio.wait_for(enough.wait(), 60)
         survey.cancel()
         await asyncio.gather(survey, return_exceptions=True)
@@ -190,7 +203,7 @@ async def test_a_party_that_loses_its_cancellation_does_not_keep_the_service(mon
         working=lambda: [Party(True), Party(False)],
         watching=list,
         troubles=list,
-        ledger=SimpleNamespace(clocks=SimpleNamespace(notes=list)),
+        notes=list,
     )
     with bound("127.0.0.1", 0) as free:
         port = free.getsockname()[1]

@@ -145,3 +145,11 @@ async def waiting_now(connection: Connection) -> int:
     """Return how many accepted acts are not recorded yet."""
     ((accepted, recorded, _),) = await (await connection.execute(TOTALS)).fetchall()
     return int(accepted - recorded)
+
+
+async def notes_now(connection: Connection) -> list[str]:
+    """Return that acts wait until somebody tells when courses began, and what to do, where that is so."""
+    if await (await connection.execute("SELECT FROM calendar")).fetchone() is not None:
+        return []
+    waits = await waiting_now(connection)
+    return [f"evidence waits ({waits} acts now): {REMEDIES['no-first-day']}"] if waits else []

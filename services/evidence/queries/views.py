@@ -16,7 +16,7 @@ REMEDIES: Final[Mapping[Reason, str]] = {
     "unknown-learner": "import a roster that names this learner, with --person-iri where the sender names people in a form of its own",
     "unaligned": "say what the item gives evidence about: PUT /evidence/alignments",
     "no-first-day": "nobody has told yet when courses began: import a roster with academic sessions (one that is under way ends with "
-    "them), or name the day: PUT /evidence/calendar",
+    "them; one that an earlier release took, send again as it was), or name the day: PUT /evidence/calendar",
     "before-first-day": "it happened before the first day of any course: import a roster with the academic session that it belongs to, "
     "or name an earlier day: PUT /evidence/calendar",
     "being-released": "nothing: it is recorded within seconds",

@@ -229,7 +229,7 @@ class _Taking:
             return []
         told = [each.commands() for each in self.news]
         imported = self._imported(planned)
-        if not await self.queries.is_imported(imported.content_hash):
+        if not await self.queries.is_imported(imported):
             told.append([NoteImport(imported)])  # The last of all: who hears it has heard everything.
         request_id, total = uuid7(), sum(map(len, told))
         if total <= MOST:

@@ -29,7 +29,7 @@ from services.profile.queries.views import (
 )
 from services.profile.roster import Known
 from shared.contracts.envelope import Event
-from shared.contracts.profile import ClassRostered, LearnerRostered, PreferencesStated, SchoolRostered, StaffRostered
+from shared.contracts.profile import ClassRostered, LearnerRostered, PreferencesStated, RosterImported, SchoolRostered, StaffRostered
 from shared.ledger.tables import Tables, Values
 
 OWN_THREAD_ROWS: Final = 1_000
@@ -58,7 +58,9 @@ _ELSEWHERE: Final = """
             WHERE stream = ('profile/staff/' || s.staff_id) COLLATE "C") e
         WHERE s.version > 1 ORDER BY s.staff_id, e.body->>'school_id', e.version DESC) told
     WHERE body->>'school_id' <> school_id::text AND coalesce((body->>'active')::boolean, true)"""
-_IMPORTED: Final = "SELECT content_hash FROM roster_import WHERE content_hash = %s"
+_IMPORTED: Final = """
+    SELECT 1 AS taken FROM event WHERE stream = ('profile/roster/' || %s) COLLATE "C"
+    AND (%s OR convert_from(bytes, 'UTF8')::jsonb->'data' ? 'first_session') LIMIT 1"""
 _TEMPLATES: Final = """
     SELECT DISTINCT ON (source) source, person_iris FROM roster_import ORDER BY source, imported_at DESC, content_hash DESC"""
 _IMPORTS: Final = """
@@ -157,9 +159,9 @@ class Queries(Tables):
         keys = await self._keyring.of([each.class_id for each in told])
         return [_class(each, keys) for each in told]
 
-    async def is_imported(self, content_hash: str) -> bool:
-        """Return whether this very roster was taken before."""
-        return await self.row(_IMPORTED, [content_hash]) is not None
+    async def is_imported(self, imported: RosterImported) -> bool:
+        """Return whether this very roster was taken before, and told with its first session where it has one."""
+        return await self.row(_IMPORTED, [imported.content_hash, imported.first_session is None]) is not None
 
     async def imports(self, before: tuple[datetime, str], most: int) -> list[ImportView]:
         """Return the rosters taken, the newest first, from before this instant and hash."""
