@@ -54,6 +54,7 @@ NEW_COLUMNS = {
 }
 """What a revision adds to rows that it finds; `_foreign`, which is in every service, aside."""
 DROPPED = {("mastery", "0008"): {"override_end"}}
+DROPPED_COLUMNS = {("mastery", "0009"): ("competency_estimate", "evidence_id")}
 FOREIGN = {"parked": {"hash": None}}
 
 
@@ -132,7 +133,7 @@ def value(kind: str, number: int) -> Any:
         case "text":
             return f"text {number}"
         case "bytea":
-            return b"bytes %d" % number
+            return b'"bytes %d"' % number
         case "boolean":
             return True
         case "jsonb":
@@ -190,6 +191,10 @@ def test_each_upgrade_of_each_service_keeps_the_rows_that_it_finds(service: Topi
             added = FOREIGN if names[revision] == "foreign" else NEW_COLUMNS.get((service, revision), {})
             for table in DROPPED.get((service, revision), ()):
                 del before[table]
+            if (service, revision) in DROPPED_COLUMNS:
+                table, column = DROPPED_COLUMNS[service, revision]
+                for row in before[table]:
+                    del row[column]
             for table, rows in before.items():
                 assert after[table] == sorted((row | added.get(table, {}) for row in rows), key=str), f"{service} {revision}: {table}"
 
