@@ -21,6 +21,7 @@ from shared.clock import FixedClock
 from shared.contracts.topics import Topic
 from shared.ledger.read import FETCH
 from shared.testing import running
+from shared.ticker import tick_origin
 from tests.audit.district import NOW, District
 from tests.audit.plant import Owner, append, edit, forge, named, one, pass_over, remove, some_event
 
@@ -255,6 +256,15 @@ def cause_from_nowhere(owners: dict[str, Owner]) -> None:
     edit(owners["mastery"], "mastery.estimated.v1", lambda event: event.update(causationid=named(5)))
 
 
+def cause_from_nowhere_in_profile(owners: dict[str, Owner]) -> None:
+    edit(owners["profile"], "profile.learner-rostered.v1", lambda event: event.update(causationid=named(5)))
+
+
+def cause_of_an_earlier_release(owners: dict[str, Owner]) -> None:
+    tick = tick_origin("scheduling", "take-demands").causation
+    edit(owners["scheduling"], "scheduling.day-demanded.v1", lambda event: event.update(causationid=tick, correlationid=tick))
+
+
 def cause_of_a_request_in_another_line(owners: dict[str, Owner]) -> None:
     edit(owners["mastery"], "mastery.estimated.v1", lambda event: event.update(causationid="01890000-0000-7000-8000-000000000000"))
 
@@ -406,6 +416,7 @@ PLANTED: list[tuple[str, str, Plant, tuple[str, ...]]] = [
     ("I5", "work counts from", work_counts_too_late, ("evidence",)),
     ("I5", "a service holds another state than was told", position_skipped_beside_junk, ("mastery", "pathing")),
     ("I7", "no event, no request and no tick", cause_from_nowhere, ("mastery",)),
+    ("I7", "no event, no request and no tick: profile partition", cause_from_nowhere_in_profile, ("profile",)),
     ("I7", "no event, no request and no tick", cause_of_a_request_in_another_line, ("mastery",)),
     ("I7", "names another cause than its being recorded", cause_of_another_act, ("mastery", "evidence")),
     ("I7", "an effect stands before its cause", cause_that_comes_later, ("scheduling",)),
@@ -468,6 +479,11 @@ async def test_a_changed_record_is_found_and_named(plant: Plant, service: str, w
     assert findings.violated == {"I6"}
     for word in words:
         assert f"{service}: {word}" in said(findings, "I6")
+
+
+async def test_what_time_led_to_in_an_earlier_release_has_a_cause(district: District) -> None:
+    findings = await found(district, cause_of_an_earlier_release, "scheduling", only=("I7",))
+    assert "no event, no request and no tick" not in str(findings.violations)
 
 
 async def test_a_time_that_is_none_stops_no_other_check(district: District) -> None:

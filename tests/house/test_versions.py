@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from services.cli.audit.causes import lasting_ticks
 from services.cli.verify import parts_of
 from services.scheduling.domain import day
 from services.scheduling.versions import ADULTS, UNDATED
@@ -113,6 +114,11 @@ FROZEN: dict[str, str] = {
 }
 """Path below services/ or the root -> SHA-256 of the file. A line is added with a new version, and never changed: `sha256sum FILE`."""
 
+TICKS: dict[str, set[str]] = {
+    "profile": set(), "evidence": {"release"}, "mastery": {"overrides"}, "pathing": set(), "scheduling": {"take-demands", "search-days"},
+}  # fmt: skip
+"""Ledgers name them as causes, for ever."""
+
 
 def test_a_frozen_decider_is_never_edited() -> None:
     paths = [*(ROOT / "services").glob("*/versions/*.py"), *(ROOT / "shared" / "versions").glob("*.py")]
@@ -135,6 +141,10 @@ def test_an_earlier_version_reads_parameter_sets_by_what_was_frozen_with_it(serv
     for decider in parts.versions:
         assert (decider.kinds is None) == (not parts.kinds), f"{decider.label} reads sets as the service does today"
         assert {kind.parse.__module__.rpartition(".")[0] for kind in decider.kinds or ()} <= {f"services.{service}.versions"}
+
+
+def test_the_audit_knows_what_every_release_called_what_it_did_in_time() -> None:
+    assert {service: set(lasting_ticks(service)) for service in Topic} == TICKS, "one that goes is added to FORMER_TICKS"
 
 
 def test_the_audit_knows_whom_each_decider_of_days_counted_among_adults() -> None:

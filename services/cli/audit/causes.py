@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 from uuid import UUID
@@ -17,13 +17,15 @@ from services.cli.audit.reading import Standing
 from services.cli.verify import parts_of
 from shared.contracts.topics import Topic
 from shared.ledger import store
-from shared.parts import Context, Drain, Parts, Search, Sweep
+from shared.parts import Context, Drain, Parts, Search, Sweep, Tick
 from shared.replay import Settings
 from shared.ticker import tick_origin
 
 MICRO: Final = 1_000_000
 REQUEST: Final = 7
 """Version of the ids of requests (UUIDv7)."""
+FORMER_TICKS: Final[Mapping[str, frozenset[str]]] = {Topic.SCHEDULING: frozenset({"take-demands"})}
+"""What earlier releases of a service called what they did in time, where it does so no more: their ledgers hold what followed from it."""
 MAX_NAMES: Final = 200_000
 """Names of sweeps, one for each version of the settings and day, that are tried for a cause that no ledger holds."""
 
@@ -107,9 +109,8 @@ def _tick_names(installation: Installation, service: str, standing: Standing) ->
     parts = parts_of(service)
     yield from standing.sweeps
     yield from (f"defaults/{release}" for release in standing.releases)
-    ticks = parts.ticks(cast("Context", _NoContext()))
-    yield from (tick.name for tick in ticks if isinstance(tick, Drain | Search))
-    sweeps = [tick for tick in ticks if isinstance(tick, Sweep)]
+    yield from lasting_ticks(service)
+    sweeps = [tick for tick in _ticks(parts) if isinstance(tick, Sweep)]
     if not sweeps or standing.first_at is None or standing.last_at is None:
         return
     settings, versions = _settings(installation.urls[service], service, parts)
@@ -120,8 +121,23 @@ def _tick_names(installation: Installation, service: str, standing: Standing) ->
             yield from (name for sweep in sweeps if (name := sweep.name(parameters, day)))
 
 
+def lasting_ticks(service: str) -> frozenset[str]:
+    """Return the names, of today and of earlier releases, of what a service does in time that is no sweep: those never change."""
+    return frozenset(tick.name for tick in _ticks(parts_of(service)) if isinstance(tick, Drain | Search)) | FORMER_TICKS.get(service, set())
+
+
+def _ticks(parts: Parts) -> Sequence[Tick]:
+    return parts.ticks(cast("Context", _NoContext()))
+
+
 class _NoContext:
-    """Stands where a service's routes are given their wires: naming ticks needs none."""
+    """Stands where a service's ticks are given their wires: naming them needs none, so each that they ask for is another such stand-in."""
+
+    def __getattr__(self, name: str) -> _NoContext:
+        return self
+
+    def __call__(self, *given: Any) -> _NoContext:
+        return self
 
 
 def _settings(url: str, service: str, parts: Parts) -> tuple[Settings, int]:
