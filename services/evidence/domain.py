@@ -95,14 +95,15 @@ def decide_act(command: AcceptEvidence, state: ActState, parameters: Parameters,
 
     The same message must repeat everything. Another message about the same act (the grade of an attempt whose answer was told) need only
     agree about the person, the item and the score: when it says that it happened may differ. A grade that was given at another time may
-    have another score, too: it is kept, and the latest counts.
+    have another score, too: it is kept, and the latest counts. So is what says of a known score when it was given, or of the work that it
+    happened earlier.
     """
     told = command.told
     if not state.tellings:
         return [told]
     core = _core(told)
     whole = _whole(told, core)
-    if whole == state.tellings[0]:
+    if whole == state.tellings[0] and told.graded_at is None:
         return []
     match compare(told, list(tellings_in(history))):
         case Telling.AGAIN:
@@ -117,8 +118,9 @@ def decide_act(command: AcceptEvidence, state: ActState, parameters: Parameters,
 
 
 def act_needs_history(command: AcceptEvidence, state: ActState) -> bool:
-    """An act that was told before, otherwise than now, is compared with all that was told of it."""
-    return bool(state.tellings) and _whole(command.told, _core(command.told)) != state.tellings[0]
+    """An act that was told before, otherwise than now or maybe without the time of its grade, is compared with all that was told of it."""
+    told = command.told
+    return bool(state.tellings) and (told.graded_at is not None or _whole(told, _core(told)) != state.tellings[0])
 
 
 def evolve_act(state: ActState, event: EvidenceAccepted | EvidenceConflicted | EvidenceRegraded) -> ActState:

@@ -2,7 +2,8 @@
 
 An LMS may give one name to whatever a learner hands in for an assignment (Canvas: the submission), and tell each new grade of it, after a
 retake or a second look, under that name. All of them are kept, the latest counts, and the work stays dated when it was first told to have
-happened: the same in whichever order the tellings come. `Attempt.count` is no part of it: systems tell it of some events and not of others,
+happened: the same in whichever order the tellings come. What was kept before messages said when a score was given learns it from the same
+message, told again. `Attempt.count` is no part of it: systems tell it of some events and not of others,
 so that by it the answer and the grade of one attempt would be two acts.
 """
 
@@ -27,7 +28,8 @@ class Telling(Enum):
     AGAIN = auto()
     """It adds nothing."""
     FURTHER = auto()
-    """Another grade, which counts where it is the latest; or work that was graded, told behind its grade."""
+    """Another grade, which counts where it is the latest; or what was not known: work told behind its grade, that it happened earlier, or
+    when its score was given."""
     OTHER = auto()
     """It contradicts them."""
 
@@ -49,31 +51,32 @@ def given_at(told: EvidenceAccepted) -> datetime:
 def compare(told: EvidenceAccepted, before: Sequence[EvidenceAccepted]) -> Telling:
     """Return what a telling is to those before it, of which there is at least one.
 
-    One message must say the same each time. A grade of another instant is a further one; what is told without being a grade must agree
-    with the score that counts, unless it happened before that was given.
+    One message must say the same each time; where only a later time says when its score was given, that is news. A grade of another instant
+    is a further one; what is told without being a grade must agree with the score that counts, unless it happened before that was given.
     """
-    first = before[0]
-    if any(_said(told) == _said(each) for each in before):
-        return Telling.AGAIN
-    if (told.alias, told.item_id) != (first.alias, first.item_id) or any(_message(told) == _message(each) for each in before):
+    same = [each for each in before if _said(told) == _said(each)]
+    if same:
+        return _news(before, told.graded_at is not None and all(each.graded_at is None for each in same))
+    if (told.alias, told.item_id) != (before[0].alias, before[0].item_id) or any(_message(told) == _message(each) for each in before):
         return Telling.OTHER
-    counts = latest(before)
+    dated, earlier = _dated(before), told.occurred_at < began_at(before)
+    first, counts = dated[0], latest(before)
     if told.graded_at is None:
         if counts.graded_at is None or told.occurred_at >= counts.graded_at:
-            return Telling.AGAIN if told.score_e6 == counts.score_e6 else Telling.OTHER
+            return _news(before, earlier) if told.score_e6 == counts.score_e6 else Telling.OTHER
         known = any(each.score_e6 == told.score_e6 for each in before)
-        return Telling.AGAIN if known and told.occurred_at >= began_at(before) else _kept(before)
-    of_then = [each.score_e6 for each in before if given_at(each) == told.graded_at]
+        return Telling.AGAIN if known and not earlier else _kept(before)
+    of_then = [each.score_e6 for each in dated if given_at(each) == told.graded_at]
     if first.graded_at is None and told.graded_at < first.occurred_at:
         of_then.append(first.score_e6)
     if of_then:
-        return Telling.AGAIN if told.score_e6 in of_then else Telling.OTHER
+        return _news(before, earlier) if told.score_e6 in of_then else Telling.OTHER
     return _kept(before)
 
 
 def latest(tellings: Sequence[EvidenceAccepted]) -> EvidenceAccepted:
     """Return the telling whose score counts."""
-    return max(tellings, key=given_at)
+    return max(_dated(tellings), key=given_at)
 
 
 def began_at(tellings: Sequence[EvidenceAccepted]) -> datetime:
@@ -88,6 +91,20 @@ def regrade(tellings: Sequence[EvidenceAccepted], learner_id: UUID) -> EvidenceR
         evidence_id=counts.act_id, learner_id=learner_id, author_id=_message(counts), cause=Cause.REGRADED, at=given_at(counts),
         score_e6=counts.score_e6, occurred_at=began if began != recorded else None,
     )  # fmt: skip
+
+
+def _dated(tellings: Sequence[EvidenceAccepted]) -> list[EvidenceAccepted]:
+    """Return one telling of each message, in their order: the one that says when the score was given, where there is one."""
+    found: dict[UUID, EvidenceAccepted] = {}
+    for each in tellings:
+        if each.graded_at is not None or _message(each) not in found:
+            found[_message(each)] = each
+    return list(found.values())
+
+
+def _news(before: Sequence[EvidenceAccepted], is_news: bool) -> Telling:
+    """Return what a telling is that agrees with those before it."""
+    return Telling.FURTHER if is_news and len(before) < MAX_GRADES else Telling.AGAIN
 
 
 def _kept(before: Sequence[EvidenceAccepted]) -> Telling:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from services.evidence.amending import AmendEvidence
 from services.evidence.app import PARTS
 from services.evidence.domain import AcceptEvidence, act, learner
-from services.evidence.grading import MAX_GRADES
+from services.evidence.grading import MAX_GRADES, began_at, latest, tellings_in
 from services.mastery.domain import mastery
 from services.mastery.refold import evidence_in
 from services.mastery.subscribers import commands_for
@@ -83,8 +83,29 @@ def test_an_answer_told_behind_its_grade_is_none_while_a_grade_of_before_an_answ
 def test_a_conflict_from_before_grades_were_told_apart_is_mended_by_sending_it_again() -> None:
     old, later = grade(1, 300_000, 9, graded_at=None).told, grade(2, 900_000, 11)
     spec = Spec(act).given(old, EvidenceConflicted(told=later.told.model_copy(update={"graded_at": None})))
-    spec.when(grade(1, 300_000, 9)).then_nothing()
     spec.when(later).then(EvidenceRegraded(told=later.told))
+
+
+def test_a_grade_from_before_its_time_was_kept_learns_it_when_it_is_told_again_and_is_no_older_than_it() -> None:
+    newest, older = grade(2, 900_000, 12, occurred_at=MORNING), grade(1, 400_000, 10, occurred_at=MORNING)
+    undated = [each.told.model_copy(update={"graded_at": None}) for each in (newest, older)]
+    spec = Spec(act).given(undated[0], EvidenceConflicted(told=undated[1]))
+    spec.when(newest).then(EvidenceRegraded(told=newest.told))
+    for order in permutations((newest, older)):
+        both = spec.asked(*order)
+        assert latest(list(tellings_in(recorded(newest.stream, both.past)))).score_e6 == 900_000
+        for again in (newest, older, AcceptEvidence(undated[0]), AcceptEvidence(undated[1])):
+            both.when(again).then_nothing()
+
+
+def test_work_is_dated_when_it_was_first_told_to_have_happened_in_whichever_order() -> None:
+    answer = accept(score_e6=300_000, telling_id=UUID(int=8), occurred_at=MORNING.replace(hour=8))
+    early = grade(3, 300_000, 9, occurred_at=MORNING.replace(hour=7))
+    later = accept(score_e6=300_000, telling_id=UUID(int=9))
+    for tellings in ((answer, later), (early, grade(4, 300_000, 9)), (answer, grade(4, 300_000, 9))):
+        for order in permutations(tellings):
+            told = list(tellings_in(recorded(order[0].stream, Spec(act).asked(*order).past)))
+            assert began_at(told) == min(each.told.occurred_at for each in tellings)
 
 
 def test_grades_of_one_act_are_bounded() -> None:
