@@ -3,7 +3,7 @@ say wins over what is estimated, and is told as such; pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any, Final, assert_never
 from uuid import UUID
 
@@ -25,7 +25,7 @@ from services.mastery.commands import (
 )
 from services.mastery.inputs import Inputs, inputs_of
 from services.mastery.judgements import Saying, Word, override_of, revised_judgements, succeed, word_of
-from services.mastery.refold import counting, difference, evidence_in, hold, level_changes, refold, rescored, row_of, says_something
+from services.mastery.refold import counting, difference, evidence_in, hold, level_changes, loses, refold, rescored, row_of, says_something
 from services.mastery.rule import MET, probability_e6
 from services.mastery.state import (
     CODES,
@@ -72,28 +72,22 @@ def decide(command: MasteryCommand, state: State, parameters: Parameters, histor
         case CountEvidence(evidence=seen):
             if not needs_history(command, state):
                 return _told(seen, state, weigh(seen, state, inputs), inputs)
-            counted = evidence_in(history)
-            if seen.evidence_id in counted:
+            if seen.evidence_id in evidence_in(history):
                 return []
-            among = [*counting(counted, history, inputs), seen]
-            return _again(seen.learner_id, state, among, inputs, seen.evidence_id, evidence=seen)
+            return _again(seen.learner_id, state, inputs, history, {seen.evidence_id: seen}, evidence=seen)
         case DeferEvidence(evidence=seen):
             return [] if seen.evidence_id in evidence_in(history) else [EvidenceDeferred(evidence=seen)]
         case Rescore(rescored=told):
-            counted = evidence_in(history)
-            old = counted.get(told.evidence_id)
+            old = evidence_in(history).get(told.evidence_id)
             if old is None or old == rescored(old, told) or any(told == getattr(event.data, "rescored", None) for event in history):
                 return []
-            among = counting(counted | {told.evidence_id: rescored(old, told)}, history, inputs)
-            return _again(told.learner_id, state, among, inputs, told.evidence_id, rescored=told)
+            return _again(told.learner_id, state, inputs, history, {told.evidence_id: rescored(old, told)}, rescored=told)
         case Void(voided=told):
-            counted = evidence_in(history)
-            void = counted.get(told.evidence_id)
+            void = evidence_in(history).get(told.evidence_id)
             if void is None:
                 return []
-            among = counting(counted | {told.evidence_id: None}, history, inputs)
             about = inputs.framework.current(void.competency_ids)
-            return _again(told.learner_id, state, among, inputs, told.evidence_id, about, voided=told)
+            return _again(told.learner_id, state, inputs, history, {told.evidence_id: None}, about, voided=told)
         case Recalibrate(learner_id=learner_id, settings=settings):
             after = refold(counting(evidence_in(history), history, inputs), state, inputs)
             hold(state, after, inputs, everything=True)
@@ -146,16 +140,24 @@ def _belief(name: str, row: Row) -> CompetencyBelief:
 def _again(
     learner_id: UUID,
     state: State,
-    among: Iterable[EvidenceRecorded],
     inputs: Inputs,
-    cites: UUID,
+    history: History,
+    news: Mapping[UUID, EvidenceRecorded | None],
     released: tuple[str, ...] = (),
     **cause: Any,
 ) -> list[MasteryEvent]:
-    """Return what comes out otherwise once all evidence was weighed again; the first event carries the cause."""
-    after = refold(among, state, inputs)
-    hold(state, after, inputs, everything=False, but=released)
-    return [difference(learner_id, state, after, **cause), *level_changes(learner_id, state, after, inputs, (cites,))]
+    """Return what comes out otherwise once all evidence was weighed again with what is new of it; the first event carries the cause.
+
+    Only the news may take mastery back. What other parameters than those that it was mastered under, or a prerequisite that is only held,
+    would take back stays, as it does where nothing is new: whether the news or the parameters come first makes no difference.
+    """
+    counted = evidence_in(history)
+    after = refold(counting({**counted, **news}, history, inputs), state, inputs)
+    if loses(state, after, inputs):
+        without = refold(counting(counted, history, inputs), state, inputs, keep=False)
+        hold(state, without, inputs, everything=True)
+        hold(without, after, inputs, everything=False, but=released)
+    return [difference(learner_id, state, after, **cause), *level_changes(learner_id, state, after, inputs, tuple(news))]
 
 
 def _said(command: Saying, state: State, inputs: Inputs, history: History) -> list[MasteryEvent] | Refusal:
@@ -267,5 +269,5 @@ def needs_history(command: MasteryCommand, state: State) -> bool:
     return not isinstance(command, FollowRevision) or bool(state.overrides or state.waivers)
 
 
-mastery: Final = Decider("mastery.estimate", 5, "learner", State(), decide, evolve, command_of, CODEC, needs_history)
+mastery: Final = Decider("mastery.estimate", 6, "learner", State(), decide, evolve, command_of, CODEC, needs_history)
 DECIDERS: Final = (mastery,)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from services.mastery.inputs import Inputs
-from services.mastery.rule import MET, probability_e6
+from services.mastery.rule import probability_e6
 from services.mastery.state import (
     CODES,
     HELD,
@@ -21,7 +21,7 @@ from services.mastery.state import (
     State,
     key_of,
 )
-from services.mastery.weigh import apply, score_at, weigh
+from services.mastery.weigh import MET_CODES, apply, score_at, weigh
 from shared.contracts.evidence import EvidenceRecorded, EvidenceRescored, EvidenceVoided
 from shared.contracts.mastery import (
     Belief,
@@ -90,9 +90,13 @@ def rescored(seen: EvidenceRecorded | None, told: EvidenceRescored) -> EvidenceR
     return seen.model_copy(update={"score_e6": told.score_e6, "occurred_at": told.occurred_at or seen.occurred_at})
 
 
-def refold(evidence: Iterable[EvidenceRecorded | None], before: State, inputs: Inputs) -> State:
+def refold(evidence: Iterable[EvidenceRecorded | None], before: State, inputs: Inputs, keep: bool = True) -> State:
     """Return the state as if this evidence had arrived in the order of (time, id), under what people set; the watermark stays `before`'s
-    where that is later."""
+    where that is later.
+
+    Args:
+        keep: whether the next one is likely to begin with this evidence.
+    """
     known = [seen for seen in evidence if seen is not None]
     known.sort(key=lambda each: (each.occurred_at, each.evidence_id.int))
     states = _known_states(known, before, inputs)
@@ -103,7 +107,7 @@ def refold(evidence: Iterable[EvidenceRecorded | None], before: State, inputs: I
         place += 1
         if place % EVERY == 0:
             states.append(state.copy())
-    if len(known) > EVERY:
+    if keep and len(known) > EVERY:
         _keep(Folding(inputs, before.overrides, before.waivers, known, states))
     if (before.last_us, before.last_id) > (state.last_us, state.last_id):
         state.last_us, state.last_id = before.last_us, before.last_id
@@ -141,19 +145,30 @@ def hold(before: State, after: State, inputs: Inputs, everything: bool, but: Col
         but: competencies whose evidence is void; they are held no more.
     """
     minute = max(0, after.last_us // MICROSECONDS_PER_MINUTE)
+    for was, name, row in _lost(before, after, inputs):
+        if name not in but and (everything or was.flags & HELD):
+            policy = inputs.policy_of(name)
+            _, score = score_at(name, after.general, row, minute, inputs)
+            keeps = LEVELS[was.level] is Level.MASTERED and score >= policy.verify_z
+            easiness = inputs.calibration.reference_of(name)
+            due = inputs.due_minute(after.general, row, easiness, policy) if keeps else 0
+            level = Level.MASTERED if keeps else Level.REVERIFY
+            after.put(name, row._replace(level=CODES[level], due=due, flags=row.flags & ~STUCK | HELD))
+
+
+def loses(before: State, after: State, inputs: Inputs) -> bool:
+    """Return whether anything that was mastered is so no more."""
+    return any(True for _ in _lost(before, after, inputs))
+
+
+def _lost(before: State, after: State, inputs: Inputs) -> Iterator[tuple[Row, str, Row]]:
+    """Yield what was mastered and is so no more: as it was, its id today and as it is."""
     for name, row in before.every_row():
-        if LEVELS[row.level] not in MET or not (everything or row.flags & HELD):
-            continue
-        for now in inputs.framework.current((name,)):
-            found = after.row(now)
-            if found is not None and LEVELS[found.level] not in MET and now not in but:
-                policy = inputs.policy_of(now)
-                _, score = score_at(now, after.general, found, minute, inputs)
-                keeps = LEVELS[row.level] is Level.MASTERED and score >= policy.verify_z
-                easiness = inputs.calibration.reference_of(now)
-                due = inputs.due_minute(after.general, found, easiness, policy) if keeps else 0
-                level = Level.MASTERED if keeps else Level.REVERIFY
-                after.put(now, found._replace(level=CODES[level], due=due, flags=found.flags & ~STUCK | HELD))
+        if row.level in MET_CODES:
+            for now in inputs.framework.current((name,)):
+                found = after.row(now)
+                if found is not None and found.level not in MET_CODES:
+                    yield row, now, found
 
 
 def difference(learner_id: UUID, before: State, after: State, **cause: Any) -> Reestimated:

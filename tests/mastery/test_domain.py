@@ -243,3 +243,11 @@ GOLDEN = [
     estimate(624_018, (147_005, 542_641), (18_376, 95_971), (1, 55_470, 247_705, 1), (2, 55_470, 247_705, 1)),
     estimate(668_675, (-169_341, 490_499), (-40_439, 96_029), (2, -83_512, 242_827, 2), idle=1, idle_days=1),
 ]
+
+
+def test_an_item_that_was_about_something_else_counts_once_for_what_it_is_about_now() -> None:
+    before = [evidence(n, 1, day=n // 3, item=n % 3) for n in range(6)]
+    spec = asked([*before, *(evidence(50 + n, 2, day=10 + n, item=n % 3) for n in range(12))])
+    row = spec.state.row(competency(2))
+    assert row is not None
+    assert (row.scored, row.items) == (3, 3)

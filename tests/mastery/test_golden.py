@@ -23,6 +23,7 @@ from shared.settings_stream import adoption
 from tests.mastery.histories import History
 from tests.mastery.samples import LEARNER, MONDAY, competency, entries, evidence, framework
 from tests.mastery.test_amended import rescore, void
+from tests.mastery.test_domain import strong
 from tests.mastery.test_judged import TEACHER, end, give, held_back, waive, withdraw
 
 FOLDER = Path(__file__).parent / "golden"
@@ -36,6 +37,8 @@ VERSION_OF_DAYS = 4
 """Of the decider that has days of a district, and leaves alone what only an unknown competency replaces."""
 VERSION_OF_RELEASE = 5
 """Of the decider that asks for nobody any more where work on what comes before let a competency be mastered."""
+VERSION_OF_LOOKS = 6
+"""Of the decider that looks at all that is mastered where the general level falls, and holds what rests on what is held."""
 
 
 def read(path: Path) -> History:
@@ -176,6 +179,19 @@ def released(rules: Any) -> History:
     return history.ask(rules.mastery, CountEvidence(evidence(300, 2, day=40)))
 
 
+def rested(rules: Any) -> History:
+    """What rests on what is held while news come about something else, news before a learner's turn, an item that is about something else
+    by now, and work on others that makes doubtful what was mastered."""
+    history = History().set(*adoption("mastery", CALIBRATION, entries()), *adoption("mastery", FRAMEWORK, framework((1, 2))))
+    history.ask(rules.mastery, *map(CountEvidence, strong(0, 1)))
+    history.set(*adoption("mastery", CALIBRATION, entries(scored=30)))
+    history.ask(rules.mastery, CountEvidence(evidence(490, 6, day=1.5)), Recalibrate(LEARNER, history.parameters().version))
+    history.ask(rules.mastery, *map(CountEvidence, strong(100, 2, count=40, from_day=20)))
+    history.ask(rules.mastery, CountEvidence(evidence(500, 6, day=3.3)), rescore(500, 0), void(490))
+    history.ask(rules.mastery, *(CountEvidence(evidence(600 + n, 5, day=45 + n, item=100 + n % 3)) for n in range(6)))
+    return history.ask(rules.mastery, *(CountEvidence(evidence(700 + n, 3 + n % 4, day=52 + n / 2, right=False)) for n in range(40)))
+
+
 def known_item(number: int) -> dict[str, object]:
     return {"entry": "item", "item_id": str(UUID(int=(1 << 90) + number)), "easiness_e6": -250_000}
 
@@ -185,7 +201,9 @@ def record(rules: Any) -> None:
     since_version_2 = (("judged", judged), ("followed", followed)) if rules.mastery.version > 1 else ()
     since_version_4 = (("dated", dated),) if rules.mastery.version >= VERSION_OF_DAYS else ()
     since_version_5 = (("released", released),) if rules.mastery.version >= VERSION_OF_RELEASE else ()
-    for name, make in (("simple", simple), ("adopted", adopted), *since_version_2, *since_version_4, *since_version_5):
+    since_version_6 = (("rested", rested),) if rules.mastery.version >= VERSION_OF_LOOKS else ()
+    since = (*since_version_2, *since_version_4, *since_version_5, *since_version_6)
+    for name, make in (("simple", simple), ("adopted", adopted), *since):
         path = FOLDER / f"v{rules.mastery.version}-{name}.jsonl"
         if not path.exists():
             path.write_bytes(b"\n".join(make(rules).lines) + b"\n")

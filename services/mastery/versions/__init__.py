@@ -15,6 +15,7 @@ from services.mastery.versions.v3_domain import mastery as mastery_3
 from services.mastery.versions.v4_domain import mastery as mastery_4
 from services.mastery.versions.v4_framework import FRAMEWORK as FRAMEWORK_4
 from services.mastery.versions.v4_policy import POLICY as POLICY_4
+from services.mastery.versions.v5_domain import mastery as mastery_5
 from shared.decider import Decider
 
 VERSIONS: Final[tuple[Decider[Any], ...]] = (
@@ -22,7 +23,8 @@ VERSIONS: Final[tuple[Decider[Any], ...]] = (
     replace(mastery_2, kinds=(CALIBRATION, FRAMEWORK, POLICY)),
     replace(mastery_3, kinds=(CALIBRATION, FRAMEWORK, POLICY)),
     replace(mastery_4, kinds=(CALIBRATION, FRAMEWORK_4, POLICY_4)),
+    replace(mastery_5, kinds=(CALIBRATION, FRAMEWORK_4, POLICY_4)),
     replace(membership_1, kinds=(CALIBRATION, FRAMEWORK, POLICY)),
 )
-"""Version 1 was frozen without parsers of its own; it reads what the parsers of version 2 give, which are as they were then. Versions
-3 and 4 share with version 2 the files that are the same in both."""
+"""Version 1 was frozen without parsers of its own; it reads what the parsers of version 2 give, which are as they were then. Each
+later version shares with those before it the files that are the same in both."""
