@@ -97,7 +97,8 @@ def calibrate(data: Data, seed: int, before: tuple[str, str, Calibration], progr
 def described(responses: Responses, seed: int, found: Figures, before: str, of_before: Figures) -> dict[str, Any]:
     """Return what a set says of its making, in integers and texts."""
     made: dict[str, Any] = {"responses": len(responses), "learners": len(responses.learners), "seed": seed, "folds": FOLDS}
-    made |= {f"{name}_e6": micro(getattr(found, name)) for name in ("auc", "rmse", "log_loss", "ece", "bias")}
+    told = {name: getattr(found, name) for name in ("auc", "rmse", "log_loss", "ece", "bias")}
+    made |= {f"{name}_e6": micro(value) for name, value in told.items() if not math.isnan(value)}
     made |= {"before_id": before, "before_log_loss_e6": micro(of_before.log_loss)}
     if responses.has_clock:
         made |= {"first_at": _instant(responses.day.min()), "last_at": _instant(responses.day.max())}

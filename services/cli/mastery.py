@@ -33,7 +33,9 @@ SET_ID: Final = re.compile("[0-9a-f]{64}")
 group = typer.Typer(no_args_is_help=True, help="Calibrate estimates, and see how they do.")
 
 
+calibrations = typer.Typer(no_args_is_help=True, help="Which calibration is in force.")
 group.add_typer(policy.group, name="policy")
+group.add_typer(calibrations, name="calibration")
 
 
 @group.callback()
@@ -68,7 +70,7 @@ def calibrate(
     calibrating.write_set(folder, made)
     _tell(made.report)
     held = made.before.figures
-    out.print(f"{made.before.name}, on the same responses: log loss {held.log_loss:.4f}, AUC {held.auc:.4f}, ECE {held.ece:.4f}")
+    out.print(f"{made.before.name}, on the same responses: log loss {held.log_loss:.4f}, AUC {_rate(held.auc, 4)}, ECE {held.ece:.4f}")
     out.print(f"set {made.set_id}: {folder / 'calibration.json'}, {folder / 'report.html'}")
     if where is None:
         return
@@ -104,6 +106,27 @@ def evaluate(
     if report is not None:
         how = "None of these learners' answers helped to make the calibration, as far as whoever ran this knows."
         calibrating.write_report(report, "Evaluation report", how, calibrating.id_of(entries), told, known, None)
+
+
+@calibrations.callback()
+def _calibrations() -> None: ...
+
+
+@calibrations.command()
+def restore(
+    set_id: Annotated[str, typer.Argument(metavar="SET", help="Id of a set that once was in force, or `shipped` for that of the release.")],
+    why: Annotated[str, typer.Option(help="Reason that is kept in the record.")],
+    address: AddressOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Put an earlier calibration in force again; all learners are weighed again with it. The same again changes nothing."""
+    from services.cli import asking, publishing
+
+    if not SET_ID.fullmatch(set_id) and set_id != publishing.SHIPPED:
+        raise BadInput(f"{set_id} is no id of a set, 64 digits from 0 to f: mend it, or say `{publishing.SHIPPED}`")
+    if not why.strip():
+        raise BadInput("--why needs a TEXT: the reason is kept in the record")
+    publishing.restore(asking.where(address, home), set_id, why.strip())
 
 
 @group.command()

@@ -9,11 +9,14 @@ from typing import Any
 import httpx
 from rich.markup import escape
 
+from services.cli import calibrating
 from services.cli.asking import LIMIT_S, refusal
 from services.cli.words import in_words, out
-from services.mastery.calibration import Calibration, parse
+from services.mastery.calibration import DEFAULT_ENTRIES, Calibration, parse
 
 PATH = "/mastery/calibrations"
+SHIPPED = "shipped"
+"""Stands for the set that ships with the release."""
 
 
 def in_force(address: str) -> tuple[str, str, Calibration]:
@@ -37,6 +40,17 @@ def publish(address: str, entries: Sequence[dict[str, Any]], why: str) -> None:
         out.print(escape(line))
     if why:
         out.print("the reason is part of what was published, which therefore has an id of its own")
+
+
+def restore(address: str, set_id: str, why: str) -> None:
+    """Put a set that once was in force, or `shipped`, in force again, and tell the answer in words."""
+    known = calibrating.id_of(DEFAULT_ENTRIES) if set_id == SHIPPED else set_id
+    answer = httpx.post(f"{address}{PATH}/{known}/restoration", json={"why": why}, timeout=LIMIT_S)
+    if not answer.is_success:
+        raise refusal(answer, Path(set_id))
+    for line in in_words(answer.json()):
+        out.print(escape(line))
+    out.print("the reason is part of what is in force now, which therefore has an id of its own")
 
 
 def _get(url: str) -> dict[str, Any]:

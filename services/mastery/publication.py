@@ -29,8 +29,8 @@ MAX_INTEGER: Final = 2**53 - 1
 FILTER: Final = tuple(name for name in DEFAULT_ENTRIES[0] if name != "entry")
 SIGNED: Final = ("repeat_outcome_e6", "repeat_count_e6", "gain_wrong_e6", "gain_right_e6")
 NOISE: Final = ("general_noise_e6", "form_noise_e6")
-MADE: Final = ("responses", "learners", "seed", "auc_e6", "rmse_e6", "log_loss_e6", "ece_e6", "bias_e6", "before_id", "before_log_loss_e6")
-"""What a set says of its making, at least."""
+MADE: Final = ("responses", "learners", "seed", "rmse_e6", "log_loss_e6", "ece_e6", "bias_e6", "before_id", "before_log_loss_e6")
+"""What a set says of its making, at least. It says no `auc_e6` where all scores lie on one side of one half: then there is none."""
 
 
 def read_entries(value: Any) -> list[dict[str, Any]]:
@@ -70,6 +70,13 @@ def with_reason(entries: Sequence[Mapping[str, Any]], why: str) -> list[Mapping[
     return [{**entry, "why": why} if entry["entry"] == "made" and why else entry for entry in entries]
 
 
+def restored(entries: Sequence[Mapping[str, Any]], set_id: str, why: str) -> list[Mapping[str, Any]]:
+    """Return the entries of a set that was in force, as they are put in force again: with the reason, and the id that they had."""
+    said = {"why": why, "restored_id": set_id}
+    found = [{**entry, **said} if entry["entry"] == "made" else entry for entry in entries]
+    return found if any(entry["entry"] == "made" for entry in entries) else [*found, {"entry": "made", **said}]
+
+
 def let_in(entries: Sequence[Mapping[str, Any]], in_force: str, why: str) -> None:
     """Raise where a set may not take the place of the one in force.
 
@@ -78,7 +85,11 @@ def let_in(entries: Sequence[Mapping[str, Any]], in_force: str, why: str) -> Non
     """
     made = next(entry for entry in entries if entry["entry"] == "made")
     if made["before_id"] != in_force:
-        raise Refused("stale", f"it was held against {made['before_id'][:12]}, but {in_force[:12]} is in force: calibrate again")
+        raise Refused(
+            "stale",
+            f"it was held against {made['before_id'][:12]}, but {in_force[:12]} is in force: calibrate again; one that was in force "
+            "before is taken back by `cairn mastery calibration restore`",
+        )
     if made["log_loss_e6"] >= made["before_log_loss_e6"] and not why:
         detail = f"its log loss is {made['log_loss_e6']} millionths, that of the one in force {made['before_log_loss_e6']}"
         raise Refused("no-better", f"{detail}: give a reason (--force --why) to publish it all the same")

@@ -13,6 +13,7 @@ from services.cli import app
 from services.mastery.calibration import parse
 from services.mastery.fitting.dif import functioning
 from services.mastery.fitting.figures import auc, ece, figures
+from services.mastery.publication import read_entries
 
 SMALL = Shape(learners=60, competencies=4, items=8, days=8, each=8)
 run = CliRunner()
@@ -116,6 +117,19 @@ def test_scores_all_alike_are_held_against_a_set_without_a_rank_and_files_find_t
     assert "AUC unknown" in done.output
     assert len(told.read_text().splitlines()) == 3
     assert "nan" not in page.read_text()
+
+
+@pytest.mark.parametrize("scores", [(0.55, 0.7, 0.9), (0.1, 0.3, 0.45)], ids=["above", "below"])
+def test_scores_on_one_side_of_one_half_are_calibrated_without_a_rank(tmp_path: Path, scores: tuple[float, ...]) -> None:
+    rows = [f"l{n % 30},q{n // 30},c,{scores[(n * 7 + n // 30) % 3]}" for n in range(360)]
+    (tmp_path / "rubric.csv").write_text("\n".join(["learner,item,competencies,score", *rows]) + "\n")
+    done = run.invoke(app, ["mastery", "calibrate", str(tmp_path / "rubric.csv"), "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "AUC unknown" in done.output
+    assert "nan" not in done.output
+    entries = read_entries(json.loads((tmp_path / "calibration.json").read_text()))
+    (story,) = [entry for entry in entries if entry["entry"] == "made"]
+    assert "auc_e6" not in story
 
 
 def test_figures_are_as_worked_out_by_hand() -> None:

@@ -26,6 +26,8 @@ from shared.errors import BadInput, Overloaded, Underway
 from shared.http.problems import respond_to
 from shared.parameters import NO_PARAMETERS
 from tests.mastery.samples import evidence, told
+from tests.mastery.test_case import item, link, package
+from tests.mastery.test_domain import strong
 
 INPUTS = inputs_of(NO_PARAMETERS)
 ITEM = "7d1f1a52-0000-4000-8000-000000000009"
@@ -231,6 +233,22 @@ async def test_groups_are_compared_and_small_ones_are_not_told_of(service: Any) 
     async with service.pool.connection() as connection:
         kept = await (await connection.execute("SELECT 1 FROM event WHERE strpos(convert_from(bytes, 'UTF8'), 'north') > 0")).fetchall()
     assert not kept
+
+
+async def test_what_a_revision_replaced_is_no_competency_of_a_group(service: Any) -> None:
+    assert (await service.client.post("/mastery/case/packages", json=package([item(1), item(2)]))).status_code == 200
+    learners, place = [UUID(int=(7 << 100) + at) for at in range(12)], 0
+    for learner in learners:
+        for each in strong(0, 2):
+            number = UUID(int=learner.int + each.evidence_id.int % 100_000)
+            await service.hear(told(each.model_copy(update={"learner_id": learner, "evidence_id": number}), place))
+            place += 1
+    sent = package([item(n) for n in (2, 7, 8)], [link("replacedBy", 2, 7), link("replacedBy", 2, 8)])
+    assert (await service.client.post("/mastery/case/packages", json=sent)).status_code == 200
+    for _ in range(4):
+        await service.tick()
+    (group,) = (await service.client.post("/mastery/equity", json=asked_of(learners))).json()["columns"][0]["groups"]
+    assert (group["competencies"], group["levels"]["mastered"]) == (24, 1_000_000)
 
 
 def asked_of(learners: list[UUID]) -> dict[str, Any]:

@@ -155,3 +155,24 @@ async def test_what_was_published_before_there_was_a_bound_stays_readable(servic
     assert (await in_force(service))["entries"] == loud
     refused = await put(service, loud)
     assert (refused.status_code, refused.json()["errors"][0]["place"]) == (422, "/entries/0/general_noise_e6")
+
+
+async def test_a_calibration_is_taken_back_with_a_reason_and_so_is_what_ships(service: Any) -> None:
+    shipped = await in_force(service)
+    first = (await put(service, a_set(before_id=shipped["set_id"]))).json()["set_id"]
+    second = (await put(service, a_set(before_id=first, seed=2))).json()["set_id"]
+    refused = await put(service, a_set(before_id=shipped["set_id"]))
+    assert (refused.status_code, "cairn mastery calibration restore" in refused.json()["detail"]) == (409, True)
+    for set_id, numbers in ((first, a_set()), (shipped["set_id"], shipped["entries"])):
+        path, said = f"/mastery/calibrations/{set_id}/restoration", {"why": "the second was a mistake"}
+        answer = await service.client.post(path, json=said)
+        assert answer.status_code == 200, answer.text
+        now = await in_force(service)
+        assert (now["set_id"], answer.json()["events"] > 0) == (answer.json()["set_id"], True)
+        assert [entry for entry in now["entries"] if entry["entry"] != "made"] == [entry for entry in numbers if entry["entry"] != "made"]
+        (made,) = [entry for entry in now["entries"] if entry["entry"] == "made"]
+        assert (made["why"], made["restored_id"]) == ("the second was a mistake", set_id)
+        assert (await service.client.post(path, json=said)).json()["events"] == 0, "the same again changes nothing"
+    assert (await put(service, a_set(before_id=now["set_id"]))).status_code == 200, "another one may follow"
+    assert (await service.client.post(f"/mastery/calibrations/{second}/restoration", json={"why": " "})).status_code == 422
+    assert (await service.client.post(f"/mastery/calibrations/{'0' * 64}/restoration", json={"why": "so"})).status_code == 404

@@ -199,6 +199,7 @@ BODIES: dict[str, Body] = {
         MASTERY, "PUT", "/mastery/policy",
         {"policies": [{"kinds": ["quiz"], "bar_e6": 700_000}, {"family": "skill", "days": 4}], "timezone": "Asia/Seoul"},
     ),
+    "restoration": Body(MASTERY, "POST", f"/mastery/calibrations/{SHIPPED}/restoration", {"why": "the new one was a mistake"}, shipped),
     "calibration": Body(MASTERY, "PUT", "/mastery/calibrations", {"entries": a_set(before_id=SHIPPED), "why": "new items"}, shipped),
     "groups": Body(MASTERY, "POST", "/mastery/equity", {"learners": [{"learner_id": str(LEARNER), "groups": {"route": "bus"}}]}),
     "correction": Body(
