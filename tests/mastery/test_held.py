@@ -1,10 +1,12 @@
 """What stays mastered though what is in force alone would not grant it, and what rests on that, is taken back by nothing unrelated."""
 
+from collections.abc import Callable
+
 import pytest
 
 from services.mastery.commands import CountEvidence, Recalibrate
 from services.mastery.domain import mastery
-from services.mastery.state import HELD
+from services.mastery.state import HELD, State
 from shared.contracts.mastery import Level
 from shared.decider import Command
 from shared.parameters import Parameters
@@ -17,17 +19,18 @@ from tests.mastery.test_judged import end, give
 FIRST, SECOND, THIRD = competency(1), competency(2), competency(3)
 LATE = CountEvidence(evidence(500, 6, day=3.3))
 NEWS = [LATE, void(501), rescore(501, 0)]
+Made = Callable[[], Spec[State]]
 NAMES = ["late", "void", "corrected"]
 
 
-def behind_a_stricter_policy() -> Spec[object]:
+def behind_a_stricter_policy() -> Spec[State]:
     """The first was mastered before the policy asked for more, the second behind it afterwards."""
     spec = Spec(mastery, parameters((1, 2))).asked(*counted(strong(0, 1)))
     spec = Spec(mastery, parameters((1, 2), version=9, scored=30), spec.past).asked(Recalibrate(LEARNER, 9))
     return spec.asked(*counted(strong(100, 2, count=40, from_day=20)))
 
 
-def behind_an_override_that_ended() -> Spec[object]:
+def behind_an_override_that_ended() -> Spec[State]:
     """The second was mastered while a teacher said so of the first, the third behind the second afterwards."""
     spec = Spec(mastery, parameters((1, 2), (2, 3))).asked(*counted(strong(0, 2)), give(1, at=20, until=50), end(1, at=50))
     return spec.asked(*counted(strong(100, 3, from_day=60)))
@@ -35,8 +38,8 @@ def behind_an_override_that_ended() -> Spec[object]:
 
 @pytest.mark.parametrize("news", NEWS, ids=NAMES)
 @pytest.mark.parametrize("made", [behind_a_stricter_policy, behind_an_override_that_ended])
-def test_news_about_something_else_take_nothing_back_that_was_mastered_behind_what_is_held(made: object, news: Command) -> None:
-    spec = made().asked(CountEvidence(evidence(501, 6, day=80)))  # type: ignore[operator]
+def test_news_about_something_else_take_nothing_back_that_was_mastered_behind_what_is_held(made: Made, news: Command) -> None:
+    spec = made().asked(CountEvidence(evidence(501, 6, day=80)))
     before = {name: spec.state.told_level(name) for name in (FIRST, SECOND, THIRD)}
     assert list(before.values()).count(Level.MASTERED) == 2
     assert not before.keys() & levels(*spec.when(news).events).keys()
