@@ -1,7 +1,9 @@
 """Who learns and who teaches where, on the day of an import: by roles, enrollments, the terms of classes, and the orgs above an org.
 
-What begins later counts only for who has nothing that counts already, and only where her school has no term under way, and before its next
-term is over: in August the children of the new school year are here, in November those of the next one are not yet.
+What begins later counts only for who has nothing that counts already. She is here five days before it begins, so that nobody is missing on
+her first day, or over a weekend between two schools. She is here at once where her school has no term under way and it begins before the
+next one is over, or where most of those it names begin later: in August the children of the new school year are here, also while some are
+at summer school, in November those of the next one are not yet.
 
 An enrollment as `student` makes a learner. One as `teacher` or `proctor` makes staff, but not of those whom roles.csv knows as students,
 parents and their like alone. One in a role of the district's own (`ext:...`) makes nobody staff: it says in which class staff are.
@@ -9,10 +11,10 @@ parents and their like alone. One in a role of the district's own (`ext:...`) ma
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from types import MappingProxyType
 from typing import Final
 from uuid import UUID
@@ -22,6 +24,11 @@ from shared.keys import school_id_of
 
 TEACHING: Final = frozenset({"teacher", "aide", "proctor"})
 """Roles of those who are with learners in a room."""
+AHEAD: Final = timedelta(days=5)
+"""How long before she begins somebody is here who is nowhere else: longer than a weekend, with the days beside it."""
+HERE: Final = 3
+"""Where one in so many of those whom a school names has begun, it is in session; of a summer school there are fewer."""
+NO_SPANS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType({})
 _TAUGHT: Final = frozenset({"student", "guardian", "parent", "relative"})
 """Roles by which nobody teaches, whatever an enrollment says."""
 
@@ -45,7 +52,7 @@ class Places:
     not_yet: Mapping[str, str]
     """Who begins later and does not count until then, and when."""
     no_staff: Mapping[str, Row]
-    """An enrollment as teacher or proctor of each whom roles.csv knows as a student, parent or their like alone."""
+    """An enrollment of each who is with learners in a class by it, and of no role in roles.csv by which anybody teaches."""
 
     def school_of(self, user: Row, roles: Iterable[str], *enrollments: Mapping[str, list[Row]]) -> str | None:
         """Return the school of a person: of a primary role, a secondary one, her primary organisation, or her classes. Where one of these
@@ -77,23 +84,26 @@ class Places:
 def places_of(roster: Roster, source: str, on: date) -> Places:
     nearest = _nearest(roster["orgs.csv"])
     day = _Day(on.isoformat(), _terms(roster), nearest)
-    roles, roles_later = day.in_force(roster["roles.csv"])
+    open_ = day.in_session([*roster["roles.csv"], *roster["enrollments.csv"]])
+    roles, roles_later = day.in_force(roster["roles.csv"], open_)
     learns = [row for row in roster["enrollments.csv"] if row["role"] == "student"]
     teaches, no_staff = _teaching(roster)
-    learns_by_own, learns_later = day.in_force(learns)
-    teaches_by_own, teaches_later = day.in_force(teaches)
+    learns_by_own, learns_later = day.in_force(learns, open_)
+    teaches_by_own, teaches_later = day.in_force(teaches, open_)
     spans = _spans(roster)
+    taught = day.in_session(roster["enrollments.csv"], spans)
     users = [row["sourcedId"] for row in roster["users.csv"]]
     learners = [user for user in users if user in learns_by_own or any(row["role"] == "student" for row in roles[user])]
     staff = [user for user in users if user in teaches_by_own or any(row["role"] in TEACHING for row in roles[user])]
     return Places(
         {row["sourcedId"]: school_id_of(source, row["sourcedId"]) for row in roster["orgs.csv"] if row["type"] == "school"},
-        nearest, learners, staff, day.in_force(learns, spans)[0], day.in_force(teaches, spans)[0], learns_by_own, teaches_by_own, roles,
+        nearest, learners, staff, day.in_force(learns, taught, spans)[0], day.in_force(teaches, taught, spans)[0],
+        learns_by_own, teaches_by_own, roles,
         _not_yet(
             {*learners, *staff},
             [*(row for row in roles_later if row["role"] == "student" or row["role"] in TEACHING), *learns_later, *teaches_later],
         ),
-        {user: rows[0] for user, rows in day.in_force(no_staff)[0].items()},
+        {user: rows[0] for user, rows in day.in_force(no_staff, open_)[0].items()},
     )  # fmt: skip
 
 
@@ -118,13 +128,16 @@ def _teaching(roster: Roster) -> tuple[list[Row], list[Row]]:
         user for user, own in roles.items() if any(role in TEACHING or role.startswith("ext:") for role in own)
     )
     staff -= {user for user, own in roles.items() if own <= _TAUGHT}
-    return [row for row in with_learners if row["userSourcedId"] in staff], [row for row in named if row["userSourcedId"] not in staff]
+    others = [row for row in with_learners if row["userSourcedId"] not in staff]
+    return [row for row in with_learners if row["userSourcedId"] in staff], [
+        row for row in others if row["role"] in TEACHING or roles[row["userSourcedId"]] - _TAUGHT
+    ]
 
 
 def warn_of_places(places: Places, rows: Mapping[str, Row], warnings: Faults) -> None:
     """Warn of whom roles or enrollments name who is not taken, and who is staff at several schools."""
     for user, begins in places.not_yet.items():
-        detail = f"what is said of her begins on {begins}, and a term of her school is under way, so until then she is not taken"
+        detail = f"what is said of her begins on {begins}, and her school is in session: she is taken some days before"
         warnings.add("users.csv", rows[user].line, "sourcedId", "not-yet", detail, "nothing, if that is so; else correct beginDate")
     for row in places.no_staff.values():
         detail = f"enrolled as {row['role']}, but of no role in roles.csv by which anybody teaches, so she is not taken as staff"
@@ -187,13 +200,29 @@ class _Day:
     terms: Mapping[str, list[tuple[str, str]]]
     nearest: Mapping[str, str]
 
+    def in_session(self, rows: Iterable[Row], spans: Mapping[str, tuple[str, str]] = NO_SPANS) -> Set[str]:
+        """Return the schools at which not nearly everybody whom these rows name begins later."""
+        here: set[tuple[str, str]] = set()
+        named: set[tuple[str, str]] = set()
+        for row in rows:
+            begins, ends = _dates(row, spans)
+            if not self._is_over(begins, ends):
+                named.add((self._school(row), row["userSourcedId"]))
+                if begins <= self.day:
+                    here.add((self._school(row), row["userSourcedId"]))
+        elsewhere = {user for _, user in here}
+        present = Counter(school for school, _ in here)
+        counted = Counter(school for school, user in named if (school, user) in here or user not in elsewhere)
+        return {school for school, many in counted.items() if HERE * present[school] >= many}
+
     def in_force(
-        self, rows: Iterable[Row], spans: Mapping[str, tuple[str, str]] = MappingProxyType({})
+        self, rows: Iterable[Row], in_session: Set[str], spans: Mapping[str, tuple[str, str]] = NO_SPANS
     ) -> tuple[Mapping[str, list[Row]], list[Row]]:
         """Return each user's rows that count: those that have begun and not ended; where there is none, those that begin next, if they
         count ahead. Beside them those that begin later and do not.
 
         Args:
+            in_session: the schools that are.
             spans: of the terms of each class, for enrollments that do not say themselves when they begin or end.
         """
         found: dict[str, list[Row]] = defaultdict(list)
@@ -201,11 +230,11 @@ class _Day:
         waiting: list[Row] = []
         for row in rows:
             begins, ends = _dates(row, spans)
-            if ends and (ends <= self.day or ends <= begins):  # Over, or dropped before it began.
+            if self._is_over(begins, ends):
                 continue
             if begins <= self.day:
                 found[row["userSourcedId"]].append(row)
-            elif self._counts_ahead(row, begins):
+            elif self._school(row) not in in_session or self._counts_ahead(row, begins):
                 later[row["userSourcedId"]].append((begins, row))
             else:
                 waiting.append(row)
@@ -215,10 +244,19 @@ class _Day:
                 found[user] = [row for begins, row in coming if begins == next_]
         return found, waiting
 
+    def _is_over(self, begins: str, ends: str) -> bool:
+        """Return whether something has ended, or was dropped before it began."""
+        return bool(ends) and (ends <= self.day or ends <= begins)
+
+    def _school(self, row: Row) -> str:
+        return row["schoolSourcedId"] if "schoolSourcedId" in row.places else self.nearest[row["orgSourcedId"]]
+
     def _counts_ahead(self, row: Row, begins: str) -> bool:
-        """Return whether what begins later may count today: no term of its school is under way, and its next one is not over by then."""
-        school = row["schoolSourcedId"] if "schoolSourcedId" in row.places else self.nearest[row["orgSourcedId"]]
-        terms = self.terms.get(school, self.terms[""])
+        """Return whether what begins later counts today though its school is in session: it begins within days, or no term of the school is
+        under way and its next one is not over by then."""
+        if begins <= (date.fromisoformat(self.day) + AHEAD).isoformat():
+            return True
+        terms = self.terms.get(self._school(row), self.terms[""])
         if any(starts <= self.day < ends for starts, ends in terms):
             return False
         coming = [term for term in terms if term[0] > self.day]

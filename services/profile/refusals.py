@@ -12,6 +12,8 @@ from shared.contracts.profile import ClassRostered, LearnerRostered, StaffRoster
 FEW: Final = 20
 """Learners, or staff, whom a roster may withdraw, or leave without classes, however many there are; more only where they are at most half
 of its source's."""
+FEW_ANEW: Final = 5
+"""People whom a roster may make anew under known `sourcedId`s, however many there are; more only where they are at most a quarter."""
 
 
 def of_nobody(known: Known, source: str) -> str:
@@ -44,8 +46,10 @@ def _missing(planned: Plan, known: Mapping[UUID, LearnerRostered | StaffRostered
     gone = active.keys() & {id_of(each) for each in planned.gone}
     unplaced = len(gone & planned.at_no_school)
     if _are_most(gone, active):
-        later = " but as of later on (not-yet)" if planned.warnings.counts["not-yet"] else ""
-        told = [f"the roster no longer names {len(gone) - unplaced}{later}"] if len(gone) > unplaced else []
+        later = len(gone & planned.not_yet)
+        unnamed = len(gone) - unplaced - later
+        told = [f"the roster no longer names {unnamed}"] if unnamed else []
+        told += [f"it names {later} as of later on only (?dry_run=true warns of each as not-yet)"] if later else []
         told += [f"it names {unplaced} at no school (?dry_run=true warns of each, and says what to do)"] if unplaced else []
         yield f"{len(gone)} of {len(active)} {people} would be withdrawn: {' and '.join(told)}"
     classed = {id for id, each in active.items() if each.class_ids}
@@ -55,9 +59,9 @@ def _missing(planned: Plan, known: Mapping[UUID, LearnerRostered | StaffRostered
 
 
 def _others(planned: Plan) -> Iterator[str]:
-    """Yield what is wrong where most of those whom the roster names would be somebody new under `sourcedId`s that are known."""
+    """Yield what is wrong where many of those whom the roster names would be somebody new under `sourcedId`s that are known."""
     people, reused = len(planned.learners) + len(planned.staff), planned.warnings.counts["sourced-id-reused"]
-    if reused > FEW and 2 * reused > people:
+    if reused > FEW_ANEW and 4 * reused > people:
         yield f"{reused} of {people} people would be somebody new, though their sourcedIds are known: their other ids are not"
 
 

@@ -1,9 +1,9 @@
 """What a whole roster asks for, against what is known: schools, classes, staff and learners that are new, changed or gone. Pure.
 
 A bulk file set is the whole truth of its source: whom it no longer names is withdrawn, never removed. Enrollments and roles that have ended
-by the day of the import do not count (`endDate` is the first day after), nor do those that begin later; between two terms of their school
-those that begin next do, for who has no other (`places`). An enrollment without one of these dates has it from the terms of its class; so
-terms say which classes are hers, but not whether she is a learner or staff, nor at which school.
+by the day of the import do not count (`endDate` is the first day after). Those that begin later do within days, or where the school is not
+in session, for who has no other (`places`). An enrollment without one of these dates has it from the terms of its class; so terms say which
+classes are hers, but not whether she is a learner or staff, nor at which school.
 
 People are learners, or staff, or both; guardians and administrators are read and not taken. Whose org is no school belongs to the nearest
 one above it; whom that leaves without a school is not taken, with a warning. Staff are qualified for the subjects of classes that they are
@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from itertools import chain
 from typing import Final, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -30,7 +31,7 @@ from services.profile.settled import Persons
 from services.profile.terms import between_terms_on, first_session_of, term_of
 from shared.contracts.envelope import canonical, digest
 from shared.contracts.profile import ClassRostered, LearnerRostered, SchoolRostered, StaffRostered
-from shared.keys import class_id_of, learner_id_of, school_id_of, staff_id_of
+from shared.keys import alias_of, class_id_of, learner_id_of, school_id_of, staff_id_of
 
 MAX_TOLD_BYTES: Final = 64 * 1024
 """Of what is told of one person: far above hundreds of classes and ids, far below what an event may hold."""
@@ -116,6 +117,8 @@ class Plan:
     rows: int
     first_session: date | None = None
     """When the earliest academic session begins that is no placeholder."""
+    not_yet: frozenset[UUID] = frozenset()
+    """Of those who were taken before, whom it names as of later on."""
     between_terms: bool = False
     """Whether its classes have terms, and none of them is under way."""
 
@@ -186,8 +189,14 @@ def plan(roster: Roster, source: str, on: date, key: bytes, known: Known, person
     erased = sum(each.id in known.erased for each in learners)
     return Plan(
         schools, titled, staff, learners, gone, left_out | unplaced, handed_on, erased, warnings, content_hash, roster.rows, first,
-        between_terms,
+        _known_by({alias_of(key, source, user) for user in places.not_yet}, known), between_terms,
     )  # fmt: skip
+
+
+def _known_by(matches: Set[str], known: Known) -> frozenset[UUID]:
+    """Return who has one of these matches."""
+    people: chain[LearnerRostered | StaffRostered] = chain(known.learners.values(), known.staff.values())
+    return frozenset(id_of(each) for each in people if not matches.isdisjoint(each.matches)) if matches else frozenset()
 
 
 def class_id(source: str, school: str, name: str) -> UUID:

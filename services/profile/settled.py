@@ -6,6 +6,7 @@ A `sourcedId` says who its row is. But a SIS gives it to somebody else in time, 
   has; else the one whose `sourcedId` made her id, since the other was taken for her by an id typed wrong for a day.
 - Who was withdrawn is not she, where the row has such ids and none of them was ever hers, though she had others: her `sourcedId` was given
   again. Nor is one who is there until now, where a row of an unknown `sourcedId` has two such ids, both hers.
+- Who was withdrawn and came back with an id typed wrong, so that she was made anew, is herself again when the id is right.
 - Who was made of a row while another one had her two such ids is the person whose they are, once the roster names that one no more.
 
 A child who is there and whose ids are corrected stays who she is, with a warning where none of the new ones was hers.
@@ -24,6 +25,7 @@ from services.profile.oneroster import Faults, Row
 
 SURE: Final = 2
 """Telling ids that say who a row is, whatever its `sourcedId` says."""
+_ONE_AGAIN: Final = "nothing, if that is so; void or tell anew what was told of the former in between"
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,10 @@ def settled(asked: Sequence[Asked], known: Persons, made: Callable[[str], UUID],
         each = asked[at]
         if not _is_strange(each, person, known, made):
             sure[at] = person
+        elif _is_former(each, made(each.first), known):
+            sure[at] = made(each.first)
+            detail = f"she was {person} while her row had other ids, and is {made(each.first)} again, whose she has now"
+            warnings.add(FILE, each.row.line, "sourcedId", "one-again", detail, _ONE_AGAIN)
         elif person not in known.enrolled or person in claimed:
             detail = f"it was that of {person}, and no identifier or userMasterIdentifier of the row was: she is not taken for that one"
             remedy = (
@@ -123,7 +129,8 @@ def settled(asked: Sequence[Asked], known: Persons, made: Callable[[str], UUID],
             sure[at] = person
             detail = f"by it she is {person}, and no identifier or userMasterIdentifier of the row was hers until now"
             remedy = (
-                "nothing, if these were corrected; if the SIS gave it to somebody else, leave the row out of one roster, and name it again"
+                "nothing, if these were corrected; if the SIS gave it to somebody else, leave the row out of a roster before this one is "
+                "taken; once it is, name both in one: who had it before under it, and her under a sourcedId of her own"
             )
             warnings.add(FILE, each.row.line, "sourcedId", "ids-changed", detail, remedy)
     return sure | _rejoined(asked, sure, new, known, made, warnings)
@@ -145,6 +152,11 @@ def _is_strange(asked: Asked, person: UUID, known: Persons, made: Callable[[str]
     return bool(asked.told) and asked.told.isdisjoint(known.matches[person]) and _has_others(asked, person, known, made)
 
 
+def _is_former(asked: Asked, person: UUID, known: Persons) -> bool:
+    """Return whether somebody withdrawn had all telling ids of a row."""
+    return person in known.matches and person not in known.enrolled and asked.told <= set(known.matches[person])
+
+
 def _rejoined(
     asked: Sequence[Asked], sure: Mapping[int, UUID], new: Mapping[int, UUID], known: Persons, made: Callable[[str], UUID], warnings: Faults
 ) -> dict[int, UUID]:
@@ -153,10 +165,10 @@ def _rejoined(
     found: dict[int, UUID] = {}
     for at, person in sure.items():
         owner = new.get(at, person)
-        if owner not in there and asked[at].told.isdisjoint(known.matches[person]) and not _has_others(asked[at], person, known, made):
+        strange = asked[at].told.isdisjoint(known.matches[person]) and not _has_others(asked[at], person, known, made)
+        if strange and owner in known.enrolled - there:
             there.add(owner)
             found[at] = owner
             detail = f"she was {person} while another row had her ids, and is {owner} again, whose they are: no other row is that one now"
-            remedy = "nothing, if that is so; void or tell anew what was told of the former in between"
-            warnings.add(FILE, asked[at].row.line, "sourcedId", "one-again", detail, remedy)
+            warnings.add(FILE, asked[at].row.line, "sourcedId", "one-again", detail, _ONE_AGAIN)
     return found

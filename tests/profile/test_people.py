@@ -92,6 +92,19 @@ def test_who_comes_back_under_her_sourced_id_is_the_same_where_nothing_contradic
     assert "sourced-id-reused" not in {code for _, code in warned(back)}
 
 
+def test_who_came_back_with_an_id_typed_wrong_is_herself_once_it_is_right() -> None:
+    typed = numbered(identifier="10020", userMasterIdentifier="")
+    first, _, wrong, right = taken(numbered(), District().without_user("u2"), typed, numbered())
+    assert id_of(wrong) != id_of(first) == id_of(right)
+    assert ("users.csv:3:sourcedId", "one-again") in warned(right)
+
+
+def test_who_is_there_never_becomes_one_who_left_by_a_number_typed_wrong() -> None:
+    gone = District().without_user("u2")
+    first, _, typed, corrected = taken(numbered(), gone, District().without_user("u2").put("users.csv", "u3", **NUMBERED), gone)
+    assert id_of(first, "Cyd") == id_of(typed, "Cyd") == id_of(corrected, "Cyd") != id_of(first)
+
+
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("ids", [ZOE, ZOE | {"identifier": "", "userMasterIdentifier": ""}])
 def test_of_two_sourced_ids_of_one_child_she_is_the_one_with_her_numbers(turned: bool, ids: dict[str, str]) -> None:

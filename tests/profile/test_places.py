@@ -44,6 +44,28 @@ def test_who_begins_after_the_term_that_is_under_way_is_not_here_yet(school: str
     assert (learners_of(then)["Gus"].school_id, staff_of(then)["Hal"].school_id) == (school_id_of("sis", school),) * 2
 
 
+@pytest.mark.parametrize(("begins", "here"), [("2026-11-25", True), ("2026-11-29", True), ("2026-11-30", False)])
+def test_who_begins_within_days_is_here_so_that_nobody_misses_her_first_day(begins: str, here: bool) -> None:
+    plan = planned(announced(begins=begins))
+    assert ("Gus" in learners_of(plan), "Hal" in staff_of(plan)) == (here, here)
+
+
+def test_who_changes_schools_over_a_weekend_is_not_withdrawn_in_between() -> None:
+    first, moved = planned(District()), District().put("roles.csv", "r2", endDate="2026-11-24").remove("enrollments.csv", "e3")
+    moved.rows["roles.csv"].append(role("u2", "s2", beginDate="2026-11-26"))
+    second = planned(moved, after(first))
+    assert (learners_of(second)["Ben"].school_id, second.gone) == (S2, [])
+
+
+def test_while_some_are_at_summer_school_those_who_begin_in_autumn_are_here() -> None:
+    district = District()
+    for number in range(12):
+        district.student(f"n{number}")
+        district.rows["roles.csv"][-1].update(beginDate="2026-09-02" if number else "2026-08-03")
+    plan = planned(district.put("academicSessions.csv", "t1", startDate="2026-08-03"), on=date(2026, 8, 10))
+    assert len(plan.learners) == 15
+
+
 def test_who_left_and_is_announced_for_the_next_year_is_away_until_then() -> None:
     first = planned(District())
     back = District().put("roles.csv", "r2", endDate="2026-11-01").remove("enrollments.csv", "e3")

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from services.profile.refusals import FEW, cut_short, of_nobody
+from services.profile.refusals import FEW, FEW_ANEW, cut_short, of_nobody
 from services.profile.roster import MAX_TOLD_BYTES, Known, Plan
 from shared.contracts.envelope import canonical
 from shared.keys import person_alias
@@ -50,17 +50,26 @@ def test_a_roster_in_which_most_are_others_than_they_were_is_taken_only_on_purpo
 
     plan, known = back(FEW + 1)
     assert cut_short(plan, known, "sis").startswith(f"{FEW + 1} of {FEW + 6} people would be somebody new")
-    assert cut_short(*back(FEW), "sis") == ""
+    assert cut_short(*back(FEW_ANEW), "sis") == ""
 
 
 def test_whom_a_roster_names_as_of_later_on_is_said_where_too_many_go() -> None:
     district = District()
-    for number in range(FEW + 1):
+    for number in range(2 * FEW):
         district.student(f"n{number}")
     known = after(planned(district))
-    for row in district.rows["roles.csv"][6:]:
+    for row in district.rows["roles.csv"][-FEW - 5 :]:
         row["beginDate"] = "2027-08-30"
-    assert "no longer names 21 but as of later on (not-yet)" in cut_short(planned(district, known), known, "sis")
+    told = cut_short(planned(district, known), known, "sis")
+    assert f"it names {FEW + 5} as of later on only" in told
+    assert "no longer names" not in told
+    for _ in range(FEW + 5):
+        district.rows["users.csv"].pop()
+        district.rows["roles.csv"].pop()
+    district.student("k1")
+    district.rows["roles.csv"][-1]["beginDate"] = "2027-08-30"
+    told = cut_short(planned(district, known), known, "sis")
+    assert (f"no longer names {FEW + 5}" in told, "later on" in told) == (True, False)
 
 
 def test_what_earlier_rosters_added_refuses_none() -> None:
