@@ -30,8 +30,8 @@ from shared.parts import Sought
 
 MAX_TAKEN_BYTES: Final = 160 * 1024
 """Bytes of demands in one command, so that its event is well below the largest."""
-REMEMBERED_DAYS: Final = 14
-"""Days back for which it counts whom an adult talked with, and who was without a place."""
+REMEMBERED_DAYS: Final = 28
+"""Days back for which it counts whom an adult talked with, and who was without a place: longer than holidays."""
 MAX_SEARCHES: Final = 16
 """Days that are searched at one look."""
 MAX_LOOKED_AT: Final = 200
