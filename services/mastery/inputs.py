@@ -12,7 +12,7 @@ from services.mastery.filter import Normal, faded
 from services.mastery.framework import EMPTY, FRAMEWORK, Framework
 from services.mastery.policy import POLICY, UTC_DAYS, Days
 from services.mastery.rule import Policy
-from services.mastery.state import FAR, MINUTES_PER_DAY, Belief, Row
+from services.mastery.state import FAR, MINUTES_PER_DAY, Row
 from shared.contracts.envelope import MICRO
 from shared.parameters import Parameters
 
@@ -42,7 +42,7 @@ class Inputs:
         """Return what a competency is judged by."""
         return self.policies.get(competency_id, self.policy) if self.policies else self.policy
 
-    def due_minute(self, general: tuple[int, int], row: Row | Belief, easiness: float, policy: Policy) -> int:
+    def due_minute(self, general: tuple[int, int], row: Row, easiness: float, policy: Policy) -> int:
         """Return the minute at which what is mastered falls below `verify_below`, were nothing more to come; `FAR` for
         never.
 
@@ -69,16 +69,6 @@ class Inputs:
             else:
                 high = middle
         return min(FAR, row.minute + high * MINUTES_PER_DAY)
-
-    def stands(self, general: tuple[int, int], belief: Belief, minute: int, easiness: float, policy: Policy) -> bool:
-        """Return whether what is mastered is not below `verify_below` at this minute, were nothing more to come; days count as whole ones
-        from the first minute on."""
-        days = self._fades or self._work_out_days()
-        day = -((belief.minute - minute) // MINUTES_PER_DAY)
-        kept, grown = days[0 if day < 0 else MAX_DUE_DAYS if day > MAX_DUE_DAYS else day]
-        own, bound = belief.variance / MICRO, self.calibration.numbers.competency_variance
-        variance = general[1] / MICRO + min(own + grown, own if own > bound else bound)
-        return easiness - policy.bar_logit + (general[0] + belief.mean * kept) / MICRO >= policy.verify_z * sqrt(variance)
 
     def _work_out_days(self) -> list[Normal]:
         numbers = self.calibration.numbers

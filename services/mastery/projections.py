@@ -16,6 +16,7 @@ from shared.contracts.mastery import (
     FrameworkAdopted,
     JudgementsMoved,
     LevelChanged,
+    LevelHeld,
     MasteryPageAdded,
     MembershipNoted,
     OverrideEnded,
@@ -65,6 +66,23 @@ def _belief(known: CompetencyBelief, minute: int, event: Recorded[Any]) -> Row:
         "learner_id": event.key, "competency_id": known.competency_id, "mean_e6": known.mean_e6, "variance_e6": known.variance_e6,
         "scored": known.scored, "items": known.items, "days": known.days, "last_minute": minute, "version": event.version,
     }  # fmt: skip
+
+
+def _due(event: Recorded[Any]) -> Iterable[Row]:
+    match event.data:
+        case Estimated(competencies=beliefs, due=due):
+            told = [_due_row(known.competency_id, known.due_minute, event) for known in beliefs if known.due_minute]
+            return [*told, *(_due_row(known.competency_id, known.due_minute, event) for known in due)] if due else told
+        case Reestimated(competencies=traces, gone=gone):
+            changed = [_due_row(trace.competency_id, trace.due_minute, event) for trace in traces]
+            return [*changed, *(_due_row(name, 0, event) for name in gone)]
+        case LevelHeld() | LevelChanged(override=False) as level:
+            return (_due_row(level.competency_id, level.due_minute, event),)
+    return ()
+
+
+def _due_row(name: str, minute: int, event: Recorded[Any]) -> Row:
+    return {"learner_id": event.key, "competency_id": name, "due_minute": minute, "version": event.version}
 
 
 def _levels(event: Recorded[Any]) -> Iterable[Row]:
@@ -169,6 +187,7 @@ PROJECTIONS: Final = (
         "competency_estimate", _competencies, _ESTIMATES, _OF_COMPETENCY, **_IDS, mean_e6="bigint", variance_e6="bigint", scored="integer",
         items="integer", days="integer", last_minute="bigint",
     ),
+    _table("due", _due, (*_ESTIMATES, LevelHeld, LevelChanged), _OF_COMPETENCY, **_IDS, due_minute="bigint"),
     _table("level", _levels, (LevelChanged,), _OF_COMPETENCY, **_LEVEL, settings="bigint"),
     _table("level_change", _levels, (LevelChanged,), ("learner_id", "version"), **_LEVEL, before="text"),
     _table(

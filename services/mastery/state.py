@@ -43,7 +43,6 @@ FAR: Final = NEVER - 1
 
 LEVELS: Final = (Level.UNKNOWN, Level.DEVELOPING, Level.NEARLY, Level.MASTERED, Level.REVERIFY)
 CODES: Final = {level: code for code, level in enumerate(LEVELS)}
-_MASTERED: Final = CODES[Level.MASTERED]
 KIND_BITS: Final = {kind: 1 << bit for bit, kind in enumerate(Kind)}
 STUCK: Final = 1
 HELD: Final = 2
@@ -51,14 +50,9 @@ HELD: Final = 2
 
 _ROW: Final = Struct("<16siIIi3I7BxI")
 _ITEM: Final = Struct("<QIBB")
-_MINUTE: Final = slice(-6, -2)
-"""Where in the items the minute of the last one stands."""
 _TIMES: Final = 12
 """Where in an item its count stands."""
 _DUE: Final = Struct("<52xI")
-_BELIEF: Final = Struct("<16siII")
-_LEVEL: Final = 47
-"""Where in a row its level stands."""
 ROW_BYTES: Final = _ROW.size
 ITEM_BYTES: Final = _ITEM.size
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -89,11 +83,6 @@ def key_of(competency_id: str) -> bytes:
     except ValueError:
         return uuid5(NAMESPACE, competency_id).bytes
     return guid.bytes if str(guid) == competency_id else uuid5(NAMESPACE, competency_id).bytes
-
-
-@lru_cache(maxsize=16_384)
-def _guid_of(key: bytes) -> str:
-    return str(UUID(bytes=key))
 
 
 class Row(NamedTuple):
@@ -137,15 +126,6 @@ class Row(NamedTuple):
     def items(self) -> int:
         """How many distinct items there are, at most three."""
         return 3 if self.third else 2 if self.second else 1 if self.first else 0
-
-
-class Belief(NamedTuple):
-    """How a row begins."""
-
-    key: bytes
-    mean: int
-    variance: int
-    minute: int
 
 
 class Item(NamedTuple):
@@ -230,22 +210,9 @@ class State:
             row = Row._make(values)
             yield self.name_of(row.key), row
 
-    def every_mastered(self) -> Iterator[Belief]:
-        """Yield what is believed of the competencies that the estimate calls mastered, in the order of their keys."""
-        rows = self.rows
-        levels = rows[_LEVEL::ROW_BYTES]
-        at = levels.find(_MASTERED)
-        while at >= 0:
-            yield Belief._make(_BELIEF.unpack_from(rows, at * ROW_BYTES))
-            at = levels.find(_MASTERED, at + 1)
-
     def name_of(self, key: bytes) -> str:
         """Return the id of the competency with this key."""
-        if self.names:
-            for name in self.names:
-                if key_of(name) == key:
-                    return name
-        return _guid_of(key)
+        return next((name for name in self.names if key_of(name) == key), None) or str(UUID(bytes=key))
 
     def own_level(self, competency_id: str) -> Level:
         """Return the level that the estimate gives."""
@@ -265,11 +232,6 @@ class State:
         """Return what is remembered of an item, None for nothing."""
         at = _place(self.items, mark.to_bytes(8, "little"), ITEM_BYTES)
         return Item._make(_ITEM.unpack_from(self.items, at)) if at >= 0 else None
-
-    @property
-    def last_minute(self) -> int:
-        """When the last evidence that counts was; 0 where there is none."""
-        return int.from_bytes(self.items[_MINUTE], "little")
 
     def every_item(self) -> Iterator[Item]:
         """Yield the items that are remembered, the latest last."""

@@ -20,7 +20,6 @@ from services.mastery.state import (
     LEVELS,
     MAX_COUNT,
     MINUTES_PER_DAY,
-    NEVER,
     STUCK,
     Item,
     Row,
@@ -38,11 +37,6 @@ from shared.exact import micro
 
 MET_CODES: Final = tuple(CODES[level] for level in MET)
 """Levels at which a prerequisite holds nothing back, as they stand in rows."""
-
-STEP_E6: Final = 100_000
-"""Steps of the general level: where it falls below one, all that is mastered is looked at again."""
-LOOK_MINUTES: Final = 7 * MINUTES_PER_DAY
-"""Likewise with the first work of a week, so that what is due within one has the time of the general level by now."""
 
 
 class Move(NamedTuple):
@@ -228,7 +222,7 @@ def with_mark(row: Row, short: int) -> tuple[int, int, int]:
 @dataclass(slots=True)
 class Judging:
     """Which levels change, once beliefs are what they are: of the evidence, of what stood behind a prerequisite now mastered, and of what
-    time, or a general level that fell, made due."""
+    time made due."""
 
     state: State
     inputs: Inputs
@@ -256,8 +250,7 @@ class Judging:
         if level is not old:
             flags = flags if level in MET else flags & ~HELD
             first = self.told.moves.get(name)
-            by_time = level is Level.REVERIFY and share is None and row.due <= self.minute
-            self.told.moves[name] = Move(name, first.before if first else old, level, logit, due, by_time)
+            self.told.moves[name] = Move(name, first.before if first else old, level, logit, due, level is Level.REVERIFY and share is None)
             if level is Level.MASTERED and old not in MET:
                 self.ready.append(name)
         if share is not None or level in MET:  # Work on others never shows that a person is needed, but may end it.
@@ -267,7 +260,7 @@ class Judging:
 
     def others(self) -> None:
         """Judge what stood behind what is mastered only now, and what has become due."""
-        rows, state, general = self.told.rows, self.state, self.told.general[0]
+        rows, state = self.told.rows, self.state
         while self.ready:  # Ends: each competency becomes mastered at most once, and prerequisites form no cycle.
             for name in self.inputs.framework.dependents.get(self.ready.pop(), ()):
                 row = rows.get(name) or state.row(name)
@@ -277,19 +270,6 @@ class Judging:
             for name, row in state.every_row():
                 if row.due and row.due <= self.minute and name not in rows:
                     self._judge_again(name, row)
-        if state.next_due == NEVER:  # Nothing is mastered.
-            return
-        if general // STEP_E6 < state.general[0] // STEP_E6 or self.minute // LOOK_MINUTES > state.last_minute // LOOK_MINUTES:
-            self._look()
-
-    def _look(self) -> None:
-        """Judge what is mastered and would be due within a week: when it is told to be due goes by the general level as it was then."""
-        rows, state, inputs, general, ahead = self.told.rows, self.state, self.inputs, self.told.general, self.minute + LOOK_MINUTES
-        for belief in state.every_mastered():
-            name = state.name_of(belief.key)
-            policy, easiness = inputs.policy_of(name), inputs.calibration.reference_of(name)
-            if name not in rows and not inputs.stands(general, belief, ahead, easiness, policy) and (row := state.row(name)):
-                self._judge_again(name, row)
 
     def _judge_again(self, name: str, row: Row) -> None:
         told = self.told.rows

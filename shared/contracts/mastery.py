@@ -79,7 +79,7 @@ class Estimated(Event):
     general: Belief
     form: Belief
     competencies: tuple[CompetencyBelief, ...] = Field(description="The competencies of the evidence, after it.")
-    due: tuple[Due, ...] = Field(default=(), description="Other competencies that are due to be shown again at another time now.")
+    due: tuple[Due, ...] = Field(default=(), description="Other competencies that were due to be shown again, and are so later now.")
 
 
 class Reestimated(Event):

@@ -37,7 +37,7 @@ VERSION_OF_DAYS = 4
 """Of the decider that has days of a district, and leaves alone what only an unknown competency replaces."""
 VERSION_OF_RELEASE = 5
 """Of the decider that asks for nobody any more where work on what comes before let a competency be mastered."""
-VERSION_OF_LOOKS = 6
+VERSION_OF_HOLDS = 6
 """Of the decider that looks at all that is mastered where the general level falls, and holds what rests on what is held."""
 
 
@@ -180,8 +180,8 @@ def released(rules: Any) -> History:
 
 
 def rested(rules: Any) -> History:
-    """What rests on what is held while news come about something else, news before a learner's turn, an item that is about something else
-    by now, and work on others that makes doubtful what was mastered."""
+    """What rests on what is held while news come about something else, news before a learner's turn, and an item that is about something
+    else by now."""
     history = History().set(*adoption("mastery", CALIBRATION, entries()), *adoption("mastery", FRAMEWORK, framework((1, 2))))
     history.ask(rules.mastery, *map(CountEvidence, strong(0, 1)))
     history.set(*adoption("mastery", CALIBRATION, entries(scored=30)))
@@ -201,7 +201,7 @@ def record(rules: Any) -> None:
     since_version_2 = (("judged", judged), ("followed", followed)) if rules.mastery.version > 1 else ()
     since_version_4 = (("dated", dated),) if rules.mastery.version >= VERSION_OF_DAYS else ()
     since_version_5 = (("released", released),) if rules.mastery.version >= VERSION_OF_RELEASE else ()
-    since_version_6 = (("rested", rested),) if rules.mastery.version >= VERSION_OF_LOOKS else ()
+    since_version_6 = (("rested", rested),) if rules.mastery.version >= VERSION_OF_HOLDS else ()
     since = (*since_version_2, *since_version_4, *since_version_5, *since_version_6)
     for name, make in (("simple", simple), ("adopted", adopted), *since):
         path = FOLDER / f"v{rules.mastery.version}-{name}.jsonl"

@@ -66,19 +66,3 @@ async def test_of_a_class_it_is_told_how_many_are_in_it_and_of_how_many_anything
     assert (found["members"], found["learners"]) == (3, 1)
     only = await get(service, f"/learners/{OTHER}/needs")
     assert (only["members"], only["learners"], only["items"]) == (1, 0, [])
-
-
-async def test_work_on_others_moves_when_what_is_mastered_is_due_and_needs_and_explanation_agree(service: Any) -> None:
-    assert (await service.client.post("/mastery/case/packages", json=package([item(n) for n in range(1, 4)]))).status_code == 200
-    await hear(service, *strong(0, 1))
-    path, told = f"/learners/{LEARNER}/competencies/{competency(1)}", []
-    for number in range(30):
-        await hear(service, evidence(100 + number, 2, score_e6=500_000, day=9 + number / 20))
-        why, needs = await get(service, f"{path}/why"), await get(service, f"/learners/{LEARNER}/needs")
-        (level,) = [each["level"] for each in needs["items"] if each["competency_id"] == competency(1)]
-        assert why["level"] == level
-        told.append((level, why["due_at"]))
-    dates = [due for level, due in told if level == "mastered" and due]
-    assert dates == sorted(dates, reverse=True)
-    assert len(set(dates)) > 1, "work about another brings it nearer"
-    assert told[-1] == ("re-verify-due", None)

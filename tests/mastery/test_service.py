@@ -28,7 +28,7 @@ from tests.mastery.test_case import DOCUMENT, GOOD, item, link, package
 from tests.mastery.test_domain import strong
 
 READ_TABLES = (
-    "learner_estimate", "competency_estimate", "level", "level_change", "person_needed", "override", "waiver", "deferred",
+    "learner_estimate", "competency_estimate", "due", "level", "level_change", "person_needed", "override", "waiver", "deferred",
     "membership", "framework_page", "framework_in_force",
 )  # fmt: skip
 CIRCUMSTANCES = ["version", "changed_at", "settings", "probability_e6", "evidence_ids"]

@@ -53,7 +53,7 @@ NEW_COLUMNS = {
     ("evidence", "0008"): {table: {"partition": None, "position": None} for table in ("alias", "alignment", "calendar")},
 }
 """What a revision adds to rows that it finds; `_foreign`, which is in every service, aside."""
-DROPPED = {("mastery", "0008"): {"override_end"}, ("mastery", "0009"): {"due"}}
+DROPPED = {("mastery", "0008"): {"override_end"}}
 DROPPED_COLUMNS = {("mastery", "0009"): ("competency_estimate", "evidence_id")}
 FOREIGN = {"parked": {"hash": None}}
 

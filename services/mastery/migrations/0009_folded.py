@@ -1,4 +1,4 @@
-"""The framework as rows where it came into the ledger before there were tables for it; and what nobody reads any more goes."""
+"""What came into the ledger before there was a table for it: the framework as rows, and when competencies are due."""
 
 from alembic import op
 
@@ -18,7 +18,23 @@ STATEMENTS = (
         SELECT 'framework', convert_from(bytes, 'UTF8')::jsonb->'data'->'pages', version FROM event
         WHERE stream = 'mastery/settings' AND type = 'mastery.framework-adopted.v1' ORDER BY version DESC LIMIT 1
         ON CONFLICT DO NOTHING""",
-    "DROP TABLE due",  # When something is due is worked out where it is read, by what is believed by then.
+    # Estimates say when something is due only since there is the table.
+    """INSERT INTO due (learner_id, competency_id, due_minute, version)
+        SELECT DISTINCT ON (e.key, told.competency_id) e.key::uuid, told.competency_id, told.due_minute, e.version
+        FROM (
+            SELECT key, version, type, convert_from(bytes, 'UTF8')::jsonb->'data' AS data FROM event
+            WHERE type IN ('mastery.level-changed.v1', 'mastery.level-held.v1', 'mastery.re-estimated.v1')
+        ) e CROSS JOIN LATERAL (
+            SELECT e.data->>'competency_id' AS competency_id, coalesce((e.data->>'due_minute')::bigint, 0) AS due_minute
+                WHERE e.type <> 'mastery.re-estimated.v1' AND NOT coalesce((e.data->>'override')::boolean, false)
+            UNION ALL SELECT trace->>'competency_id', coalesce((trace->>'due_minute')::bigint, 0)
+                FROM jsonb_array_elements(coalesce(e.data->'competencies', '[]')) trace WHERE e.type = 'mastery.re-estimated.v1'
+            UNION ALL SELECT gone, 0
+                FROM jsonb_array_elements_text(coalesce(e.data->'gone', '[]')) gone WHERE e.type = 'mastery.re-estimated.v1'
+        ) told
+        ORDER BY e.key, told.competency_id, e.version DESC
+        ON CONFLICT (learner_id, competency_id) DO UPDATE SET due_minute = excluded.due_minute, version = excluded.version
+        WHERE due.version < excluded.version""",
     "ALTER TABLE competency_estimate DROP COLUMN evidence_id",  # Nothing has filled it since.
 )
 

@@ -10,7 +10,7 @@ from services.mastery.explain import Estimate, Known, estimate
 from services.mastery.filter import Normal
 from services.mastery.inputs import Inputs
 from services.mastery.queries.views import CompetencyView
-from services.mastery.state import EPOCH, FAR, Belief
+from services.mastery.state import EPOCH, FAR
 from shared.contracts.envelope import MICRO
 from shared.contracts.mastery import Level
 from shared.exact import micro
@@ -41,7 +41,7 @@ def plain(competency_id: str, row: Row, known: Known, minute: int, inputs: Input
     """Return the values of a `CompetencyView`, and the estimate that they rest on."""
     calibration = inputs.calibration
     shown = estimate(known, minute, calibration, inputs.policy_of(competency_id), calibration.reference_of(competency_id))
-    due, override = _due_minute(competency_id, row, known, inputs), bool(row.get("override"))
+    due, override = row.get("due_minute") or 0, bool(row.get("override"))
     overdue = known.level is Level.MASTERED and not override and 0 < due <= minute
     found = inputs.framework.competencies.get(competency_id)
     return {
@@ -50,12 +50,3 @@ def plain(competency_id: str, row: Row, known: Known, minute: int, inputs: Input
         "probability_e6": shown.probability_e6, "scored": known.scored, "items": known.items, "days": known.days, "override": override,
         "due_at": EPOCH + timedelta(minutes=due) if 0 < due < FAR else None, "stuck": bool(row.get("needed")),
     }, shown  # fmt: skip
-
-
-def _due_minute(competency_id: str, row: Row, known: Known, inputs: Inputs) -> int:
-    """Return when what the estimate calls mastered is due to be shown again, by what is believed by now; 0 where it does not."""
-    if known.level is not Level.MASTERED or row.get("override") or not row.get("variance_e6"):
-        return 0
-    general = micro(known.general.mean), micro(known.general.variance)
-    belief = Belief(b"", row["mean_e6"], row["variance_e6"], row["last_minute"])
-    return inputs.due_minute(general, belief, inputs.calibration.reference_of(competency_id), inputs.policy_of(competency_id))

@@ -13,7 +13,7 @@ import orjson
 from services.mastery.inputs import Inputs
 from services.mastery.queries.views import ChangeView, DeferredView, Need, OverrideView, WaiverView
 from services.mastery.rule import Policy
-from services.mastery.state import minute_of
+from services.mastery.state import FAR, minute_of
 from shared.contracts.mastery import Level
 from shared.exact import normal_quantile
 from shared.ledger.tables import Tables
@@ -27,12 +27,12 @@ _NEEDED: Final = "(p.needed AND coalesce(l.level, '') NOT IN ('mastered', 're-ve
 """Whether a person is needed: not for what a person says is mastered, whatever work has shown before."""
 _COLUMNS: Final = f"""
     coalesce(e.competency_id, l.competency_id) AS competency_id, e.mean_e6, e.variance_e6, e.scored, e.items, e.days, e.last_minute,
-    l.level, l.override, l.changed_at, l.evidence_ids, l.settings, {_NEEDED} AS needed, p.idle, p.idle_days
+    l.level, l.override, l.changed_at, l.evidence_ids, l.settings, d.due_minute, {_NEEDED} AS needed, p.idle, p.idle_days
     FROM (SELECT * FROM competency_estimate WHERE learner_id = %(learner)s AND variance_e6 > 0) e
     FULL JOIN (
         SELECT * FROM level WHERE learner_id = %(learner)s AND level <> 'not-enough-evidence'
     ) l USING (learner_id, competency_id)
-    LEFT JOIN person_needed p USING (learner_id, competency_id)
+    LEFT JOIN due d USING (learner_id, competency_id) LEFT JOIN person_needed p USING (learner_id, competency_id)
 """  # noqa: S608 - our own words
 _COMPETENCIES: Final = f"""
     SELECT {_COLUMNS} WHERE coalesce(e.competency_id, l.competency_id) > %(after)s
@@ -107,18 +107,17 @@ _NEEDS: Final = """
     WITH who AS MATERIALIZED ({who}), page AS MATERIALIZED (
         SELECT jsonb_array_elements_text(pages) AS page FROM framework_in_force WHERE kind = 'framework'
     ), policy AS MATERIALIZED (
-        SELECT * FROM jsonb_to_recordset(%(policies)s) AS new(family text, bar float, verify float, enough float)
+        SELECT * FROM jsonb_to_recordset(%(policies)s) AS new(family text, bar float, enough float)
     ), seen AS MATERIALIZED (
         SELECT learner_id, competency_id FROM who JOIN competency_estimate USING (learner_id) WHERE variance_e6 > 0
         UNION SELECT learner_id, competency_id FROM who JOIN level USING (learner_id) WHERE level <> 'not-enough-evidence'
     ), standing AS MATERIALIZED (
         SELECT s.learner_id, s.competency_id, coalesce(f.code, '') AS code, coalesce(e.scored, 0) AS scored, coalesce(e.days, 0) AS days,
             l.changed_at, coalesce(l.override, false) AS override, coalesce({needed}, false) AS stuck,
-            CASE WHEN l.level = 'mastered' AND NOT l.override AND t.days >= 1
-                AND r.above + e.mean_e6 / 1e6 * power(1 + t.days, -%(fade)s::float) < o.verify * sqrt(g.general_variance_e6 / 1e6 + least(
-                    e.variance_e6 / 1e6 + %(noise)s * ln(1 + t.days), greatest(e.variance_e6 / 1e6, %(widest)s)))
-                THEN 're-verify-due' ELSE coalesce(l.level, 'not-enough-evidence') END AS level,
-            (r.above + e.mean_e6 / 1e6) / nullif(sqrt((g.general_variance_e6 + e.variance_e6) / 1e6), 0) >= o.enough AS enough,
+            CASE WHEN l.level = 'mastered' AND NOT l.override AND d.due_minute BETWEEN 1 AND %(minute)s THEN 're-verify-due'
+                ELSE coalesce(l.level, 'not-enough-evidence') END AS level,
+            (coalesce((%(references)s::jsonb ->> s.competency_id)::float, %(easiness)s) + (g.general_mean_e6 + e.mean_e6) / 1e6 - o.bar)
+                / nullif(sqrt((g.general_variance_e6 + e.variance_e6) / 1e6), 0) >= o.enough AS enough,
             CASE WHEN l.level IN ('developing', 'nearly') THEN ARRAY(
                 SELECT DISTINCT b.id FROM jsonb_array_elements_text(f.prerequisites) AS named(id), jsonb_array_elements_text(
                     coalesce(%(replaced)s::jsonb -> named.id, jsonb_build_array(named.id))) AS b(id)
@@ -132,15 +131,13 @@ _NEEDS: Final = """
                 ORDER BY b.id) ELSE '{{}}' END AS gaps
         FROM seen s
         LEFT JOIN competency_estimate e USING (learner_id, competency_id) LEFT JOIN level l USING (learner_id, competency_id)
-        LEFT JOIN person_needed p USING (learner_id, competency_id) LEFT JOIN learner_estimate g USING (learner_id)
+        LEFT JOIN due d USING (learner_id, competency_id) LEFT JOIN person_needed p USING (learner_id, competency_id)
+        LEFT JOIN learner_estimate g USING (learner_id)
         LEFT JOIN LATERAL (
             SELECT code, subject, family, prerequisites FROM framework_page JOIN page USING (page)
             WHERE framework_page.competency_id = s.competency_id LIMIT 1) f ON true
         CROSS JOIN LATERAL (
-            SELECT bar, verify, enough FROM policy WHERE family IN (coalesce(f.family, ''), '') ORDER BY family DESC LIMIT 1) o
-        CROSS JOIN LATERAL (
-            SELECT coalesce((%(references)s::jsonb ->> s.competency_id)::float, %(easiness)s) + g.general_mean_e6 / 1e6 - o.bar AS above) r
-        CROSS JOIN LATERAL (SELECT greatest(0, floor((%(minute)s - e.last_minute) / 1440.0))::float AS days) t
+            SELECT bar, enough FROM policy WHERE family IN (coalesce(f.family, ''), '') ORDER BY family DESC LIMIT 1) o
         WHERE (%(of_subject)s::text IS NULL OR f.subject = %(of_subject)s)
             AND (%(competency)s::text IS NULL OR s.competency_id = %(competency)s)
     ), needs AS MATERIALIZED (
@@ -245,14 +242,13 @@ class Queries(Tables):
         self, subject: UUID, of_class: bool, asked: Asked, after: tuple[UUID, str], most: int, inputs: Inputs, now: datetime
     ) -> Row:  # fmt: skip
         """Return counts and items of a learner's or a class's needs, the items from behind this learner and competency."""
-        numbers, replaced = inputs.calibration.numbers, {name: list(ends) for name, ends in inputs.framework.replaced.items()}
+        replaced = {name: list(ends) for name, ends in inputs.framework.replaced.items()}
         policies = [_numbers(family, policy) for family, policy in ({"": inputs.policy} | dict(inputs.families)).items()]
         values = {
-            "subject": subject, "policies": orjson.dumps(policies).decode(), "minute": minute_of(now), "fade": numbers.fade,
-            "noise": numbers.time_noise, "widest": numbers.competency_variance, "easiness": inputs.calibration.reference_easiness,
-            "references": orjson.dumps(dict(inputs.calibration.competencies)).decode(), "replaced": orjson.dumps(replaced).decode(),
-            "need": asked.need, "only_stuck": asked.stuck, "of_subject": asked.subject.lower() if asked.subject else None,
-            "competency": asked.competency_id,
+            "subject": subject, "policies": orjson.dumps(policies).decode(), "minute": min(minute_of(now), FAR - 1),
+            "easiness": inputs.calibration.reference_easiness, "references": orjson.dumps(dict(inputs.calibration.competencies)).decode(),
+            "replaced": orjson.dumps(replaced).decode(), "need": asked.need, "only_stuck": asked.stuck,
+            "of_subject": asked.subject.lower() if asked.subject else None, "competency": asked.competency_id,
             "after_learner": after[0], "after_competency": after[1], "most": most,
         }  # fmt: skip
         (row,) = await self.rows(_NEEDS.format(who=_OF_CLASS if of_class else _OF_LEARNER, needed=_NEEDED), values)
@@ -260,5 +256,5 @@ class Queries(Tables):
 
 
 def _numbers(family: str, policy: Policy) -> dict[str, Any]:
-    """Return the numbers of a family by which needs are told; nothing is decided by that for more."""
-    return {"family": family, "bar": policy.bar_logit, "verify": policy.verify_z, "enough": normal_quantile(policy.enrich_from)}
+    """Return bar and certainty for more of a family, for what is shown: nothing is decided by it."""
+    return {"family": family, "bar": policy.bar_logit, "enough": normal_quantile(policy.enrich_from)}
