@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import Message
 
 from services.cli import serving
+from services.cli.home import Entry, write_entries
 from shared import gateway, workers
 from shared.gateway import create_gateway
 from shared.http.gate import SILENCE_LIMIT_S, limit_unread
@@ -404,6 +405,7 @@ def test_the_gateway_limits_connections_and_what_lies_unread(monkeypatch: pytest
     monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: seen.append((self.config, *sockets)))
     monkeypatch.setattr(serving, "configure_logging", lambda *arguments: None)
     monkeypatch.setenv("CAIRN_PORT", "0")
+    write_entries(tmp_path, {"mastery": Entry(1)})
     serving.gateway(tmp_path)
     [(config, listening)] = seen
     with listening:

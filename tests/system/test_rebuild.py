@@ -126,11 +126,11 @@ CATALOG = """
         c.relpersistence::text, n.nspname::text, (SELECT string_agg(x::text, ' ' ORDER BY x::text) FROM unnest(c.relacl) x)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
     WHERE n.nspname NOT LIKE 'pg_%' AND n.nspname <> 'information_schema'
-    UNION ALL SELECT 'column', table_name, column_name, ordinal_position::text, column_default, is_nullable, data_type, collation_name,
-        is_identity || is_generated FROM information_schema.columns WHERE table_schema NOT IN ('pg_catalog', 'information_schema')
-    UNION ALL SELECT 'storage', attrelid::regclass::text, attname::text, attstorage::text, attnum::text, attacl::text, attoptions::text,
-        NULL, NULL
-        FROM pg_attribute WHERE attnum > 0 AND attrelid > 16383 AND attrelid::regclass::text NOT LIKE 'pg_toast.%'
+    UNION ALL SELECT 'column', table_name, column_name, (row_number() OVER (PARTITION BY table_name ORDER BY ordinal_position))::text,
+        column_default, is_nullable, data_type, collation_name, is_identity || is_generated
+        FROM information_schema.columns WHERE table_schema NOT IN ('pg_catalog', 'information_schema')
+    UNION ALL SELECT 'storage', attrelid::regclass::text, attname::text, attstorage::text, attacl::text, attoptions::text, NULL, NULL, NULL
+        FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped AND attrelid > 16383 AND attrelid::regclass::text NOT LIKE 'pg_toast.%'
     UNION ALL SELECT 'index', schemaname::text, tablename::text, indexname::text, indexdef, NULL, NULL, NULL, NULL
         FROM pg_indexes WHERE schemaname NOT LIKE 'pg_%'
     UNION ALL SELECT 'constraint', conrelid::regclass::text, conname::text, contype::text, pg_get_constraintdef(oid), NULL, NULL, NULL, NULL
@@ -142,7 +142,7 @@ CATALOG = """
     UNION ALL SELECT 'schema', nspname::text, nspowner::regrole::text, nspacl::text, NULL, NULL, NULL, NULL, NULL FROM pg_namespace
         WHERE nspname NOT LIKE 'pg_%'
     ORDER BY 1, 2, 3, 4, 5"""
-"""Everything that migrations make, by the catalogs."""
+"""Everything that migrations make, by the catalogs; places of columns among those that are there."""
 
 
 def catalog(url: str) -> list[Any]:
